@@ -1,0 +1,77 @@
+"""The movie's intensity range, gathered frame by frame in constant memory."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.tokens import IntensityRange
+
+LOW_PERCENT, HIGH_PERCENT = 1.0, 99.8  # upstream's `normalize` (utils.py)
+SUBSAMPLE = 4  # every 4th row and column count where both sides exceed 64 times this
+N_COARSE_BITS = 20  # of a float32's 32: bins are at most 2^-11 of the value wide
+
+
+class IntensityHistogram:
+    """Counts of the pixel values of a movie, for the percentiles that models expect.
+
+    Exact for 8- and 16-bit images: equal to numpy's percentile of the whole movie. Other images
+    are counted in bins of 0.05 % of the value, since exact counts would not fit in memory.
+    """
+
+    def __init__(self) -> None:
+        self._counts: NDArray[np.int64] | None = None
+        self._dtype: np.dtype[Any] | None = None
+
+    def add(self, image: NDArray[Any]) -> None:
+        """Count the pixels of one frame ([Z,] Y, X).
+
+        Raises InputError if the pixel type differs from the earlier frames'.
+        """
+        if self._dtype is None:
+            self._dtype = image.dtype
+            self._counts = np.zeros(2**16 if self._is_exact else 2**N_COARSE_BITS, np.int64)
+        elif image.dtype != self._dtype:
+            raise InputError(
+                f"a frame has pixels of type {image.dtype} after frames of type {self._dtype}; "
+                "save the whole movie with one type"
+            )
+        if all(side > 64 * SUBSAMPLE for side in image.shape[-2:]):
+            image = image[..., ::SUBSAMPLE, ::SUBSAMPLE]
+        assert self._counts is not None
+        self._counts += np.bincount(self._bins(image.ravel()), minlength=len(self._counts))
+
+    @property
+    def _is_exact(self) -> bool:
+        assert self._dtype is not None
+        return self._dtype.kind in "iub" and self._dtype.itemsize <= 2
+
+    def _bins(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        if self._is_exact:
+            return pixels.astype(np.int32) + (2**15 if pixels.dtype.kind == "i" else 0)
+        bits = pixels.astype(np.float32).view(np.uint32)
+        ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # sorts as the floats do
+        return ordered >> np.uint32(32 - N_COARSE_BITS)
+
+    def _values(self, bins: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the pixel value of each bin (its lower end if it holds several)."""
+        assert self._dtype is not None
+        if self._is_exact:
+            return (bins - (2**15 if self._dtype.kind == "i" else 0)).astype(float)
+        ordered = (bins << (32 - N_COARSE_BITS)).astype(np.uint32)
+        bits = np.where(ordered >> 31, ordered & np.uint32(2**31 - 1), ~ordered)
+        return bits.astype(np.uint32).view(np.float32).astype(float)
+
+    def range(self) -> IntensityRange | None:
+        """Return the 1 and 99.8 percentiles, or None if no image was added."""
+        if self._counts is None:
+            return None
+        cumulative = np.cumsum(self._counts)
+        position = np.array([LOW_PERCENT, HIGH_PERCENT]) / 100 * (cumulative[-1] - 1)
+        below = np.floor(position).astype(np.int64)
+        above = np.minimum(below + 1, cumulative[-1] - 1)
+        a = self._values(np.searchsorted(cumulative, below, side="right"))
+        b = self._values(np.searchsorted(cumulative, above, side="right"))
+        low, high = (a + (b - a) * (position - below)).astype(np.float32)
+        return IntensityRange(float(low), float(high))

@@ -1,0 +1,52 @@
+"""The result: which edges were kept, and the tracklets they form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trackastra_engine import kernels
+from trackastra_engine.detections import Detections, IntArray
+from trackastra_engine.edges import Edges
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineage:
+    """Tracks with divisions: a forest over all detections.
+
+    A tracklet is a stretch without division and without gap; a detection without edges is a
+    tracklet of one frame.
+    """
+
+    detections: Detections
+    edges: Edges  # kept; at most one to a target and two from a source
+    tracklet_id: IntArray  # (N,) from 1, of each detection
+    tracklets: IntArray  # (K, 4): id, first frame, last frame, parent's id or 0
+
+    @property
+    def n_divisions(self) -> int:
+        """Return the number of detections with two children."""
+        return int((np.bincount(self.edges.source) == 2).sum()) if len(self.edges) else 0
+
+
+def build_lineage(detections: Detections, edges: Edges) -> Lineage:
+    """Return the lineage of the edges that a linker kept.
+
+    Tracklets are numbered in the order of their first frame and the label there, so the same
+    edges give the same numbers.
+    """
+    n_detections = len(detections)
+    parent = np.full(n_detections, -1, np.int64)
+    parent[edges.target] = edges.source
+    n_children = np.bincount(edges.source, minlength=n_detections)
+    has_parent = parent >= 0
+    is_next_frame = detections.frame - detections.frame[parent] == 1
+    continues = has_parent & is_next_frame & (n_children[parent] == 1)
+    tracklet_id = np.empty(n_detections, np.int64)
+    kernels.number_tracklets(parent, continues, tracklet_id)
+    starts = np.flatnonzero(~continues)
+    tracklets = np.zeros((len(starts), 4), np.int64)
+    tracklets[:, 0] = tracklet_id[starts]
+    tracklets[:, 1] = detections.frame[starts]
+    tracklets[tracklet_id - 1, 2] = detections.frame  # rows are sorted by frame: the last one stays
+    tracklets[:, 3] = np.where(has_parent[starts], tracklet_id[parent[starts]], 0)
+    return Lineage(detections, edges, tracklet_id, tracklets)

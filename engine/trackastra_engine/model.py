@@ -1,0 +1,133 @@
+"""Stage 4: an ONNX model scores the tokens of a window; nothing else here knows ONNX Runtime."""
+
+import logging
+from importlib import import_module, resources
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from trackastra_engine.detections import FloatArray
+from trackastra_engine.errors import MissingDependencyError, ModelError
+from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.tokens import Tokens
+
+logger = logging.getLogger(__name__)
+
+Device = Literal["auto", "cpu", "cuda"]
+
+DEFAULT_MODEL = "general_2d"
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def model_path(model: str | Path) -> Path:
+    """Return the file of an embedded model's name, or of a path to an `.onnx` file.
+
+    Raises ModelError if there is neither.
+    """
+    embedded = resources.files("trackastra_engine") / "models" / f"{model}.onnx"
+    path = Path(str(embedded)) if embedded.is_file() else Path(model)
+    if not path.is_file():
+        raise ModelError(
+            f"there is no model {str(model)!r}; give one of {', '.join(embedded_models())} "
+            "or the path of an .onnx file made by trackastra-export"
+        )
+    return path
+
+
+def embedded_models() -> list[str]:
+    """Return the names of the models that come with the engine."""
+    folder = resources.files("trackastra_engine") / "models"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".onnx"))
+
+
+class AssociationModel:
+    """A trained model that scores how likely detections of a window belong together."""
+
+    def __init__(self, session: Any, spec: ModelSpec, path: Path) -> None:
+        self._session = session
+        self.spec = spec
+        self.path = path
+
+    @classmethod
+    def load(cls, model: str | Path = DEFAULT_MODEL, *, device: Device = "auto") -> "AssociationModel":
+        """Return the model of that name or file, ready to run on `device`.
+
+        "auto" takes CUDA where it works and logs what it took.
+
+        Raises ModelError if the file is not a model of ours or the device cannot be had, and
+        MissingDependencyError without ONNX Runtime.
+        """
+        path = model_path(model)
+        session = _open_session(path, device)
+        metadata = session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in metadata:
+            raise ModelError(
+                f"{path} is an ONNX file without trackastra-engine's metadata; "
+                "make one with trackastra-export"
+            )
+        return cls(session, ModelSpec.from_json(metadata[METADATA_KEY]), path)
+
+    @property
+    def device(self) -> str:
+        """Return the device that the model runs on, "cpu" or "cuda"."""
+        return "cuda" if PROVIDERS["cuda"] in self._session.get_providers() else "cpu"
+
+    def scores(self, tokens: Tokens) -> FloatArray:
+        """Return the association scores (N, N) of N tokens, row = source, column = target.
+
+        Scores are the parental softmax (paper, eq. 5) over the sources of each earlier frame; 0
+        where the target is not later than the source or beyond the model's cutoff.
+        """
+        inputs = {"coordinates": tokens.coordinates, "features": tokens.features}
+        scores: FloatArray = self._session.run(["scores"], inputs)[0]
+        return scores
+
+
+def _open_session(path: Path, device: Device) -> Any:
+    runtime = _import_runtime()
+    has_cuda = PROVIDERS["cuda"] in runtime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise ModelError(f"device cuda is not there: {_cuda_advice()}; or choose the device cpu")
+    names = ["cuda", "cpu"] if device == "cuda" or (device == "auto" and has_cuda) else ["cpu"]
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # the checks here say what matters, in one sentence
+    try:
+        session = runtime.InferenceSession(
+            str(path), options, providers=[PROVIDERS[name] for name in names]
+        )
+    except Exception as error:  # ONNX Runtime's own exception types share no base class
+        raise ModelError(f"{path} cannot be read as an ONNX model ({_first_line(error)})") from error
+    # A session that asked for CUDA and did not get it runs on the CPU without a word.
+    if device == "cuda" and PROVIDERS["cuda"] not in session.get_providers():
+        raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")
+    logger.info("%s runs on %s", path.name, session.get_providers()[0])
+    return session
+
+
+def _import_runtime() -> Any:
+    try:
+        return import_module("onnxruntime")
+    except ImportError:
+        raise MissingDependencyError(
+            "ONNX Runtime is missing; install trackastra-engine[cpu], or [gpu] for CUDA"
+        ) from None
+
+
+def _cuda_advice() -> str:
+    if _is_installed("onnxruntime") and _is_installed("onnxruntime-gpu"):
+        return "onnxruntime hides onnxruntime-gpu; uninstall both, then install onnxruntime-gpu"
+    if not _is_installed("onnxruntime-gpu"):
+        return "it needs onnxruntime-gpu; install trackastra-engine[gpu] in place of [cpu]"
+    return "onnxruntime-gpu found no working CUDA driver, CUDA 13 or cuDNN 9"
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

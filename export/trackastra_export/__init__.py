@@ -1,0 +1,1 @@
+"""From a trained checkpoint to an ONNX model of the engine."""

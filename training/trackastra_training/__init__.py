@@ -1,0 +1,1 @@
+"""Learning the association transformer, in PyTorch."""
