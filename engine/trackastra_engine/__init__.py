@@ -1,10 +1,23 @@
 """Fast cell tracking with transformers: movies and masks in, tracks with divisions out.
 
-    from trackastra_engine import Tracker
-    lineage = Tracker.load("general_2d").track(images, masks)
+from trackastra_engine import Tracker
+lineage = Tracker.load("general_2d").track(images, masks)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
-from trackastra_engine.tracker import Tracker
+
+if TYPE_CHECKING:
+    from trackastra_engine.tracker import Tracker
 
 __all__ = ["InputError", "MissingDependencyError", "ModelError", "Tracker"]
+
+
+def __getattr__(name: str) -> Any:
+    # Numba takes half a second to import, which `trackastra-engine --help` must not wait for.
+    if name == "Tracker":
+        from trackastra_engine.tracker import Tracker
+
+        return Tracker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,7 +38,7 @@ class Detections:
     @property
     def ndim(self) -> int:
         """Return the number of spatial axes, 2 or 3."""
-        return self.centroid.shape[1]
+        return int(self.centroid.shape[1])
 
     def rows(self, index: slice | IntArray) -> "Detections":
         """Return the detections of some rows; a slice copies nothing."""
@@ -166,5 +166,7 @@ def _features(
         np.minimum(y0, shape[1] - 1 - y1), np.minimum(x0, shape[2] - 1 - x1)
     )  # between the object and the image border
     # float32, as upstream rounds here and its weights saw these values.
-    border = 1 - np.minimum(margin, BORDER_WIDTH_PX).astype(np.float32) / np.float32(BORDER_WIDTH_PX)
-    return np.column_stack([diameter, intensity, inertia.reshape(len(diameter), -1), border])
+    border = 1 - np.minimum(margin, BORDER_WIDTH_PX).astype(np.float32) / np.float32(
+        BORDER_WIDTH_PX
+    )
+    return np.column_stack([diameter, intensity, inertia.reshape(-1, ndim * ndim), border])

@@ -55,7 +55,9 @@ def average(
     (predict.py). Edges whose mean lies below MIN_SCORE are dropped.
     """
     n_detections = len(frame)
-    key, total, count = np.empty(0, np.int64), np.empty(0), np.empty(0)
+    key: IntArray = np.empty(0, np.int64)
+    total: FloatArray = np.empty(0)
+    count: FloatArray = np.empty(0)
     pending: list[Edges] = []
     n_pending = 0
     for part in parts:
@@ -84,8 +86,8 @@ def _merge(
     unique, inverse = np.unique(keys, return_inverse=True)
     return (
         unique,
-        np.bincount(inverse, totals, minlength=len(unique)),
-        np.bincount(inverse, counts, minlength=len(unique)),
+        np.bincount(inverse, totals, minlength=len(unique)).astype(float, copy=False),
+        np.bincount(inverse, counts, minlength=len(unique)).astype(float, copy=False),
     )
 
 

@@ -4,17 +4,15 @@ No fastmath, so that results match the twins. `nogil`, so that stages can overla
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import numba
 import numpy as np
 
-Function = TypeVar("Function", bound=Callable[..., object])
 
-
-def kernel(function: Function) -> Function:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop once for each combination of types, and keep it on disk."""
-    compiled: Function = numba.njit(cache=True, nogil=True)(function)
+    compiled: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
     return compiled
 
 
@@ -70,7 +68,13 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
                     found[row] = label
                     first[row, 0], first[row, 1], first[row, 2] = z, y, start
                     box[row, 0], box[row, 1], box[row, 2], box[row, 3] = y, y, start, x - 1
-                add_run(sums[row], z - first[row, 0], y - first[row, 1], start - first[row, 2], x - start)
+                add_run(
+                    sums[row],
+                    z - first[row, 0],
+                    y - first[row, 1],
+                    start - first[row, 2],
+                    x - start,
+                )
                 box[row, 0] = min(box[row, 0], y)
                 box[row, 1] = max(box[row, 1], y)
                 box[row, 2] = min(box[row, 2], start)

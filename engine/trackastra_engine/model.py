@@ -49,7 +49,9 @@ class AssociationModel:
         self.path = path
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT_MODEL, *, device: Device = "auto") -> "AssociationModel":
+    def load(
+        cls, model: str | Path = DEFAULT_MODEL, *, device: Device = "auto"
+    ) -> "AssociationModel":
         """Return the model of that name or file, ready to run on `device`.
 
         "auto" takes CUDA where it works and logs what it took.
@@ -96,7 +98,9 @@ def _open_session(path: Path, device: Device) -> Any:
             str(path), options, providers=[PROVIDERS[name] for name in names]
         )
     except Exception as error:  # ONNX Runtime's own exception types share no base class
-        raise ModelError(f"{path} cannot be read as an ONNX model ({_first_line(error)})") from error
+        raise ModelError(
+            f"{path} cannot be read as an ONNX model ({_first_line(error)})"
+        ) from error
     # A session that asked for CUDA and did not get it runs on the CPU without a word.
     if device == "cuda" and PROVIDERS["cuda"] not in session.get_providers():
         raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")

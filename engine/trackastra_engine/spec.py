@@ -50,4 +50,6 @@ class ModelSpec:
         try:
             return cls(**fields)
         except TypeError as error:
-            raise ModelError(f"the model's metadata is incomplete ({error}); export it again") from None
+            raise ModelError(
+                f"the model's metadata is incomplete ({error}); export it again"
+            ) from None

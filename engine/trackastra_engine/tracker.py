@@ -8,7 +8,7 @@ from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.edges import Edges, average, window_edges
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
+from trackastra_engine.frames import Movie, MovieSource, open_movie
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.linking import Linker, linker
@@ -52,11 +52,13 @@ class Tracker:
         """
         link = linker(mode)
         if max_distance is not None and not max_distance > 0:
-            raise InputError(f"the maximum distance is {max_distance}; give a positive number of pixels")
+            raise InputError(
+                f"the maximum distance is {max_distance}; give a positive number of pixels"
+            )
         return cls(AssociationModel.load(model, device=device), link, max_distance=max_distance)
 
     def track(
-        self, images: ArrayOrPath | None, masks: ArrayOrPath, *, progress: Progress = no_progress
+        self, images: MovieSource | None, masks: MovieSource, *, progress: Progress = no_progress
     ) -> Lineage:
         """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs.
 
@@ -94,9 +96,7 @@ class Tracker:
                 "choose another model"
             )
 
-    def _detect(
-        self, movie: Movie, progress: Progress
-    ) -> tuple[Detections, IntensityRange | None]:
+    def _detect(self, movie: Movie, progress: Progress) -> tuple[Detections, IntensityRange | None]:
         histogram = IntensityHistogram()
         parts = []
         for frame in movie:

@@ -1,0 +1,42 @@
+"""Where and with what a benchmark ran, and how its result is kept."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("trackastra-engine", "numpy", "numba", "onnxruntime")
+
+
+def environment() -> dict[str, Any]:
+    """Return the machine, versions and commit that a result belongs to."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit.stdout.strip(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def write_result(name: str, answer: dict[str, Any]) -> Path:
+    """Write `answer` with its environment to benchmarks/results/NAME.json; return the path."""
+    path = RESULTS / f"{name}.json"
+    text = json.dumps({"benchmark": name, "environment": environment(), **answer}, indent=1)
+    path.write_text(text + "\n")
+    return path
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0].split(":", 1)[1].strip() if names else platform.processor()
