@@ -1,0 +1,175 @@
+"""Stage 1: paths or arrays become a movie, whose frames are read one at a time."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.sources import ArraySource, FolderSource, StackSource, list_tiffs
+
+ArrayLike: TypeAlias = Any  # has shape, dtype and [index]: numpy, a memory map, zarr, dask
+ArrayOrPath: TypeAlias = str | os.PathLike[str] | ArrayLike
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One time point of a movie."""
+
+    index: int  # from 0
+    image: NDArray[Any] | None  # ([Z,] Y, X), raw intensities
+    labels: NDArray[np.integer[Any]]  # ([Z,] Y, X), 0 = background
+
+
+class FrameSource(Protocol):
+    """The T arrays of one kind, images or masks, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+
+    @property
+    def n_frames(self) -> int:
+        """Return T."""
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Return the shape of a frame, ([Z,] Y, X)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of the pixels of the first frame."""
+
+    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
+        """Read the arrays of some frames, one at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Movie:
+    """T frames that are read again, one at a time, by every iteration."""
+
+    masks: FrameSource
+    images: FrameSource | None
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.masks.n_frames
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Return the shape of a frame, ([Z,] Y, X)."""
+        return self.masks.frame_shape
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of spatial axes, 2 or 3."""
+        return len(self.frame_shape)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames(range(len(self)))
+
+    def frames(self, indices: Iterable[int]) -> Iterator[Frame]:
+        """Read some frames, one at a time.
+
+        Raises InputError where a file is damaged, or a frame differs from the first in its
+        shape, or its labels are negative or not integers.
+        """
+        chosen = list(indices)
+        masks = self.masks.read(chosen)
+        images = self.images.read(chosen) if self.images is not None else None
+        for index, labels in zip(chosen, masks, strict=True):
+            self._check("mask", index, labels, self.masks)
+            _check_labels(index, labels, self.masks.name)
+            image = next(images) if images is not None else None
+            if image is not None and self.images is not None:
+                self._check("image", index, image, self.images)
+            yield Frame(index, image, labels)
+
+    def _check(self, kind: str, index: int, array: NDArray[Any], source: FrameSource) -> None:
+        if array.shape != self.frame_shape:
+            raise InputError(
+                f"the {kind} of frame {index} in {source.name} is {_size(array.shape)} but the "
+                f"first frame is {_size(self.frame_shape)}; all frames must have one shape"
+            )
+
+
+def open_movie(images: ArrayOrPath | None, masks: ArrayOrPath) -> Movie:
+    """Return the movie of some masks, with their images if there are any, without reading it.
+
+    Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
+    stack, or an array (t, [z,] y, x). Raises InputError if they do not make a movie.
+    """
+    mask_source = _open_source(masks, "masks")
+    _check_label_type(mask_source.dtype, mask_source.name)
+    image_source = None if images is None else _open_source(images, "images")
+    if image_source is not None:
+        _check_images(image_source, mask_source)
+    if mask_source.n_frames < 2:
+        raise InputError(
+            f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
+            f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x)"
+        )
+    return Movie(mask_source, image_source)
+
+
+def _open_source(source: ArrayOrPath, kind: str) -> FrameSource:
+    if not isinstance(source, str | os.PathLike):
+        if not (hasattr(source, "shape") and hasattr(source, "dtype")):
+            raise InputError(
+                f"the {kind} are of type {type(source).__name__}; expected a path or one array "
+                f"(t, y, x) or (t, z, y, x): numpy.stack makes one of a list of frames"
+            )
+        return ArraySource.open(source, kind)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return FolderSource.open(path, list_tiffs(path, kind))
+    if not path.exists():
+        raise InputError(
+            f"the path of the {kind}, {path}, does not exist; "
+            f"give a folder of TIFF files or one TIFF stack"
+        )
+    return StackSource.open(path)
+
+
+def _check_images(images: FrameSource, masks: FrameSource) -> None:
+    """Raise InputError unless each mask has an image of its shape and of real numbers."""
+    if images.n_frames != masks.n_frames:
+        raise InputError(
+            f"there are {images.n_frames} images in {images.name} but {masks.n_frames} masks in "
+            f"{masks.name}; give one mask for each image"
+        )
+    if images.frame_shape != masks.frame_shape:
+        raise InputError(
+            f"images in {images.name} are {_size(images.frame_shape)} but masks in {masks.name} "
+            f"are {_size(masks.frame_shape)}; both must be ([z,] y, x) of the same size"
+        )
+    if images.dtype.kind not in "buif":
+        raise InputError(
+            f"images in {images.name} are of type {images.dtype}; expected real numbers, such as "
+            f"uint8, uint16 or float32"
+        )
+
+
+def _check_label_type(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.kind not in "ui":
+        raise InputError(
+            f"masks in {name} are of type {dtype}; expected integers, 0 for the background and "
+            f"each object's own number: save the labels of the segmentation as uint16 or uint32"
+        )
+
+
+def _check_labels(index: int, labels: NDArray[Any], name: str) -> None:
+    _check_label_type(labels.dtype, name)
+    if labels.dtype.kind == "i" and labels.size and (lowest := int(labels.min())) < 0:
+        raise InputError(
+            f"the mask of frame {index} in {name} holds the negative label {lowest}; expected 0 "
+            f"for the background and positive numbers for objects: relabel or remove it"
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

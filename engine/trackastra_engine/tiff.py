@@ -1,0 +1,204 @@
+"""TIFF files, read plane by plane and never trusted to be whole.
+
+A copy that stopped half-way is the commonest damage, and tifffile reads some such files without a
+word: of a cut ImageJ stack it shows one plane, of a cut page zeros. So the chain of pages must end
+properly, promised planes must be there, and the data of a page must lie inside the file.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+
+if TYPE_CHECKING:
+    import tifffile
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+EXPORT_AGAIN = "copy or export it again"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenTiff:
+    """An open TIFF of P planes, each (Y, X), which `plane` reads one at a time."""
+
+    path: Path
+    file: "tifffile.TiffFile"
+    axes: str  # letters of the axes before Y and X; Q and I are unknown ones
+    outer_shape: tuple[int, ...]  # their lengths, product P
+    plane_shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    pages: list[Any]  # P pages; fewer where all planes lie behind `data_offset`
+    data_offset: int | None  # where P uncompressed planes start, if they are in one piece
+
+    @property
+    def n_planes(self) -> int:
+        """Return the number of planes."""
+        return math.prod(self.outer_shape)
+
+    def plane(self, index: int) -> NDArray[Any]:
+        """Return one plane (Y, X).
+
+        Raises InputError if its data is missing or cannot be decoded.
+        """
+        try:
+            if self.data_offset is not None:
+                return self._raw_plane(self.data_offset, index)
+            page = self.pages[index]
+            _refuse_cut_page(self.path, self.file, page, index)
+            return np.asarray(page.asarray()).reshape(self.plane_shape)
+        except InputError:
+            raise
+        # Decoders raise errors of their own classes, which need not even be importable.
+        except Exception as error:
+            raise InputError(
+                f"{self.path} is truncated or damaged: plane {index} cannot be read "
+                f"({_first_line(error)}); {EXPORT_AGAIN}"
+            ) from error
+
+    def _raw_plane(self, start: int, index: int) -> NDArray[Any]:
+        stored = self.dtype.newbyteorder(self.file.byteorder)
+        count = math.prod(self.plane_shape)
+        handle = self.file.filehandle
+        flat = handle.read_array(stored, count, offset=start + index * count * stored.itemsize)
+        return np.asarray(flat, self.dtype).reshape(self.plane_shape)
+
+
+@contextmanager
+def open_tiff(path: Path, *, ignore_ome: bool = False) -> Iterator[OpenTiff]:
+    """Open a TIFF and check what can be checked without reading pixels.
+
+    `ignore_ome` reads only the planes of this very file, where OME metadata may describe a set.
+    Raises InputError if the file is not a TIFF, is truncated, or holds no single-channel planes.
+    """
+    import tifffile  # 0.2 s with numpy: only when a TIFF is read
+
+    flags = {"is_ome": False} if ignore_ome else {}
+    try:
+        file = tifffile.TiffFile(path, **flags)
+    except tifffile.TiffFileError as error:
+        what = "is not a TIFF file" if "not a TIFF" in str(error) else "is a damaged TIFF file"
+        raise InputError(
+            f"{path} {what} ({_first_line(error)}); give a folder of TIFF files or one TIFF stack"
+        ) from error
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; it was there when the movie was opened") from None
+    with file:
+        yield _checked(path, file)
+
+
+def _checked(path: Path, file: "tifffile.TiffFile") -> OpenTiff:
+    try:
+        return _layout(path, file)
+    except InputError:
+        raise
+    # A damaged header makes tifffile raise whatever its values lead to: KeyError, struct.error ...
+    except Exception as error:
+        raise InputError(
+            f"{path} is truncated or damaged: its pages cannot be listed "
+            f"({_first_line(error)}); {EXPORT_AGAIN}"
+        ) from error
+
+
+def _layout(path: Path, file: "tifffile.TiffFile") -> OpenTiff:
+    if len(file.pages) == 0:
+        raise InputError(f"{path} is truncated: it is a TIFF without a page; {EXPORT_AGAIN}")
+    _refuse_broken_chain(path, file)
+    series = file.series[0]
+    *outer_shape, height, width = series.shape if series.ndim > 1 else (0, 0)
+    if not series.axes.endswith("YX") or math.prod(file.pages[0].shape) != height * width:
+        raise InputError(
+            f"{path} has the axes {series.axes} {series.shape}; expected one channel, "
+            f"([t, z,] y, x): save the channel to be tracked as a file of its own"
+        )
+    axes, pages, data_offset = series.axes[:-2], list(series.pages), series.dataoffset
+    if _is_written_plane_by_plane(file):
+        axes, outer_shape = "Q", [len(file.series)]
+        pages, data_offset = [part.pages[0] for part in file.series], None
+    opened = OpenTiff(
+        path=path,
+        file=file,
+        axes=axes,
+        outer_shape=tuple(outer_shape),
+        plane_shape=(height, width),
+        dtype=np.dtype(series.dtype).newbyteorder("="),
+        pages=pages,
+        data_offset=data_offset,
+    )
+    _refuse_missing_planes(opened)
+    return opened
+
+
+def _is_written_plane_by_plane(file: "tifffile.TiffFile") -> bool:
+    """Tell whether a program wrote a stack as many single images, one `write` a frame."""
+    kinds = {(series.shape, str(series.dtype)) for series in file.series}
+    return len(file.series) > 1 and len(kinds) == 1 and file.series[0].ndim == 2
+
+
+def _refuse_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
+    """Raise InputError if the last page names a next page, which then lies beyond the end."""
+    tiff, handle = file.tiff, file.filehandle
+    last = file.pages[len(file.pages) - 1].offset
+    n_tags = int.from_bytes(_bytes_at(handle, last, tiff.tagnosize), _order(file))
+    at = last + tiff.tagnosize + n_tags * tiff.tagsize
+    following = _bytes_at(handle, at, tiff.offsetsize)
+    if len(following) < tiff.offsetsize or any(following):
+        raise InputError(
+            f"{path} is truncated: it ends after {len(file.pages)} of its planes; {EXPORT_AGAIN}"
+        )
+
+
+def _refuse_missing_planes(opened: OpenTiff) -> None:
+    path, file = opened.path, opened.file
+    promised = int((file.imagej_metadata or {}).get("images", 1)) if file.is_imagej else 1
+    if promised > opened.n_planes:
+        raise InputError(
+            f"{path} is truncated: its ImageJ header promises {promised} planes but "
+            f"{opened.n_planes} are there; {EXPORT_AGAIN}"
+        )
+    if opened.data_offset is not None:
+        end = opened.data_offset + opened.n_planes * math.prod(opened.plane_shape) * (
+            opened.dtype.itemsize
+        )
+        if end > file.filehandle.size:
+            raise InputError(
+                f"{path} is truncated: its planes end at byte {end} but the file "
+                f"has {file.filehandle.size}; {EXPORT_AGAIN}"
+            )
+    elif len(opened.pages) < opened.n_planes or any(page is None for page in opened.pages):
+        there = sum(page is not None for page in opened.pages)
+        raise InputError(
+            f"{path} is truncated or part of a set: {opened.n_planes} planes are promised but "
+            f"{there} are there; {EXPORT_AGAIN}"
+        )
+
+
+def _refuse_cut_page(path: Path, file: "tifffile.TiffFile", page: Any, index: int) -> None:
+    ends = [
+        offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    size = page.parent.filehandle.size
+    if max(ends, default=0) > size:
+        raise InputError(
+            f"{path} is truncated: plane {index} ends at byte {max(ends)} but the file has {size}; "
+            f"{EXPORT_AGAIN}"
+        )
+
+
+def _order(file: "tifffile.TiffFile") -> Any:
+    return "little" if file.byteorder == "<" else "big"
+
+
+def _bytes_at(handle: Any, offset: int, count: int) -> bytes:
+    handle.seek(offset)
+    return bytes(handle.read(count))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
