@@ -1,0 +1,119 @@
+"""Results appear whole or not at all: written under another name, renamed when complete."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+from trackastra_engine.errors import InputError
+
+
+def check_output_folder(folder: Path, *, overwrite: bool, ours: Iterable[str]) -> None:
+    """Raise InputError if results cannot be written to a folder.
+
+    An existing folder must be empty, or `overwrite` be true and all that lies in it match the
+    patterns `ours`: overwriting replaces a folder, which must not cost anybody other files.
+    """
+    if folder.is_dir():
+        entries = sorted(path.name for path in folder.iterdir())
+        foreign = [name for name in entries if not any(fnmatch(name, mine) for mine in ours)]
+        if entries and not overwrite:
+            raise InputError(
+                f"the output folder {folder} is not empty; choose another or pass --overwrite"
+            )
+        if foreign:
+            raise InputError(
+                f"the output folder {folder} holds {foreign[0]}, which is no result of a tracking; "
+                f"--overwrite replaces the whole folder, so choose another or remove it"
+            )
+    elif folder.exists():
+        raise InputError(f"the output folder {folder} is a file; choose another name")
+    _check_parent(folder)
+
+
+def check_output_file(path: Path, *, overwrite: bool, first_line: str) -> None:
+    """Raise InputError if a result cannot be written to a file.
+
+    A file that begins with `first_line` is an earlier result, which may always be replaced.
+    """
+    if path.is_dir():
+        raise InputError(f"the output file {path} is a folder; give the name of a file")
+    if path.exists() and not overwrite and not _begins_with(path, first_line):
+        raise InputError(f"the output file {path} exists; choose another or pass --overwrite")
+    _check_parent(path)
+
+
+def _begins_with(path: Path, line: str) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(line)) == line.encode()
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of `folder` at the end, if all went well."""
+    with _new_parents(folder):
+        partial = _partial_name(folder)
+        partial.mkdir()
+        try:
+            yield partial
+            _replace_folder(partial, folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write that takes the place of `path` at the end."""
+    with _new_parents(path):
+        partial = _partial_name(path)
+        try:
+            yield partial
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    if not old.exists():
+        new.rename(old)
+        return
+    # A folder cannot be renamed onto another: move the old one aside, and back if that fails.
+    aside = new.with_name(new.name + ".old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _new_parents(path: Path) -> Iterator[None]:
+    """Create the folders above a path, and remove them again if what follows fails."""
+    missing = [parent for parent in path.absolute().parents if not parent.exists()]
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for parent in missing:
+            if not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+
+
+def _partial_name(path: Path) -> Path:
+    path = path.absolute()
+    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+
+
+def _check_parent(path: Path) -> None:
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise InputError(f"{path} cannot be written: {parent} is a file; choose another place")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: {parent} is read-only; choose another place")

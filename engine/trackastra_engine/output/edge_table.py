@@ -1,0 +1,37 @@
+"""Stage 8: a lineage becomes a table of edges, the format that TrackMate reads."""
+
+from pathlib import Path
+
+import numpy as np
+
+from trackastra_engine.detections import IntArray
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.atomic import new_file
+
+COLUMNS = "source_frame,source_label,target_frame,target_label,weight"
+
+
+def write_edge_table(lineage: Lineage, path: str | Path) -> None:
+    """Write one line per kept edge, by frame and label: COLUMNS; frames count from 0.
+
+    The file appears when it is complete, which TrackMate takes for success.
+    """
+    ends = edge_ends(lineage)
+    order = np.lexsort(ends.T[::-1])
+    with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+        file.write(COLUMNS + "\n")
+        for (*numbers,), weight in zip(ends[order], lineage.edges.score[order], strict=True):
+            file.write(f"{','.join(map(str, numbers))},{weight:.6g}\n")
+
+
+def edge_ends(lineage: Lineage) -> IntArray:
+    """Return (E, 4) source frame, source label, target frame, target label of the kept edges."""
+    found, edges = lineage.detections, lineage.edges
+    return np.column_stack(
+        [
+            found.frame[edges.source].astype(np.int64),
+            found.label[edges.source],
+            found.frame[edges.target],
+            found.label[edges.target],
+        ]
+    )

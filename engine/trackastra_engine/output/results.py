@@ -1,0 +1,90 @@
+"""Stage 8: everything that a tracking leaves on disk, all of it or nothing."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import Movie
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.atomic import (
+    check_output_file,
+    check_output_folder,
+    new_file,
+    new_folder,
+)
+from trackastra_engine.output.ctc import CTC_FILES, write_ctc
+from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
+from trackastra_engine.output.picture import draw_tracks
+from trackastra_engine.progress import Progress, no_progress
+
+CTC_FOLDER, EDGE_TABLE, PICTURE = "ctc", "edges.csv", "tracks.svg"
+RESULT_FILES = (CTC_FOLDER, EDGE_TABLE, PICTURE)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where results go; None where they are not wanted."""
+
+    folder: Path | None = None  # gets all three: CTC masks and tracks, edge table, picture
+    ctc: Path | None = None
+    edge_table: Path | None = None
+    overwrite: bool = False
+
+    @property
+    def paths(self) -> list[Path]:
+        """Return the places that are written."""
+        return [path for path in (self.folder, self.ctc, self.edge_table) if path is not None]
+
+
+def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
+    """Raise InputError if results cannot be written, or would replace what they are made from."""
+    if not outputs.paths:
+        raise InputError(
+            "there is nowhere to write to; give --output, --output-ctc or --output-edge-table"
+        )
+    if outputs.folder is not None:
+        check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_FILES)
+        if (outputs.folder / CTC_FOLDER).is_dir():
+            nested = outputs.folder / CTC_FOLDER
+            check_output_folder(nested, overwrite=outputs.overwrite, ours=CTC_FILES)
+    if outputs.ctc is not None:
+        check_output_folder(outputs.ctc, overwrite=outputs.overwrite, ours=CTC_FILES)
+    if outputs.edge_table is not None:
+        check_output_file(outputs.edge_table, overwrite=outputs.overwrite, first_line=COLUMNS)
+    _refuse_overlap(outputs, list(inputs))
+
+
+def write_outputs(
+    lineage: Lineage, movie: Movie, outputs: Outputs, *, progress: Progress = no_progress
+) -> None:
+    """Write a lineage to all places of `outputs`, which appear together when all are complete."""
+    with ExitStack() as places:
+        # Left first is renamed last: readers take the edge table for the sign of success.
+        if outputs.edge_table is not None:
+            write_edge_table(lineage, places.enter_context(new_file(outputs.edge_table)))
+        if outputs.folder is not None:
+            folder = places.enter_context(new_folder(outputs.folder))
+            write_edge_table(lineage, folder / EDGE_TABLE)
+            draw_tracks(lineage, movie, folder / PICTURE)
+            write_ctc(lineage, movie, folder / CTC_FOLDER, progress=progress)
+        if outputs.ctc is not None:
+            folder = places.enter_context(new_folder(outputs.ctc))
+            write_ctc(lineage, movie, folder, progress=progress)
+
+
+def _refuse_overlap(outputs: Outputs, inputs: list[Path]) -> None:
+    resolved = [path.resolve() for path in outputs.paths]
+    for place in resolved:
+        for given in inputs:
+            if given.resolve().is_relative_to(place):
+                raise InputError(
+                    f"the output {place} would replace the input {given}; choose another output"
+                )
+        for other in resolved:
+            if other is not place and other.is_relative_to(place):
+                raise InputError(
+                    f"the output {other} lies inside the output {place}; "
+                    f"choose places apart from each other"
+                )
