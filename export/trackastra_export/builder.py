@@ -1,5 +1,7 @@
 """Collects the nodes and constants of an ONNX graph."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import torch
@@ -39,7 +41,7 @@ class GraphBuilder:
         """Return a parameter or buffer of the network."""
         return self._weights[name].detach().cpu().numpy().astype(np.float32)
 
-    def derived(self, name: str, array: NDArray[np.float32]) -> str:
+    def derived(self, name: str, array: NDArray[np.floating[Any]]) -> str:
         """Return the name of a constant that was computed from parameters."""
         return self._initializer(name, array)
 

@@ -62,16 +62,16 @@ def build_graph(model: TrackingTransformer, spec: ModelSpec) -> ModelProto:
 class Geometry:
     """What depends on the coordinates alone, as names of values in the graph."""
 
-    phase: str  # (N, 1 + D), pi / 2 * coordinates
+    turns: str  # (N, 1 + D), see `_turns`
     frame: str  # (N, 1), the time column
     is_possible: str  # (N, N) booleans: the target is later than the source and within the cutoff
     mask: str  # (N, N), added to the attention logits
     bucket: str  # (N, N) int64, rows of the bias tables; only in the mode "bias"
-    rotary_phase: str  # (N, C / H / 2), the phase of each angle; only in the mode "rope"
+    rotary_turns: str  # (N, C / H / 2), the turns behind each angle; only in the mode "rope"
 
     def __init__(self, graph: GraphBuilder, config: TransformerConfig) -> None:
         cutoff = graph.constant(config.spatial_pos_cutoff)
-        self.phase = graph.op("Mul", "coordinates", graph.constant(0.5 * math.pi))
+        self.turns = _turns(graph, "coordinates")
         columns = [
             graph.op("Gather", "coordinates", graph.constant([axis], np.int64), axis=1)
             for axis in range(1 + config.coord_dim)
@@ -101,8 +101,8 @@ class Geometry:
                 for axis in range(1 + config.coord_dim)
                 for _ in graph.array(f"encoder.0.attn.rot_pos_enc.freqs.{axis}").flat
             ]
-            self.rotary_phase = graph.op(
-                "Gather", self.phase, graph.constant(axes, np.int64), axis=1
+            self.rotary_turns = graph.op(
+                "Gather", self.turns, graph.constant(axes, np.int64), axis=1
             )
 
 
@@ -125,23 +125,42 @@ def _bin(graph: GraphBuilder, values: str, bins: NDArray[np.float32]) -> str:
 
 def _embed(graph: GraphBuilder, config: TransformerConfig, geometry: Geometry) -> str:
     """Append the tokens (N, C) that both encoder and decoder start from."""
-    encodings = [_fourier(graph, "pos_embed", geometry.phase, 1 + config.coord_dim)]
+    encodings = [_fourier(graph, "pos_embed", geometry.turns, 1 + config.coord_dim)]
     if config.feat_embed_per_dim == 1:
         encodings.append("features")
     elif config.feat_dim:
-        phase = graph.op("Mul", "features", graph.constant(0.5 * math.pi))
-        encodings.append(_fourier(graph, "feat_embed", phase, config.feat_dim))
+        turns = _turns(graph, "features")
+        encodings.append(_fourier(graph, "feat_embed", turns, config.feat_dim))
     encoded = graph.op("Concat", *encodings, axis=1)
     return graph.layer_norm("norm", graph.linear("proj", encoded))
 
 
-def _fourier(graph: GraphBuilder, name: str, phase: str, n_axes: int) -> str:
-    """Append the Fourier encoding of a phase (N, A): sines, then cosines, axis by axis."""
-    # Torch's order of multiplication, (pi / 2 * x) * f: another one rounds differently.
+def _turns(graph: GraphBuilder, values: str) -> str:
+    """Append the turns, in float64, of the angles `pi / 2 * values` at frequency 1."""
+    exact = graph.op("Cast", values, to=TensorProto.DOUBLE)
+    return graph.op("Mul", exact, graph.constant(0.25, np.float64))
+
+
+def _waves(graph: GraphBuilder, turns: str, frequencies: str) -> tuple[str, str]:
+    """Append the cosines and sines of angles given in turns at frequency 1."""
+    # Whole turns go while in float64: float32 rounds the angles of positions around 1000 so much
+    # that scores differ by 1e-4.
+    angle = graph.op("Mul", turns, frequencies)
+    rest = graph.op("Sub", angle, graph.op("Round", angle))
+    radians = graph.op(
+        "Mul", graph.op("Cast", rest, to=TensorProto.FLOAT), graph.constant(2 * math.pi)
+    )
+    return graph.op("Cos", radians), graph.op("Sin", radians)
+
+
+def _fourier(graph: GraphBuilder, name: str, turns: str, n_axes: int) -> str:
+    """Append the Fourier encoding of turns (N, A): sines, then cosines, axis by axis."""
     frequencies = np.concatenate([graph.array(f"{name}.freqs.{a}")[0] for a in range(n_axes)])
-    spread = graph.op("Unsqueeze", phase, graph.constant([2], np.int64))  # (N, A, 1)
-    angle = graph.op("Mul", spread, graph.derived(f"{name}.freqs", frequencies))
-    waves = graph.op("Concat", graph.op("Sin", angle), graph.op("Cos", angle), axis=2)
+    spread = graph.op("Unsqueeze", turns, graph.constant([2], np.int64))  # (N, A, 1)
+    cosine, sine = _waves(
+        graph, spread, graph.derived(f"{name}.freqs", frequencies.astype(np.float64))
+    )
+    waves = graph.op("Concat", sine, cosine, axis=2)
     return graph.op("Reshape", waves, graph.constant([0, -1], np.int64))
 
 
@@ -196,9 +215,8 @@ def _rotation(
             for axis in range(1 + config.coord_dim)
         ]
     )
-    frequency = graph.derived(f"{name}.rot_pos_enc.freqs", frequencies[None, None])
-    angle = graph.op("Mul", geometry.rotary_phase, frequency)
-    return graph.op("Cos", angle), graph.op("Sin", angle)
+    exact = frequencies[None, None].astype(np.float64)
+    return _waves(graph, geometry.rotary_turns, graph.derived(f"{name}.rot_pos_enc.freqs", exact))
 
 
 def _scores(graph: GraphBuilder, config: TransformerConfig, geometry: Geometry, logits: str) -> str:

@@ -1,0 +1,108 @@
+"""A checkpoint becomes an ONNX file, but only if the file scores as the checkpoint does."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import ModelError
+from trackastra_engine.spec import ModelSpec
+from trackastra_engine.tokens import Tokens, token_feature_count
+from trackastra_export.graph import build_graph
+from trackastra_training.checkpoint import check_fit
+from trackastra_training.transformer import TrackingTransformer
+
+MAX_SCORE_DIFFERENCE = 1e-4  # float32 rounding gives up to 3e-5 (DESIGN.md, section 4)
+VERIFIED_SIZES = (1, 2, 10, 100, 1000)  # tokens
+VERIFIED_EXTENTS = (0.5, 4.0)  # cutoffs: all tokens see each other; few do
+MAX_DIAMETER_PX = 40.0  # of the random detections of `upstream` tokens
+COORDINATE_STEPS = 64  # per cutoff, see `verification_windows`
+
+
+def export_model(model: TrackingTransformer, spec: ModelSpec, path: Path) -> float:
+    """Write the model as an ONNX file; return the largest difference of a score from PyTorch's.
+
+    Raises ModelError, and writes nothing, if spec and network disagree or if any score differs by
+    more than 1e-4 from PyTorch's in float64.
+    """
+    check_fit(model.config, spec)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    serialised = build_graph(model, spec).SerializeToString()
+    difference = largest_difference(model, spec, serialised)
+    # Written so that NaN is refused, too.
+    if not difference <= MAX_SCORE_DIFFERENCE:
+        raise ModelError(
+            f"the ONNX model of {spec.name!r} differs from its checkpoint by {difference:.1e} in a "
+            f"score, more than {MAX_SCORE_DIFFERENCE:.0e}; nothing was written"
+        )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(serialised)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return difference
+
+
+def largest_difference(model: TrackingTransformer, spec: ModelSpec, serialised: bytes) -> float:
+    """Return the largest difference of a score between ONNX Runtime and PyTorch in float64.
+
+    NaN if any score of either is NaN. The windows are those of `verification_windows`.
+    """
+    session = onnxruntime.InferenceSession(serialised, providers=["CPUExecutionProvider"])
+    reference = TrackingTransformer(model.config).double().eval()
+    reference.load_state_dict(model.state_dict())
+    differences = [
+        np.abs(_onnx_scores(session, tokens) - _torch_scores(reference, tokens)).max()
+        for tokens in verification_windows(spec)
+    ]
+    return float(np.max(differences))
+
+
+def verification_windows(spec: ModelSpec, seed: int = 0) -> Iterator[Tokens]:
+    """Yield random windows of 1 to 1000 tokens, crowded and sparse, that miss a frame."""
+    rng = np.random.default_rng(seed)
+    for n_tokens in VERIFIED_SIZES:
+        for extent in VERIFIED_EXTENTS:
+            n_filled = min(spec.window, max(2, spec.window - 1))
+            filled = rng.choice(spec.window, size=n_filled, replace=False)
+            # Steps of a power of 2 when the cutoff is one: float32 and float64 then agree which
+            # pairs are beyond it, where scores jump.
+            steps = int(extent * COORDINATE_STEPS)
+            position = rng.integers(0, steps, (n_tokens, spec.ndim)) * (
+                spec.cutoff / COORDINATE_STEPS
+            )
+            coordinates = np.column_stack([np.sort(rng.choice(filled, n_tokens)), position])
+            features = _random_features(rng, spec, n_tokens)
+            yield Tokens(coordinates.astype(np.float32), features.astype(np.float32))
+
+
+def _random_features(
+    rng: np.random.Generator, spec: ModelSpec, n_tokens: int
+) -> NDArray[np.float64]:
+    n_features = token_feature_count(spec.recipe, spec.ndim)
+    if spec.recipe == "relative":
+        return rng.normal(size=(n_tokens, n_features))
+    diameter = rng.uniform(2, MAX_DIAMETER_PX, (n_tokens, 1))
+    fraction = rng.uniform(size=(n_tokens, 2))
+    inertia = rng.normal(size=(n_tokens, n_features - 3)) * diameter**2 / 16
+    return np.column_stack([diameter, fraction[:, :1], inertia, fraction[:, 1:]])
+
+
+def _onnx_scores(session: onnxruntime.InferenceSession, tokens: Tokens) -> NDArray[np.float64]:
+    inputs = {"coordinates": tokens.coordinates, "features": tokens.features}
+    return session.run(["scores"], inputs)[0].astype(np.float64)
+
+
+@torch.inference_mode()
+def _torch_scores(model: TrackingTransformer, tokens: Tokens) -> NDArray[np.float64]:
+    coordinates = torch.from_numpy(tokens.coordinates).double()[None]
+    features = torch.from_numpy(tokens.features).double()[None]
+    logits = model(coordinates, features)
+    frame = coordinates[..., 0].long()
+    return model.normalised_scores(logits, frame, coordinates, forward_only=True)[0].numpy()
