@@ -34,7 +34,8 @@ class OpenTiff:
     outer_shape: tuple[int, ...]  # their lengths, product P
     plane_shape: tuple[int, int]
     dtype: np.dtype[Any]
-    pages: list[Any]  # P pages; fewer where all planes lie behind `data_offset`
+    pages: list[Any]  # fewer than promised where all planes lie behind `data_offset`
+    planes_per_page: int
     data_offset: int | None  # where P uncompressed planes start, if they are in one piece
 
     @property
@@ -50,9 +51,10 @@ class OpenTiff:
         try:
             if self.data_offset is not None:
                 return self._raw_plane(self.data_offset, index)
-            page = self.pages[index]
-            _refuse_cut_page(self.path, self.file, page, index)
-            return np.asarray(page.asarray()).reshape(self.plane_shape)
+            page = self.pages[index // self.planes_per_page]
+            _refuse_cut_page(self.path, page, index)
+            planes = np.asarray(page.asarray()).reshape(-1, *self.plane_shape)
+            return np.asarray(planes[index % self.planes_per_page])
         except InputError:
             raise
         # Decoders raise errors of their own classes, which need not even be importable.
@@ -112,7 +114,7 @@ def _layout(path: Path, file: "tifffile.TiffFile") -> OpenTiff:
     _refuse_broken_chain(path, file)
     series = file.series[0]
     *outer_shape, height, width = series.shape if series.ndim > 1 else (0, 0)
-    if not series.axes.endswith("YX") or math.prod(file.pages[0].shape) != height * width:
+    if not series.axes.endswith("YX") or file.pages[0].shape[-2:] != (height, width):
         raise InputError(
             f"{path} has the axes {series.axes} {series.shape}; expected one channel, "
             f"([t, z,] y, x): save the channel to be tracked as a file of its own"
@@ -129,6 +131,8 @@ def _layout(path: Path, file: "tifffile.TiffFile") -> OpenTiff:
         plane_shape=(height, width),
         dtype=np.dtype(series.dtype).newbyteorder("="),
         pages=pages,
+        # tifffile writes volumes of 3 or 4 planes as the colours of one page, if not told better.
+        planes_per_page=math.prod(file.pages[0].shape[:-2]),
         data_offset=data_offset,
     )
     _refuse_missing_planes(opened)
@@ -171,15 +175,16 @@ def _refuse_missing_planes(opened: OpenTiff) -> None:
                 f"{path} is truncated: its planes end at byte {end} but the file "
                 f"has {file.filehandle.size}; {EXPORT_AGAIN}"
             )
-    elif len(opened.pages) < opened.n_planes or any(page is None for page in opened.pages):
-        there = sum(page is not None for page in opened.pages)
+        return
+    there = sum(page is not None for page in opened.pages) * opened.planes_per_page
+    if there < opened.n_planes:
         raise InputError(
             f"{path} is truncated or part of a set: {opened.n_planes} planes are promised but "
             f"{there} are there; {EXPORT_AGAIN}"
         )
 
 
-def _refuse_cut_page(path: Path, file: "tifffile.TiffFile", page: Any, index: int) -> None:
+def _refuse_cut_page(path: Path, page: Any, index: int) -> None:
     ends = [
         offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
     ]

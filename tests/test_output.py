@@ -1,0 +1,274 @@
+"""Results on disk: what they say, and that they are whole or not there."""
+
+import csv
+import logging
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import tifffile
+
+from small_movies import dividing_cell, true_lineage
+from trackastra_engine.detections import Detections
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import Frame, open_movie
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.atomic import new_file, new_folder
+from trackastra_engine.output.ctc import relabel, write_ctc
+from trackastra_engine.output.edge_table import write_edge_table
+from trackastra_engine.output.picture import draw_tracks
+from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+
+
+@pytest.fixture
+def tracked():
+    images, masks = dividing_cell()
+    return true_lineage(masks), open_movie(images, masks)
+
+
+def entries(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_ctc_folder_of_a_dividing_cell(tmp_path, tracked):
+    """Cell 1 all the time; 2 in frames 0 to 2, then 3 and 4 whose parent it is."""
+    lineage, movie = tracked
+    write_ctc(lineage, movie, tmp_path / "ctc")
+    assert entries(tmp_path / "ctc") == [*(f"mask00{t}.tif" for t in range(6)), "res_track.txt"]
+    table = (tmp_path / "ctc" / "res_track.txt").read_text()
+    assert table == "1 0 5 0\n2 0 2 0\n3 3 5 2\n4 3 5 2\n"
+    for frame in movie:
+        written = tifffile.imread(tmp_path / "ctc" / f"mask00{frame.index}.tif")
+        assert written.dtype == np.uint16
+        np.testing.assert_array_equal(written, frame.labels)
+
+
+def test_every_tracklet_is_in_its_frames_and_no_other(tmp_path, tracked):
+    lineage, movie = tracked
+    write_ctc(lineage, movie, tmp_path / "ctc")
+    for tracklet, first, last, _ in lineage.tracklets:
+        for t in range(len(movie)):
+            mask = tifffile.imread(tmp_path / "ctc" / f"mask{t:03}.tif")
+            assert (tracklet in mask) == (first <= t <= last)
+
+
+def test_movies_of_more_than_1000_frames_have_four_digits(tmp_path):
+    masks = np.zeros((1001, 4, 4), np.uint8)
+    masks[0, 1, 1] = 1
+    one = Detections(np.zeros(1, int), np.ones(1, int), np.ones((1, 2)), np.ones((1, 7)))
+    none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
+    lineage = Lineage(one, none, np.ones(1, int), np.array([[1, 0, 0, 0]]))
+    write_ctc(lineage, open_movie(None, masks), tmp_path / "ctc")
+    names = entries(tmp_path / "ctc")
+    assert (names[0], names[1000]) == ("mask0000.tif", "mask1000.tif")
+
+
+def lineage_of_frame(labels, ids):
+    frame = np.zeros(len(labels), int)
+    found = Detections(frame, labels, np.zeros((len(labels), 2)), np.zeros((len(labels), 7)))
+    none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
+    return Lineage(found, none, ids, np.zeros((ids.max(), 4), int))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64])
+@pytest.mark.parametrize("largest", [9, 200, 2**31 - 1, 2**62])
+def test_relabelling_matches_a_loop(dtype, largest):
+    """Dense labels are looked up, sparse ones searched for."""
+    largest = min(largest, np.iinfo(dtype).max)
+    mask = np.array([[0, 3, 3], [7, 0, largest]], dtype)
+    lineage = lineage_of_frame(np.array([3, 7, largest]), np.array([2, 3, 1]))
+    result = relabel(Frame(0, None, mask), lineage, np.dtype(np.uint16))
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result, [[0, 2, 2], [3, 0, 1]])
+
+
+def test_an_empty_frame_stays_empty():
+    lineage = lineage_of_frame(np.array([3]), np.array([1]))
+    blank = Frame(1, None, np.zeros((2, 2), np.uint8))
+    assert not relabel(blank, lineage, np.dtype(np.uint16)).any()
+
+
+def test_a_mask_that_changed_meanwhile_is_refused():
+    lineage = lineage_of_frame(np.array([3]), np.array([1]))
+    with pytest.raises(InputError, match="changed since it was tracked"):
+        relabel(Frame(0, None, np.array([[3, 4]])), lineage, np.dtype(np.uint16))
+
+
+def test_more_than_65535_tracklets_need_32_bits_which_is_said(tmp_path, caplog):
+    count = 65_536
+    masks = np.zeros((2, 256, 256), np.uint32)
+    masks[0] = np.arange(1, count + 1).reshape(256, 256)
+    lineage = lineage_of_frame(np.arange(1, count + 1), np.arange(1, count + 1))
+    with caplog.at_level(logging.WARNING, "trackastra_engine"):
+        write_ctc(lineage, open_movie(None, masks), tmp_path / "ctc")
+    assert "do not fit into the 16 bits" in caplog.text
+    written = tifffile.imread(tmp_path / "ctc" / "mask000.tif")
+    assert written.dtype == np.uint32
+    np.testing.assert_array_equal(written, masks[0])
+
+
+def test_edge_table_is_as_trackmate_reads_it(tmp_path, tracked):
+    write_edge_table(tracked[0], tmp_path / "edges.csv")
+    lines = (tmp_path / "edges.csv").read_text().splitlines()
+    assert lines[0] == "source_frame,source_label,target_frame,target_label,weight"
+    rows = list(csv.reader(lines[1:]))
+    assert len(rows) == 5 + 2 + 2 + 4
+    ends = [tuple(int(value) for value in row[:4]) for row in rows]
+    assert ends == sorted(ends)
+    assert {(2, 2, 3, 3), (2, 2, 3, 4), (0, 1, 1, 1)} < set(ends)
+    assert all(0.6 <= float(row[4]) <= 1 for row in rows)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_picture_shows_tracks_and_the_division(tmp_path, tracked):
+    draw_tracks(*tracked, tmp_path / "tracks.svg")
+    root = ElementTree.parse(tmp_path / "tracks.svg").getroot()
+    lines = list(root.iter(f"{SVG}polyline"))
+    assert len(lines) == 4  # one per tracklet
+    colours = [line.get("stroke") for line in lines]
+    assert colours[1] == colours[2] == colours[3] != colours[0]  # one per lineage
+    (ring,) = [c for c in root.iter(f"{SVG}circle") if c.get("r") == "7"]
+    # Mother 2 in frame 2: pixels y 22 to 27, x 30 to 35 of 48, drawn 1000 wide.
+    assert float(ring.get("cx")) == pytest.approx(33 * 1000 / 48, abs=0.1)
+    assert float(ring.get("cy")) == pytest.approx(25 * 1000 / 48, abs=0.1)
+    text = " ".join(element.text for element in root.iter(f"{SVG}text"))
+    assert "Frame 6 of 6: 3 objects" in text
+    assert "4 tracks, 1 divisions" in text
+    links = [image.get("href") for image in root.iter(f"{SVG}image")]
+    assert len(links) == 2
+    assert all(link.startswith("data:image/png;base64,") for link in links)  # needs no other file
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+@pytest.mark.parametrize("with_images", [True, False])
+def test_pictures_of_volumes_and_of_masks_alone(tmp_path, depth, with_images):
+    images, masks = dividing_cell()
+    if depth:
+        images, masks = (np.repeat(array[:, None], depth, axis=1) for array in (images, masks))
+    movie = open_movie(images if with_images else None, masks)
+    draw_tracks(true_lineage(masks), movie, tmp_path / "tracks.svg")
+    ElementTree.parse(tmp_path / "tracks.svg")
+
+
+def test_large_frames_are_shown_smaller(tmp_path, tracked):
+    big = np.kron(dividing_cell()[1], np.ones((1, 80, 80), np.uint16))
+    draw_tracks(true_lineage(big), open_movie(None, big), tmp_path / "tracks.svg")
+    assert (tmp_path / "tracks.svg").stat().st_size < 200_000
+
+
+# All or nothing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_nothing(tmp_path, error):
+    def write_half(partial, *, is_folder):
+        if is_folder:
+            partial /= "half"
+        partial.write_text("half")
+        raise error
+
+    for context in (new_folder, new_file):
+        place = context(tmp_path / "new" / "parents" / "name")
+        with pytest.raises(error), place as partial:
+            write_half(partial, is_folder=context is new_folder)
+    assert entries(tmp_path) == []
+
+
+def test_a_failure_keeps_what_was_there(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("old")
+    with pytest.raises(OSError, match="full"), new_folder(tmp_path / "folder"):
+        raise OSError("disk full")
+    assert entries(tmp_path) == ["folder", "folder/old"]
+
+
+def test_a_folder_replaces_the_old_one_as_a_whole(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("old")
+    with new_folder(tmp_path / "folder") as partial:
+        (partial / "new").write_text("new")
+        assert (tmp_path / "folder" / "old").exists()
+    assert entries(tmp_path) == ["folder", "folder/new"]
+
+
+def test_all_outputs_together(tmp_path, tracked):
+    outputs = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "deep" / "edges.csv")
+    check_outputs(outputs, [])
+    write_outputs(*tracked, outputs)
+    assert entries(tmp_path / "out")[:2] == ["ctc", "ctc/mask000.tif"]
+    assert {"edges.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
+    assert len(entries(tmp_path / "ctc")) == 7
+    write_outputs(*tracked, outputs)  # replaces them
+
+
+def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_outputs(*tracked, Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "e.csv"))
+    assert entries(tmp_path) == []
+
+
+def refusal(outputs, inputs=()):
+    with pytest.raises(InputError) as caught:
+        check_outputs(outputs, inputs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_no_output_at_all():
+    assert "nowhere to write to; give --output" in refusal(Outputs())
+
+
+def test_a_folder_that_is_not_empty(tmp_path):
+    (tmp_path / "edges.csv").write_text("")
+    assert "is not empty; choose another or pass --overwrite" in refusal(Outputs(tmp_path))
+    assert "is not empty" in refusal(Outputs(ctc=tmp_path))
+    check_outputs(Outputs(tmp_path, overwrite=True), [])
+
+
+def test_overwriting_never_costs_other_files(tmp_path):
+    (tmp_path / "thesis.txt").write_text("")
+    assert "thesis.txt, which is no result" in refusal(Outputs(tmp_path, overwrite=True))
+    (tmp_path / "thesis.txt").unlink()
+    (tmp_path / "ctc").mkdir()
+    (tmp_path / "ctc" / "man_track.txt").write_text("")
+    assert "man_track.txt, which is no result" in refusal(Outputs(tmp_path, overwrite=True))
+
+
+def test_an_output_never_replaces_the_input(tmp_path):
+    (tmp_path / "mask000.tif").write_text("")
+    outputs = Outputs(ctc=tmp_path, overwrite=True)
+    assert "would replace the input" in refusal(outputs, [tmp_path])
+    assert "would replace the input" in refusal(outputs, [tmp_path / "mask000.tif"])
+
+
+def test_an_earlier_edge_table_is_replaced_but_no_other_file(tmp_path, tracked):
+    path = tmp_path / "edges.csv"
+    write_edge_table(tracked[0], path)
+    check_outputs(Outputs(edge_table=path), [])
+    path.write_text("my own table")
+    assert "exists; choose another or pass --overwrite" in refusal(Outputs(edge_table=path))
+    check_outputs(Outputs(edge_table=path, overwrite=True), [])
+    assert "is a folder" in refusal(Outputs(edge_table=tmp_path))
+
+
+def test_places_inside_each_other(tmp_path):
+    assert "lies inside" in refusal(Outputs(tmp_path / "out", tmp_path / "out" / "ctc"))
+    assert "lies inside" in refusal(Outputs(tmp_path / "out", None, tmp_path / "out" / "e.csv"))
+
+
+def test_a_file_where_a_folder_should_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refusal(Outputs(tmp_path / "file"))
+    assert "is a file" in refusal(Outputs(tmp_path / "file" / "out"))
+
+
+def test_read_only_places(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    assert "is read-only; choose another place" in refusal(Outputs(tmp_path / "out"))
