@@ -1,5 +1,6 @@
 """Collects the nodes and constants of an ONNX graph."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class GraphBuilder:
         return self.op("LayerNormalization", tokens, weight, bias, epsilon=1e-5)
 
     def model(
-        self, inputs: dict[str, int | str], outputs: dict[str, int | str], spec: ModelSpec
+        self, inputs: Mapping[str, int | str], outputs: Mapping[str, int | str], spec: ModelSpec
     ) -> ModelProto:
         """Return everything appended so far as a model.
 
@@ -83,7 +84,7 @@ class GraphBuilder:
         return name
 
 
-def _tables(widths: dict[str, int | str]) -> list[onnx.ValueInfoProto]:
+def _tables(widths: Mapping[str, int | str]) -> list[onnx.ValueInfoProto]:
     return [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
         for name, width in widths.items()

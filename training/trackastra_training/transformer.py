@@ -149,7 +149,7 @@ def _parental_scores(logits: Tensor, invalid: Tensor, in_frame: Tensor, mode: st
     membership = in_frame.to(logits.dtype)
     if mode == "linear":
         weight = torch.sigmoid(logits).masked_fill(invalid, 0.0)
-        rest = torch.full_like(membership, NORMALISATION_EPS)
+        rest = torch.zeros_like(membership)
     else:
         logits = logits.masked_fill(invalid, -torch.inf)
         with torch.no_grad():
@@ -162,9 +162,8 @@ def _parental_scores(logits: Tensor, invalid: Tensor, in_frame: Tensor, mode: st
                 dim=1,
             )  # (B, T, N)
         weight = torch.exp(logits - membership.transpose(1, 2) @ largest)
-        quiet = torch.exp(-largest) if mode == "quiet_softmax" else 0.0
-        rest = NORMALISATION_EPS + quiet
-    total = membership @ weight + rest
+        rest = torch.exp(-largest) if mode == "quiet_softmax" else torch.zeros_like(largest)
+    total = membership @ weight + NORMALISATION_EPS + rest
     padding = ~in_frame.any(1)
     total_of_pair = membership.transpose(1, 2) @ total + padding[:, :, None].to(total.dtype)
     return (weight / total_of_pair).clamp(0, 1)
