@@ -32,8 +32,8 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
         except (InputError, ModelError, MissingDependencyError) as error:
             _fail(str(error))
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            _fail(f"{place}{error.strerror or error}; check the disk and its permissions")
+            place = error.filename or "a file"
+            _fail(f"{place} could not be read or written ({error.strerror or error})")
         except KeyboardInterrupt:
             click.echo("Stopped; nothing was written.", err=True)
             sys.exit(INTERRUPTED)

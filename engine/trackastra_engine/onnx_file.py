@@ -27,7 +27,7 @@ class OnnxSummary:
 
 
 def summarise_onnx(path: Path) -> OnnxSummary:
-    """Return the size, opset and number of floating-point parameters of an ONNX file."""
+    """Return the size, opset and number of learned parameters of an ONNX file."""
     data = memoryview(path.read_bytes())
     opset, n_parameters = 0, 0
     try:
@@ -61,7 +61,8 @@ def _parameters(tensor: memoryview) -> int:
             dims += [value] if isinstance(value, int) else _varints(value)
         elif field == TENSOR_TYPE:
             is_float = value in FLOAT_TYPES
-    return math.prod(dims) if is_float else 0
+    # Single numbers are constants of the graph, such as the softmax's epsilon: not learned.
+    return math.prod(dims) if is_float and math.prod(dims) > 1 else 0
 
 
 def _varints(packed: memoryview) -> list[int]:

@@ -1,0 +1,298 @@
+"""The command line: results where they should be, and every mistake answered in one sentence."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+import onnx
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+from golden_cases import model_folder
+from small_movies import dividing_cell, write_folder
+from trackastra_engine import Tracker
+from trackastra_engine.cli import main
+from trackastra_export.export import export_model
+from trackastra_training.checkpoint import load_model, load_spec
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return exported("rope2d", tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def volume_model(tmp_path_factory):
+    return exported("rope3d", tmp_path_factory.mktemp("models"), accepts_planes=False)
+
+
+def exported(case, folder, **changes):
+    """Return the path of a golden case's model, exported to ONNX with a changed spec."""
+    checkpoint, path = model_folder(case), folder / f"{case}.onnx"
+    export_model(load_model(checkpoint), replace(load_spec(checkpoint), **changes), path)
+    return str(path)
+
+
+@pytest.fixture
+def movie(tmp_path):
+    """Return folders of images and masks, and where results may go."""
+    images, masks = dividing_cell()
+    return (
+        str(write_folder(tmp_path / "images", images)),
+        str(write_folder(tmp_path / "masks", masks)),
+        tmp_path / "out",
+    )
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def entries(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def refusal(tmp_path, *arguments):
+    """Return the one sentence with which a command fails, which must leave no file behind."""
+    before = entries(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert entries(tmp_path) == before
+    *progress, sentence = result.stderr.splitlines()
+    assert all(re.fullmatch(r".*: \d+/\d+ frames", line) for line in progress)
+    assert result.stdout == ""
+    assert sentence.startswith("Error: ")
+    return sentence
+
+
+def test_track_writes_everything_and_says_so_in_one_line(movie, model):
+    images, masks, out = movie
+    result = run("track", images, masks, "-o", out, "--model", model)
+    assert result.exit_code == 0, result.output
+    assert entries(out) == [
+        "ctc",
+        *(f"ctc/mask00{t}.tif" for t in range(6)),
+        "ctc/res_track.txt",
+        "edges.csv",
+        "tracks.svg",
+    ]
+    (line,) = result.stdout.splitlines()
+    pattern = r"Tracked 6 frames with 15 detections: \d+ tracks, \d+ divisions, [\d.]+ s; see (.*)"
+    assert re.fullmatch(pattern, line).group(1) == str(out)
+    assert "finding detections: 6/6 frames" in result.stderr.splitlines()
+    assert "\r" not in result.stderr  # plain lines where there is no terminal
+
+
+def test_the_files_say_what_python_says(movie, model):
+    images, masks, out = movie
+    lineage = Tracker.load(model).track(images, masks)
+    assert run("track", images, masks, "-o", out, "--model", model).exit_code == 0
+    table = np.loadtxt(out / "ctc" / "res_track.txt", int, ndmin=2)
+    np.testing.assert_array_equal(table, lineage.tracklets)
+    edges = np.loadtxt(out / "edges.csv", delimiter=",", skiprows=1, ndmin=2)
+    assert len(edges) == len(lineage.edges)
+    mask = tifffile.imread(out / "ctc" / "mask005.tif")
+    last = lineage.detections.frame == 5
+    assert set(np.unique(mask)) - {0} == set(lineage.tracklet_id[last])
+
+
+def test_masks_alone(movie, model):
+    _, masks, out = movie
+    result = run("track", "--masks", masks, "-o", out, "--model", model)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("with_options", [True, False])
+def test_images_and_masks_as_options_or_arguments(movie, model, with_options):
+    images, masks, out = movie
+    given = ("-i", images, "-m", masks) if with_options else (images, "-m", masks)
+    assert run("track", *given, "-o", out, "--model", model).exit_code == 0
+
+
+def test_single_outputs(movie, model, tmp_path):
+    images, masks, _ = movie
+    table, ctc = tmp_path / "edges.csv", tmp_path / "deep" / "ctc"
+    options = ("--model", model, "--mode", "greedy_nodiv", "--max-distance", "30")
+    for _ in range(2):  # an earlier edge table may be replaced without a word, as TrackMate needs
+        result = run("track", images, masks, "--output-edge-table", table, *options)
+        assert result.exit_code == 0, result.output
+    assert ", 0 divisions, " in result.stdout
+    assert run("track", images, masks, "--output-ctc", ctc, *options).exit_code == 0
+    assert len(entries(ctc)) == 7
+
+
+def test_empty_frames_are_normal(movie, model, tmp_path):
+    images, masks, out = movie
+    tifffile.imwrite(tmp_path / "masks" / "t002.tif", np.zeros((40, 48), np.uint16))
+    assert run("track", images, masks, "-o", out, "--model", model).exit_code == 0
+
+
+def test_overwrite_replaces_earlier_results(movie, model, tmp_path):
+    images, masks, out = movie
+    command = ("track", images, masks, "-o", out, "--model", model)
+    assert run(*command).exit_code == 0
+    assert "not empty; choose another or pass --overwrite" in refusal(tmp_path, *command)
+    assert run(*command, "--overwrite").exit_code == 0
+
+
+# Bad input: one sentence, exit code 2, no output left ---------------------------------------------
+
+
+@pytest.fixture
+def track_refusal(movie, model, tmp_path):
+    """Return a function that tracks the movie with some files changed, and expects a refusal."""
+
+    def refused(images=movie[0], masks=movie[1], *options, model=model):
+        output = ("-o", movie[2], "--model", model, *options)
+        return refusal(tmp_path, "track", images, masks, *output)
+
+    return refused
+
+
+def test_missing_path(track_refusal, tmp_path):
+    assert "nowhere, does not exist" in track_refusal(masks=tmp_path / "nowhere")
+
+
+def test_empty_folder(track_refusal, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "empty, holds no .tif" in track_refusal(tmp_path / "empty")
+
+
+def test_different_numbers_of_images_and_masks(track_refusal, tmp_path):
+    (tmp_path / "masks" / "t005.tif").unlink()
+    assert "there are 6 images in" in track_refusal()
+
+
+def test_different_shapes(track_refusal, tmp_path):
+    folder = write_folder(tmp_path / "small", dividing_cell()[0][:, :30])
+    assert "are 30 x 48 but masks in" in track_refusal(folder)
+
+
+def test_masks_of_float_type(track_refusal, tmp_path):
+    folder = write_folder(tmp_path / "float", dividing_cell()[1].astype(np.float32))
+    assert "are of type float32; expected integers" in track_refusal(masks=folder)
+
+
+def test_negative_label(track_refusal, tmp_path):
+    folder = write_folder(tmp_path / "signed", -dividing_cell()[1].astype(np.int16))
+    assert "holds the negative label -2" in track_refusal(masks=folder)
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_truncated_tiff_in_a_folder(track_refusal, tmp_path, kept):
+    path = tmp_path / "masks" / "t004.tif"
+    tifffile.imwrite(path, dividing_cell()[1][4])
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    assert "t004.tif is truncated" in track_refusal()
+
+
+def test_truncated_imagej_hyperstack(track_refusal, tmp_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, dividing_cell()[1], imagej=True, metadata={"axes": "TYX"})
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    assert "stack.tif is truncated" in track_refusal(masks=path)
+
+
+def test_not_a_tiff(track_refusal, tmp_path):
+    (tmp_path / "masks" / "t000.tif").write_text("frame,label\n0,1\n")
+    assert "t000.tif is not a TIFF file" in track_refusal()
+
+
+def test_one_frame_only(track_refusal, tmp_path):
+    images, masks = dividing_cell(1)
+    folders = write_folder(tmp_path / "one", images), write_folder(tmp_path / "mask", masks)
+    assert "a movie of one frame" in track_refusal(*folders)
+
+
+def test_no_object_in_the_whole_movie(track_refusal, tmp_path):
+    folder = write_folder(tmp_path / "blank", np.zeros_like(dividing_cell()[1]))
+    assert "holds an object" in track_refusal(masks=folder)
+
+
+def test_a_planar_movie_for_a_volume_model(track_refusal, volume_model):
+    assert "takes 3D movies" in track_refusal(model=volume_model)
+
+
+def test_an_onnx_file_without_our_metadata(track_refusal, tmp_path, model):
+    foreign = onnx.load(model)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    assert "without trackastra-engine's metadata" in track_refusal(model=tmp_path / "foreign.onnx")
+    assert "without" in refusal(tmp_path, "info", tmp_path / "foreign.onnx")
+
+
+def test_a_model_that_is_not_there_or_no_model(track_refusal, tmp_path):
+    assert "there is no model 'general_9d'" in track_refusal(model="general_9d")
+    (tmp_path / "masks.onnx").write_text("no model")
+    assert "cannot be read as an ONNX model" in track_refusal(model=tmp_path / "masks.onnx")
+
+
+def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("")
+    assert "is not empty; choose another or pass --overwrite" in track_refusal()
+
+
+def test_a_distance_that_is_not_positive(track_refusal, movie):
+    assert "give a positive number" in track_refusal(*movie[:2], "--max-distance", "0")
+
+
+def test_arguments_that_do_not_fit(movie, tmp_path):
+    images, masks, out = movie
+    assert "no masks, only" in refusal(tmp_path, "track", images, "-o", out)
+    assert "there are no masks" in refusal(tmp_path, "track", "-o", out)
+    assert "images are given twice" in refusal(tmp_path, "track", images, masks, "-i", images)
+    assert "masks are given twice" in refusal(tmp_path, "track", images, masks, "-m", masks)
+    assert "nowhere to write to" in refusal(tmp_path, "track", images, masks)
+
+
+def test_a_disk_that_fills_up(track_refusal, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device", "mask003.tif")
+
+    monkeypatch.setattr("tifffile.imwrite", fail)
+    sentence = "Error: mask003.tif could not be read or written (No space left on device)"
+    assert track_refusal() == sentence
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_leaves_nothing(movie, model, tmp_path, monkeypatch, sent, code):
+    def stop(*_, **__):
+        os.kill(os.getpid(), sent)
+
+    before = entries(tmp_path)
+    monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", stop)
+    result = run("track", *movie[:2], "-o", movie[2], "--model", model)
+    assert result.exit_code == code
+    assert entries(tmp_path) == before
+
+
+# Other commands -----------------------------------------------------------------------------------
+
+
+def test_info_says_what_a_model_is(model):
+    result = run("info", model)
+    assert result.exit_code == 0, result.output
+    said = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in result.stdout.splitlines())
+    parameters = load_model(model_folder("rope2d")).parameters()
+    # Short constants of the graph look like parameters; single numbers are left out.
+    learned = sum(parameter.numel() for parameter in parameters)
+    assert learned <= int(said["parameters"].replace(",", "")) <= learned + 10
+    opsets = onnx.load(model).opset_import
+    assert said["opset"] == str(max(opset.version for opset in opsets if not opset.domain))
+    assert said["file"] == model
+    assert said["window"] == str(load_spec(model_folder("rope2d")).window)
+
+
+def test_version_and_module():
+    assert version("trackastra-engine") in run("--version").stdout
+    command = [sys.executable, "-m", "trackastra_engine", "--help"]
+    help_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert help_text.startswith("Usage: trackastra-engine")
+    assert all(command in help_text for command in ("track", "info", "demo"))
