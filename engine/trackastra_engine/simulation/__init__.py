@@ -1,0 +1,38 @@
+"""Simulated movies with their truth: for training, the demo, benchmarks and tests."""
+
+import numpy as np
+
+from trackastra_engine.simulation.observation import observe
+from trackastra_engine.simulation.parameters import (
+    Brightness,
+    Division,
+    Errors,
+    Motion,
+    Regime,
+    Shape,
+    SimulationParameters,
+    random_parameters,
+)
+from trackastra_engine.simulation.population import simulate_outlines
+from trackastra_engine.simulation.truth import KnownMovie, count_children, known_movie
+
+__all__ = [
+    "Brightness",
+    "Division",
+    "Errors",
+    "KnownMovie",
+    "Motion",
+    "Regime",
+    "Shape",
+    "SimulationParameters",
+    "count_children",
+    "known_movie",
+    "random_parameters",
+    "simulate",
+]
+
+
+def simulate(parameters: SimulationParameters, seed: int) -> KnownMovie:
+    """Return the detections of a movie and the truth about them, without drawing an image."""
+    rng = np.random.default_rng(seed)
+    return observe(list(simulate_outlines(parameters, rng)), parameters, rng)

@@ -1,0 +1,226 @@
+"""What a simulated movie is like, and how such descriptions are drawn at random.
+
+The ranges cover two real sets, measured frame by frame: migrating nuclei (spacing 1.7 diameters,
+steps of 0.1 to 0.3 spacings, mostly a shared flow; 0.4 % of the cells divide per frame; sisters
+0.7 to 1.5 diameters apart) and skin (spacing 0.8 diameters, steps up to 0.7 spacings, areas that
+change by 30 % from frame to frame; 8 % divide and 8 % vanish per frame; mothers 1.2 times as
+large, elongated along the axis that their daughters, 0.5 to 1 diameters apart, take).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Regime = Literal["nuclei", "rods", "packed", "particles"]
+REGIME_CHANCES: dict[Regime, float] = {
+    "nuclei": 0.4,
+    "rods": 0.16,
+    "packed": 0.36,
+    "particles": 0.08,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How cells move; lengths in typical spacings, per frame where they are steps."""
+
+    drift: tuple[float, ...] = (0.0, 0.0)  # (D,) step of all cells together
+    jump_chance: float = 0.0  # chance per frame that the stage jumps
+    jump: float = 0.0  # standard deviation of such a jump along each axis
+    flow: float = 0.05  # typical step of a smooth flow field
+    flow_wavelength: float = 10.0
+    diffusion: float = 0.05  # standard deviation of a step along each axis, free of memory
+    persistent: float = 0.05  # the same, of steps that remember
+    persistence: float = 0.7  # share of such a step that is left in the next frame
+    jitter: float = 0.0  # standard deviation of the position seen around the true one
+    rotation: float = 0.1  # standard deviation of the turn of the long axis, in radians
+    repulsion: float = 0.5  # share of an overlap that is pushed apart per round
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes and shapes; `diameter_px` is that of the disc or ball of a cell in mid-cycle."""
+
+    diameter_px: float = 20.0
+    spread: float = 0.1  # standard deviation of the logarithm of a cell's own diameter
+    flicker: float = 0.03  # the same, drawn anew in each frame
+    aspect: float = 1.2  # length / width
+    aspect_spread: float = 0.1  # standard deviation of the logarithm of a cell's own aspect
+    growth: float = 0.5  # growth in volume over a cycle, as a share of a newborn's volume
+    is_rod: bool = False  # growth goes into the length, and ends are round
+    is_packed: bool = False  # cells fill the plane, and their shapes follow from their places
+    gap: float = 0.1  # packed only: width of the gaps between cells, in spacings
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """When and how cells divide, die and look meanwhile."""
+
+    cycle_frames: float = 40.0  # mean time between divisions; inf for never
+    cycle_spread: float = 0.2  # standard deviation of its logarithm
+    distance: float = 0.9  # between sisters just after division, in diameters of the mother
+    distance_spread: float = 0.2  # standard deviation of the logarithm of the distance
+    alignment: float = 0.8  # 0: any direction; 1: along the long axis of the mother
+    asymmetry: float = 0.1  # standard deviation of the logarithm of the volume of a sister
+    brightness: float = 0.5  # gain in the logarithm of the intensity around division
+    rounding: float = 0.5  # share of the elongation lost around division
+    shrinkage: float = 0.1  # loss in the logarithm of the diameter around division
+    death_chance: float = 0.0  # per cell and frame
+
+
+@dataclass(frozen=True, slots=True)
+class Brightness:
+    """Mean intensities of cells, in arbitrary units around 1."""
+
+    is_present: bool = True
+    spread: float = 0.3  # standard deviation of the logarithm, between cells
+    noise: float = 0.05  # the same, between frames of a cell
+    inheritance: float = 0.8  # share of the mother's deviation that a daughter keeps
+    bleaching: float = 0.0  # loss of the logarithm per frame
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Segmentation errors: chances per cell and frame."""
+
+    missed: float = 0.0
+    merged: float = 0.0  # per touching pair: seen as one, which stands for the larger
+    split: float = 0.0  # seen as two, of which the smaller stands for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationParameters:
+    """A movie to simulate; see `random_parameters` for plausible values."""
+
+    n_frames: int = 8
+    n_cells: int = 60  # about this many are seen in the first frame
+    ndim: int = 2
+    spacing: float = 1.7  # typical distance to the nearest neighbour, in diameters
+    clustering: float = 0.0  # 0: anywhere; 1: in a few clumps
+    is_colony: bool = False  # cells start as one small clump in an empty field
+    margin_px: float = 0.0  # empty border of the image, where no cell is segmented
+    z_step: float = 1.0  # 3D: distance of planes, in pixels of y and x
+    motion: Motion = field(default_factory=Motion)
+    shape: Shape = field(default_factory=Shape)
+    division: Division = field(default_factory=Division)
+    brightness: Brightness = field(default_factory=Brightness)
+    errors: Errors = field(default_factory=Errors)
+
+
+def random_parameters(
+    rng: np.random.Generator,
+    *,
+    ndim: int = 2,
+    regime: Regime | None = None,
+    max_cells: int = 150,
+) -> SimulationParameters:
+    """Return the parameters of a random movie, of a random regime unless one is named."""
+    if regime is None:
+        regime = rng.choice(list(REGIME_CHANCES), p=list(REGIME_CHANCES.values()))
+    is_packed, is_rod = regime == "packed", regime == "rods"
+    low = 40 if is_packed else 6
+    spacing = {"packed": 0.85, "rods": 1.2}.get(regime, _log_uniform(rng, 1.05, 4.0))
+    return SimulationParameters(
+        n_cells=int(_log_uniform(rng, min(low, max_cells), max_cells)),
+        ndim=ndim,
+        spacing=spacing,
+        clustering=rng.uniform(0, 0.8) if regime == "nuclei" and rng.random() < 0.4 else 0.0,
+        is_colony=is_rod and rng.random() < 0.8,
+        margin_px=rng.uniform(5, 20) if is_packed and rng.random() < 0.5 else 0.0,
+        z_step=_log_uniform(rng, 1, 6) if ndim == 3 else 1.0,
+        motion=_random_motion(rng, regime, ndim),
+        shape=_random_shape(rng, regime),
+        division=_random_division(rng, regime),
+        brightness=_random_brightness(rng),
+        errors=_random_errors(rng),
+    )
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motion:
+    is_calm = regime in ("packed", "rods")
+    fastest = 0.16 if is_calm else 0.45 if regime == "particles" else 0.3
+    drift = rng.normal(size=ndim)
+    drift *= _log_uniform(rng, 0.02, 0.6) / np.linalg.norm(drift)
+    if rng.random() < 0.4:
+        drift[:] = 0
+    return Motion(
+        drift=tuple(drift),
+        jump_chance=rng.choice([0.0, 0.1], p=[0.8, 0.2]),
+        jump=_log_uniform(rng, 0.1, 0.6),
+        flow=_log_uniform(rng, 0.01, 0.25 if is_calm else 0.5),
+        flow_wavelength=_log_uniform(rng, 5, 30),
+        diffusion=_log_uniform(rng, 0.01, fastest),
+        persistent=_log_uniform(rng, 0.01, fastest),
+        persistence=rng.uniform(0.3, 0.95),
+        jitter=_log_uniform(rng, 0.005, 0.05),
+        rotation=_log_uniform(rng, 0.02, 0.4),
+        repulsion=rng.uniform(0.2, 0.6),
+    )
+
+
+def _random_shape(rng: np.random.Generator, regime: Regime) -> Shape:
+    is_packed, is_rod = regime == "packed", regime == "rods"
+    is_marker = regime in ("nuclei", "particles") and rng.random() < 0.2  # equal discs: no shape
+    if is_marker:
+        return Shape(_log_uniform(rng, 5, 30), 0.0, 0.0, 1.0, 0.0, growth=0.0)
+    return Shape(
+        diameter_px=_log_uniform(rng, 7, 20) if is_rod else _log_uniform(rng, 8, 50),
+        spread=rng.uniform(0.02, 0.12 if is_packed else 0.25),
+        flicker=_log_uniform(rng, 0.01, 0.16 if is_packed else 0.08),
+        aspect=_log_uniform(rng, 1.6, 4.0)
+        if is_rod
+        else rng.uniform(1.0, 1.1 if is_packed else 1.6),
+        aspect_spread=rng.uniform(0.02, 0.1 if is_packed else 0.25),
+        growth=rng.uniform(0.6, 1.0) if is_packed or is_rod else rng.uniform(0.0, 1.0),
+        is_rod=is_rod,
+        is_packed=is_packed,
+        gap=rng.uniform(0.02, 0.2),
+    )
+
+
+def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
+    if regime == "particles":
+        return Division(cycle_frames=np.inf, death_chance=_log_uniform(rng, 0.001, 0.08))
+    if regime == "rods":
+        return Division(
+            _log_uniform(rng, 4, 40), 0.15, asymmetry=rng.uniform(0.02, 0.15), brightness=0.0
+        )
+    is_packed = regime == "packed"
+    cycle = _log_uniform(rng, 7, 60) if is_packed else _log_uniform(rng, 10, 150)
+    return Division(
+        cycle_frames=cycle,
+        cycle_spread=rng.uniform(0.1, 0.4),
+        distance=rng.uniform(0.45, 0.7) if is_packed else rng.uniform(0.55, 1.5),
+        distance_spread=rng.uniform(0.1, 0.25),
+        alignment=rng.uniform(0.7, 1.0) if is_packed else rng.uniform(0.0, 1.0),
+        asymmetry=rng.uniform(0.05, 0.25),
+        brightness=rng.uniform(0.0, 1.0),
+        rounding=rng.uniform(0.0, 1.0),
+        shrinkage=rng.uniform(0.0, 0.3),
+        death_chance=rng.uniform(0.0, 1.2) / cycle if is_packed else _log_uniform(rng, 1e-4, 0.02),
+    )
+
+
+def _random_brightness(rng: np.random.Generator) -> Brightness:
+    return Brightness(
+        is_present=bool(rng.random() < 0.75),
+        spread=rng.uniform(0.05, 0.6),
+        noise=_log_uniform(rng, 0.01, 0.25),
+        inheritance=rng.uniform(0.3, 1.0),
+        bleaching=rng.choice([0.0, 0.03]),
+    )
+
+
+def _random_errors(rng: np.random.Generator) -> Errors:
+    if rng.random() < 0.45:
+        return Errors()
+    return Errors(
+        missed=_log_uniform(rng, 0.001, 0.06),
+        merged=_log_uniform(rng, 0.001, 0.03),
+        split=_log_uniform(rng, 0.001, 0.02),
+    )

@@ -1,0 +1,85 @@
+"""How well a network in training tracks movies whose lineages are known."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.detections import IntArray
+from trackastra_engine.edges import Edges, average, window_edges
+from trackastra_engine.linking.greedy import link_greedily
+from trackastra_engine.scoring import Counts, Scores, score_edges
+from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
+from trackastra_engine.spec import ModelSpec
+from trackastra_engine.tokens import prepare_tokens
+from trackastra_engine.windows import windows
+from trackastra_training.transformer import TrackingTransformer
+
+FIRST_VALIDATION_SEED = 10_000
+
+
+def simulated_validation_movies(n_movies: int, ndim: int) -> list[KnownMovie]:
+    """Return the simulated movies that every training is measured on."""
+    seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + n_movies)
+    return [simulate(random_parameters(np.random.default_rng(s), ndim=ndim), s) for s in seeds]
+
+
+def validate(model: TrackingTransformer, spec: ModelSpec, movies: Iterable[KnownMovie]) -> Scores:
+    """Return the scores of greedy links between neighbouring frames, of all movies together."""
+    scores = [
+        score_edges(
+            edge_table(movie, found.source, found.target), edge_table(movie, *true_links(movie))
+        )
+        for movie in movies
+        for found in [_tracked_edges(model, spec, movie)]
+    ]
+    return Scores(_total(s.edges for s in scores), _total(s.divisions for s in scores))
+
+
+def true_links(movie: KnownMovie) -> tuple[IntArray, IntArray]:
+    """Return the sources and targets (E,) of the true edges between neighbouring frames."""
+    frame = movie.detections.frame
+    target = np.flatnonzero(movie.parent >= 0)
+    target = target[frame[target] - frame[movie.parent[target]] == 1]
+    return movie.parent[target], target
+
+
+def edge_table(movie: KnownMovie, source: IntArray, target: IntArray) -> IntArray:
+    """Return edges (E, 4) as source frame, source label, target frame, target label."""
+    frame, label = movie.detections.frame, movie.detections.label
+    return np.column_stack([frame[source], label[source], frame[target], label[target]])
+
+
+def _total(parts: Iterable[Counts]) -> Counts:
+    counts = [(part.correct, part.found, part.expected) for part in parts]
+    return Counts(*(sum(column) for column in zip(*counts, strict=True)))
+
+
+def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovie) -> Edges:
+    frame = movie.detections.frame
+    n_frames = int(frame.max()) + 1
+    edges = average(
+        _scored_windows(model, spec, movie, n_frames),
+        frame,
+        n_frames=n_frames,
+        window=spec.window,
+        averaging=spec.averaging,
+    )
+    return link_greedily(candidate_graph(movie.detections, edges)).edges
+
+
+@torch.no_grad()
+def _scored_windows(
+    model: TrackingTransformer, spec: ModelSpec, movie: KnownMovie, n_frames: int
+) -> Iterator[Edges]:
+    model.eval()
+    for window in windows(movie.detections, n_frames, spec.window):
+        detections = movie.detections.rows(window.rows)
+        tokens = prepare_tokens(detections, spec.recipe)
+        coordinates = torch.from_numpy(tokens.coordinates)[None]
+        frame = torch.from_numpy(detections.frame.astype(np.int64))[None]
+        logits = model(coordinates, torch.from_numpy(tokens.features)[None])
+        scores = model.normalised_scores(logits, frame, coordinates, forward_only=True)
+        yield window_edges(scores[0].numpy(), detections.frame, window, spec.averaging)
+    model.train()
