@@ -5,7 +5,7 @@ import pytest
 from golden_cases import CASES, load_case
 from skimage.measure import regionprops
 
-from trackastra_engine import InputError, detections
+from trackastra_engine import detections
 from trackastra_engine.detections import concatenate, detect, feature_names
 from trackastra_engine.frames import Frame
 from trackastra_engine.intensity import IntensityHistogram
@@ -130,8 +130,3 @@ def test_no_image_means_no_intensity():
 
 def test_empty_frame_has_no_detections():
     assert len(detect(Frame(0, None, np.zeros((5, 5), int)), 2)) == 0
-
-
-def test_negative_label_is_refused():
-    with pytest.raises(InputError, match="frame 7 has negative labels"):
-        detect(Frame(7, None, np.array([[0, -3]])), 2)

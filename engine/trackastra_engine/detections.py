@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine import kernels
-from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Frame
 
 IntArray = NDArray[np.integer[Any]]
@@ -83,14 +82,11 @@ def detect(frame: Frame, ndim: int) -> Detections:
 
     With `ndim` 3, a frame (Y, X) is taken as a volume of one plane. Values equal those of
     skimage's `regionprops` (moments are summed as exact integers relative to the object).
-
-    Raises InputError if a label is negative.
     """
     labels = _volume(frame.labels)
-    image = labels if frame.image is None else _volume(frame.image)
-    objects = _measure(labels, image, frame)
+    objects = _measure(labels, None if frame.image is None else _volume(frame.image))
     order = np.argsort(objects.label)
-    features = _features(objects, labels.shape, ndim, has_image=frame.image is not None)
+    features = _features(objects, labels.shape, ndim)
     return Detections(
         np.full(len(order), frame.index, np.int32),
         objects.label[order],
@@ -107,7 +103,7 @@ class _Objects:
     count: FloatArray  # (N,) pixels
     centroid: FloatArray  # (N, 3)
     covariance: FloatArray  # (N, 3, 3) of the pixels' positions
-    intensity: FloatArray  # (N,) mean
+    intensity: FloatArray  # (N,) mean, NaN without an image
     box: IntArray  # (N, 4) first and last y, first and last x
 
 
@@ -119,7 +115,9 @@ def _volume(pixels: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(volume, dtype=volume.dtype.newbyteorder("="))
 
 
-def _measure(labels: NDArray[Any], image: NDArray[Any], frame: Frame) -> _Objects:
+def _measure(labels: NDArray[Any], image: NDArray[Any] | None) -> _Objects:
+    pixels = labels if image is None else image
+    has_image = image is not None
     capacity, n_objects = INITIAL_CAPACITY // 2, -1
     while n_objects == -1:
         capacity *= 2
@@ -130,12 +128,7 @@ def _measure(labels: NDArray[Any], image: NDArray[Any], frame: Frame) -> _Object
         intensity = np.zeros(capacity)
         box = np.empty((capacity, 4), np.int64)
         n_objects = kernels.measure_runs(
-            labels, image, frame.image is not None, keys, slots, found, first, sums, intensity, box
-        )
-    if n_objects == -2:
-        raise InputError(
-            f"the mask of frame {frame.index} has negative labels; labels must be 0 for "
-            "background and positive for objects"
+            labels, pixels, has_image, keys, slots, found, first, sums, intensity, box
         )
     moments = sums[:n_objects].astype(float)
     count = moments[:, 0]
@@ -147,17 +140,14 @@ def _measure(labels: NDArray[Any], image: NDArray[Any], frame: Frame) -> _Object
         count=count,
         centroid=first[:n_objects] + mean,
         covariance=second - mean[:, :, None] * mean[:, None, :],
-        intensity=intensity[:n_objects] / count,
+        intensity=intensity[:n_objects] / count if has_image else np.full(n_objects, np.nan),
         box=box[:n_objects],
     )
 
 
-def _features(
-    objects: _Objects, shape: tuple[int, ...], ndim: int, *, has_image: bool
-) -> FloatArray:
+def _features(objects: _Objects, shape: tuple[int, ...], ndim: int) -> FloatArray:
     """Return (N, F) features in the order of `feature_names`."""
     diameter = (2 * ndim * objects.count / np.pi) ** (1 / ndim)
-    intensity = objects.intensity if has_image else np.full(len(diameter), np.nan)
     covariance = objects.covariance[:, 3 - ndim :, 3 - ndim :]
     trace = np.trace(covariance, axis1=1, axis2=2)
     inertia = trace[:, None, None] * np.eye(ndim) - covariance
@@ -169,4 +159,4 @@ def _features(
     border = 1 - np.minimum(margin, BORDER_WIDTH_PX).astype(np.float32) / np.float32(
         BORDER_WIDTH_PX
     )
-    return np.column_stack([diameter, intensity, inertia.reshape(-1, ndim * ndim), border])
+    return np.column_stack([diameter, objects.intensity, inertia.reshape(-1, ndim * ndim), border])

@@ -39,8 +39,8 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
     keys, slots: (2^k,) hash table from label to object, slots -1 where free, at least twice as
     long as the arrays by object, which have room for C objects: found (C,) labels, first (C, 3)
     first pixel, sums (C, N_SUMS) exact integer moments, intensity (C,) summed over pixels,
-    box (C, 4) first and last y and x. Returns the number of objects; -1 if there are more than
-    C; -2 on a negative label.
+    box (C, 4) first and last y and x. Returns the number of objects, or -1 if there are
+    more than C.
     """
     n_objects = 0
     for z in range(labels.shape[0]):
@@ -54,8 +54,6 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
                     x += 1
                 if label == 0:
                     continue
-                if label < 0:
-                    return -2
                 position = find_slot(label, keys, slots)
                 row = slots[position]
                 if row < 0:

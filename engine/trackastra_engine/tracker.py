@@ -1,28 +1,23 @@
 """The way of one movie through the engine, from frames to a lineage."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.edges import Edges, average, window_edges
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import Movie, MovieSource, open_movie
+from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
+from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.tokens import IntensityRange, prepare_tokens
 from trackastra_engine.windows import windows
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 class Tracker:
@@ -58,7 +53,7 @@ class Tracker:
         return cls(AssociationModel.load(model, device=device), link, max_distance=max_distance)
 
     def track(
-        self, images: MovieSource | None, masks: MovieSource, *, progress: Progress = no_progress
+        self, images: ArrayOrPath | None, masks: ArrayOrPath, *, progress: Progress = no_progress
     ) -> Lineage:
         """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs.
 
