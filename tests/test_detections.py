@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from golden_cases import CASES, load_case
 from skimage.measure import regionprops
 
+from golden_cases import CASES, load_case
 from trackastra_engine import detections
 from trackastra_engine.detections import concatenate, detect, feature_names
 from trackastra_engine.frames import Frame
