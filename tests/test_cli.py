@@ -290,6 +290,27 @@ def test_info_says_what_a_model_is(model):
     assert said["window"] == str(load_spec(model_folder("rope2d")).window)
 
 
+def test_the_demo_scores_itself_and_may_be_repeated(tmp_path, model):
+    for _ in range(2):
+        result = run("demo", "-o", tmp_path / "demo", "--model", model)
+        assert result.exit_code == 0, result.output
+    assert [path.name for path in sorted((tmp_path / "demo").iterdir())] == [
+        "images",
+        "masks",
+        "tracks",
+        "truth.csv",
+    ]
+    pattern = r"edge F1 [01]\.\d{3} \(\d+ of \d+ found, \d+ wrong\), division F1 [01]\.\d{3} "
+    assert re.search(pattern, result.stdout)
+    assert "trackastra-engine track IMAGES MASKS -o RESULTS" in result.stdout
+    assert (tmp_path / "demo" / "tracks" / "tracks.svg").exists()
+
+
+def test_the_demo_replaces_nothing_but_a_demo(tmp_path, model):
+    (tmp_path / "thesis.txt").write_text("")
+    assert "thesis.txt" in refusal(tmp_path, "demo", "-o", tmp_path, "--model", model)
+
+
 def test_version_and_module():
     assert version("trackastra-engine") in run("--version").stdout
     command = [sys.executable, "-m", "trackastra_engine", "--help"]

@@ -19,6 +19,9 @@ FAILED, INTERRUPTED, TERMINATED = 2, 130, 143  # exit codes; the last two as she
 PATH = click.Path(path_type=Path)
 MODES = click.Choice(["greedy", "greedy_nodiv"])
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
+MODEL_OPTION = click.option(
+    "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
+)
 
 
 def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -57,9 +60,7 @@ def main() -> None:
 )
 @click.option("--output-ctc", type=PATH, help="Folder for Cell Tracking Challenge results.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
-@click.option(
-    "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
-)
+@MODEL_OPTION
 @click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link.")
 @click.option(
     "--max-distance", type=float, help="Longest link, in pixels.  [default: the model's reach]"
@@ -112,14 +113,15 @@ def info(model: str) -> None:
 @click.option(
     "-o", "--output", type=PATH, default=Path("trackastra-demo"), show_default=True, help="Folder."
 )
+@MODEL_OPTION
 @one_sentence_errors
-def demo(output: Path) -> None:
+def demo(output: Path, model: str) -> None:
     """Track a small simulated movie, and compare the tracks with the truth."""
     from trackastra_engine.demo import run_demo
     from trackastra_engine.terminal import shown_progress
 
     with shown_progress() as progress:
-        result = run_demo(output, progress=progress)
+        result = run_demo(output, model=model, progress=progress)
     click.echo(result)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import new_file
 
@@ -16,12 +16,16 @@ def write_edge_table(lineage: Lineage, path: str | Path) -> None:
 
     The file appears when it is complete, which TrackMate takes for success.
     """
-    ends = edge_ends(lineage)
+    write_edges(edge_ends(lineage), lineage.edges.score, path)
+
+
+def write_edges(ends: IntArray, weight: FloatArray, path: str | Path) -> None:
+    """Write edges with ends (E, 4), as `edge_ends` returns them, and weights (E,)."""
     order = np.lexsort(ends.T[::-1])
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(COLUMNS + "\n")
-        for (*numbers,), weight in zip(ends[order], lineage.edges.score[order], strict=True):
-            file.write(f"{','.join(map(str, numbers))},{weight:.6g}\n")
+        for numbers, score in zip(ends[order].tolist(), weight[order].tolist(), strict=True):
+            file.write(f"{','.join(map(str, numbers))},{score:.6g}\n")
 
 
 def edge_ends(lineage: Lineage) -> IntArray:

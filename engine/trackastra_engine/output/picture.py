@@ -74,11 +74,11 @@ def _grey_image(frame: Frame) -> NDArray[np.uint8]:
     labels = _flat(frame.labels)
     step = _step(labels.shape)
     if frame.image is None:
-        return np.where(labels[::step, ::step] > 0, 90, 30).astype(np.uint8)
+        return np.where(labels[::step, ::step] > 0, np.uint8(90), np.uint8(30))
     image = _flat(frame.image)[::step, ::step].astype(float)
     low, high = np.nanpercentile(image, SHOWN_PERCENTILES)
     relative = np.nan_to_num((image - low) / (high - low if high > low else 1.0))
-    return (np.clip(relative, 0, 1) * BRIGHTEST).astype(np.uint8)
+    return np.asarray(np.clip(relative, 0, 1) * BRIGHTEST, np.uint8)
 
 
 def _object_overlay(labels: IntArray, lineage: Lineage, now: int) -> NDArray[np.uint8]:
