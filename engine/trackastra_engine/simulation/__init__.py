@@ -14,6 +14,7 @@ from trackastra_engine.simulation.parameters import (
     random_parameters,
 )
 from trackastra_engine.simulation.population import simulate_outlines
+from trackastra_engine.simulation.rendering import RenderedMovie, draw
 from trackastra_engine.simulation.truth import KnownMovie, count_children, known_movie
 
 __all__ = [
@@ -23,11 +24,13 @@ __all__ = [
     "KnownMovie",
     "Motion",
     "Regime",
+    "RenderedMovie",
     "Shape",
     "SimulationParameters",
     "count_children",
     "known_movie",
     "random_parameters",
+    "render",
     "simulate",
 ]
 
@@ -36,3 +39,9 @@ def simulate(parameters: SimulationParameters, seed: int) -> KnownMovie:
     """Return the detections of a movie and the truth about them, without drawing an image."""
     rng = np.random.default_rng(seed)
     return observe(list(simulate_outlines(parameters, rng)), parameters, rng)
+
+
+def render(parameters: SimulationParameters, seed: int) -> RenderedMovie:
+    """Return images, masks and true edges of the same cells, without segmentation errors."""
+    rng = np.random.default_rng(seed)
+    return draw(list(simulate_outlines(parameters, rng)), parameters, rng)

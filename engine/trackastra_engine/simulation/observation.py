@@ -90,7 +90,7 @@ def _detections(frame: int, regions: Regions, parameters: SimulationParameters) 
         [
             (factor * regions.volume) ** (1 / ndim),
             regions.intensity if parameters.brightness.is_present else np.full(count, np.nan),
-            inertia.reshape(count, -1),
+            inertia.reshape(-1, ndim * ndim),
             1 - np.clip(to_border, 0, BORDER_WIDTH_PX) / BORDER_WIDTH_PX,
         ]
     )
@@ -101,14 +101,13 @@ def _detections(frame: int, regions: Regions, parameters: SimulationParameters) 
 
 def _measure_free(outlines: Outlines, parameters: SimulationParameters) -> Regions:
     """Return ellipses, ellipsoids or rods, cut where the image ends."""
-    variance, volume, half = _round_shape(outlines, parameters.shape.is_rod)
+    (across, along), volume = _round_shape(outlines, parameters.shape.is_rod)
     voxel = voxel_size(parameters)
     outer = outlines.axis[:, :, None] * outlines.axis[:, None, :]
-    across, along = variance
     covariance = across[:, None, None] * (np.eye(parameters.ndim) - outer)
     covariance = (covariance + along[:, None, None] * outer) / (voxel[:, None] * voxel)
     centroid = (outlines.center + view_offset(parameters)) / voxel
-    half = half / voxel
+    half = round_extents(outlines, parameters.shape.is_rod) / voxel
     low = np.maximum(centroid - half, -0.5)
     high = np.minimum(centroid + half, image_shape(parameters) - 0.5)
     visible = (high - low) / (2 * half)
@@ -126,35 +125,37 @@ def _measure_free(outlines: Outlines, parameters: SimulationParameters) -> Regio
     )
 
 
+def round_extents(outlines: Outlines, is_rod: bool) -> FloatArray:
+    """Return half the size (M, D) of the bounding box of free cells, in pixels."""
+    length, width = outlines.length[:, None] / 2, outlines.width[:, None] / 2
+    if is_rod:
+        return np.maximum(length - width, 0) * np.abs(outlines.axis) + width
+    return np.sqrt(width**2 + (length**2 - width**2) * outlines.axis**2)
+
+
 def _round_shape(
     outlines: Outlines, is_rod: bool
-) -> tuple[tuple[FloatArray, FloatArray], FloatArray, FloatArray]:
-    """Return the variances across and along the axis, the volume and the half extents (M, D)."""
+) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
+    """Return the variances (M,) across and along the axis, and the volume (M,)."""
     ndim = outlines.center.shape[1]
     length, width = outlines.length, outlines.width
-    if not is_rod:
-        across, along = (width / 2) ** 2 / (ndim + 2), (length / 2) ** 2 / (ndim + 2)
-        factor = np.pi / 4 if ndim == 2 else np.pi / 6
-        square = across[:, None] + (along - across)[:, None] * outlines.axis**2
-        return (across, along), factor * length * width ** (ndim - 1), np.sqrt((ndim + 2) * square)
     radius, core = width / 2, np.maximum(length - width, 0)
-    half = core[:, None] / 2 * np.abs(outlines.axis) + radius[:, None]
+    if not is_rod:
+        factor = np.pi / 4 if ndim == 2 else np.pi / 6
+        variances = radius**2 / (ndim + 2), (length / 2) ** 2 / (ndim + 2)
+        return variances, factor * length * width ** (ndim - 1)
     # Middle (a rectangle or cylinder) and ends (two halves of a disc or ball), weighted by volume;
     # 4 / (3 pi) and 3 / 8 radii are the centroids of half a disc and half a ball.
     if ndim == 2:
-        middle, ends, lever, spread = (
-            core * width,
-            np.pi * radius**2,
-            4 / (3 * np.pi),
-            width**2 / 12,
-        )
+        middle, ends = core * width, np.pi * radius**2
+        lever, spread = 4 / (3 * np.pi), width**2 / 12
     else:
         middle, ends = np.pi * radius**2 * core, 4 / 3 * np.pi * radius**3
         lever, spread = 3 / 8, radius**2 / 4
     volume, round_part = middle + ends, radius**2 / (ndim + 2)
     across = (middle * spread + ends * round_part) / volume
     along = middle * core**2 / 12 + ends * (core**2 / 4 + lever * core * radius + round_part)
-    return (across, along / volume), volume, half
+    return (across, along / volume), volume
 
 
 def packed_labels(

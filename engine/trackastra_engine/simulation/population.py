@@ -10,7 +10,9 @@ from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.simulation.parameters import SimulationParameters
 
 RELAXATION_ROUNDS = 4  # per frame; overlaps that are left are seen in real crowds too
+ROD_ROUNDS = 10  # rods also have to turn out of each other's way
 MITOSIS_FRAMES = 1.0  # time over which looks change before division and after it
+FIRST_ROUNDS = 30  # before the first frame, as places are drawn without regard to others
 N_FLOW_WAVES = 4
 PADDING_SPACINGS = 1.5  # cells are simulated this far beyond the field of view
 
@@ -103,7 +105,7 @@ def simulate_outlines(
         )
         cells, next_identity = _divide(cells, next_identity, parameters, rng)
         _move(cells, flow, frame, parameters, rng)
-        for _ in range(RELAXATION_ROUNDS):
+        for _ in range(ROD_ROUNDS if parameters.shape.is_rod else RELAXATION_ROUNDS):
             _push_apart(cells, parameters)
 
 
@@ -144,7 +146,7 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
     if parameters.is_colony:
         count = max(1, int(parameters.n_cells * rng.uniform(0.2, 1.0)))
         radius = shape.diameter_px * (count * shape.aspect) ** (1 / ndim)
-        position = rng.normal(size=(count, ndim)) * 0.4 * radius + view / 2
+        position = rng.normal(size=(count, ndim)) * 0.5 * radius + view / 2
     else:
         count = max(1, round(parameters.n_cells * float(np.prod(high - low) / np.prod(view))))
         position = rng.uniform(low, high, (count, ndim))
@@ -167,7 +169,7 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
         log_aspect=rng.normal(size=count) * shape.aspect_spread,
         log_intensity=rng.normal(size=count) * parameters.brightness.spread,
     )
-    for _ in range(4 * RELAXATION_ROUNDS):
+    for _ in range(FIRST_ROUNDS):
         _push_apart(cells, parameters)
     return cells
 

@@ -25,7 +25,7 @@ def known_movie(
     identity: per frame (M,), which cell an object is, -1 if none. mother: per frame (M,), the
     identity of that cell's mother, -1 without one.
     """
-    parent = _parents(identity, mother)
+    parent = find_parents(identity, mother)
     return KnownMovie(detections, parent, count_children(parent))
 
 
@@ -34,7 +34,8 @@ def count_children(parent: IntArray) -> IntArray:
     return np.bincount(parent[parent >= 0], minlength=len(parent))
 
 
-def _parents(identity: Sequence[IntArray], mother: Sequence[IntArray]) -> IntArray:
+def find_parents(identity: Sequence[IntArray], mother: Sequence[IntArray]) -> IntArray:
+    """Return the parent row (N,) of each object; arguments as of `known_movie`."""
     n_cells = 1 + max((int(part.max()) for part in (*identity, *mother) if len(part)), default=0)
     # The last place is for objects that are no cell: -1 points there.
     last_row = np.full(n_cells + 1, -1)

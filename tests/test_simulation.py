@@ -1,0 +1,160 @@
+"""Simulated movies: the truth is consistent, and measurements agree with drawn pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from skimage.measure import regionprops
+
+from trackastra_engine.detections import Detections, concatenate, detect
+from trackastra_engine.frames import Frame
+from trackastra_engine.simulation import (
+    Brightness,
+    Division,
+    Errors,
+    Motion,
+    Shape,
+    SimulationParameters,
+    known_movie,
+    random_parameters,
+    render,
+    simulate,
+)
+
+REGIMES = ["nuclei", "rods", "packed", "particles"]
+SPARSE = SimulationParameters(
+    n_frames=3, n_cells=25, spacing=3.0, shape=Shape(diameter_px=24.0, aspect=1.6)
+)
+RODS = replace(SPARSE, shape=Shape(diameter_px=10.0, aspect=3.0, is_rod=True), spacing=5.0)
+SKIN = replace(SPARSE, spacing=0.85, shape=Shape(24.0, is_packed=True, aspect=1.05, growth=1.0))
+VOLUME = replace(
+    SPARSE, ndim=3, z_step=2.0, motion=Motion(drift=(0.0, 0.0, 0.0)), n_cells=12, n_frames=2
+)
+
+
+def detect_rendered(parameters: SimulationParameters, seed: int) -> Detections:
+    movie = render(parameters, seed)
+    frames = zip(movie.images, movie.masks, strict=True)
+    parts = [detect(Frame(t, *pixels), parameters.ndim) for t, pixels in enumerate(frames)]
+    return concatenate(parts, parameters.ndim)
+
+
+def matched(measured: Detections, simulated: Detections) -> tuple[Detections, Detections]:
+    """Return the detections in both that lie clear of the border, paired by place and frame."""
+    frame_px = 1e6  # keeps frames apart
+    points = [np.column_stack([d.frame * frame_px, d.centroid]) for d in (measured, simulated)]
+    nearest = cKDTree(points[1]).query(points[0])[1]
+    inside = (measured.features[:, -1] == 0) & (simulated.features[nearest, -1] == 0)
+    return measured.rows(np.flatnonzero(inside)), simulated.rows(nearest[inside])
+
+
+@pytest.mark.parametrize("parameters", [SPARSE, RODS, VOLUME], ids=["ellipses", "rods", "3D"])
+def test_simulated_detections_are_those_of_the_drawn_cells(parameters):
+    drawn, simulated = matched(detect_rendered(parameters, 1), simulate(parameters, 1).detections)
+    size = simulated.features[:, 0]
+    error = np.linalg.norm(drawn.centroid - simulated.centroid, axis=1) / size
+    inertia = np.abs(drawn.features[:, 2:-1] - simulated.features[:, 2:-1]).max(1) / size**2
+    assert len(drawn) > 15
+    # Cells that touch, or stick out of the volume in z, are cut; most must agree.
+    assert np.quantile(error, 0.6) < 0.02
+    assert np.quantile(inertia, 0.6) < 0.01
+    np.testing.assert_allclose(np.median(drawn.features[:, 0] / size), 1, atol=0.01)
+
+
+def test_simulated_packed_cells_are_those_of_the_drawn_tissue():
+    drawn, simulated = matched(detect_rendered(SKIN, 2), simulate(SKIN, 2).detections)
+    assert len(drawn) > 15
+    # Sampled on a grid of 7 points per spacing: 5 % of the area, 2.5 % of the diameter.
+    ratio = drawn.features[:, 0] / simulated.features[:, 0]
+    assert np.quantile(np.abs(ratio - 1), 0.8) < 0.05
+    inertia = drawn.features[:, 2:-1] - simulated.features[:, 2:-1]
+    assert np.median(np.abs(inertia).max(1) / drawn.features[:, 0] ** 2) < 0.02
+
+
+def test_inertia_is_that_of_skimage():
+    movie = simulate(SPARSE, 3).detections
+    row = np.flatnonzero((movie.frame == 0) & (movie.features[:, -1] == 0))[0]
+    regions = regionprops(render(SPARSE, 3).masks[0])
+    distance = [np.linalg.norm(region.centroid - movie.centroid[row]) for region in regions]
+    expected = np.ravel(regions[np.argmin(distance)].inertia_tensor)
+    # A drawn outline of 24 pixels differs from the ellipse by a percent.
+    np.testing.assert_allclose(movie.features[row, 2:-1], expected, atol=0.02 * expected.max())
+
+
+def test_drawn_and_simulated_movies_tell_the_same_story():
+    parameters = replace(SPARSE, n_frames=6, division=Division(cycle_frames=8.0))
+    drawn = {tuple(edge) for edge in render(parameters, 4).edges}
+    measured, movie = detect_rendered(parameters, 4), simulate(parameters, 4)
+    known = movie.detections
+    points = [np.column_stack([1e6 * d.frame, d.centroid]) for d in (known, measured)]
+    node = measured.label[cKDTree(points[1]).query(points[0])[1]]
+    target = np.flatnonzero(movie.parent >= 0)
+    source = movie.parent[target]
+    told = np.column_stack([known.frame[source], node[source], known.frame[target], node[target]])
+    assert {tuple(edge) for edge in told} == drawn
+    assert (movie.n_children == 2).any()
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_every_regime_gives_consistent_movies(regime, ndim):
+    for seed in range(3):
+        parameters = random_parameters(
+            np.random.default_rng(seed), regime=regime, ndim=ndim, max_cells=40
+        )
+        movie = simulate(parameters, seed)
+        detections, has_parent = movie.detections, movie.parent >= 0
+        frame = detections.frame
+        assert np.isfinite(np.delete(detections.features, 1, axis=1)).all()
+        assert (detections.features[:, 0] > 0).all()
+        assert (np.diff(frame) >= 0).all()
+        assert (frame[has_parent] > frame[movie.parent[has_parent]]).all()
+        assert movie.n_children.sum() == has_parent.sum()
+
+
+def test_the_seed_decides_the_movie():
+    parameters = random_parameters(np.random.default_rng(5))
+    first, again, other = (simulate(parameters, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.detections.centroid, again.detections.centroid)
+    np.testing.assert_array_equal(first.parent, again.parent)
+    assert not np.array_equal(first.detections.centroid[0], other.detections.centroid[0])
+
+
+def test_a_missed_cell_is_linked_over_the_gap():
+    """Cell 0 is missed in frame 1, its daughters 1 and 2 appear in frame 2; -1 is no cell.
+
+    frame 0: 0    frame 1: -1    frame 2: 1 2
+    """
+    identity = [np.array([0]), np.array([-1]), np.array([1, 2])]
+    mother = [np.array([-1]), np.array([-1]), np.array([0, 0])]
+    rows = np.zeros(4, int)
+    detections = Detections(np.array([0, 1, 2, 2]), rows, np.zeros((4, 2)), np.zeros((4, 7)))
+    movie = known_movie(detections, identity, mother)
+    assert movie.parent.tolist() == [-1, -1, 0, 0]
+    assert movie.n_children.tolist() == [2, 0, 0, 0]
+
+
+def test_segmentation_errors_change_the_detections_as_named():
+    calm = replace(SPARSE, spacing=1.1, n_cells=60, motion=Motion(flow=0.0))
+    counts = {
+        name: len(simulate(replace(calm, errors=Errors(**{name: 0.3})), 6).detections)
+        for name in ("missed", "merged", "split")
+    }
+    perfect = len(simulate(calm, 6).detections)
+    assert counts["missed"] < 0.8 * perfect
+    assert counts["merged"] < perfect
+    assert counts["split"] > 1.2 * perfect
+
+
+def test_without_images_intensities_are_nan():
+    blind = replace(SPARSE, brightness=Brightness(is_present=False))
+    assert np.isnan(simulate(blind, 7).detections.features[:, 1]).all()
+
+
+def test_a_margin_leaves_whole_cells_alone():
+    skin = replace(SKIN, margin_px=12.0)
+    mask = render(skin, 8).masks[0]
+    assert not mask[:12].any()
+    assert not mask[:, -12:].any()
+    assert (simulate(skin, 8).detections.features[:, -1] == 0).all()
