@@ -9,8 +9,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate
+from trackastra_engine.simulation.cells import Outlines, field_of_view, typical_spacing_px
 from trackastra_engine.simulation.parameters import Errors, SimulationParameters
-from trackastra_engine.simulation.population import Outlines, field_of_view, typical_spacing_px
 from trackastra_engine.simulation.truth import KnownMovie, known_movie
 
 BORDER_WIDTH_PX = 5  # as detections.py
@@ -166,8 +166,9 @@ def packed_labels(
     Every cell owns the points nearest to its two poles (a power diagram, so that larger cells
     get more), less a gap. `step` (D,) is the distance of the grid's points, in pixels.
     """
-    grid_shape = np.ceil(field_of_view(parameters) / step).astype(int)
-    points = (np.stack(np.indices(grid_shape), -1).reshape(-1, parameters.ndim) + 0.5) * step - 0.5
+    grid_shape = tuple(np.ceil(field_of_view(parameters) / step).astype(int).tolist())
+    points = np.moveaxis(np.indices(grid_shape), 0, -1).reshape(-1, parameters.ndim)
+    points = (points + 0.5) * step - 0.5
     arm = (0.5 * (outlines.length - outlines.width))[:, None] * outlines.axis
     poles = np.concatenate([outlines.center - arm, outlines.center + arm])
     spacing = typical_spacing_px(parameters)

@@ -1,88 +1,27 @@
 """The cells of a simulated movie: where they are, how they look, when they divide and die."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.detections import FloatArray
+from trackastra_engine.simulation.cells import (
+    Cells,
+    Outlines,
+    field_of_view,
+    lengths,
+    mitosis,
+    typical_spacing_px,
+)
 from trackastra_engine.simulation.parameters import SimulationParameters
 
 RELAXATION_ROUNDS = 4  # per frame; overlaps that are left are seen in real crowds too
 ROD_ROUNDS = 10  # rods also have to turn out of each other's way
-MITOSIS_FRAMES = 1.0  # time over which looks change before division and after it
 FIRST_ROUNDS = 30  # before the first frame, as places are drawn without regard to others
 N_FLOW_WAVES = 4
 PADDING_SPACINGS = 1.5  # cells are simulated this far beyond the field of view
-
-
-@dataclass(slots=True, eq=False)
-class Cells:
-    """M cells alive in one frame; lengths in pixels of y and x."""
-
-    identity: IntArray  # (M,) unique over the movie; a daughter is a new cell
-    mother: IntArray  # (M,) identity of the mother, -1 without one
-    position: FloatArray  # (M, D) relative to the tissue, which the field of view moves over
-    axis: FloatArray  # (M, D) unit vector along the long axis
-    memory: FloatArray  # (M, D) persistent part of the step
-    phase: FloatArray  # (M,) 0 at birth to 1 at division
-    cycle: FloatArray  # (M,) frames from birth to division
-    age: FloatArray  # (M,) frames since birth, inf for the first cells
-    log_size: FloatArray  # (M,) logarithm of the own factor of the diameter
-    log_aspect: FloatArray  # (M,) logarithm of the own factor of the aspect
-    log_intensity: FloatArray  # (M,)
-
-    def __len__(self) -> int:
-        """Return the number of cells."""
-        return len(self.identity)
-
-    def rows(self, index: IntArray) -> "Cells":
-        """Return some of the cells."""
-        return Cells(*(getattr(self, f.name)[index] for f in fields(self)))
-
-    def joined(self, other: "Cells") -> "Cells":
-        """Return these cells and others."""
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return Cells(*(np.concatenate(pair) for pair in pairs))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outlines:
-    """What M cells look like in one frame: the field of view starts at 0; pixels of y and x."""
-
-    identity: IntArray  # (M,)
-    mother: IntArray  # (M,)
-    center: FloatArray  # (M, D)
-    axis: FloatArray  # (M, D) unit vector
-    length: FloatArray  # (M,)
-    width: FloatArray  # (M,)
-    intensity: FloatArray  # (M,) around 1
-
-
-def field_of_view(parameters: SimulationParameters) -> FloatArray:
-    """Return the size (D,) of the image without its margin, in pixels of y and x.
-
-    Random points at density n have their nearest neighbours 0.5 / sqrt(n) apart, a hexagonal
-    lattice 1.07 / sqrt(n); repulsion leaves ours between, at about 0.8 (in 3D 0.75 / cbrt(n)).
-    """
-    spacing = parameters.spacing * parameters.shape.diameter_px
-    if parameters.shape.is_packed:
-        spacing = (
-            parameters.shape.diameter_px * 0.8 * np.sqrt(np.pi / 4) * (1 + parameters.shape.gap)
-        )
-    area = parameters.n_cells * (spacing / 0.8) ** parameters.ndim
-    sides = np.full(parameters.ndim, area ** (1 / parameters.ndim))
-    if parameters.ndim == 3:
-        sides = sides * np.array([0.5, 2**0.5, 2**0.5])
-    if parameters.is_colony:
-        sides *= 1.6
-    return np.maximum(sides, 2 * parameters.shape.diameter_px)
-
-
-def typical_spacing_px(parameters: SimulationParameters) -> float:
-    """Return the length that motion is measured in."""
-    return parameters.spacing * parameters.shape.diameter_px
 
 
 def simulate_outlines(
@@ -129,11 +68,14 @@ class _Flow:
 
     def at(self, position: FloatArray, frame: int) -> FloatArray:
         """Return the step (M, D) at positions (M, D)."""
-        return np.sin(position @ self.wave.T + self.start + self.speed * frame) @ self.direction
+        angle = position @ self.wave.T + self.start + self.speed * frame
+        step: FloatArray = np.sin(angle) @ self.direction
+        return step
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit
 
 
 def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> Cells:
@@ -179,31 +121,6 @@ def _cycles(count: int, parameters: SimulationParameters, rng: np.random.Generat
     return division.cycle_frames * np.exp(rng.normal(size=count) * division.cycle_spread)
 
 
-def _mitosis(cells: Cells) -> FloatArray:
-    """Return (M,) how close each cell is to a division, before or after: 0 to 1."""
-    ahead = (1 - cells.phase) * np.where(np.isfinite(cells.cycle), cells.cycle, 1e9)
-    return np.exp(-np.minimum(ahead, cells.age) / MITOSIS_FRAMES)
-
-
-def _lengths(cells: Cells, parameters: SimulationParameters) -> tuple[FloatArray, FloatArray]:
-    """Return the length and the width (M,) of the cells in pixels."""
-    shape, ndim = parameters.shape, parameters.ndim
-    volume = (1 + shape.growth * cells.phase) / (1 + shape.growth / 2)
-    diameter = shape.diameter_px * np.exp(cells.log_size)
-    aspect = np.maximum(shape.aspect * np.exp(cells.log_aspect), 1)
-    if shape.is_rod:
-        length = shape.diameter_px * shape.aspect * volume * np.exp(cells.log_size)
-        return np.maximum(length, shape.diameter_px), np.full(len(cells), shape.diameter_px)
-    mitosis = _mitosis(cells)
-    diameter = diameter * volume ** (1 / ndim)
-    if shape.is_packed:
-        aspect = aspect * (1 + 0.3 * cells.phase**2 * shape.growth)
-    else:
-        diameter = diameter * np.exp(-parameters.division.shrinkage * mitosis)
-        aspect = aspect ** (1 - parameters.division.rounding * mitosis)
-    return diameter * aspect ** (1 - 1 / ndim), diameter * aspect ** (-1 / ndim)
-
-
 def _outlines(
     cells: Cells,
     offset: FloatArray,
@@ -212,11 +129,11 @@ def _outlines(
     rng: np.random.Generator,
 ) -> Outlines:
     spacing, brightness = typical_spacing_px(parameters), parameters.brightness
-    length, width = _lengths(cells, parameters)
+    length, width = lengths(cells, parameters)
     flicker = np.exp(rng.normal(size=(2, len(cells))) * parameters.shape.flicker)
     log_intensity = (
         cells.log_intensity
-        + parameters.division.brightness * _mitosis(cells)
+        + parameters.division.brightness * mitosis(cells)
         + rng.normal(size=len(cells)) * brightness.noise
         - brightness.bleaching * frame
     )
@@ -241,7 +158,7 @@ def _divide(
     is_due = cells.phase >= 1
     mothers = cells.rows(np.flatnonzero(is_due))
     count = len(mothers)
-    length, width = _lengths(replace(mothers, phase=np.ones(count)), parameters)
+    length, width = lengths(replace(mothers, phase=np.ones(count)), parameters)
     along = _unit(
         division.alignment * mothers.axis
         + (1 - division.alignment) * _unit(rng.normal(size=mothers.axis.shape))
@@ -279,7 +196,7 @@ def _inherited(
 ) -> FloatArray:
     share, spread = parameters.brightness.inheritance, parameters.brightness.spread
     own = rng.normal(size=len(log_intensity)) * spread
-    return share * log_intensity + np.sqrt(1 - share**2) * own
+    return share * log_intensity + float(np.sqrt(1 - share**2)) * own
 
 
 def _move(
@@ -302,7 +219,7 @@ def _move(
 def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
     """Move and turn the cells, seen as chains of balls, so that overlaps shrink."""
     n_balls = 4 if parameters.shape.is_rod else 2 if parameters.shape.is_packed else 1
-    length, width = _lengths(cells, parameters)
+    length, width = lengths(cells, parameters)
     along = np.linspace(-0.5, 0.5, n_balls) if n_balls > 1 else np.zeros(1)
     arm = (length - width)[:, None] * along  # (M, K) pixels along the axis
     ball = (cells.position[:, None] + arm[..., None] * cells.axis[:, None]).reshape(
@@ -320,9 +237,9 @@ def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
     for axis in range(parameters.ndim):
         both = np.concatenate([push[:, axis], -push[:, axis]])
         force[:, axis] = np.bincount(np.concatenate([a, b]), both, len(ball))
-    force = force.reshape(len(cells), n_balls, parameters.ndim)
-    cells.position = cells.position + force.sum(1) / min(n_balls, 2)
+    by_cell = force.reshape(len(cells), n_balls, parameters.ndim)
+    cells.position = cells.position + by_cell.sum(1) / min(n_balls, 2)
     if n_balls > 1:
         leverage = (arm**2).sum(1) + 0.1 * width**2
-        turn = (arm[..., None] * force).sum(1) / leverage[:, None]
+        turn = (arm[..., None] * by_cell).sum(1) / leverage[:, None]
         cells.axis = _unit(cells.axis + turn)

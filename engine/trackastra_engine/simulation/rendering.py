@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.simulation.cells import Outlines
 from trackastra_engine.simulation.observation import (
     MIN_VISIBLE,
     image_shape,
@@ -16,7 +17,6 @@ from trackastra_engine.simulation.observation import (
     voxel_size,
 )
 from trackastra_engine.simulation.parameters import SimulationParameters
-from trackastra_engine.simulation.population import Outlines
 from trackastra_engine.simulation.truth import find_parents
 
 BACKGROUND, GAIN = 300.0, 1500.0  # counts of the camera: empty, and in the middle of a mean cell
@@ -97,7 +97,7 @@ def _label_free(
         )
         start = np.array([s.start for s in box])
         points = np.moveaxis(np.indices(owner[box].shape), 0, -1) + start - centroid[row]
-        found = _depth(points * voxel, outlines, row, parameters.shape.is_rod)
+        found = _depth(points * voxel, outlines, int(row), parameters.shape.is_rod)
         is_deeper = found > depth[box]
         owner[box][is_deeper] = row + 1
         depth[box][is_deeper] = found[is_deeper]
@@ -115,7 +115,8 @@ def _depth(points: FloatArray, outlines: Outlines, row: int, is_rod: bool) -> Fl
     if is_rod:
         along = np.maximum(np.abs(along) - max(length - radius, 0), 0)
         length = radius
-    return 1 - np.sqrt(across / radius**2 + (along / length) ** 2)
+    depth: FloatArray = 1 - np.sqrt(across / radius**2 + (along / length) ** 2)
+    return depth
 
 
 def _image(
@@ -134,4 +135,5 @@ def _image(
     signal = brightness * profile * np.maximum(1 + texture, 0)
     signal = ndimage.gaussian_filter(signal, np.maximum(BLUR_DIAMETERS * diameter, 0.5))
     counts = rng.poisson(BACKGROUND + GAIN * signal) + rng.normal(size=owner.shape) * READ_NOISE
-    return np.clip(np.round(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    pixels: NDArray[np.uint16] = np.clip(np.round(counts), 0, 65_535).astype(np.uint16)
+    return pixels
