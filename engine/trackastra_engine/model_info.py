@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 from trackastra_engine.model import AssociationModel
-from trackastra_engine.onnx_file import summarise_onnx
 
 
 def describe_model(model: str) -> list[tuple[str, str]]:
@@ -12,15 +11,13 @@ def describe_model(model: str) -> list[tuple[str, str]]:
     Raises ModelError if it is not one of our models.
     """
     loaded = AssociationModel.load(model, device="cpu")
-    summary = summarise_onnx(loaded.path)
     fields = asdict(loaded.spec)
-    description = fields.pop("description")
+    description, n_parameters = fields.pop("description"), fields.pop("n_parameters")
     return [
         ("model", str(fields.pop("name"))),
         *([("description", str(description))] if description else []),
         ("file", str(loaded.path)),
-        ("size", f"{summary.n_bytes / 1e6:.1f} MB"),
-        ("parameters", f"{summary.n_parameters:,}"),
-        ("opset", str(summary.opset)),
+        ("size", f"{loaded.path.stat().st_size / 1e6:.1f} MB"),
+        ("parameters", f"{n_parameters:,}"),
         *((name.replace("_", " "), str(value)) for name, value in fields.items()),
     ]

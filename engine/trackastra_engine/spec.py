@@ -28,6 +28,7 @@ class ModelSpec:
     max_frame_gap: int = 1  # longest link, in frames, that the model was trained for
     accepts_planes: bool = False  # a 3D model that takes 2D movies as volumes of one plane
     description: str = ""  # one line for people: what it was trained on
+    n_parameters: int = 0  # learned numbers, counted at export
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ def export_model(model: TrackingTransformer, spec: ModelSpec, path: Path) -> flo
     check_fit(model.config, spec)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    spec = replace(spec, n_parameters=sum(learned.numel() for learned in model.parameters()))
     serialised = build_graph(model, spec).SerializeToString()
     difference = largest_difference(model, spec, serialised)
     # Written so that NaN is refused, too.
