@@ -106,12 +106,13 @@ def test_memory_layout_does_not_matter(prepare):
     np.testing.assert_array_equal(ours.features, expected.features)
 
 
-def test_border_distance_falls_to_zero_five_pixels_away():
+def test_margin_is_the_way_to_the_nearest_border():
     labels = np.zeros((30, 40), np.uint8)
     labels[0, 10], labels[2, 20], labels[15, 36], labels[15, 20] = 1, 2, 3, 4
-    border = detect(Frame(0, None, labels), 2).features[
-        :, feature_names(2).index("border_distance")
-    ]
+    found = detect(Frame(0, None, labels), 2)
+    assert found.features[:, feature_names(2).index("margin")].tolist() == [0, 2, 3, 14]
+    # Upstream's feature falls from 1 at the border to 0 five pixels away.
+    border = prepare_tokens(found, "upstream").features[:, -1]
     np.testing.assert_allclose(border, [1, 0.6, 0.4, 0], atol=1e-6)
 
 

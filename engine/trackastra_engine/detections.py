@@ -14,7 +14,6 @@ IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
 
 INITIAL_CAPACITY = 4096  # objects a frame is expected to hold; doubled until they fit
-BORDER_WIDTH_PX = 5  # where the border feature reaches 0; fixed by the trained weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,13 +49,13 @@ def feature_names(ndim: int) -> tuple[str, ...]:
     """Return the names of the columns of `Detections.features`: 7 in 2D, 12 in 3D.
 
     `diameter` of the circle or ball of the same size (pixels); raw mean `intensity` (NaN without
-    an image); the `inertia` tensor, row by row (pixels squared); `border_distance`, 0 (5 pixels
-    or more away from the image border) to 1 (touching it). As upstream's `regionprops2`
+    an image); the `inertia` tensor, row by row (pixels squared); `margin`, the pixels between the
+    object and the nearest y or x border of the image. As upstream's `regionprops2`
     (wrfeat.py), but for the intensity, which upstream normalises first.
     """
     axes = "yx" if ndim == 2 else "zyx"
     inertia = tuple(f"inertia_{a}{b}" for a in axes for b in axes)
-    return ("diameter", "intensity", *inertia, "border_distance")
+    return ("diameter", "intensity", *inertia, "margin")
 
 
 def concatenate(parts: Iterable[Detections], ndim: int) -> Detections:
@@ -152,11 +151,5 @@ def _features(objects: _Objects, shape: tuple[int, ...], ndim: int) -> FloatArra
     trace = np.trace(covariance, axis1=1, axis2=2)
     inertia = trace[:, None, None] * np.eye(ndim) - covariance
     y0, y1, x0, x1 = objects.box.T
-    margin = np.minimum(
-        np.minimum(y0, shape[1] - 1 - y1), np.minimum(x0, shape[2] - 1 - x1)
-    )  # between the object and the image border
-    # float32, as upstream rounds here and its weights saw these values.
-    border = 1 - np.minimum(margin, BORDER_WIDTH_PX).astype(np.float32) / np.float32(
-        BORDER_WIDTH_PX
-    )
-    return np.column_stack([diameter, objects.intensity, inertia.reshape(-1, ndim * ndim), border])
+    margin = np.minimum(np.minimum(y0, shape[1] - 1 - y1), np.minimum(x0, shape[2] - 1 - x1))
+    return np.column_stack([diameter, objects.intensity, inertia.reshape(-1, ndim * ndim), margin])

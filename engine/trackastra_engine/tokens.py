@@ -16,6 +16,7 @@ from trackastra_engine.spec import Recipe
 
 SPACING_UNITS = 16.0  # the typical spacing in the units of `relative` coordinates
 MIN_SPACING_DIAMETERS, MAX_SPACING_DIAMETERS = 1.0, 3.0  # bounds that keep sparse frames sensible
+BORDER_WIDTH_PX = 5  # where the border feature of upstream reaches 0
 MAX_INTENSITY_DEVIATION = 5.0  # standard deviations at which the relative intensity is cut
 
 
@@ -58,6 +59,9 @@ def _upstream_tokens(detections: Detections, intensity_range: IntensityRange | N
     # published weights were trained so (model.py, TrackingTransformer.forward).
     coordinates = np.column_stack([detections.frame, detections.centroid]) - detections.frame.min()
     features = detections.features.copy()
+    # In float32, as upstream rounds here and its weights saw these values.
+    margin = np.minimum(features[:, -1], BORDER_WIDTH_PX).astype(np.float32)
+    features[:, -1] = 1 - margin / np.float32(BORDER_WIDTH_PX)
     if intensity_range is None:
         features[:, 1] = 1.0
     else:
@@ -68,7 +72,7 @@ def _upstream_tokens(detections: Detections, intensity_range: IntensityRange | N
 
 def _relative_tokens(detections: Detections) -> Tokens:
     diameter, intensity = detections.features[:, 0], detections.features[:, 1]
-    inertia, border = detections.features[:, 2:-1], detections.features[:, -1]
+    inertia, margin = detections.features[:, 2:-1], detections.features[:, -1]
     size = float(np.median(diameter))
     spacing = typical_spacing(detections)
     time = detections.frame - detections.frame.min()
@@ -79,7 +83,7 @@ def _relative_tokens(detections: Detections) -> Tokens:
             np.full(len(detections), np.log(size / spacing)),
             inertia / (diameter**2)[:, None],
             *_relative_intensity(intensity),
-            border,
+            np.exp(-margin / spacing),  # near the border, cells enter and leave
         ]
     )
     return Tokens(coordinates.astype(np.float32), features.astype(np.float32))

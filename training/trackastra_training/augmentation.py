@@ -40,11 +40,13 @@ def transform(detections: Detections, linear_map: FloatArray) -> Detections:
     """Return the detections of cells whose pixels were moved by a linear map (D, D).
 
     The covariance C of the pixels becomes M C M^T, the size grows with the determinant of M.
-    Border distances stay: no pixel leaves or enters the image.
+    Margins to the image border scale like sizes, for want of the direction of the border.
     """
     ndim = detections.ndim
     features = detections.features.copy()
-    features[:, 0] *= abs(np.linalg.det(linear_map)) ** (1 / ndim)
+    scale = abs(np.linalg.det(linear_map)) ** (1 / ndim)
+    features[:, 0] *= scale
+    features[:, -1] *= scale
     inertia = features[:, 2:-1].reshape(-1, ndim, ndim)
     identity = np.eye(ndim)
     # trace(I) = (D - 1) trace(C), as I = trace(C) 1 - C
@@ -91,4 +93,5 @@ def displace(tokens: Tokens, augmentation: Augmentation, rng: np.random.Generato
     offset = rng.uniform(0, augmentation.offset, space.shape[1])
     coordinates[:, 1:] = space - space.min(axis=0) + offset + rng.uniform(0, SPACING_UNITS)
     features[:, 1] += log_scale
+    features[:, -1] **= np.exp(log_scale)  # the logarithm of this feature is a length
     return Tokens(coordinates, features)

@@ -13,7 +13,6 @@ from trackastra_engine.simulation.cells import Outlines, field_of_view, typical_
 from trackastra_engine.simulation.parameters import Errors, SimulationParameters
 from trackastra_engine.simulation.truth import KnownMovie, known_movie
 
-BORDER_WIDTH_PX = 5  # as detections.py
 MIN_VISIBLE = 0.15  # share of a cell's extent that must lie in the image
 GRID_STEPS_PER_SPACING = 7  # sampling of packed cells; finer changes areas by under 5 %
 TOUCHING = 1.25  # cells closer than this many mean diameters may merge
@@ -91,7 +90,7 @@ def _detections(frame: int, regions: Regions, parameters: SimulationParameters) 
             (factor * regions.volume) ** (1 / ndim),
             regions.intensity if parameters.brightness.is_present else np.full(count, np.nan),
             inertia.reshape(-1, ndim * ndim),
-            1 - np.clip(to_border, 0, BORDER_WIDTH_PX) / BORDER_WIDTH_PX,
+            np.maximum(to_border, 0),
         ]
     )
     return Detections(
