@@ -1,0 +1,81 @@
+"""Tracks against a ground truth, both in the format of the Cell Tracking Challenge.
+
+The challenge's figures are computed by py-ctcmetrics, right edges and divisions by traccuracy.
+Masks are read and matched here, frame by frame: traccuracy holds whole movies, and py-ctcmetrics
+1.3.3 mixes up labels above 32 767 of 16-bit masks and loses one of frames without background.
+"""
+
+from pathlib import Path
+
+from trackastra_engine.errors import InputError, MissingDependencyError
+from trackastra_engine.evaluation.chota import chota
+from trackastra_engine.evaluation.ctc_folder import RESULT, TRUTH, CtcFolder, open_ctc_folder
+from trackastra_engine.evaluation.matching import match_objects
+from trackastra_engine.evaluation.report import Evaluation, check_report, write_report
+from trackastra_engine.evaluation.scores import challenge_scores, count_links
+from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.scoring import Counts
+
+__all__ = ["Evaluation", "check_report", "evaluate", "write_report"]
+
+
+def evaluate(
+    tracks: str | Path, ground_truth: str | Path, *, progress: Progress = no_progress
+) -> Evaluation:
+    """Return how good the tracks of a result folder are against those of a truth folder.
+
+    tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`. ground_truth: a
+    folder with `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is
+    found by the object that covers more than half of it. Where one object covers several, edges
+    and divisions take it for the one with which it shares most pixels.
+
+    Raises InputError if a folder is incomplete, contradicts itself or does not fit the other, and
+    MissingDependencyError without the packages of the extra `evaluation`.
+    """
+    found = open_ctc_folder(Path(tracks), RESULT)
+    truth = open_ctc_folder(Path(ground_truth), TRUTH)
+    _check_same_movie(found, truth)
+    _check_packages()
+    matching = match_objects(truth, found, progress=progress)
+    if not len(matching.truth.links):
+        raise InputError(f"{truth.table} links no two objects, so there is nothing to evaluate")
+    tra, lnk, det = challenge_scores(matching)
+    counts = count_links(matching)
+    return Evaluation(
+        n_frames=len(truth.movie),
+        tra=tra,
+        lnk=lnk,
+        det=det,
+        chota=chota(matching),
+        detections=Counts(len(matching.unique_pairs), len(matching.found), len(matching.truth)),
+        edges=counts.edges,
+        divisions=counts.divisions,
+        divisions_within_1_frame=counts.divisions_within_1_frame,
+    )
+
+
+def _check_same_movie(found: CtcFolder, truth: CtcFolder) -> None:
+    for name, ours, theirs in (
+        ("frames", len(found.movie), len(truth.movie)),
+        ("pixels per frame", *(_size(folder.movie.frame_shape) for folder in (found, truth))),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"{found.movie.masks.name} has {ours} {name} but {truth.movie.masks.name} has "
+                f"{theirs}; give tracks and ground truth of the same movie"
+            )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _check_packages() -> None:
+    try:
+        import ctc_metrics  # noqa: F401
+        import networkx  # noqa: F401
+        import traccuracy  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the package {error.name} is missing; install trackastra-engine[evaluation]"
+        ) from None
