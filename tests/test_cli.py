@@ -1,5 +1,6 @@
 """The command line: results where they should be, and every mistake answered in one sentence."""
 
+import inspect
 import os
 import re
 import signal
@@ -51,7 +52,10 @@ def movie(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    # Until click 8.2, which the package traccuracy refuses, both streams are one if not told.
+    parameters = inspect.signature(CliRunner).parameters
+    runner = CliRunner(**({"mix_stderr": False} if "mix_stderr" in parameters else {}))
+    return runner.invoke(main, [str(argument) for argument in arguments])
 
 
 def entries(folder):

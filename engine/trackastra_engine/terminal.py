@@ -12,6 +12,7 @@ PLAIN_STEPS = 10  # plain lines per stage
 STAGES = {
     "detect": "finding detections",
     "associate": "scoring associations",
+    "compare": "comparing masks",
     "write": "writing results",
 }
 
