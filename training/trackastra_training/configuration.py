@@ -1,0 +1,173 @@
+"""Everything that a training run can be told, as one TOML file holds it."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from trackastra_engine.errors import InputError
+from trackastra_training.options import option, read_options, to_toml
+
+CONFIGURATION_FILE = "training.toml"  # beside the checkpoint
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedMovie:
+    """A movie with its truth in the form of the Cell Tracking Challenge, and what to use of it.
+
+    Relative paths are taken from the data root: the folder of the TOML file, if not another.
+    """
+
+    truth: Path  # a folder with man_track*.tif and man_track.txt, or with both in TRA/
+    masks: Path | None = None  # a segmentation to learn on; None: the masks of the truth
+    images: Path | None = None
+    frames: tuple[int, int] | None = None  # first and last, counted from 0; None: all
+    match_distance: float | None = None  # δ_max of eq. (1) in pixels; None: a typical diameter
+
+    @classmethod
+    def parse(cls, text: str) -> "AnnotatedMovie":
+        """Return the movie that `FOLDER` or `FOLDER:FIRST-LAST` names."""
+        folder, colon, frames = text.rpartition(":")
+        first, dash, last = frames.partition("-")
+        if colon and dash and first.isdecimal() and last.isdecimal():
+            return cls(Path(folder), frames=(int(first), int(last)))
+        return cls(Path(text))
+
+    def located(self, root: Path) -> "AnnotatedMovie":
+        """Return the movie with its paths taken from a folder."""
+        return replace(
+            self,
+            truth=root / self.truth,
+            masks=None if self.masks is None else root / self.masks,
+            images=None if self.images is None else root / self.images,
+        )
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return str(self.truth) + (f":{self.frames[0]}-{self.frames[1]}" if self.frames else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """The network; fine-tuning keeps the shape of the model that it starts from."""
+
+    name: str = option("my_model", "what the model is called")
+    description: str = option("", "one line for people: what it was trained on")
+    ndim: int = option(2, "spatial axes: 2 for (y, x), 3 for (z, y, x)", low=2, high=3)
+    window: int = option(4, "frames scored together", low=2)
+    d_model: int = option(128, "width, a multiple of twice the heads", low=2)
+    n_layers: int = option(3, "of the encoder, and of the decoder", low=1)
+    n_heads: int = option(4, "of every attention layer", low=1)
+    dropout: float = option(0.0, "share of the attention that is left out", low=0, high=0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """What the examples and batches are like."""
+
+    real_share: float = option(0.25, "share of examples from [[train]] movies", low=0, high=1)
+    max_tokens: int = option(256, "detections in an example; larger ones are cut", low=8)
+    batch_tokens: int = option(800, "detections in a batch, padding included", low=8)
+    n_workers: int = option(1, "processes that make the data; 0: the one that learns", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How strong the random changes are; 0 leaves something as it is.
+
+    Of the whole window first, then of each frame, then of each detection. A chance is per window;
+    a largest share is drawn anew, from 0 up, for every window.
+    """
+
+    stretch: float = option(0.15, "deviation of the logarithm of the scale of an axis", low=0)
+    shear: float = option(0.1, "deviation of the shear", low=0)
+    scale: float = option(
+        0.1, "deviation of the logarithm of the spacing as the model sees it", low=0
+    )
+    offset: float = option(1000.0, "largest translation, in the units of the tokens", low=0)
+    brightness: float = option(
+        0.2, "deviation of the logarithm of all intensities, and of a shift", low=0
+    )
+    no_intensity: float = option(0.15, "chance that there are no intensities", low=0, high=1)
+    skipped_frames: float = option(
+        0.25, "chance that only every 2nd or 3rd frame is seen ([[train]])", low=0, high=1
+    )
+    frame_shift: float = option(0.1, "deviation of a frame's translation, in spacings", low=0)
+    frame_turn: float = option(0.03, "deviation of a frame's rotation, in radians", low=0)
+    frame_shear: float = option(0.02, "deviation of a frame's shear", low=0)
+    noise: float = option(0.03, "deviation of positions (spacings) and sizes (logarithm)", low=0)
+    intensity_noise: float = option(0.2, "deviation, in standard deviations of the window", low=0)
+    missed: float = option(0.05, "largest share of detections that are missed", low=0, high=1)
+    merged: float = option(0.04, "largest share of touching pairs seen as one", low=0, high=1)
+    split: float = option(0.02, "largest share of detections seen as two", low=0, high=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How long, how fast and where to learn."""
+
+    steps: int = option(0, "steps to learn for; 0: as many as fit into the minutes", low=0)
+    minutes: float = option(25.0, "time to learn for, where steps is 0", low=0)
+    seed: int = option(0, "same seed and steps: same weights (on a CPU)", low=0)
+    learning_rate: float = option(8e-4, "at its highest; 1e-4 suits fine-tuning", low=0)
+    warmup_steps: int = option(
+        150, "steps in which the rate rises; then it falls as a cosine", low=1
+    )
+    weight_decay: float = option(0.01, "of AdamW", low=0)
+    max_gradient: float = option(1.0, "norm at which gradients are clipped", low=0)
+    device: Literal["auto", "cpu", "cuda"] = option("auto", "auto, cpu or cuda")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = option(
+        "auto", "of the network: auto, float32, bfloat16 or float16"
+    )
+    threads: int = option(1, "cores to compute on; all of them should be free", low=1)
+    minutes_between_checks: float = option(4.0, "a check validates, and saves the run", low=0)
+    validation_movies: int = option(16, "simulated movies to validate on by tracking", low=0)
+    tensorboard: bool = option(True, "write scalars for TensorBoard")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole run."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    train: tuple[AnnotatedMovie, ...] = ()  # beside simulated movies
+    validate: tuple[AnnotatedMovie, ...] = ()  # to be measured on only
+
+
+MOVIE_EXAMPLES = """
+# Annotated movies to learn from, one [[train]] table each. Paths start at the folder of this file,
+# or at --data-root. Without masks, the truth's own are learned on.
+#
+# [[train]]
+# truth = "movie1_GT"      # holds man_track*.tif and man_track.txt, or both in TRA/
+# masks = "movie1_SEG"     # optional: a segmentation with its errors, matched to the truth
+# images = "movie1"        # optional
+# frames = [0, 59]         # optional: first and last, counted from 0
+#
+# Annotated movies to be measured on only:
+#
+# [[validate]]
+# truth = "movie2_GT"
+"""
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Return the configuration of a TOML file. Raises InputError if something in it is wrong."""
+    configuration = read_options(Configuration, Path(path))
+    if not configuration.training.steps and not configuration.training.minutes:
+        raise InputError(f"{path}: one of 'training.steps' and 'training.minutes' must not be 0")
+    for movie in (*configuration.train, *configuration.validate):
+        if movie.frames and not 0 <= movie.frames[0] < movie.frames[1]:
+            raise InputError(f"{path}: frames of {movie.truth} must be [first, last], two or more")
+    return configuration
+
+
+def write_configuration(configuration: Configuration, path: Path, heading: str = "") -> None:
+    """Write the configuration as a commented TOML file."""
+    comment = "".join(f"# {line}\n" for line in heading.splitlines())
+    path.write_text(comment + to_toml(configuration), "utf-8")
