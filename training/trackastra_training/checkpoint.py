@@ -37,9 +37,9 @@ def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     config = yaml.safe_dump(asdict(model.config))
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    _write(folder / CONFIG_FILE, lambda path: path.write_text(config))
-    _write(folder / SPEC_FILE, lambda path: path.write_text(spec.to_json() + "\n"))
-    _write(folder / WEIGHTS_FILE, lambda path: torch.save(weights, path))
+    write_whole(folder / CONFIG_FILE, lambda path: path.write_text(config))
+    write_whole(folder / SPEC_FILE, lambda path: path.write_text(spec.to_json() + "\n"))
+    write_whole(folder / WEIGHTS_FILE, lambda path: torch.save(weights, path))
 
 
 def load_model(folder: Path) -> TrackingTransformer:
@@ -164,7 +164,8 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file elsewhere, then put it in its place: whole or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(unfinished)

@@ -1,112 +1,209 @@
 """The command line of the training package: `trackastra-train`."""
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
+from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
+
 if TYPE_CHECKING:
-    from trackastra_training.train import TrainingState
+    from trackastra_training.configuration import AnnotatedMovie, Configuration
+    from trackastra_training.learner import Progress
+    from trackastra_training.train import Start
+
+Arguments = ParamSpec("Arguments")
+
+FAILED, INTERRUPTED = 2, 130  # exit codes
+PATH = click.Path(path_type=Path)
 
 
-@click.group()
+def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Say what went wrong, and leave with an exit code."""
+
+    @wraps(command)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            _fail(f"{error.name} is missing; install trackastra-engine[training]")
+        except (InputError, ModelError, MissingDependencyError) as error:
+            _fail(str(error))
+        except OSError as error:
+            place = error.filename or "a file"
+            _fail(f"{place} could not be read or written ({error.strerror or error})")
+        except KeyboardInterrupt:
+            click.echo("Stopped; --resume goes on from the last check.", err=True)
+            sys.exit(INTERRUPTED)
+
+    return run
+
+
+def _fail(message: str) -> None:
+    click.echo(f"trackastra-train: {message}", err=True)
+    sys.exit(FAILED)
+
+
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that `run` and `finetune` share."""
+    for option in (
+        click.option("--resume", is_flag=True, help="Go on with the run in OUTPUT."),
+        click.option(
+            "--data-root",
+            type=PATH,
+            help="Folder where relative paths of movies start.  [default: that of CONFIGURATION]",
+        ),
+        click.option("-o", "--output", type=PATH, required=True, help="Folder of the model."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trackastra-engine")
 def main() -> None:
-    """Train association models for trackastra-engine."""
+    """Train association models for trackastra-engine.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m trackastra_training run ...
+    """
 
 
 @main.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
-@click.option(
-    "--data",
-    "annotated",
-    multiple=True,
-    metavar="FOLDER[:FIRST-LAST]",
-    help="Annotated movie (man_track*.tif and man_track.txt) to learn from, beside simulated ones.",
-)
-@click.option(
-    "--validation",
-    multiple=True,
-    metavar="FOLDER[:FIRST-LAST]",
-    help="Annotated movie to be measured on during training.",
-)
-@click.option(
-    "--real-share", default=0.25, show_default=True, help="Share of annotated windows, with --data."
-)
-@click.option("--minutes", default=25.0, show_default=True, help="Time to train for.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--ndim", default=2, show_default=True, type=click.IntRange(2, 3))
-@click.option("--window", default=4, show_default=True, help="Frames scored together.")
-@click.option("--d-model", default=128, show_default=True, help="Width of the network.")
-@click.option("--layers", default=3, show_default=True, help="Of the encoder and of the decoder.")
-# Threads wait for each other: on two busy cores a step took 0.3 s with one, 2.0 s with two.
-@click.option(
-    "--threads",
-    default=1,
-    show_default=True,
-    help="Cores to compute on, all of them free, beside one that makes the data.",
-)
-@click.option("--name", default="general_2d", show_default=True, help="What the model is called.")
-@click.option("--description", default="", help="One line: what the model was trained on.")
-def run(
-    output: Path,
-    annotated: tuple[str, ...],
-    validation: tuple[str, ...],
-    real_share: float,
-    minutes: float,
-    seed: int,
-    ndim: int,
-    window: int,
-    d_model: int,
-    layers: int,
-    threads: int,
-    name: str,
-    description: str,
-) -> None:
-    """Train a model on simulated and annotated movies; its checkpoint is left in OUTPUT."""
-    import torch
-
-    from trackastra_training.data import DataOptions
-    from trackastra_training.ground_truth import AnnotatedMovie, read_known_movie
-    from trackastra_training.train import TrainingOptions, default_config, spec_of, train
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(threads)
-    movies, held_out = (
-        [read_known_movie(AnnotatedMovie.parse(text)) for text in texts]
-        for texts in (annotated, validation)
+@click.argument("configuration", type=PATH)
+@one_sentence_errors
+def new(configuration: Path) -> None:
+    """Write CONFIGURATION, a TOML file with all options, what they mean and their defaults."""
+    from trackastra_training.configuration import (
+        MOVIE_EXAMPLES,
+        Configuration,
+        write_configuration,
     )
-    config = default_config(ndim, window, d_model=d_model, n_layers=layers)
-    with _progress_bar() as report:
-        train(
-            config,
-            spec_of(config, name, description),
-            output,
-            data=DataOptions(ndim=ndim, window=window, real_share=real_share),
-            options=TrainingOptions(minutes=minutes, seed=seed),
-            movies=movies,
-            validation=held_out,
-            report=report,
+
+    if configuration.exists():
+        raise InputError(f"{configuration} exists; choose another name or remove it")
+    heading = "A training run. What is left out has the value it has here."
+    write_configuration(Configuration(), configuration, heading)
+    with configuration.open("a", encoding="utf-8") as file:
+        file.write(MOVIE_EXAMPLES)
+    click.echo(f"wrote {configuration}")
+
+
+@main.command()
+@click.argument("configuration", type=PATH)
+@run_options
+@one_sentence_errors
+def run(configuration: Path, output: Path, data_root: Path | None, resume: bool) -> None:
+    """Train a new model as CONFIGURATION says; its checkpoint is left in OUTPUT."""
+    from trackastra_training.train import new_start
+
+    _train(new_start, configuration, output, data_root, resume=resume)
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@click.argument("configuration", type=PATH)
+@run_options
+@one_sentence_errors
+def finetune(
+    model: Path, configuration: Path, output: Path, data_root: Path | None, resume: bool
+) -> None:
+    """Train the model in the folder MODEL, ours or upstream's, further, as CONFIGURATION says."""
+    from trackastra_training.train import start_from_model
+
+    _train(
+        lambda options: start_from_model(options, model),
+        configuration,
+        output,
+        data_root,
+        resume=resume,
+    )
+
+
+@main.command()
+@click.argument("model", type=PATH)
+@click.argument("data", nargs=-1, required=True, metavar="FOLDER[:FIRST-LAST]...")
+@one_sentence_errors
+def evaluate(model: Path, data: tuple[str, ...]) -> None:
+    """Tell how well the model in the folder MODEL tracks annotated movies, by greedy linking.
+
+    Each is a folder in the form of the Cell Tracking Challenge or a .toml file, which stands for
+    its [[validate]] movies.
+    """
+    from trackastra_training.checkpoint import load_model, load_spec
+    from trackastra_training.ground_truth import read_known_movies
+    from trackastra_training.validation import validate
+
+    movies, spec, network = _listed_movies(data), load_spec(model), load_model(model)
+    known = read_known_movies(movies, spec)
+    click.echo("edge F1  precision  recall  division F1  precision  recall  movie")
+    for movie, truth in zip(movies, known, strict=True):
+        scores = validate(network, spec, [truth])
+        edges, divisions = scores.edges, scores.divisions
+        click.echo(
+            f"{edges.f1:7.4f}  {edges.precision:9.4f}  {edges.recall:6.4f}  {divisions.f1:11.3f}"
+            f"  {divisions.precision:9.3f}  {divisions.recall:6.3f}  {movie}"
         )
-    click.echo(f"The model is in {output}")
+
+
+def _listed_movies(data: tuple[str, ...]) -> "list[AnnotatedMovie]":
+    from trackastra_training.configuration import AnnotatedMovie, read_configuration
+
+    movies = []
+    for text in data:
+        if not text.endswith(".toml"):
+            movies.append(AnnotatedMovie.parse(text))
+            continue
+        found = read_configuration(Path(text)).validate
+        if not found:
+            raise InputError(f"{text} has no [[validate]] movie")
+        movies += [movie.located(Path(text).parent) for movie in found]
+    return movies
+
+
+def _train(
+    begin: "Callable[[Configuration], Start]",
+    path: Path,
+    output: Path,
+    data_root: Path | None,
+    *,
+    resume: bool,
+) -> None:
+    from trackastra_training.configuration import read_configuration
+    from trackastra_training.train import train
+
+    is_first = int(os.environ.get("RANK", 0)) == 0  # of the processes that torchrun started
+    level = logging.INFO if is_first else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
+    start = begin(read_configuration(path))
+    with _progress_bar(start.configuration, shown=is_first) as report:
+        train(start, output, data_root or path.parent, resume=resume, report=report)
+    if is_first:
+        click.echo(f"The model is in {output}")
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[["TrainingState"], None]]:
+def _progress_bar(
+    configuration: "Configuration", *, shown: bool
+) -> Iterator[Callable[["Progress"], None]]:
     """Give a callback that shows how far a training is; nothing where there is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Bars(*columns, console=console, disable=not (shown and console.is_terminal)) as bars:
         task = bars.add_task("training", total=1.0)
 
-        def show(state: "TrainingState") -> None:
-            text = f"step {state.step}, loss {state.loss:.3f}"
-            bars.update(task, completed=state.share_done, description=text)
+        def show(progress: "Progress") -> None:
+            text = f"step {progress.step}, loss {progress.loss:.3f}"
+            done = progress.share_done(configuration.training)
+            bars.update(task, completed=done, description=text)
 
         yield show

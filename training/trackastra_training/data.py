@@ -1,76 +1,119 @@
-"""An endless stream of batches: windows of simulated movies, and of annotated ones."""
+"""Batches of examples: windows of simulated movies, and of annotated ones.
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+Batches come in pools. What a pool holds follows from the seed and its number alone, so that any
+number of processes make the same batches in the same order, and a run goes on where it stopped.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
 from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
-from trackastra_training.augmentation import Augmentation
+from trackastra_engine.spec import ModelSpec
+from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,
     cut_window,
     every_nth_frame,
+    in_unit_range,
     make_example,
     nearest_parent_share,
 )
 from trackastra_training.loss import Batch
 
 WINDOWS_PER_MOVIE = 2  # of a simulated movie, which takes longer to make than a window
-STRIDES, STRIDE_CHANCES = (1, 2, 3), (0.75, 0.18, 0.07)  # annotated movies, made faster
+STRIDES, STRIDE_SHARES = (2, 3), (0.7, 0.3)  # of annotated movies of which frames are skipped
 HOPELESS_SHARE = 0.5  # windows in which fewer parents are the nearest are often left out
 HOPELESS_KEPT = 0.3
-SORTED_EXAMPLES = 48  # examples that are sorted by length, so that batches need little padding
+POOL_SIZE = 48  # examples that are sorted by length, so that batches need little padding
 
 
 @dataclass(frozen=True, slots=True)
-class DataOptions:
-    """What the examples are like."""
+class ExampleOptions:
+    """All that decides what examples are like, besides the movies and the seed."""
 
-    ndim: int = 2
-    window: int = 4  # frames
-    max_tokens: int = 256  # of an example
-    batch_tokens: int = 800  # of a batch, padding included
-    real_share: float = 0.25  # of the examples, where annotated movies are given
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    spec: ModelSpec  # of the model that learns from them
+    data: DataOptions
+    augmentation: Augmentation
 
 
-def batches(movies: Sequence[KnownMovie], options: DataOptions, seed: int) -> Iterable[Batch]:
-    """Return an endless stream of batches, made by one other process."""
-    dataset = _BatchStream(movies, options, seed)
-    return DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=8)
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a process has come in its batches."""
+
+    pool: int  # its number
+    n_taken: int  # batches of this pool
 
 
-class _BatchStream(IterableDataset[Batch]):
-    def __init__(self, movies: Sequence[KnownMovie], options: DataOptions, seed: int) -> None:
-        self.movies, self.options, self.seed = movies, options, seed
+class Pools(Dataset[list[Batch]]):
+    """Pool number i, for any i from 0, as a list of batches in random order."""
+
+    def __init__(self, movies: Sequence[KnownMovie], options: ExampleOptions, seed: int) -> None:
+        self.options, self.seed = options, seed
+        self.annotated = {
+            stride: [
+                movie
+                for movie in (every_nth_frame(movie, stride) for movie in movies)
+                if movie.detections.frame[-1] + 1 >= options.spec.window
+            ]
+            for stride in (1, *STRIDES)
+        }
+
+    def __getitem__(self, number: int) -> list[Batch]:
+        """Return the batches of a pool."""
+        rng = np.random.default_rng((self.seed, number))
+        pool = itertools.islice(self._examples(rng), POOL_SIZE)
+        return pack(list(pool), self.options.data.batch_tokens, rng)
+
+    def _examples(self, rng: np.random.Generator) -> Iterator[Example]:
+        spec, data = self.options.spec, self.options.data
+        augmentation = self.options.augmentation
+        simulated = _simulated_windows(spec, rng)
+        while True:
+            if self.annotated[1] and rng.random() < data.real_share:
+                stride = 1
+                if rng.random() < augmentation.skipped_frames:
+                    stride = int(rng.choice(STRIDES, p=STRIDE_SHARES))
+                usable = self.annotated[stride] or self.annotated[1]
+                window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
+            else:
+                window = next(simulated)
+            if len(window.parent):
+                yield make_example(window, spec.recipe, data.max_tokens, augmentation, rng)
+
+
+class BatchStream:
+    """The endless batches of one of several processes, which deal the pools among them."""
+
+    def __init__(
+        self, pools: Pools, start: Position | None = None, *, rank: int = 0, n_processes: int = 1
+    ) -> None:
+        self.position = Position(rank, 0) if start is None else start
+        self._pools, self._stride = pools, n_processes
 
     def __iter__(self) -> Iterator[Batch]:
-        torch.set_num_threads(1)
-        rng = np.random.default_rng(self.seed)
-        return pack(examples(self.movies, self.options, rng), self.options.batch_tokens, rng)
-
-
-def examples(
-    movies: Sequence[KnownMovie], options: DataOptions, rng: np.random.Generator
-) -> Iterator[Example]:
-    """Yield examples without end."""
-    annotated = {stride: [every_nth_frame(m, stride) for m in movies] for stride in STRIDES}
-    annotated = {stride: _long_enough(known, options.window) for stride, known in annotated.items()}
-    simulated = _simulated_windows(options, rng)
-    while True:
-        if annotated[1] and rng.random() < options.real_share:
-            usable = annotated[rng.choice(STRIDES, p=STRIDE_CHANCES)] or annotated[1]
-            window = _random_window(usable[rng.integers(len(usable))], options.window, rng)
-        else:
-            window = next(simulated)
-        yield make_example(window, options.max_tokens, options.augmentation, rng)
-
-
-def _long_enough(movies: Sequence[KnownMovie], window: int) -> list[KnownMovie]:
-    return [movie for movie in movies if movie.detections.frame[-1] + 1 >= window]
+        numbers = itertools.count(self.position.pool, self._stride)
+        n_workers = self._pools.options.data.n_workers
+        # A loader of single items keeps their order, however many processes make them.
+        loader = DataLoader(
+            self._pools,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=n_workers,
+            prefetch_factor=2 if n_workers else None,
+        )
+        n_taken = self.position.n_taken
+        for number, pool in zip(
+            itertools.count(self.position.pool, self._stride), loader, strict=False
+        ):
+            for index, batch in enumerate(pool[n_taken:], n_taken):
+                self.position = Position(number, index + 1)
+                yield batch
+            n_taken = 0
 
 
 def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> KnownMovie:
@@ -78,30 +121,28 @@ def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> Kn
     return cut_window(movie, int(rng.integers(n_frames - size + 1)), size)
 
 
-def _simulated_windows(options: DataOptions, rng: np.random.Generator) -> Iterator[KnownMovie]:
+def _simulated_windows(spec: ModelSpec, rng: np.random.Generator) -> Iterator[KnownMovie]:
     while True:
-        parameters = random_parameters(rng, ndim=options.ndim)
+        parameters = random_parameters(rng, ndim=spec.ndim)
         movie = simulate(parameters, int(rng.integers(2**32)))
-        last_start = parameters.n_frames - options.window
+        movie = in_unit_range(movie) if spec.recipe == "upstream" else movie
+        last_start = max(parameters.n_frames - spec.window, 0)
         starts = rng.permutation(last_start + 1)[:WINDOWS_PER_MOVIE]
-        for window in (cut_window(movie, int(start), options.window) for start in starts):
+        for window in (cut_window(movie, int(start), spec.window) for start in starts):
             if len(np.unique(window.detections.frame)) < 2:
                 continue
             if nearest_parent_share(window) > HOPELESS_SHARE or rng.random() < HOPELESS_KEPT:
                 yield window
 
 
-def pack(stream: Iterator[Example], batch_tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """Yield batches of at most `batch_tokens` tokens, padding included, of similar examples."""
-    while True:
-        pool = sorted((next(stream) for _ in range(SORTED_EXAMPLES)), key=lambda e: len(e.frame))
-        groups: list[list[Example]] = [[]]
-        for example in pool:
-            if groups[-1] and (len(groups[-1]) + 1) * len(example.frame) > batch_tokens:
-                groups.append([])
-            groups[-1].append(example)
-        for index in rng.permutation(len(groups)):
-            yield collate(groups[index])
+def pack(examples: Sequence[Example], n_tokens: int, rng: np.random.Generator) -> list[Batch]:
+    """Return batches of at most `n_tokens` tokens, padding included, of similar examples."""
+    groups: list[list[Example]] = [[]]
+    for example in sorted(examples, key=lambda example: len(example.frame)):
+        if groups[-1] and (len(groups[-1]) + 1) * len(example.frame) > n_tokens:
+            groups.append([])
+        groups[-1].append(example)
+    return [collate(groups[index]) for index in rng.permutation(len(groups))]
 
 
 def collate(group: Sequence[Example]) -> Batch:

@@ -5,14 +5,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.detections import Detections, FloatArray, IntArray
 from trackastra_engine.simulation import KnownMovie, count_children
-from trackastra_engine.tokens import Tokens, prepare_tokens
-from trackastra_training.augmentation import Augmentation, augment, displace
+from trackastra_engine.spec import Recipe
+from trackastra_engine.tokens import IntensityRange, Tokens, prepare_tokens
+from trackastra_training.augmentation import augment, displace
+from trackastra_training.configuration import Augmentation
+from trackastra_training.segmentation_errors import keep_rows, spoil
 
 MAX_FRAME_GAP = 2  # Δt of the paper's eq. (7)
 DIVISION_WEIGHT = 10.0  # λ_div
 CONTINUATION_WEIGHT = 1.0  # λ_cont
+NO_PARENT, PARENT_CUT_AWAY = -1, -2  # in place of a parent's row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +34,7 @@ def cut_window(movie: KnownMovie, first_frame: int, size: int) -> KnownMovie:
     detections = movie.detections
     first, last = np.searchsorted(detections.frame, [first_frame, first_frame + size])
     inside = detections.rows(slice(first, last))
-    parent = np.maximum(movie.parent[first:last] - first, -1)
+    parent = np.maximum(movie.parent[first:last] - first, NO_PARENT)
     return KnownMovie(
         replace(inside, frame=inside.frame - first_frame), parent, movie.n_children[first:last]
     )
@@ -38,20 +42,13 @@ def cut_window(movie: KnownMovie, first_frame: int, size: int) -> KnownMovie:
 
 def every_nth_frame(movie: KnownMovie, stride: int) -> KnownMovie:
     """Return the movie as if only every `stride`-th frame had been recorded."""
-    is_kept = movie.detections.frame % stride == 0
-    parent = movie.parent.copy()
-    while (skipped := (parent >= 0) & ~is_kept[parent]).any():
-        parent[skipped] = movie.parent[parent[skipped]]
-    kept = np.flatnonzero(is_kept)
-    new_row = np.full(len(is_kept) + 1, -1)  # the last place is for "no parent"
-    new_row[kept] = np.arange(len(kept))
-    detections = movie.detections.rows(kept)
-    detections = replace(detections, frame=detections.frame // stride)
-    return KnownMovie(detections, new_row[parent[kept]], count_children(new_row[parent[kept]]))
+    kept = keep_rows(movie, np.flatnonzero(movie.detections.frame % stride == 0))
+    detections = replace(kept.detections, frame=kept.detections.frame // stride)
+    return KnownMovie(detections, kept.parent, count_children(kept.parent))
 
 
 def association_matrix(window: KnownMovie) -> NDArray[np.bool_]:
-    """Return (N, N), True where one detection descends from the other."""
+    """Return (N, N), True where one detection descends from the other (paper, sec. 1.1)."""
     n_detections = len(window.parent)
     descends = np.zeros((n_detections, n_detections), bool)
     ancestor, row = window.parent, np.arange(n_detections)
@@ -69,28 +66,51 @@ def weight_matrix(frame: IntArray, n_children: IntArray) -> FloatArray:
     by_source = 1 + np.select(
         [n_children >= 2, n_children == 1], [DIVISION_WEIGHT, CONTINUATION_WEIGHT], 0.0
     )
-    return (is_used * by_source[:, None]).astype(np.float32)
+    return np.asarray(is_used * by_source[:, None], np.float32)
 
 
 def make_example(
-    window: KnownMovie, max_tokens: int, augmentation: Augmentation, rng: np.random.Generator
+    window: KnownMovie,
+    recipe: Recipe,
+    max_tokens: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
 ) -> Example:
-    """Return a random part of a window, of at most `max_tokens` tokens, randomly changed.
+    """Return a random part of a window, of about `max_tokens` tokens at most, randomly changed.
 
     Weights are 0 for targets whose parent was cut away: what is left of them says nothing.
     """
-    association = association_matrix(window)
-    weight = weight_matrix(window.detections.frame, window.n_children)
-    chosen = random_crop(window.detections.centroid, max_tokens, rng)
-    is_orphan = (window.parent >= 0) & ~np.isin(window.parent, chosen)
-    weight[:, is_orphan] = 0
-    share_dropped = augmentation.dropped * max(0.0, rng.uniform(-1, 1))
-    seen = chosen[rng.random(len(chosen)) >= share_dropped]
-    chosen = seen if len(seen) else chosen
-    detections = augment(window.detections.rows(chosen), augmentation, rng)
-    tokens = displace(prepare_tokens(detections, "relative"), augmentation, rng)
-    pairs = np.ix_(chosen, chosen)
-    return Example(tokens, detections.frame, association[pairs], weight[pairs])
+    cropped = crop(window, random_crop(window.detections.centroid, max_tokens, rng))
+    seen = spoil(cropped, augmentation, rng)
+    weight = weight_matrix(seen.detections.frame, seen.n_children)
+    weight[:, seen.parent == PARENT_CUT_AWAY] = 0
+    detections = augment(seen.detections, augmentation, rng)
+    tokens = displace(model_tokens(detections, recipe), recipe, augmentation, rng)
+    return Example(tokens, detections.frame, association_matrix(seen), weight)
+
+
+def model_tokens(detections: Detections, recipe: Recipe) -> Tokens:
+    """Return the tokens of a window; for `upstream` ones, intensities are already in 0..1."""
+    has_intensity = bool(np.isfinite(detections.features[:, 1]).all())
+    return prepare_tokens(detections, recipe, IntensityRange(0, 1) if has_intensity else None)
+
+
+def in_unit_range(movie: KnownMovie) -> KnownMovie:
+    """Return a simulated movie with intensities in 0..1, as `upstream` tokens have them."""
+    features = movie.detections.features.copy()
+    features[:, 1] /= features[:, 1].max(initial=1e-6)
+    return replace(movie, detections=replace(movie.detections, features=features))
+
+
+def crop(window: KnownMovie, rows: IntArray) -> KnownMovie:
+    """Return some detections; those whose parent is not among them say PARENT_CUT_AWAY.
+
+    Descent is cut with it: other ancestors count as unrelated, but without weight.
+    """
+    new_row = np.full(len(window.parent) + 1, PARENT_CUT_AWAY)
+    new_row[rows] = np.arange(len(rows))
+    parent = np.where(window.parent >= 0, new_row[window.parent], window.parent)
+    return KnownMovie(window.detections.rows(rows), parent[rows], window.n_children[rows])
 
 
 def random_crop(centroid: FloatArray, max_rows: int, rng: np.random.Generator) -> IntArray:

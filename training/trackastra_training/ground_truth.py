@@ -1,68 +1,184 @@
 """Annotated movies: folders in the form of the Cell Tracking Challenge, as known movies."""
 
-from dataclasses import dataclass
-from pathlib import Path
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray, concatenate, detect
+from trackastra_engine.detections import Detections, IntArray, concatenate, detect
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import ArrayOrPath, open_movie
+from trackastra_engine.frames import Frame, Movie, open_movie
+from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.simulation import KnownMovie, known_movie
+from trackastra_engine.sources import list_tiffs
+from trackastra_engine.spec import ModelSpec
+from trackastra_training.configuration import AnnotatedMovie
+from trackastra_training.matching import MeasuredMask, match_frame
+from trackastra_training.track_table import (
+    TRACK_FILE,
+    TRACK_MASKS,
+    mask_problems,
+    read_track_table,
+)
 
-TRACK_FILE = "man_track.txt"
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class AnnotatedMovie:
-    """A folder with `TRA/man_track*.tif` (or the files themselves) and some of its frames."""
-
-    folder: Path
-    first_frame: int = 0
-    last_frame: int | None = None  # None: the last one of the movie
-
-    @classmethod
-    def parse(cls, text: str) -> "AnnotatedMovie":
-        """Return the movie that `FOLDER` or `FOLDER:FIRST-LAST` names."""
-        folder, colon, frames = text.rpartition(":")
-        first, dash, last = frames.partition("-")
-        if colon and dash and first.isdecimal() and last.isdecimal():
-            return cls(Path(folder), int(first), int(last))
-        return cls(Path(text))
+MOST_PROBLEMS = 10  # of a folder that are told
 
 
-def read_known_movie(movie: AnnotatedMovie, images: ArrayOrPath | None = None) -> KnownMovie:
+def read_known_movies(movies: Sequence[AnnotatedMovie], spec: ModelSpec) -> list[KnownMovie]:
+    """Return the detections of movies and their truth, for a model.
+
+    Raises InputError that tells what is wrong with each of the folders, about ten things each.
+    """
+    known, complaints = [], []
+    for movie in movies:
+        try:
+            known.append(read_known_movie(movie, spec))
+        except InputError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise InputError("\n".join(complaints))
+    return known
+
+
+def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     """Return the detections of the chosen frames, counted from 0, and their true parents.
 
-    The masks are the segmentation; their labels are used for the truth alone.
+    A detection that matches no true object has neither parent nor children. One whose direct
+    parent was not detected has the latest ancestor that was. For `upstream` tokens, intensities
+    are normalised by the movie's range, and lie mostly in 0..1.
     """
-    folder = movie.folder / "TRA" if (movie.folder / "TRA").is_dir() else movie.folder
-    mother_of = _read_mothers(folder / TRACK_FILE)
-    opened = open_movie(images, folder)
-    n_frames = len(opened)
-    last = n_frames - 1 if movie.last_frame is None else movie.last_frame
-    if not 0 <= movie.first_frame < last < n_frames:
-        raise InputError(
-            f"frames {movie.first_frame}-{last} were asked of {folder}, which has {n_frames} "
-            "frames, counted from 0; ask for two or more of those"
+    opened = _open(movie, spec)
+    seen, problems = [], opened.problems
+    try:
+        for pair in opened.frame_pairs():
+            seen.append(_match(movie, *pair, spec.ndim))
+            problems += mask_problems(seen[-1].index, seen[-1].true_labels, opened.tracks)
+    except InputError as error:  # a damaged file, after which nothing more can be told
+        problems.append(str(error))
+    _complain(movie, problems)
+    detections = concatenate((frame.detections for frame in seen), spec.ndim)
+    labels = [frame.matched_label for frame in seen]
+    n_matched = sum(int((part > 0).sum()) for part in labels)
+    logger.info("%s: %d of %d detections are known", movie, n_matched, len(detections))
+    if not n_matched:
+        _complain(movie, ["no detection in the chosen frames stands for a true object"])
+    detections.frame[:] -= seen[0].index
+    if spec.recipe == "upstream":
+        detections = _normalised(detections, opened.intensity)
+    return _with_parents(detections, labels, opened.tracks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _MatchedFrame:
+    """The N detections of a frame and what they stand for."""
+
+    index: int
+    detections: Detections
+    matched_label: IntArray  # (N,) of the true track, 0 if none
+    true_labels: IntArray  # (M,) of all objects in the true mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenMovie:
+    """The files of an annotated movie, which fit each other."""
+
+    seen: Movie
+    truth: Movie | None  # None: the masks seen are the truth
+    tracks: IntArray  # (K, 4) of the table
+    problems: list[str]  # of the table
+    chosen: range  # frames
+    intensity: IntensityHistogram  # filled while the frames are read
+
+    def frame_pairs(self) -> Iterator[tuple[Frame, Frame | None]]:
+        """Read the chosen frames as seen, and as they truly are."""
+        truth = None if self.truth is None else self.truth.frames(self.chosen)
+        for frame in self.seen.frames(self.chosen):
+            if frame.image is not None:
+                self.intensity.add(frame.image)
+            yield frame, None if truth is None else next(truth)
+
+
+def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
+    place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
+    if not (place / TRACK_FILE).is_file():
+        _complain(movie, [f"there is no {TRACK_FILE}, which lists tracks as lines L B E P"])
+    others = [path for path in list_tiffs(place, "truth") if not fnmatch(path.name, TRACK_MASKS)]
+    if others:
+        _complain(movie, [f"{path.name} is not one of {TRACK_MASKS}" for path in others])
+    try:
+        seen = open_movie(movie.images, place if movie.masks is None else movie.masks)
+        truth = None if movie.masks is None else open_movie(None, place)
+    except InputError as error:
+        _complain(movie, [str(error)])
+        raise
+    n_frames = len(seen)
+    problems = []
+    if truth is not None and (len(truth), truth.frame_shape) != (n_frames, seen.frame_shape):
+        problems.append(
+            f"the masks are {n_frames} frames of {seen.frame_shape} but the truth has "
+            f"{len(truth)} frames of {truth.frame_shape}"
         )
-    chosen = opened.frames(range(movie.first_frame, last + 1))
-    parts = [detect(frame, opened.ndim) for frame in chosen]
-    detections = concatenate(parts, opened.ndim)
-    detections.frame[:] -= movie.first_frame
-    labels = [part.label for part in parts]
-    if (largest := int(detections.label.max(initial=0))) >= len(mother_of):
-        raise InputError(f"label {largest} of the masks in {folder} is missing in {TRACK_FILE}")
-    return known_movie(detections, labels, [mother_of[label] for label in labels])
+    if seen.ndim > spec.ndim or (seen.ndim < spec.ndim and not spec.accepts_planes):
+        problems.append(f"the frames have {seen.ndim} axes but the model has {spec.ndim}")
+    first, last = movie.frames or (0, n_frames - 1)
+    if not 0 <= first < last < n_frames:
+        problems.append(
+            f"frames {first}-{last} were asked for, but it has {n_frames} frames, counted from 0"
+        )
+    _complain(movie, problems)
+    tracks, problems = read_track_table(place / TRACK_FILE, n_frames)
+    return _OpenMovie(seen, truth, tracks, problems, range(first, last + 1), IntensityHistogram())
 
 
-def _read_mothers(path: Path) -> IntArray:
-    """Return the mother of each label, -1 where there is none, from lines `L B E P`."""
-    if not path.is_file():
-        raise InputError(f"{path} is missing; it must list the tracks as lines L B E P")
-    tracks = np.loadtxt(path, dtype=np.int64, ndmin=2)
-    if tracks.shape[1] != 4:
-        raise InputError(f"{path} has {tracks.shape[1]} columns; expected four: L B E P")
-    mother_of = np.full(tracks[:, 0].max(initial=0) + 1, -1)
-    mother_of[tracks[:, 0]] = np.where(tracks[:, 3] > 0, tracks[:, 3], -1)
-    return mother_of
+def _match(movie: AnnotatedMovie, seen: Frame, truth: Frame | None, ndim: int) -> _MatchedFrame:
+    detections = detect(seen, ndim)
+    if truth is None:
+        return _MatchedFrame(seen.index, detections, detections.label, detections.label)
+    true = detect(truth, ndim)
+    row = match_frame(
+        MeasuredMask(seen.labels, detections),
+        MeasuredMask(truth.labels, true),
+        movie.match_distance,
+    )
+    label = np.append(true.label, 0)[row]  # the last place is for no match, -1
+    return _MatchedFrame(seen.index, detections, label, true.label)
+
+
+def _complain(movie: AnnotatedMovie, problems: Sequence[str]) -> None:
+    """Raise InputError if there are problems."""
+    if not problems:
+        return
+    told = [f"  {problem}" for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        told.append(f"  and {len(problems) - MOST_PROBLEMS} more")
+    raise InputError("\n".join([f"{movie} cannot be learned from:", *told]))
+
+
+def _normalised(detections: Detections, histogram: IntensityHistogram) -> Detections:
+    if (found := histogram.range()) is None:
+        return detections
+    features = detections.features.copy()
+    features[:, 1] = (features[:, 1] - found.low) / (found.high - found.low + 1e-8)
+    return replace(detections, features=features)
+
+
+def _with_parents(
+    detections: Detections, labels: Sequence[IntArray], tracks: IntArray
+) -> KnownMovie:
+    """Return the movie; labels: per frame (M,), the track of each detection, 0 if none."""
+    identity = [
+        np.where(part > 0, np.searchsorted(tracks[:, 0], part), -1).astype(np.int64)
+        for part in labels
+    ]
+    mother_of = np.where(tracks[:, 3] > 0, np.searchsorted(tracks[:, 0], tracks[:, 3]), -1)
+    # A track of which nothing was detected passes its daughters on to its own mother.
+    is_seen = np.zeros(len(tracks), bool)
+    is_seen[np.concatenate([part[part >= 0] for part in identity])] = True
+    while (unseen := (mother_of >= 0) & ~is_seen[mother_of]).any():
+        mother_of[unseen] = mother_of[mother_of[unseen]]
+    mother = [np.where(part >= 0, mother_of[part], -1) for part in identity]
+    return known_movie(detections, identity, mother)

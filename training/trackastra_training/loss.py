@@ -1,9 +1,9 @@
 """What training minimises: the paper's eq. (5) to (7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from trackastra_training.transformer import TrackingTransformer
@@ -25,20 +25,40 @@ class Batch:
         """Return the number of tokens without the padding."""
         return int((self.frame >= 0).sum())
 
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
 
 def association_loss(logits: Tensor, scores: Tensor, batch: Batch) -> Tensor:
-    """Return the weighted cross-entropy of the scores and, a little, of the logits, per token."""
+    """Return the weighted cross-entropy of the scores and, a little, of the logits, summed."""
     of_scores = functional.binary_cross_entropy(
         scores, batch.association, batch.weight, reduction="sum"
     )
     of_logits = functional.binary_cross_entropy_with_logits(
         logits, batch.association, batch.weight, reduction="sum"
     )
-    return (of_scores + SIGMOID_SHARE * of_logits) / max(batch.n_tokens(), 1)
+    return of_scores + SIGMOID_SHARE * of_logits
 
 
-def batch_loss(model: TrackingTransformer, batch: Batch) -> Tensor:
-    """Return the loss of the model's scores for a batch."""
-    logits = model(batch.coordinates, batch.features, batch.frame < 0)
+def batch_loss(
+    model: TrackingTransformer,
+    batch: Batch,
+    *,
+    network: nn.Module | None = None,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return the loss of the model's scores for a batch, summed over its tokens.
+
+    network: what to call in the model's place, which may be wrapped for several processes.
+    precision: of the network alone; scores and loss are always computed in float32.
+    """
+    with torch.autocast(
+        batch.frame.device.type, dtype=precision, enabled=precision != torch.float32
+    ):
+        logits = (network or model)(batch.coordinates, batch.features, batch.frame < 0)
+    logits = logits.float()
     scores = model.normalised_scores(logits, batch.frame, batch.coordinates, forward_only=True)
-    return association_loss(logits, torch.clamp(scores, 0.0, 1.0), batch)
+    # A NaN among the scores would abort the process on a GPU; the logits make the loss NaN, too.
+    scores = torch.nan_to_num(scores).clamp(0.0, 1.0)
+    return association_loss(logits, scores, batch)

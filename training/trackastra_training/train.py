@@ -1,10 +1,8 @@
-"""The training loop: batches in, a checkpoint folder out."""
+"""A training run, from its configuration to a checkpoint folder."""
 
 import logging
-import math
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,59 +10,36 @@ import torch
 from trackastra_engine.simulation import KnownMovie
 from trackastra_engine.spec import ModelSpec
 from trackastra_engine.tokens import token_feature_count
-from trackastra_training.checkpoint import save_model
-from trackastra_training.data import DataOptions, batches
-from trackastra_training.loss import Batch, batch_loss
+from trackastra_training.checkpoint import load_model, load_spec, save_model
+from trackastra_training.configuration import Configuration, ModelOptions
+from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position
+from trackastra_training.ground_truth import read_known_movies
+from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
+from trackastra_training.processes import joined_processes
+from trackastra_training.saved_run import load_run, save_run, start_folder
+from trackastra_training.scalars import Scalars, scalar_writer
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 from trackastra_training.validation import simulated_validation_movies, validate
 
 logger = logging.getLogger(__name__)
 
-SMOOTHING = 0.99  # share of the loss reported that comes from the steps before
 CUTOFF = 128.0  # reach of the network: 8 typical spacings of 16 units (tokens.py)
+STEPS_BETWEEN_SCALARS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """How long and how fast to learn."""
-
-    minutes: float = 25.0
-    max_steps: int = 1_000_000
-    seed: int = 0
-    learning_rate: float = 8e-4  # at its highest
-    warmup_steps: int = 150
-    weight_decay: float = 0.01
-    max_gradient: float = 1.0  # norm at which gradients are clipped
-    minutes_between_checks: float = 4.0  # checks validate and save
-    n_validation_movies: int = 16  # simulated
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingState:
-    """Where a training stands."""
-
-    step: int
-    share_done: float  # 0 to 1, of the steps or of the time
-    loss: float  # smoothed
-
-
-Report = Callable[[TrainingState], None]
-
-
-def default_config(
-    ndim: int, window: int, *, d_model: int = 128, n_layers: int = 3
-) -> TransformerConfig:
-    """Return a network for `relative` tokens; `n_layers` each in encoder and decoder."""
+def network_config(options: ModelOptions) -> TransformerConfig:
+    """Return the shape of a network for `relative` tokens."""
     return TransformerConfig(
-        coord_dim=ndim,
-        feat_dim=token_feature_count("relative", ndim),
-        d_model=d_model,
-        num_encoder_layers=n_layers,
-        num_decoder_layers=n_layers,
-        dropout=0.0,
+        coord_dim=options.ndim,
+        feat_dim=token_feature_count("relative", options.ndim),
+        d_model=options.d_model,
+        nhead=options.n_heads,
+        num_encoder_layers=options.n_layers,
+        num_decoder_layers=options.n_layers,
+        dropout=options.dropout,
         pos_embed_per_dim=32,
         feat_embed_per_dim=8,
-        window=window,
+        window=options.window,
         spatial_pos_cutoff=CUTOFF,
         attn_positional_bias="rope",
         causal_norm="quiet_softmax",
@@ -73,7 +48,7 @@ def default_config(
 
 
 def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec:
-    """Return what the engine must know of a network that was trained here."""
+    """Return what the engine must know of a network that was trained here from the start."""
     return ModelSpec(
         name=name,
         ndim=config.coord_dim,
@@ -87,94 +62,133 @@ def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec
     )
 
 
-def train(
-    config: TransformerConfig,
-    spec: ModelSpec,
-    folder: Path,
-    *,
-    data: DataOptions,
-    options: TrainingOptions,
-    movies: Sequence[KnownMovie] = (),
-    validation: Sequence[KnownMovie] = (),
-    report: Report = lambda state: None,
-) -> TrackingTransformer:
-    """Train a new network, and leave its latest checkpoint in `folder`.
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """A model before its training, and what it is called."""
 
-    movies: annotated ones to learn from beside the simulated; validation: to be measured on only.
+    configuration: Configuration  # whose [model] is that of the model
+    spec: ModelSpec
+    model: TrackingTransformer
+
+
+def new_start(configuration: Configuration) -> Start:
+    """Return a new network with random weights, which follow from the seed."""
+    options = configuration.model
+    config = network_config(options)
+    torch.manual_seed(configuration.training.seed)
+    spec = spec_of(config, options.name, options.description)
+    return Start(configuration, spec, TrackingTransformer(config))
+
+
+def start_from_model(configuration: Configuration, folder: Path) -> Start:
+    """Return the model of a checkpoint folder, ours or upstream's, to be trained further.
+
+    Its shape and tokens stay; the configuration gives a new name, description and dropout.
     """
-    torch.manual_seed(options.seed)
-    model = TrackingTransformer(config)
-    stream = batches(movies, data, options.seed)
-    known = {
-        "simulated": simulated_validation_movies(options.n_validation_movies, config.coord_dim)
-    }
-    if validation:
-        known["held out"] = list(validation)
-
-    def check(state: TrainingState) -> None:
-        for name, group in known.items():
-            scores = validate(model, spec, group)
-            logger.info(
-                "step %d, loss %.3f, %s: edge F1 %.4f, division F1 %.3f",
-                *(state.step, state.loss, name, scores.edges.f1, scores.divisions.f1),
-            )
-        save_model(model, spec, folder)
-
-    optimise(model, stream, options, report=report, check=check)
-    return model
-
-
-def optimise(
-    model: TrackingTransformer,
-    stream: Iterable[Batch],
-    options: TrainingOptions,
-    *,
-    report: Report = lambda state: None,
-    check: Report = lambda state: None,
-) -> TrainingState:
-    """Take steps until time or steps are used up; `check` runs now and then, and at the end."""
-    optimiser = torch.optim.AdamW(
-        model.parameters(), options.learning_rate, weight_decay=options.weight_decay, fused=True
+    model, spec, options = load_model(folder), load_spec(folder), configuration.model
+    model.config = replace(model.config, dropout=options.dropout)
+    for layer in (*model.encoder, *model.decoder):
+        layer.attn.dropout = options.dropout
+    shape = replace(
+        options,
+        ndim=model.config.coord_dim,
+        window=model.config.window,
+        d_model=model.config.d_model,
+        n_layers=model.config.num_encoder_layers,
+        n_heads=model.config.nhead,
     )
-    model.train()
-    started = last_check = time.monotonic()
-    state = TrainingState(0, 0.0, math.nan)
-    for batch in stream:
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(state, options)
-        loss = _take_step(model, batch, optimiser, options.max_gradient)
-        elapsed = (time.monotonic() - started) / 60
-        step = state.step + 1
-        share = max(step / options.max_steps, elapsed / options.minutes)
-        # Early on, the mean of all steps; later, of about 1 / (1 - SMOOTHING).
-        keep = min(SMOOTHING, 1 - 1 / step)
-        smoothed = loss if step == 1 else keep * state.loss + (1 - keep) * loss
-        state = TrainingState(step, min(share, 1.0), smoothed)
-        report(state)
-        if share >= 1:
-            break
-        if time.monotonic() - last_check > 60 * options.minutes_between_checks:
-            check(state)
-            last_check = time.monotonic()
-    check(state)
-    return state
+    spec = replace(spec, name=options.name, description=options.description)
+    return Start(replace(configuration, model=shape), spec, model)
 
 
-def learning_rate(state: TrainingState, options: TrainingOptions) -> float:
-    """Return the rate of the next step: a linear warm-up, then a cosine down to 0 at the end."""
-    warmup = min(1.0, (state.step + 1) / options.warmup_steps)
-    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * state.share_done))
+def train(
+    start: Start,
+    folder: Path,
+    data_root: Path,
+    *,
+    resume: bool = False,
+    report: Report = lambda progress: None,
+) -> TrackingTransformer:
+    """Train a model, and leave its latest checkpoint and the state of the run in `folder`.
+
+    All folders of data are checked first. With `resume`, the run in `folder` goes on. Raises
+    InputError or ModelError if files or options cannot be used.
+    """
+    configuration, options = start.configuration, start.configuration.training
+    movies, held_out = (
+        read_known_movies([movie.located(data_root) for movie in listed], start.spec)
+        for listed in (configuration.train, configuration.validate)
+    )
+    torch.set_num_threads(options.threads)
+    with joined_processes(options.device) as processes:
+        is_first = processes.rank == 0
+        learner = Learner(start.model, options, processes)
+        progress, position = _begin(learner, configuration, folder, resume=resume)
+        kind = ExampleOptions(start.spec, configuration.data, configuration.augmentation)
+        stream = BatchStream(
+            Pools(movies, kind, options.seed),
+            position,
+            rank=processes.rank,
+            n_processes=processes.count,
+        )
+        with scalar_writer(folder, enabled=options.tensorboard and is_first) as scalars:
+
+            def note(now: Progress) -> None:
+                report(now)
+                if now.step % STEPS_BETWEEN_SCALARS == 0:
+                    rate = learning_rate(now, options)
+                    scalars({"loss": now.loss, "learning rate": rate}, now.step)
+
+            checks = _Checks(learner, start.spec, folder, stream, scalars)
+            if is_first:
+                checks.add_movies(held_out, options.validation_movies)
+            optimise(learner, stream, progress, report=note, check=checks)
+    return learner.model
 
 
-def _take_step(
-    model: TrackingTransformer,
-    batch: Batch,
-    optimiser: torch.optim.Optimizer,
-    max_gradient: float,
-) -> float:
-    optimiser.zero_grad(set_to_none=True)
-    loss = batch_loss(model, batch)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), max_gradient)
-    optimiser.step()
-    return loss.item()
+def _begin(
+    learner: Learner, configuration: Configuration, folder: Path, *, resume: bool
+) -> tuple[Progress, Position | None]:
+    """Prepare the folder, or take the learner to where the run in it stood."""
+    processes = learner.processes
+    if not resume:
+        if processes.rank == 0:
+            start_folder(folder, configuration)
+        logger.info("learning on %s, %d processes", processes.device, processes.count)
+        return Progress(), None
+    run = load_run(folder, configuration, processes.count)
+    learner.load_state(run.learner)
+    logger.info("going on from step %d of the run in %s", run.progress.step, folder)
+    return run.progress, run.positions[processes.rank]
+
+
+class _Checks:
+    """What happens now and then in a training: it is saved, and measured by tracking."""
+
+    def __init__(
+        self, learner: Learner, spec: ModelSpec, folder: Path, stream: BatchStream, scalars: Scalars
+    ) -> None:
+        self.learner, self.spec, self.folder = learner, spec, folder
+        self.stream, self.scalars = stream, scalars
+        self.movies: dict[str, Sequence[KnownMovie]] = {}
+
+    def add_movies(self, held_out: Sequence[KnownMovie], n_simulated: int) -> None:
+        if held_out:
+            self.movies["held out"] = held_out
+        if n_simulated:
+            self.movies["simulated"] = simulated_validation_movies(n_simulated, self.spec)
+
+    def __call__(self, now: Progress) -> None:
+        processes, model = self.learner.processes, self.learner.model
+        positions = processes.gather(self.stream.position)
+        if processes.rank > 0:
+            return
+        save_model(model, self.spec, self.folder)
+        save_run(self.folder, self.learner, now, positions)
+        logger.info("step %d, loss %.3f", now.step, now.loss)
+        for name, movies in self.movies.items():
+            scores = validate(model, self.spec, movies)
+            edges, divisions = scores.edges.f1, scores.divisions.f1
+            logger.info("  %s: edge F1 %.4f, division F1 %.3f", name, edges, divisions)
+            f1 = {f"{name}/edge F1": edges, f"{name}/division F1": divisions}
+            self.scalars(f1, now.step)

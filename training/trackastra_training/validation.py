@@ -12,17 +12,21 @@ from trackastra_engine.linking.greedy import link_greedily
 from trackastra_engine.scoring import Counts, Scores, score_edges
 from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
 from trackastra_engine.spec import ModelSpec
-from trackastra_engine.tokens import prepare_tokens
 from trackastra_engine.windows import windows
+from trackastra_training.examples import in_unit_range, model_tokens
 from trackastra_training.transformer import TrackingTransformer
 
 FIRST_VALIDATION_SEED = 10_000
 
 
-def simulated_validation_movies(n_movies: int, ndim: int) -> list[KnownMovie]:
-    """Return the simulated movies that every training is measured on."""
+def simulated_validation_movies(n_movies: int, spec: ModelSpec) -> list[KnownMovie]:
+    """Return the simulated movies that every training of such a model is measured on."""
     seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + n_movies)
-    return [simulate(random_parameters(np.random.default_rng(s), ndim=ndim), s) for s in seeds]
+    movies = [
+        simulate(random_parameters(np.random.default_rng(seed), ndim=spec.ndim), seed)
+        for seed in seeds
+    ]
+    return [in_unit_range(movie) for movie in movies] if spec.recipe == "upstream" else movies
 
 
 def validate(model: TrackingTransformer, spec: ModelSpec, movies: Iterable[KnownMovie]) -> Scores:
@@ -73,13 +77,14 @@ def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovi
 def _scored_windows(
     model: TrackingTransformer, spec: ModelSpec, movie: KnownMovie, n_frames: int
 ) -> Iterator[Edges]:
+    was_training, device = model.training, next(model.parameters()).device
     model.eval()
     for window in windows(movie.detections, n_frames, spec.window):
         detections = movie.detections.rows(window.rows)
-        tokens = prepare_tokens(detections, spec.recipe)
-        coordinates = torch.from_numpy(tokens.coordinates)[None]
-        frame = torch.from_numpy(detections.frame.astype(np.int64))[None]
-        logits = model(coordinates, torch.from_numpy(tokens.features)[None])
+        tokens = model_tokens(detections, spec.recipe)
+        coordinates = torch.from_numpy(tokens.coordinates)[None].to(device)
+        frame = torch.from_numpy(detections.frame.astype(np.int64))[None].to(device)
+        logits = model(coordinates, torch.from_numpy(tokens.features)[None].to(device))
         scores = model.normalised_scores(logits, frame, coordinates, forward_only=True)
-        yield window_edges(scores[0].numpy(), detections.frame, window, spec.averaging)
-    model.train()
+        yield window_edges(scores[0].cpu().numpy(), detections.frame, window, spec.averaging)
+    model.train(was_training)

@@ -1,0 +1,365 @@
+"""The training run: its configuration, its batches, that it learns, stops and goes on."""
+
+import itertools
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from labelled_movies import write_truth
+from learn_together import learn
+from small_networks import DIVIDING, fixed_batches, tiny_network
+from trackastra_engine.errors import InputError, ModelError
+from trackastra_engine.simulation import Shape, render
+from trackastra_training.checkpoint import load_model, load_spec
+from trackastra_training.cli import main
+from trackastra_training.configuration import (
+    CONFIGURATION_FILE,
+    AnnotatedMovie,
+    Configuration,
+    DataOptions,
+    ModelOptions,
+    TrainingOptions,
+    read_configuration,
+    write_configuration,
+)
+from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position
+from trackastra_training.learner import Learner, Progress, learning_rate, optimise
+from trackastra_training.loss import batch_loss
+from trackastra_training.processes import Processes
+from trackastra_training.saved_run import STATE_FILE
+from trackastra_training.train import new_start, spec_of, train
+from trackastra_training.transformer import TrackingTransformer, TransformerConfig
+
+ROOT = Path(__file__).parent.parent
+POOL_SIZE = 5
+CPU = Processes(torch.device("cpu"))
+QUICK = Configuration(
+    ModelOptions(d_model=16, n_layers=1, n_heads=2, dropout=0.1),
+    DataOptions(max_tokens=30, batch_tokens=300, n_workers=0),
+    training=TrainingOptions(
+        steps=8, warmup_steps=2, device="cpu", validation_movies=0, tensorboard=False
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def small_pools(monkeypatch):
+    """Pools that take a tenth of a second."""
+    monkeypatch.setattr("trackastra_training.data.POOL_SIZE", POOL_SIZE)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A rendered movie as an annotated folder."""
+    movie = render(replace(DIVIDING, shape=Shape(diameter_px=12.0)), 10)
+    return write_truth(tmp_path_factory.mktemp("labelled") / "GT", movie), movie
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+# ---- configuration ----
+
+
+def test_a_new_configuration_holds_the_defaults(tmp_path):
+    path = tmp_path / "run.toml"
+    assert invoke("new", path).exit_code == 0
+    assert read_configuration(path) == Configuration()
+    text = path.read_text()
+    defaults = Configuration()
+    tables = (defaults.model, defaults.data, defaults.augmentation, defaults.training)
+    for field in (field for table in tables for field in fields(table)):
+        assert f"  # {field.metadata['text']}\n" in text
+    start = text.index("# [[train]]")
+    examples = [line.removeprefix("# ") for line in text[start:].splitlines()]
+    path.write_text("\n".join(line for line in examples if line[:1] == "[" or " = " in line))
+    movie = AnnotatedMovie(Path("movie1_GT"), Path("movie1_SEG"), Path("movie1"), (0, 59))
+    assert read_configuration(path).train == (movie,)
+    assert len(read_configuration(path).validate) == 1
+
+
+def test_configurations_survive_the_disk(tmp_path):
+    movie = AnnotatedMovie(Path('a "b"/GT'), Path("SEG"), frames=(3, 9), match_distance=7.0)
+    configuration = replace(
+        QUICK,
+        model=ModelOptions(name="zwölf", description='a "b" \\ c', dropout=0.5),
+        train=(movie, AnnotatedMovie(Path("x"), images=Path("y"))),
+        validate=(AnnotatedMovie(Path("z")),),
+    )
+    write_configuration(configuration, tmp_path / "run.toml", "A\nB")
+    assert read_configuration(tmp_path / "run.toml") == configuration
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "training" / "configs").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_the_configurations_of_the_default_models_can_be_run(path):
+    configuration = read_configuration(path)
+    assert configuration.model.name == path.stem
+    assert new_start(configuration).spec.ndim == configuration.model.ndim
+    assert not any(movie.truth.is_absolute() for movie in configuration.train)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[training]\nlearning_rat = 1", "'training.learning_rat' is unknown; did you mean 'learning_"),
+        ("[trainin]", "'trainin' is unknown; did you mean 'training'?"),
+        ("[model]\nqqqq = 1", "'model.qqqq' is unknown; known are name, description"),
+        ("[model]\nd_model = 12.5", "'model.d_model' must be an integer, not 12.5"),
+        ("[model]\nndim = true", "'model.ndim' must be an integer, not True"),
+        ("[model]\nndim = 4", "'model.ndim' must be from 2 to 3, not 4"),
+        ("[model]\nd_model = 100", "d_model 100 must be a multiple of 2 * nhead = 8"),
+        ("[training]\nminutes = nan", "'training.minutes' must be at least 0, not nan"),
+        ("[training]\nminutes = 0", "one of 'training.steps' and 'training.minutes' must not be 0"),
+        ('[training]\nprecision = "half"', "'training.precision' must be one of 'auto', "),
+        ('[training]\nprecision = "float16"\ndevice = "cpu"', '"float16" needs a CUDA GPU'),
+        ("[[train]]\nframes = [0, 5]", "'train[0].truth' is missing"),
+        ('[[train]]\ntruth = "a"\nframes = [0]', "'train[0].frames' must hold 2 values, not 1"),
+        ('[[train]]\ntruth = "a"\nframes = [4, 2]', "frames of a must be [first, last]"),
+        ("[train]\ntruth = 5", "'train' must be a list in brackets"),
+        ("model = 5", "'model' must be a table, not 5"),
+        ("[model", "is not TOML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_configuration_is_told(tmp_path, text, complaint):
+    (tmp_path / "run.toml").write_text(text)
+    result = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m")
+    assert result.exit_code == 2, result.output
+    assert complaint in result.output
+    assert "Traceback" not in result.output
+
+
+def test_wrong_commands_get_a_sentence(tmp_path):
+    missing = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m")
+    assert missing.exit_code == 2
+    assert "`trackastra-train new" in missing.output
+    invoke("new", tmp_path / "run.toml")
+    assert "exists" in invoke("new", tmp_path / "run.toml").output
+    resumed = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m", "--resume")
+    assert resumed.exit_code == 2
+    assert "leave out --resume" in resumed.output
+    assert invoke("evaluate", tmp_path, tmp_path).exit_code == 2
+
+
+# ---- batches ----
+
+
+def example_options(**changes):
+    spec = spec_of(tiny_network().config, "tiny", "")
+    return ExampleOptions(spec, replace(QUICK.data, **changes), Configuration().augmentation)
+
+
+def first_features(stream, n):
+    return [(stream.position, batch.features) for batch in itertools.islice(stream, n)]
+
+
+def test_batches_do_not_depend_on_how_many_processes_make_them():
+    batches = first_features(BatchStream(Pools([], example_options(), 3)), 6)
+    assert batches[-1][0].pool >= 1
+    again = first_features(BatchStream(Pools([], example_options(n_workers=2), 3)), 6)
+    for (position, features), (same_position, same) in zip(batches, again, strict=True):
+        assert position == same_position
+        torch.testing.assert_close(features, same, rtol=0, atol=0)
+    other = first_features(BatchStream(Pools([], example_options(), 4)), 1)
+    assert other[0][1].shape != batches[0][1].shape or (other[0][1] != batches[0][1]).any()
+
+
+def test_a_stream_goes_on_anywhere_and_processes_share_the_pools():
+    pools = Pools([], example_options(), 3)
+    whole = first_features(BatchStream(pools), 6)
+    for n_taken in (0, 1, 4):
+        start = whole[n_taken - 1][0] if n_taken else None
+        rest = first_features(BatchStream(pools, start), 6 - n_taken)
+        for (position, features), (same_position, same) in zip(whole[n_taken:], rest, strict=True):
+            assert position == same_position
+            torch.testing.assert_close(features, same, rtol=0, atol=0)
+    second = first_features(BatchStream(pools, rank=1, n_processes=2), 1)
+    assert second[0][0] == Position(1, 1)
+    of_pool_1 = next(features for position, features in whole if position == Position(1, 1))
+    torch.testing.assert_close(second[0][1], of_pool_1, rtol=0, atol=0)
+
+
+def test_batches_keep_to_their_size():
+    pool = Pools([], example_options(max_tokens=60, batch_tokens=150), 11)[0]
+    assert sum(batch.frame.shape[0] for batch in pool) == POOL_SIZE
+    assert max(batch.frame.numel() for batch in pool) <= 150
+
+
+# ---- learning ----
+
+
+def test_a_few_steps_lower_the_loss():
+    model, batch = tiny_network(), fixed_batches()[0]
+    before = batch_loss(model, batch).item()
+    options = TrainingOptions(steps=25, learning_rate=5e-3, warmup_steps=5, device="cpu")
+    progress = optimise(Learner(model, options, CPU), itertools.repeat(batch))
+    assert progress.step == 25
+    assert batch_loss(model, batch).item() < 0.5 * before
+
+
+def test_the_rate_rises_and_falls():
+    options = TrainingOptions(steps=100, learning_rate=1.0, warmup_steps=10)
+    rates = [learning_rate(Progress(step), options) for step in range(101)]
+    assert rates[0] == 0.1
+    assert int(np.argmax(rates)) == 9
+    assert rates[100] == 0
+    assert learning_rate(Progress(50, 0.0), options) == pytest.approx(0.5)
+    half_time = Progress(10, 5.0)
+    assert learning_rate(half_time, replace(options, steps=0, minutes=10.0)) == pytest.approx(0.5)
+
+
+def test_mixed_precision_is_close():
+    """On a CPU; on a GPU the same lines run with device type "cuda"."""
+    model, batch = tiny_network(), fixed_batches()[0]
+    exact = batch_loss(model, batch)
+    rough = batch_loss(model, batch, precision=torch.bfloat16)
+    assert rough.dtype == torch.float32
+    assert rough.item() != exact.item()
+    assert rough.item() == pytest.approx(exact.item(), rel=0.02)  # bfloat16 has 8 bits
+
+
+def test_a_loss_that_is_no_number_stops_the_run():
+    model = tiny_network()
+    with torch.no_grad():
+        model.proj.weight.fill_(torch.nan)
+    learner = Learner(model, TrainingOptions(steps=5, device="cpu"), CPU)
+    with pytest.raises(InputError, match="loss of step 1 is nan"):
+        optimise(learner, fixed_batches())
+
+
+def test_two_processes_learn_as_one(tmp_path):
+    """Each of the two has every second window of the batches; torchrun starts them (gloo)."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = ROOT / "tests" / "learn_together.py"
+    done = subprocess.run(
+        [*command, str(script), str(tmp_path / "result.pt")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    losses, weights = torch.load(tmp_path / "result.pt")
+    expected_losses, expected = learn(CPU, fixed_batches())
+    assert losses == pytest.approx(expected_losses, rel=1e-5)  # float32 sums in another order
+    for name, value in expected.items():
+        # AdamW's first steps divide gradients by themselves, which magnifies rounding near 0
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, stop):
+    """With dropout, random pools of batches and AdamW: all weights are equal, bit by bit."""
+    configuration = replace(QUICK, training=replace(QUICK.training, minutes_between_checks=0.0))
+
+    def kill(progress):
+        if progress.step == stop + 1:  # the step before was saved
+            raise KeyboardInterrupt
+
+    whole = train(new_start(QUICK), tmp_path / "whole", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(new_start(configuration), tmp_path / "killed", tmp_path, report=kill)
+    state = torch.load(tmp_path / "killed" / STATE_FILE)
+    assert state["progress"]["step"] == stop
+    with pytest.raises(InputError, match="go on with --resume"):
+        train(new_start(configuration), tmp_path / "killed", tmp_path)
+    with pytest.raises(InputError, match=r"had training.minutes_between_checks = 0.0, not 4.0"):
+        train(new_start(QUICK), tmp_path / "killed", tmp_path, resume=True)
+    steps = []
+    resumed = train(
+        new_start(configuration),
+        tmp_path / "killed",
+        tmp_path,
+        resume=True,
+        report=lambda progress: steps.append(progress.step),
+    )
+    assert steps == list(range(stop + 1, 9))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    again = train(new_start(configuration), tmp_path / "killed", tmp_path, resume=True)
+    assert torch.equal(again.proj.weight, resumed.proj.weight)  # nothing was left to do
+
+
+# ---- commands ----
+
+
+def write_run(folder, labelled, **training):
+    """Write a quick configuration with an annotated movie, and return its path."""
+    training = replace(QUICK.training, **{"steps": 2, "threads": 1, **training})
+    truth = AnnotatedMovie(Path(labelled.name))
+    configuration = replace(
+        QUICK,
+        model=replace(QUICK.model, name="mine"),
+        data=replace(QUICK.data, real_share=1.0),
+        training=training,
+        train=(replace(truth, frames=(0, 4)),),
+        validate=(truth,),
+    )
+    write_configuration(configuration, folder / "run.toml")
+    return folder / "run.toml"
+
+
+def test_from_a_labelled_movie_to_a_model_and_its_evaluation(tmp_path, labelled):
+    path = write_run(tmp_path, labelled[0])
+    result = invoke("run", path, "-o", tmp_path / "m", "--data-root", labelled[0].parent)
+    assert result.exit_code == 0, result.output
+    assert load_model(tmp_path / "m").config.d_model == 16
+    assert load_spec(tmp_path / "m").name == "mine"
+    assert read_configuration(tmp_path / "m" / CONFIGURATION_FILE) == read_configuration(path)
+    table = invoke("evaluate", tmp_path / "m", f"{labelled[0]}:0-3", labelled[0])
+    assert table.exit_code == 0, table.output
+    lines = table.output.splitlines()
+    assert lines[1].endswith("GT:0-3")
+    assert 0 <= float(lines[2].split()[0]) <= 1
+    assert lines[2].endswith(str(labelled[0]))
+
+
+def test_upstream_models_are_trained_further(tmp_path, labelled):
+    """A folder as upstream writes it, 3D, to learn from a 2D movie: its form and tokens stay."""
+    config = TransformerConfig(
+        coord_dim=3, feat_dim=12, d_model=32, nhead=2, num_encoder_layers=1, num_decoder_layers=1
+    )
+    old = TrackingTransformer(config)
+    folder = tmp_path / "upstream"
+    folder.mkdir()
+    shape = {name: getattr(config, name) for name in config.__slots__}
+    (folder / "config.yaml").write_text(yaml.safe_dump(shape))
+    (folder / "train_config.yaml").write_text("features: wrfeat\n")
+    torch.save(old.state_dict(), folder / "model.pt")
+    path = write_run(tmp_path, labelled[0])
+    arguments = (path, "-o", tmp_path / "m", "--data-root", labelled[0].parent)
+    result = invoke("finetune", folder, *arguments)
+    assert result.exit_code == 0, result.output
+    spec, model = load_spec(tmp_path / "m"), load_model(tmp_path / "m")
+    assert (spec.name, spec.recipe, spec.averaging) == ("mine", "upstream", "above_threshold")
+    assert spec.accepts_planes
+    assert not torch.equal(model.proj.weight, old.proj.weight)
+    assert read_configuration(tmp_path / "m" / CONFIGURATION_FILE).model.d_model == 32
+    assert invoke("finetune", folder, *arguments, "--resume").exit_code == 0
+    assert invoke("evaluate", tmp_path / "m", labelled[0]).exit_code == 0
+
+
+def test_scalars_are_written_for_tensorboard(tmp_path, labelled):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    path = write_run(tmp_path, labelled[0], steps=20, tensorboard=True, validation_movies=1)
+    result = invoke("run", path, "-o", tmp_path / "m", "--data-root", labelled[0].parent)
+    assert result.exit_code == 0, result.output
+    found = events.EventAccumulator(str(tmp_path / "m" / "tensorboard"))
+    found.Reload()
+    names = {"loss", "learning rate", "held out/edge F1", "held out/division F1"}
+    assert names <= set(found.Tags()["scalars"])
+    assert found.Scalars("loss")[0].step == 20
+
+
+def test_a_model_folder_is_checked_before_it_is_trained_further(tmp_path):
+    write_configuration(QUICK, tmp_path / "run.toml")
+    result = invoke("finetune", tmp_path, tmp_path / "run.toml", "-o", tmp_path / "m")
+    assert result.exit_code == 2
+    assert "config.yaml is missing" in result.output
+    with pytest.raises(ModelError):
+        load_model(tmp_path)

@@ -1,0 +1,100 @@
+"""The state of a run on disk, so that one that was killed goes on as if nothing had happened."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trackastra_engine.errors import InputError, ModelError
+from trackastra_training.checkpoint import write_whole
+from trackastra_training.configuration import (
+    CONFIGURATION_FILE,
+    Configuration,
+    read_configuration,
+    write_configuration,
+)
+from trackastra_training.data import Position
+from trackastra_training.learner import Learner, Progress
+
+STATE_FILE = "training_state.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """Where a run stood when it was saved."""
+
+    progress: Progress
+    positions: list[Position]  # of each process
+    learner: dict[str, Any]  # Learner.state()
+
+
+def save_run(folder: Path, learner: Learner, progress: Progress, positions: list[Position]) -> None:
+    """Write the state of a run, whole or not at all."""
+    state = {
+        "progress": asdict(progress),
+        "positions": [asdict(position) for position in positions],
+        "learner": learner.state(),
+    }
+    write_whole(folder / STATE_FILE, lambda path: torch.save(state, path))
+
+
+def load_run(folder: Path, configuration: Configuration, n_processes: int) -> SavedRun:
+    """Return the state of the run in a folder, which must have had the same configuration.
+
+    Raises InputError if it had not, ModelError if the file cannot be read.
+    """
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise InputError(f"there is no {STATE_FILE} in {folder} to go on from; leave out --resume")
+    check_same(read_configuration(folder / CONFIGURATION_FILE), configuration, folder)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        run = SavedRun(
+            Progress(**state["progress"]),
+            [Position(**position) for position in state["positions"]],
+            state["learner"],
+        )
+    except Exception as error:  # torch.load raises errors of many kinds, without a common base
+        raise ModelError(f"{path} cannot be read as the state of a run ({error})") from error
+    if len(run.positions) != n_processes:
+        raise InputError(
+            f"the run in {folder} had {len(run.positions)} processes, not {n_processes}; "
+            f"go on with as many"
+        )
+    return run
+
+
+def start_folder(folder: Path, configuration: Configuration) -> None:
+    """Make the folder of a new run, with its configuration.
+
+    Raises InputError if a run is in it already.
+    """
+    if (folder / STATE_FILE).exists():
+        raise InputError(f"{folder} holds a run; go on with --resume, or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    heading = "The whole configuration of the run whose checkpoint lies beside this file."
+    write_whole(
+        folder / CONFIGURATION_FILE,
+        lambda path: write_configuration(configuration, path, heading),
+    )
+
+
+def check_same(old: Configuration, new: Configuration, folder: Path) -> None:
+    """Raise InputError at the first option in which two configurations differ."""
+    before, after = _flat(asdict(old)), _flat(asdict(new))
+    for name in before:
+        if before[name] != after[name]:
+            raise InputError(
+                f"the run in {folder} had {name} = {before[name]}, not {after[name]}; a run goes "
+                f"on with the configuration in its {CONFIGURATION_FILE}"
+            )
+
+
+def _flat(table: dict[str, Any], place: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        flat |= (
+            _flat(value, f"{place}{name}.") if isinstance(value, dict) else {place + name: value}
+        )
+    return flat

@@ -1,0 +1,134 @@
+"""Segmentation errors in a window of known lineages: missed, merged and split detections."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from trackastra_engine.detections import Detections, FloatArray, IntArray
+from trackastra_engine.simulation import KnownMovie
+from trackastra_training.configuration import Augmentation
+
+TOUCHING = 1.25  # detections closer than this many mean diameters may merge
+# Half an ellipse, cut through its middle: how far its centroid is from the cut (8 / (3 pi) half
+# radii), in standard deviations of the whole, and its variance along that axis, as a share.
+HALF_SHIFT, HALF_VARIANCE = 0.8488, 0.2795
+
+
+def keep_rows(movie: KnownMovie, rows: IntArray) -> KnownMovie:
+    """Return some detections, in ascending order; a lost parent is replaced by its own parent.
+
+    Numbers of children stay as they were, for they say what truly happened.
+    """
+    is_kept = np.zeros(len(movie.parent), bool)
+    is_kept[rows] = True
+    parent = movie.parent.copy()
+    while (lost := (parent >= 0) & ~is_kept[parent]).any():
+        parent[lost] = movie.parent[parent[lost]]
+    new_row = np.cumsum(is_kept) - 1
+    parent = np.where(parent >= 0, new_row[parent], parent)
+    return KnownMovie(movie.detections.rows(rows), parent[rows], movie.n_children[rows])
+
+
+def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generator) -> KnownMovie:
+    """Return the window as a worse segmentation might have seen it; at least one detection."""
+    missed, merged, split = (
+        share * max(0.0, rng.uniform(-1, 1))  # half of all windows have none
+        for share in (augmentation.missed, augmentation.merged, augmentation.split)
+    )
+    if merged:
+        larger, smaller = touching_pairs(window.detections)
+        is_chosen = rng.random(len(larger)) < merged
+        window = merge(window, larger[is_chosen], smaller[is_chosen])
+    if split:
+        window = cut_in_two(window, np.flatnonzero(rng.random(len(window.parent)) < split))
+    kept = np.flatnonzero(rng.random(len(window.parent)) >= missed)
+    return keep_rows(window, kept) if 0 < len(kept) < len(window.parent) else window
+
+
+def touching_pairs(detections: Detections) -> tuple[IntArray, IntArray]:
+    """Return larger and smaller ones (P,) of pairs of neighbours; a row is in one pair at most."""
+    # Time as another axis, so long that frames are far apart.
+    reach = float(np.ptp(detections.centroid, axis=0).sum()) + 1
+    places = np.column_stack([detections.frame * reach, detections.centroid])
+    if len(places) < 2:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    distance, other = (found[:, 1] for found in cKDTree(places).query(places, 2))
+    diameter, row = detections.features[:, 0], np.arange(len(places))
+    touches = distance < TOUCHING * 0.5 * (diameter + diameter[other])
+    touches &= detections.frame == detections.frame[other]
+    is_smaller = (diameter < diameter[other]) | ((diameter == diameter[other]) & (row > other))
+    smaller = np.flatnonzero(touches & is_smaller)
+    larger = other[smaller]
+    first = np.unique(larger, return_index=True)[1]
+    free = first[~np.isin(larger[first], smaller)]
+    return larger[free], smaller[free]
+
+
+def merge(window: KnownMovie, larger: IntArray, smaller: IntArray) -> KnownMovie:
+    """Return the window where pairs (P,) of detections are one, which stands for the larger."""
+    detections = window.detections
+    ndim, features = detections.ndim, detections.features.copy()
+    centroid = detections.centroid.copy()
+    volume, covariance = features[:, 0] ** ndim, covariances(detections)
+    total = volume[larger] + volume[smaller]
+    share = (volume[smaller] / total)[:, None]
+    between = centroid[smaller] - centroid[larger]
+    outer = between[:, :, None] * between[:, None, :]
+    mixed = share[:, :, None]
+    merged = (1 - mixed) * covariance[larger] + mixed * covariance[smaller]
+    merged += mixed * (1 - mixed) * outer
+    centroid[larger] += share * between
+    features[larger, 0] = total ** (1 / ndim)
+    features[larger, 1] += share[:, 0] * (features[smaller, 1] - features[larger, 1])
+    features[larger, 2:-1] = inertias(merged)
+    features[larger, -1] = np.minimum(features[larger, -1], features[smaller, -1])
+    detections = replace(detections, centroid=centroid, features=features)
+    rows = np.setdiff1d(np.arange(len(detections)), smaller)
+    return keep_rows(replace(window, detections=detections), rows)
+
+
+def cut_in_two(window: KnownMovie, rows: IntArray) -> KnownMovie:
+    """Return the window where some detections are two halves, the second of which is nobody.
+
+    They are cut across their longest axis, in the middle, as ellipses.
+    """
+    detections, n_before = window.detections, len(window.parent)
+    first, second = rows, np.arange(n_before, n_before + len(rows))
+    value, vector = np.linalg.eigh(covariances(detections)[rows])
+    axis, variance = vector[:, :, -1], np.maximum(value[:, -1], 0)
+    shift = HALF_SHIFT * np.sqrt(variance)[:, None] * axis
+    flatter = (1 - HALF_VARIANCE) * variance[:, None, None] * axis[:, :, None] * axis[:, None, :]
+    doubled = detections.rows(np.concatenate([np.arange(n_before), rows]))
+    covariance = covariances(doubled)
+    for half, sign in ((first, 1), (second, -1)):
+        doubled.centroid[half] += sign * shift
+        covariance[half] -= flatter
+        doubled.features[half, 0] *= 0.5 ** (1 / detections.ndim)
+        doubled.features[half, 2:-1] = inertias(covariance[half])
+    doubled.label[second] = detections.label.max(initial=0) + 1 + np.arange(len(rows))
+    nobody = np.full(len(rows), -1)
+    order = np.lexsort((doubled.label, doubled.frame))
+    new_row = np.argsort(order)
+    parent = np.concatenate([window.parent, nobody])[order]
+    return KnownMovie(
+        doubled.rows(order),
+        np.where(parent >= 0, new_row[parent], parent),
+        np.concatenate([window.n_children, np.zeros_like(rows)])[order],
+    )
+
+
+def covariances(detections: Detections) -> FloatArray:
+    """Return the covariance (N, D, D) of the pixels of each detection, from its inertia tensor."""
+    ndim = detections.ndim
+    inertia = detections.features[:, 2:-1].reshape(-1, ndim, ndim)
+    # trace(I) = (D - 1) trace(C), as I = trace(C) 1 - C
+    trace = np.trace(inertia, axis1=1, axis2=2)[:, None, None] / (ndim - 1)
+    return np.asarray(trace * np.eye(ndim) - inertia)
+
+
+def inertias(covariance: FloatArray) -> FloatArray:
+    """Return the inertia tensors (N, D * D), row by row, of covariances (N, D, D)."""
+    ndim = covariance.shape[1]
+    trace = np.trace(covariance, axis1=1, axis2=2)[:, None, None]
+    return np.asarray(trace * np.eye(ndim) - covariance).reshape(-1, ndim * ndim)
