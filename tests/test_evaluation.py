@@ -286,7 +286,7 @@ def refusal(*arguments):
     done = run(*arguments)
     assert done.exit_code == 2, done.output
     *progress, sentence = done.output.splitlines()
-    assert all(line.startswith("compare: ") for line in progress)
+    assert all(line.startswith("comparing masks: ") for line in progress)
     assert sentence.startswith("Error: ")
     return sentence
 
