@@ -1,0 +1,213 @@
+"""Changed detections against shapes that are drawn, changed and measured again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from skimage.measure import regionprops
+
+from small_networks import DIVIDING, STILL
+from trackastra_engine.detections import concatenate, detect
+from trackastra_engine.frames import Frame
+from trackastra_engine.simulation import KnownMovie, count_children, simulate
+from trackastra_engine.tokens import prepare_tokens
+from trackastra_training.augmentation import (
+    augment,
+    displace,
+    random_frame_maps,
+    random_map,
+    transform,
+)
+from trackastra_training.configuration import Augmentation
+from trackastra_training.examples import association_matrix, cut_window
+from trackastra_training.segmentation_errors import (
+    covariances,
+    cut_in_two,
+    keep_rows,
+    merge,
+    spoil,
+    touching_pairs,
+)
+
+
+def ellipsoid(linear_map, radii, size):
+    """Return the mask of an ellipsoid whose points were moved by a linear map."""
+    grid = np.moveaxis(np.indices((2 * size + 1,) * len(radii)), 0, -1).astype(float) - size
+    return (((grid @ np.linalg.inv(linear_map).T) / radii) ** 2).sum(-1) <= 1
+
+
+@pytest.mark.parametrize(("radii", "size"), [((30, 15), 60), ((12, 20, 9), 36)], ids=["2D", "3D"])
+def test_transformed_detections_are_those_of_transformed_pixels(radii, size):
+    """An ellipsoid is measured, moved, and compared with the moved one, drawn and measured."""
+    rng, ndim = np.random.default_rng(5), len(radii)
+    strong = Augmentation(frame_turn=0.4, frame_shear=0.3)
+    before = detect(Frame(0, None, ellipsoid(np.eye(ndim), radii, size).astype(int)), ndim)
+    maps = [random_map(Augmentation(), ndim, rng) for _ in range(2)]
+    for linear_map in (*maps, *random_frame_maps(strong, 2, ndim, rng)):
+        moved = transform(before, linear_map)
+        region = regionprops(ellipsoid(linear_map, radii, size).astype(int))[0]
+        np.testing.assert_allclose(moved.features[0, 0], region.equivalent_diameter_area, rtol=0.01)
+        expected = np.ravel(region.inertia_tensor)
+        # both shapes are drawn with pixels, to half a percent of the area, one of the inertia
+        np.testing.assert_allclose(moved.features[0, 2:-1], expected, atol=0.015 * expected.max())
+
+
+def test_each_detection_can_have_its_own_map():
+    found, rng = simulate(DIVIDING, 1).detections, np.random.default_rng(1)
+    maps = np.stack([random_map(Augmentation(), 2, rng) for _ in range(len(found))])
+    together = transform(found, maps)
+    for row in (0, 7, len(found) - 1):
+        alone = transform(found.rows(slice(row, row + 1)), maps[row])
+        np.testing.assert_allclose(together.features[row], alone.features[0])
+        np.testing.assert_allclose(together.centroid[row], alone.centroid[0])
+
+
+def window_of(masks, images, parent):
+    parts = [detect(Frame(t, images[t], mask), mask.ndim) for t, mask in enumerate(masks)]
+    parent = np.array(parent)
+    return KnownMovie(concatenate(parts, masks[0].ndim), parent, count_children(parent))
+
+
+def two_cells(shape, low, high):
+    """Return masks of two frames with cells 1 (larger) and 2, which touch; and noisy images."""
+    mask = np.zeros(shape, int)
+    mask[low], mask[high] = 1, 2
+    image = np.random.default_rng(2).uniform(1, 9, shape)
+    return np.stack([mask, mask]), np.stack([image, image])
+
+
+@pytest.mark.parametrize(
+    ("shape", "low", "high"),
+    [
+        ((40, 50), np.s_[10:24, 5:20], np.s_[12:20, 20:31]),
+        ((9, 40, 50), np.s_[2:8, 10:24, 5:20], np.s_[1:5, 12:20, 20:31]),
+    ],
+    ids=["2D", "3D"],
+)
+def test_merged_detections_are_those_of_merged_pixels(shape, low, high):
+    """Cells 1 and 2 in both frames; in frame 1 they are one object, which stands for cell 1."""
+    masks, images = two_cells(shape, low, high)
+    window = window_of(masks, images, [-1, -1, 0, 1])
+    merged = merge(window, np.array([2]), np.array([3]))
+    masks[1][masks[1] == 2] = 1
+    expected = window_of(masks, images, [-1, -1, 0])
+    for name in ("frame", "label", "centroid", "features"):
+        np.testing.assert_allclose(
+            getattr(merged.detections, name), getattr(expected.detections, name), rtol=1e-9
+        )
+    assert merged.parent.tolist() == [-1, -1, 0]
+
+
+def test_cells_hidden_in_a_merger_are_found_again():
+    """Two cells for three frames, merged in frame 1: the smaller goes on from frame 0 to 2."""
+    masks, images = two_cells((40, 50), np.s_[10:24, 5:20], np.s_[12:20, 20:31])
+    window = window_of([*masks, masks[0]], [*images, images[0]], [-1, -1, 0, 1, 2, 3])
+    merged = merge(window, np.array([2]), np.array([3]))
+    assert merged.parent.tolist() == [-1, -1, 0, 2, 1]
+    assert merged.n_children.tolist() == [1, 1, 1, 0, 0]
+
+
+def test_halves_are_those_of_a_shape_cut_in_two():
+    """An ellipse, cut across its longer axis, between two others that stay as they are."""
+    mask = np.zeros((200, 200), int)
+    mask[5:15, 5:15], mask[180:190, 5:15] = 1, 3
+    mask[40:161, 40:161][ellipsoid(np.eye(2), (20, 50), 60)] = 2
+    window = window_of([mask, mask], np.stack([mask, mask]) * 1.0, [-1, -1, -1, 0, 1, 2])
+    found = cut_in_two(window, np.array([1]))
+    cut = mask.copy()
+    cut[:, 100:][mask[:, 100:] == 2] = 4
+    expected = detect(Frame(0, mask * 1.0, cut), 2)
+    first = found.detections.rows(np.flatnonzero(found.detections.frame == 0))
+    assert first.label.tolist() == [1, 2, 3, 4]
+    halves, order = [1, 3], np.argsort(first.centroid[[1, 3], 1])
+    np.testing.assert_allclose(first.centroid[halves][order], expected.centroid[[1, 3]], atol=0.5)
+    np.testing.assert_allclose(first.features[halves, 0], expected.features[halves, 0], rtol=0.01)
+    # of a drawn ellipse, whose halves miss half a column of pixels
+    inertia = covariances(expected)[halves]
+    np.testing.assert_allclose(covariances(first)[halves], inertia, atol=0.03 * inertia.max())
+    np.testing.assert_array_equal(first.features[[0, 2]], expected.features[[0, 2]])
+    assert found.parent.tolist() == [-1, -1, -1, -1, 0, 1, 2]
+    assert found.n_children.tolist() == [1, 1, 1, 0, 0, 0, 0]
+
+
+def test_only_neighbours_in_a_frame_merge_and_each_once():
+    found = simulate(replace(DIVIDING, n_cells=80, spacing=1.0), 3).detections
+    larger, smaller = touching_pairs(found)
+    assert len(larger) > 10
+    both = np.concatenate([larger, smaller])
+    assert len(np.unique(both)) == len(both)
+    np.testing.assert_array_equal(found.frame[larger], found.frame[smaller])
+    diameter = found.features[:, 0]
+    assert (diameter[larger] >= diameter[smaller]).all()
+    apart = np.linalg.norm(found.centroid[larger] - found.centroid[smaller], axis=1)
+    assert (apart < 1.25 * (diameter[larger] + diameter[smaller]) / 2).all()
+
+
+def test_descent_survives_what_is_missed():
+    """Of any kept detections, those are related that were related before."""
+    window, rng = cut_window(simulate(DIVIDING, 4), 0, 5), np.random.default_rng(4)
+    for share in (0.3, 0.9):
+        kept = np.flatnonzero(rng.random(len(window.parent)) < share)
+        before = association_matrix(window)[np.ix_(kept, kept)]
+        np.testing.assert_array_equal(association_matrix(keep_rows(window, kept)), before)
+
+
+def test_spoiled_windows_stay_sorted_and_sane():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    errors = replace(STILL, missed=0.4, merged=0.6, split=0.4)
+    lengths = set()
+    for seed in range(40):
+        spoiled = spoil(window, errors, np.random.default_rng(seed))
+        found, parent = spoiled.detections, spoiled.parent
+        assert (np.lexsort((found.label, found.frame)) == np.arange(len(found))).all()
+        assert len(np.unique(np.column_stack([found.frame, found.label]), axis=0)) == len(found)
+        has_parent = parent >= 0
+        assert (found.frame[parent[has_parent]] < found.frame[has_parent]).all()
+        assert (np.linalg.eigvalsh(covariances(found)) > -1e-9).all()
+        lengths.add(len(found))
+    assert len(window.parent) in lengths  # one in eight is left alone
+    assert len(lengths) > 5
+
+
+def test_small_turns_of_a_frame_leave_its_shape_and_place():
+    """A frame turns around the middle of the window: distances within it stay."""
+    found = simulate(DIVIDING, 6).detections
+    turning = replace(STILL, frame_turn=0.05)
+    plain = augment(found, STILL, np.random.default_rng(6))
+    turned = augment(found, turning, np.random.default_rng(6))
+    apart = np.linalg.norm(turned.centroid - plain.centroid, axis=1)
+    assert 0 < apart.max() < 0.3 * np.ptp(plain.centroid)
+    for frame in range(3):
+        rows = found.frame == frame
+        distances = [
+            np.linalg.norm(d.centroid[rows][:, None] - d.centroid[rows], axis=-1)
+            for d in (plain, turned)
+        ]
+        np.testing.assert_allclose(*distances, atol=1e-9)
+    np.testing.assert_allclose(turned.features[:, 0], plain.features[:, 0])
+
+
+def test_brightness_shifts_and_scales_all_intensities_alike():
+    found = simulate(DIVIDING, 7).detections
+    before = found.features[:, 1]
+    after = augment(found, replace(STILL, brightness=0.3), np.random.default_rng(7)).features[:, 1]
+    slope, offset = np.polyfit(before, after, 1)
+    np.testing.assert_allclose(after, slope * before + offset)
+    assert slope != pytest.approx(1, abs=0.01)
+    gone = augment(found, replace(STILL, no_intensity=1.0), np.random.default_rng(7))
+    assert np.isnan(gone.features[:, 1]).all()
+
+
+def test_planes_stay_planes():
+    """A 2D movie for a 3D model: all positions and shapes stay in the plane z = 0."""
+    mask = np.zeros((60, 60), int)
+    mask[5:25, 10:20], mask[40:50, 30:55] = 1, 2
+    found = concatenate([detect(Frame(t, None, mask), 3) for t in range(3)], 3)
+    changed = augment(found, Augmentation(), np.random.default_rng(8))
+    assert not changed.centroid[:, 0].any()
+    np.testing.assert_allclose(covariances(changed)[:, 0], 0, atol=1e-9)
+    tokens = displace(
+        prepare_tokens(changed, "upstream"), "upstream", Augmentation(), np.random.default_rng(8)
+    )
+    assert not tokens.coordinates[:, 1].any()
+    assert tokens.coordinates[:, 2:].min() > 0
