@@ -1,6 +1,7 @@
 """The training run: its configuration, its batches, that it learns, stops and goes on."""
 
 import itertools
+import re
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -86,6 +87,17 @@ def test_a_new_configuration_holds_the_defaults(tmp_path):
     assert len(read_configuration(path).validate) == 1
 
 
+def test_the_example_of_the_readme_can_be_run(tmp_path):
+    text = (ROOT / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "my_cells.toml").write_text(example)
+    configuration = read_configuration(tmp_path / "my_cells.toml")
+    assert configuration.train[0].masks == Path("movie1_SEG")
+    assert configuration.validate[0].frames == (0, 49)
+    commands = set(re.findall(r"trackastra-train (\w+)", text))
+    assert commands == set(main.commands)
+
+
 def test_configurations_survive_the_disk(tmp_path):
     movie = AnnotatedMovie(Path('a "b"/GT'), Path("SEG"), frames=(3, 9), match_distance=7.0)
     configuration = replace(
@@ -111,7 +123,7 @@ def test_the_configurations_of_the_default_models_can_be_run(path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[training]\nlearning_rat = 1", "'training.learning_rat' is unknown; did you mean 'learning_"),
+        ("[training]\nlearning_rat = 1", "'training.learning_rat' is unknown; did you mean"),
         ("[trainin]", "'trainin' is unknown; did you mean 'training'?"),
         ("[model]\nqqqq = 1", "'model.qqqq' is unknown; known are name, description"),
         ("[model]\nd_model = 12.5", "'model.d_model' must be an integer, not 12.5"),
