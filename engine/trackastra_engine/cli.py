@@ -17,7 +17,7 @@ Arguments = ParamSpec("Arguments")
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143  # exit codes; the last two as shells have them
 PATH = click.Path(path_type=Path)
-MODES = click.Choice(["greedy", "greedy_nodiv"])
+MODES = click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
 MODEL_OPTION = click.option(
     "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."

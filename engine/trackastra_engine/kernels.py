@@ -3,6 +3,7 @@
 No fastmath, so that results match the twins. `nogil`, so that stages can overlap in threads.
 """
 
+import heapq
 from collections.abc import Callable
 from typing import Any
 
@@ -132,3 +133,79 @@ def number_tracklets(parent, continues, tracklet_id):
             n_tracklets += 1
             tracklet_id[row] = n_tracklets
     return n_tracklets
+
+
+@kernel
+def match_targets(first, source, target, gain, bonus, slot_edge):
+    """Give targets their sources so that the gains have the largest sum.
+
+    Edges (E,) are sorted by target, those of target j are first[j] to first[j + 1]; each source
+    has S slots, and an edge in slot k gains bonus[k] (S,) on top. slot_edge (N * S,) starts at -1
+    and gets the edge in each slot. By shortest augmenting paths, one target after another, as in
+    Jonker and Volgenant (1987, doi 10.1007/BF02278710); what a search touches is undone, so its
+    cost does not depend on the size of the movie.
+    """
+    n_slots = len(slot_edge)
+    price, distance = np.zeros(n_slots), np.full(n_slots, np.inf)
+    via, reached = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
+    is_settled = np.zeros(n_slots, np.bool_)
+    target_slot = np.full(len(first) - 1, -1, np.int64)
+    for row in range(len(first) - 1):
+        end, is_dropped, length, n_reached = search_slot(
+            row, first, source, target, gain, bonus, slot_edge,
+            price, distance, via, reached, is_settled,
+        )  # fmt: skip
+        for slot in reached[:n_reached]:
+            if is_settled[slot]:
+                price[slot] += distance[slot] - length
+                is_settled[slot] = False
+            distance[slot] = np.inf
+        if is_dropped and end >= 0:
+            target_slot[target[slot_edge[end]]] = -1
+        while end >= 0:
+            slot_edge[end] = via[end]
+            child = target[via[end]]
+            end, target_slot[child] = target_slot[child], end
+
+
+@kernel
+def search_slot(
+    row, first, source, target, gain, bonus, slot_edge, price, distance, via, reached, is_settled
+):  # fmt: skip
+    """Return the cheapest way to serve target `row`: (slot, is_dropped, length, n_reached).
+
+    It ends in a free slot, or in one whose target is dropped; slot -1 drops `row` itself. Arrays
+    as in match_targets, filled for the `n_reached` taken slots in `reached`.
+    """
+    end, is_dropped, length, n_reached = -1, True, np.inf, 0
+    queue = [(0.0, -1)]
+    while queue:
+        at, slot = heapq.heappop(queue)
+        if at >= length:
+            break
+        child, base = row, 0.0
+        if slot >= 0:
+            if is_settled[slot]:
+                continue
+            is_settled[slot] = True
+            edge = slot_edge[slot]
+            child = target[edge]
+            base = at + gain[edge] + bonus[slot % len(bonus)] + price[slot]
+        if base < length:
+            end, is_dropped, length = slot, True, base
+        for edge in range(first[child], first[child + 1]):
+            for k in range(len(bonus)):
+                other = source[edge] * len(bonus) + k
+                new = base - gain[edge] - bonus[k] - price[other]
+                if is_settled[other] or new >= min(length, distance[other]):
+                    continue
+                via[other] = edge
+                if slot_edge[other] < 0:
+                    end, is_dropped, length = other, False, new
+                    continue
+                if distance[other] == np.inf:
+                    reached[n_reached] = other
+                    n_reached += 1
+                distance[other] = new
+                heapq.heappush(queue, (new, other))
+    return end, is_dropped, length, n_reached

@@ -1,0 +1,92 @@
+"""What a lineage costs in optimal linking: upstream's four configurations, or one's own."""
+
+import math
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
+
+TAKE_ALL = -10.0  # upstream's price for a detection, low enough that each is worth keeping
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCosts:
+    """Costs of what a lineage holds; the best lineage has the lowest sum.
+
+    As in motile, which upstream uses, nothing appears in the movie's first frame with detections
+    and nothing disappears in its last.
+    """
+
+    detection: float = TAKE_ALL  # of each detection that is not refused
+    edge: float = 0.0  # of each edge, and for each edge its score times `edge_score`
+    edge_score: float = -1.0
+    appear: float = 0.25  # of each detection without a parent
+    disappear: float = 0.5  # of each detection without children
+    split: float = 0.25  # of each detection with two children
+
+    def alone(self, frame: IntArray) -> FloatArray:
+        """Return the cost (N,) of detections without edges; where positive, they are refused.
+
+        frame: (N,) of the movie's detections, ascending.
+        """
+        if len(frame) == 0:
+            return np.empty(0)
+        appears, disappears = frame > frame[0], frame < frame[-1]
+        total: FloatArray = self.detection + self.appear * appears + self.disappear * disappears
+        return total
+
+    def of_edges(self, edges: Edges) -> FloatArray:
+        """Return what each edge (E,) costs by itself."""
+        total: FloatArray = self.edge + self.edge_score * edges.score
+        return total
+
+    @property
+    def second_child(self) -> float:
+        """Return what the second child costs its parent more than the first one does."""
+        return self.split + self.disappear
+
+
+# The values of upstream's ILP_CONFIGS (ilp.py), which were tuned on the data sets they are named
+# after.
+CONFIGURATIONS = {
+    "gt": LinkCosts(),
+    "deepcell_gt": LinkCosts(split=1.0),
+    "deepcell_gt_tuned": LinkCosts(appear=0.5, split=1.0),
+    "deepcell_res_tuned": LinkCosts(
+        detection=0.25, edge=-0.25, appear=0.25, disappear=0.25, split=1.0
+    ),
+}
+
+
+def read_costs(name: str | Path) -> LinkCosts:
+    """Return the costs of one of the CONFIGURATIONS, or of a TOML file `NAME = NUMBER`.
+
+    The names are the fields of LinkCosts; those not in the file keep upstream's default ("gt").
+
+    Raises InputError if there is no such configuration or file, or a line of it does not fit.
+    """
+    if isinstance(name, str) and name in CONFIGURATIONS:
+        return CONFIGURATIONS[name]
+    try:
+        values = tomllib.loads(Path(name).read_text("utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(CONFIGURATIONS)
+        raise InputError(f"there is no file {name} with costs; or choose one of {known}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} cannot be read as TOML ({error})") from error
+    known_names = [field.name for field in fields(LinkCosts)]
+    for key, value in values.items():
+        if key not in known_names:
+            raise InputError(f"{name} has {key!r}; the costs are {', '.join(known_names)}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise InputError(f"{name} says {key} = {value!r}; give a number")
+    return LinkCosts(**{key: float(value) for key, value in values.items()})

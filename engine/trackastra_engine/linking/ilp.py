@@ -1,0 +1,101 @@
+"""Optimal linking: the lineage with the lowest cost (upstream's "ilp").
+
+Under all of upstream's costs the best lineage is an assignment: every detection is given a parent,
+or refused by being given itself. Costs that make divisions cheaper than that can express go to
+HiGHS. Both ways are exact.
+"""
+
+import logging
+
+import numpy as np
+
+from trackastra_engine.candidates import CandidateGraph
+from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.edges import Edges
+from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.linking.costs import LinkCosts
+from trackastra_engine.linking.matching import best_matching
+from trackastra_engine.linking.program import solve_by_components
+
+logger = logging.getLogger(__name__)
+
+TIME_LIMIT_S = 300.0
+DEFAULT_COSTS = LinkCosts()
+
+
+def link_optimally(
+    graph: CandidateGraph,
+    *,
+    costs: LinkCosts = DEFAULT_COSTS,
+    divisions: bool = True,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Lineage:
+    """Return the lineage of lowest cost, with at most one parent and two children each.
+
+    divisions: whether two children are allowed; time_limit_s: after which the best lineage so far
+    is returned with a warning (never needed where `is_assignment`). A refused detection has no
+    edges: it stays in the lineage, as a tracklet of one frame.
+    """
+    edges = graph.edges
+    alone = costs.alone(graph.detections.frame)
+    kept = _assign(edges, alone, costs, divisions)
+    if not is_assignment(costs, divisions):
+        kept = solve_by_components(
+            alone,
+            edges,
+            costs,
+            kept,
+            divisions=divisions,
+            time_limit_s=time_limit_s,
+        )
+    return build_lineage(graph.detections, edges.rows(kept))
+
+
+def link_optimally_without_divisions(graph: CandidateGraph) -> Lineage:
+    """Return the lineage of lowest cost, with at most one parent and one child each."""
+    return link_optimally(graph, divisions=False)
+
+
+def is_assignment(costs: LinkCosts, divisions: bool) -> bool:
+    """Return whether an assignment of children to parents finds the best lineage.
+
+    A parent's second child must not bring more than its first, and refusing a parent (whose
+    first place is then taken by itself) while it keeps a child in its second place must never
+    pay; if appearing costs no more than dividing, making the child its first is as cheap.
+    """
+    taken = costs.detection + max(costs.appear, 0)  # none in the first frame appears
+    may_refuse_parents = taken + max(costs.disappear, 0) > 0 and taken > costs.split
+    return not divisions or (costs.second_child >= 0 and not may_refuse_parents)
+
+
+def lineage_cost(lineage: Lineage, costs: LinkCosts) -> float:
+    """Return what a lineage costs; detections without edges are refused where that is cheaper."""
+    edges, n_detections = lineage.edges, len(lineage.detections)
+    n_children = np.bincount(edges.source, minlength=n_detections)
+    n_parents = np.bincount(edges.target, minlength=n_detections)
+    alone = costs.alone(lineage.detections.frame)
+    linked = (
+        alone
+        - costs.appear * n_parents
+        - costs.disappear * (n_children > 0)
+        + costs.split * (n_children == 2)
+    )
+    is_alone = n_children + n_parents == 0
+    detections = np.where(is_alone, np.minimum(alone, 0), linked)
+    return float(costs.of_edges(edges).sum() + detections.sum())
+
+
+def _assign(edges: Edges, alone: FloatArray, costs: LinkCosts, divisions: bool) -> IntArray:
+    """Return the rows of the edges of the best lineage, if the costs are those of an assignment.
+
+    Its first child saves a parent from disappearing, the second costs a division. An edge from a
+    detection to itself stands for refusing it, which takes both its places as parent and as child.
+    """
+    gain = costs.appear - costs.of_edges(edges)
+    source, target = edges.source, edges.target
+    refusable = np.flatnonzero(alone > 0)
+    source, target = np.concatenate([source, refusable]), np.concatenate([target, refusable])
+    gain = np.concatenate([gain, alone[refusable] - costs.disappear])
+    slots = (costs.disappear, min(-costs.split, costs.disappear))
+    chosen = best_matching(source, target, gain, slots if divisions else slots[:1])
+    return chosen[chosen < len(edges)]

@@ -1,0 +1,312 @@
+"""Linkers: upstream's links, the lowest cost against slow twins, and what holds of any graph."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golden_cases import CASES, load_case
+from test_parity import MAX_DISTANCE_PX, TIED, pairs
+from test_stages import detections_in
+from trackastra_engine.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.detections import Detections
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.lineage import build_lineage
+from trackastra_engine.linking import LINKERS, linker
+from trackastra_engine.linking.assignment import link_by_assignment
+from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts, read_costs
+from trackastra_engine.linking.ilp import is_assignment, lineage_cost, link_optimally
+from trackastra_engine.linking.matching import best_matching
+from trackastra_engine.linking.program import build_program, solve_by_components, solve_program
+
+ROUNDING = 1e-6  # HiGHS's tolerance of feasibility, and more than float sums of 40 costs err
+
+# Costs of every kind: upstream's, cheap divisions (no assignment), divisions that pay.
+COSTS = {
+    **CONFIGURATIONS,
+    "cheap divisions": LinkCosts(0.25, -0.25, -1.0, 0.5, 0.25, 0.1),
+    "paid divisions": LinkCosts(appear=0.1, disappear=0.1, split=-0.4),
+    "dear detections": LinkCosts(detection=0.8, split=2.0),
+}
+any_costs = st.sampled_from(sorted(COSTS)).map(COSTS.get)
+
+
+@st.composite
+def graphs(draw, max_edges=40, max_step=2, levels=(0.05, 0.3, 0.5, 0.7, 0.7000001, 1.0)):
+    """Detections in up to 6 frames, some empty, and random edges over at most `max_step` frames."""
+    counts = draw(st.lists(st.integers(0, 5), min_size=1, max_size=6))
+    frames = np.repeat(np.arange(len(counts)), counts)
+    possible = [
+        (i, j)
+        for i in range(len(frames))
+        for j in range(len(frames))
+        if 1 <= frames[j] - frames[i] <= max_step
+    ]
+    chosen = []
+    if possible:
+        chosen = draw(st.lists(st.sampled_from(possible), unique=True, max_size=max_edges))
+    seed = draw(st.integers(0, 2**31))
+    rng = np.random.default_rng(seed)
+    scores = rng.choice(levels, len(chosen)) if levels else rng.uniform(0.05, 1, len(chosen))
+    table = np.array(sorted(chosen), np.int64).reshape(-1, 2)
+    detections = detections_in(frames, seed)
+    return CandidateGraph(detections, Edges(table[:, 0], table[:, 1], scores))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ilp_finds_what_upstream_finds(name):
+    golden = load_case(name)
+    labels = np.zeros(len(golden["frame"]), np.int64)
+    detections = Detections(golden["frame"], labels, golden["centroid"], golden["features"])
+    edges = Edges(*golden["edges"].T, golden["edge_scores"])
+    graph = candidate_graph(detections, edges, max_distance=MAX_DISTANCE_PX)
+    ours = link_optimally(graph)
+    rows = {pair: i for i, pair in enumerate(map(tuple, golden["edges"].tolist()))}
+    kept = edges.rows(np.array([rows[tuple(pair)] for pair in golden["ilp_edges"].tolist()]))
+    theirs = build_lineage(detections, kept)
+    costs = LinkCosts()
+    assert lineage_cost(ours, costs) == pytest.approx(lineage_cost(theirs, costs), abs=TIED)
+    if pairs(ours.edges.source, ours.edges.target) != pairs(*golden["ilp_edges"].T):
+        # Other edges of the same cost are a tie; without one the links are the same.
+        values = np.sort(edges.score)
+        assert (np.diff(values) <= TIED).any()
+
+
+def slow_cost(detections, kept, costs):
+    """Price a set of (source, target, score) by walking over the detections; inf if no lineage."""
+    total = sum(costs.edge + costs.edge_score * score for _, _, score in kept)
+    for node in range(len(detections)):
+        n_in = sum(target == node for _, target, _ in kept)
+        n_out = sum(source == node for source, _, _ in kept)
+        if n_in > 1 or n_out > 2:
+            return np.inf
+        price = costs.detection
+        frame, frames = detections.frame[node], detections.frame
+        price += costs.appear if n_in == 0 and frame > min(frames) else 0
+        price += costs.disappear if n_out == 0 and frame < max(frames) else 0
+        price += costs.split if n_out == 2 else 0
+        total += price if n_in or n_out else min(price, 0)
+    return total
+
+
+@given(graphs(max_edges=9), any_costs)
+@settings(max_examples=150)
+def test_ilp_costs_as_little_as_the_best_of_all_sets_of_edges(graph, costs):
+    edges = list(zip(*(part.tolist() for part in vars_of(graph.edges)), strict=True))
+    sets = itertools.chain.from_iterable(
+        itertools.combinations(edges, size) for size in range(len(edges) + 1)
+    )
+    best = min(slow_cost(graph.detections, kept, costs) for kept in sets)
+    lineage = link_optimally(graph, costs=costs)
+    assert lineage_cost(lineage, costs) == pytest.approx(best, abs=ROUNDING)
+    kept = list(zip(*(part.tolist() for part in vars_of(lineage.edges)), strict=True))
+    assert slow_cost(graph.detections, kept, costs) == pytest.approx(best, abs=ROUNDING)
+
+
+def vars_of(edges):
+    return edges.source, edges.target, edges.score
+
+
+def solve_whole(graph, costs, divisions):
+    """One program for the whole movie, without splitting, assignment or start."""
+    n_detections, edges = len(graph.detections), graph.edges
+    alone = costs.alone(graph.detections.frame)
+    program = build_program(alone, edges, costs, divisions=divisions)
+    empty = program.values(np.empty(0, np.int64), edges)
+    values, gap = solve_program(program, empty, time_limit_s=60)
+    assert gap == 0
+    kept = np.flatnonzero(values[n_detections:][: len(edges)])
+    return build_lineage(graph.detections, edges.rows(kept))
+
+
+@given(graphs(levels=()), any_costs, st.booleans())
+@settings(max_examples=150)
+def test_ilp_equals_one_program_for_the_whole_movie(graph, costs, divisions):
+    """Scores are random reals, so that the best lineage is one."""
+    ours = link_optimally(graph, costs=costs, divisions=divisions)
+    whole = solve_whole(graph, costs, divisions)
+    assert lineage_cost(ours, costs) == pytest.approx(lineage_cost(whole, costs), abs=ROUNDING)
+    assert pairs(ours.edges.source, ours.edges.target) == pairs(
+        whole.edges.source, whole.edges.target
+    )
+
+
+@given(graphs(max_edges=12, max_step=1), st.sampled_from(sorted(CONFIGURATIONS)))
+@settings(max_examples=20)
+def test_ilp_costs_as_little_as_motile_finds(graph, name):
+    motile = pytest.importorskip("motile")
+    pytest.importorskip("motile.constraints")
+    costs, edges = COSTS[name], graph.edges
+    if len(edges) == 0:
+        return
+    nodes = {i: {"time": int(t)} for i, t in enumerate(graph.detections.frame)}
+    tracks = motile.TrackGraph(frame_attribute="time")
+    for node, values in nodes.items():
+        tracks.add_node(node, values)
+    for source, target, score in zip(*vars_of(edges), strict=True):
+        tracks.add_edge((int(source), int(target)), {"score": float(score)})
+    solver = motile.Solver(tracks)
+    solver.add_cost(motile.costs.NodeSelectedCost(constant=costs.detection, weight=0))
+    solver.add_cost(motile.costs.EdgeSelectedCost(costs.edge_score, "score", constant=costs.edge))
+    solver.add_cost(motile.costs.NodeAppearCost(constant=costs.appear))
+    solver.add_cost(motile.costs.NodeDisappearCost(constant=costs.disappear))
+    solver.add_cost(motile.costs.NodeSplitCost(constant=costs.split))
+    solver.add_constraint(motile.constraints.MaxParents(1))
+    solver.add_constraint(motile.constraints.MaxChildren(2))
+    theirs = solver.solve().get_value()
+    ours = lineage_cost(link_optimally(graph, costs=costs), costs)
+    assert ours == pytest.approx(theirs, abs=1e-5)  # SCIP's tolerance
+
+
+def test_upstreams_costs_are_assignments():
+    for divisions in (False, True):
+        assert all(is_assignment(costs, divisions) for costs in CONFIGURATIONS.values())
+    assert not is_assignment(COSTS["cheap divisions"], True)
+    assert not is_assignment(COSTS["paid divisions"], True)
+
+
+def random_graph(n_frames=5, n_cells=30, seed=0):
+    rng = np.random.default_rng(seed)
+    detections = detections_in(np.repeat(np.arange(n_frames), n_cells))
+    source = np.repeat(np.arange((n_frames - 1) * n_cells), 4)
+    target = (source // n_cells + 1) * n_cells + rng.integers(0, n_cells, len(source))
+    table = np.unique(np.column_stack([source, target]), axis=0)
+    edges = Edges(table[:, 0], table[:, 1], rng.uniform(0.05, 1, len(table)))
+    return CandidateGraph(detections, edges)
+
+
+def test_portions_of_components_change_nothing(monkeypatch):
+    graph, costs = random_graph(2, 40), COSTS["cheap divisions"]
+    best = lineage_cost(link_optimally(graph, costs=costs), costs)
+    monkeypatch.setattr("trackastra_engine.linking.program.PORTION_SIZE", 1)
+    portions = lineage_cost(link_optimally(graph, costs=costs), costs)
+    assert portions == pytest.approx(best, abs=ROUNDING)
+
+
+def test_the_time_limit_leaves_the_best_so_far_and_says_so(caplog):
+    graph, costs = random_graph(), COSTS["cheap divisions"]
+    alone = costs.alone(graph.detections.frame)
+    start = link_optimally(graph).edges
+    rows = np.flatnonzero(np.isin(graph.edges.score, start.score))
+    kept = solve_by_components(alone, graph.edges, costs, rows, divisions=True, time_limit_s=0)
+    found = build_lineage(graph.detections, graph.edges.rows(kept))
+    begun = build_lineage(graph.detections, graph.edges.rows(rows))
+    assert lineage_cost(found, costs) <= lineage_cost(begun, costs) + ROUNDING
+    assert "time limit of 0 s" in caplog.text
+
+
+def test_costs_are_read_by_name_or_from_toml(tmp_path):
+    assert read_costs("deepcell_gt").split == 1.0
+    file = tmp_path / "costs.toml"
+    file.write_text("appear = 1\nsplit = 0.75\n")
+    assert read_costs(file) == LinkCosts(appear=1.0, split=0.75)
+    for text in ("splits = 1", "split = 'x'", "split = true", "split = inf", "split ="):
+        file.write_text(text)
+        with pytest.raises(InputError, match=r"costs\.toml"):
+            read_costs(file)
+    with pytest.raises(InputError, match="deepcell_res_tuned"):
+        read_costs("nonsense")
+
+
+@given(graphs(levels=()))
+def test_matching_equals_scipys_dense_assignment(graph):
+    """Each source twice and each target beside a place of its own that gains nothing."""
+    from scipy.optimize import linear_sum_assignment
+
+    n, edges = len(graph.detections), graph.edges
+    gains = np.full((2 * n, n), -np.inf)
+    gains[2 * edges.source, edges.target] = edges.score + 0.3
+    gains[2 * edges.source + 1, edges.target] = edges.score - 0.4
+    gains = np.maximum(gains, 0)
+    best = gains[linear_sum_assignment(gains, maximize=True)].sum()
+    rows = best_matching(edges.source, edges.target, edges.score, (0.3, -0.4))
+    n_children = np.bincount(edges.source[rows], minlength=n)
+    found = edges.score[rows].sum() + 0.3 * (n_children > 0).sum() - 0.4 * (n_children == 2).sum()
+    assert found == pytest.approx(best, abs=ROUNDING)
+
+
+@given(graphs(levels=()))
+@settings(max_examples=40)
+def test_lap_links_as_laptrack_with_the_same_costs(graph):
+    """LapTrack is given rows as positions, and a metric that looks up 1 - score."""
+    laptrack = pytest.importorskip("laptrack")
+    detections, edges = graph.detections, graph.edges
+    if len(detections) == 0:
+        return
+    cost = dict(zip(zip(edges.source, edges.target, strict=True), 1 - edges.score, strict=True))
+    rows = [np.flatnonzero(detections.frame == t) for t in range(detections.frame[-1] + 1)]
+
+    def metric(a, b):
+        return cost.get((int(a[0]), int(b[0])), 99.0)
+
+    tracker = laptrack.LapTrack(
+        metric=metric, cutoff=0.95, track_start_cost=1.05, track_end_cost=1.05,
+        gap_closing_metric=metric, gap_closing_cutoff=0.95, gap_closing_max_frame_count=2,
+        splitting_metric=lambda a, b: metric(b, a), splitting_cutoff=0.95, merging_cutoff=False,
+        segment_start_cost=0.5, segment_end_cost=0.5, no_splitting_cost=0.5, no_merging_cost=0.5,
+    )  # fmt: skip
+    theirs = tracker.predict([frame[:, None].astype(float) for frame in rows])
+    expected = {(int(rows[s][i]), int(rows[t][j])) for (s, i), (t, j) in theirs.edges()}
+    ours = link_by_assignment(graph).edges
+    assert pairs(ours.source, ours.target) == expected
+
+
+@given(graphs(), st.sampled_from(sorted(LINKERS)))
+@settings(max_examples=300)
+def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode):
+    lineage, again = linker(mode)(graph), linker(mode)(graph)
+    detections, edges, tracklets = lineage.detections, lineage.edges, lineage.tracklets
+    assert len(np.unique(edges.target)) == len(edges)
+    max_children = 1 if mode.endswith("nodiv") else 2
+    n_children = np.bincount(edges.source, minlength=len(detections))
+    assert (n_children <= max_children).all()
+    assert pairs(edges.source, edges.target) <= pairs(graph.edges.source, graph.edges.target)
+    assert len(lineage.tracklet_id) == len(detections)
+    for number, first, last, parent in tracklets.tolist():
+        frames = detections.frame[lineage.tracklet_id == number]
+        assert frames.tolist() == list(range(first, last + 1))
+        assert parent == 0 or tracklets[parent - 1, 2] < first
+    for one, other in zip(vars_of(edges), vars_of(again.edges), strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert tracklets.tobytes() == again.tracklets.tobytes()
+
+
+@pytest.mark.parametrize("mode", sorted(LINKERS))
+@pytest.mark.parametrize("score", [0.9, None], ids=["equal scores", "random scores"])
+def test_thousands_of_edges_meet_in_one_detection(mode, score):
+    """
+    frame 0     1      2
+          many  one    many    (all linked to the one between)
+    """
+    many = 3000
+    detections = detections_in([0] * many + [1] + [2] * many)
+    outer = np.arange(many)
+    source = np.concatenate([outer, np.full(many, many)])
+    target = np.concatenate([np.full(many, many), outer + many + 1])
+    scores = np.random.default_rng(0).uniform(0.6, 1, 2 * many) if score is None else score
+    edges = Edges(source, target, np.broadcast_to(scores, 2 * many))
+    kept = linker(mode)(CandidateGraph(detections, edges)).edges
+    n_children = 1 if mode.endswith("nodiv") else 2
+    assert (kept.target == many).sum() == 1
+    assert (kept.source == many).sum() == n_children
+    if score is None:
+        best = np.sort(scores[many:])[-n_children:]
+        np.testing.assert_array_equal(np.sort(kept.score[kept.source == many]), best)
+
+
+@pytest.mark.parametrize("mode", sorted(LINKERS))
+def test_a_movie_without_detections_or_edges_is_linked(mode):
+    none = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    for frames in ([], [0], [0, 0, 4], [3]):
+        lineage = linker(mode)(CandidateGraph(detections_in(frames), none))
+        assert len(lineage.tracklets) == len(frames)
+
+
+def test_lap_closes_a_gap_over_which_there_is_an_edge():
+    detections = detections_in([0, 1, 3, 4])
+    edges = Edges(np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.8, 0.9]))
+    lineage = link_by_assignment(CandidateGraph(detections, edges))
+    assert lineage.tracklets.tolist() == [[1, 0, 1, 0], [2, 3, 4, 1]]
