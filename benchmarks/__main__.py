@@ -3,6 +3,7 @@
 import click
 
 from benchmarks.accuracy import accuracy
+from benchmarks.linking import linking
 
 
 @click.group()
@@ -11,6 +12,7 @@ def main() -> None:
 
 
 main.add_command(accuracy)
+main.add_command(linking)
 
 if __name__ == "__main__":
     main()
