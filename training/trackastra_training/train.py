@@ -124,13 +124,9 @@ def train(
         is_first = processes.rank == 0
         learner = Learner(start.model, options, processes)
         progress, position = _begin(learner, configuration, folder, resume=resume)
-        kind = ExampleOptions(start.spec, configuration.data, configuration.augmentation)
-        stream = BatchStream(
-            Pools(movies, kind, options.seed),
-            position,
-            rank=processes.rank,
-            n_processes=processes.count,
-        )
+        pools = Pools(movies, _example_options(start), options.seed)
+        rank, count = processes.rank, processes.count
+        stream = BatchStream(pools, position, rank=rank, n_processes=count)
         with scalar_writer(folder, enabled=options.tensorboard and is_first) as scalars:
 
             def note(now: Progress) -> None:
@@ -144,6 +140,10 @@ def train(
                 checks.add_movies(held_out, options.validation_movies)
             optimise(learner, stream, progress, report=note, check=checks)
     return learner.model
+
+
+def _example_options(start: Start) -> ExampleOptions:
+    return ExampleOptions(start.spec, start.configuration.data, start.configuration.augmentation)
 
 
 def _begin(
