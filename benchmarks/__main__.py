@@ -4,6 +4,7 @@ import click
 
 from benchmarks.accuracy import accuracy
 from benchmarks.linking import linking
+from benchmarks.tables import tables
 
 
 @click.group()
@@ -13,6 +14,7 @@ def main() -> None:
 
 main.add_command(accuracy)
 main.add_command(linking)
+main.add_command(tables)
 
 if __name__ == "__main__":
     main()

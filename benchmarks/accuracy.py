@@ -1,6 +1,7 @@
 """How accurate is the tracking on real movies, against trackers that a user could take instead?"""
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.frames import Frame
 from trackastra_engine.scoring import Scores, score_edges
 
+MODES = ("greedy", "ilp", "lap")
 DISTANCES_PX = (5, 7, 10, 14, 20, 28, 40, 56, 80)  # tried for nearest neighbour: the best counts
 
 
@@ -79,10 +81,10 @@ def compare(movie: TrueMovie, models: tuple[str, ...]) -> dict[str, Scores]:
         "nearest neighbour": max(nearest, key=lambda scores: scores.edges.f1),
         "overlap": movie.score(overlap(movie.detections, movie.masks)),
     }
-    for model in models:
-        edges = Tracker.load(model, device="cpu").track(None, movie.masks).edges
+    for model, mode in product(models, MODES):
+        edges = Tracker.load(model, mode=mode, device="cpu").track(None, movie.masks).edges
         links = np.column_stack([edges.source, edges.target])
-        results[f"{Path(model).stem}, greedy"] = movie.score(links)
+        results[f"{Path(model).stem}, {mode}"] = movie.score(links)
     return results
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from benchmarks import tables
 from benchmarks.accuracy import read_movie
 from benchmarks.classical import nearest_neighbour, overlap
 
@@ -62,3 +63,8 @@ def test_a_part_of_the_frames_is_a_movie_of_its_own(truth_folder):
     movie = read_movie("drawn", truth_folder, 1, 2)
     assert movie.detections.frame.tolist() == [0, 0, 0, 1, 1, 1]
     assert len(movie.links) == 3
+
+
+def test_the_tables_of_the_readme_are_those_of_the_results():
+    text = tables.README.read_text()
+    assert tables.filled(text) == text
