@@ -1,0 +1,188 @@
+"""Stage 4: which tokens can see each other, so that a model's cost is linear in their number.
+
+Attention and association end at the cutoff, so nearly all pairs of a large window are void.
+Tokens are cut into compact blocks; the queries of a block see one list of keys, the tokens within
+the cutoff of any of them. This is exact: a key beyond the cutoff of one query is masked for it in
+the graph. In a small window every list holds all tokens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.edges import Edges
+from trackastra_engine.kernels import find_candidates, find_keys
+
+# Queries of a block: 48 to 96 took the same time within 5 % on a CPU for 400 to 4000 tokens of
+# which 57 a frame lie within the cutoff; 192 took 2 to 15 % more.
+BLOCK_SIZE = 64
+# The graph measures in float32, whose rounding is under 1e-6, and has the last word on attention.
+KEY_MARGIN = 1e-6
+LIKELY_KEYS, LIKELY_CANDIDATES = 1024, 128  # lists that turn out longer are made again
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionPlan:
+    """The blocks of N tokens; the graph sees the tokens as rows, block by block.
+
+    Blocks shorter than the longest repeat their last token, whose copies nobody sees. The encoder
+    updates all tokens; the decoder only targets, those behind the first frame.
+    """
+
+    token: IntArray  # (M,) the token in each row, M = B * W: B encoder blocks of W queries
+    encoder_keys: NDArray[np.int32]  # (B, K) rows
+    encoder_key_count: NDArray[np.int32]  # (B,) true length of each list of keys
+    target: NDArray[np.int32]  # (B' * W',) rows, of B' decoder blocks of W' queries
+    decoder_keys: NDArray[np.int32]  # (B', K') rows
+    decoder_key_count: NDArray[np.int32]  # (B',)
+    # (B', G, W', S) columns of decoder_keys with the sources, 1..G frames before; -1 for none
+    candidates: NDArray[np.int32]
+
+    def inputs(self) -> dict[str, NDArray[np.int32]]:
+        """Return what the graph needs of the plan, by the names of its inputs."""
+        return {name: getattr(self, name) for name in PLAN_INPUTS}
+
+    def edges(self, scores: FloatArray) -> Edges:
+        """Return scores (B', G, W', S) of the candidates as edges between tokens."""
+        block, gap, query, place = np.nonzero(self.candidates >= 0)
+        column = self.candidates[block, gap, query, place]
+        target = self.target[block * self.candidates.shape[2] + query]
+        return Edges(
+            self.token[self.decoder_keys[block, column]],
+            self.token[target],
+            scores[block, gap, query, place].astype(float),
+        )
+
+
+PLAN_INPUTS = tuple(name for name in AttentionPlan.__slots__ if name != "token")
+
+
+def plan_attention(
+    coordinates: FloatArray, cutoff: float, *, max_gap: int = 1, block_size: int = BLOCK_SIZE
+) -> AttentionPlan:
+    """Return the plan for tokens at (N, 1 + D) times and positions, at least one.
+
+    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later.
+    """
+    frame = coordinates[:, 0].astype(np.int64)
+    everyone = _Blocks.cut(coordinates, np.arange(len(frame)), block_size)
+    late = _Blocks.cut(coordinates, np.flatnonzero(frame > frame.min()), block_size)
+    reach = cutoff * (1 + KEY_MARGIN)
+    encoder_keys, encoder_key_count = _keys(everyone, everyone, reach)
+    decoder_keys, decoder_key_count = _keys(late, everyone, reach)
+
+    def fill(table: NDArray[np.int32]) -> int:
+        latest = frame[late.token] - 1
+        found: int = find_candidates(
+            late.starts, late.points, latest, everyone.points, frame[everyone.token],
+            decoder_keys, decoder_key_count, cutoff, table,
+        )  # fmt: skip
+        return found
+
+    row = everyone.rows()
+    row_of_token = np.empty_like(row)
+    row_of_token[everyone.token] = row
+    return AttentionPlan(
+        token=everyone.in_slots(),
+        encoder_keys=row[encoder_keys],
+        encoder_key_count=encoder_key_count,
+        target=row_of_token[late.in_slots()],
+        decoder_keys=row[decoder_keys],
+        decoder_key_count=decoder_key_count,
+        candidates=_filled(fill, (len(late.boxes), max_gap, late.width), LIKELY_CANDIDATES),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Blocks:
+    """N tokens in B compact blocks, whose sizes differ by at most a few."""
+
+    token: IntArray  # (N,) block by block
+    starts: IntArray  # (B + 1,) where each block starts in `token`
+    points: FloatArray  # (N, 2, D) float64, twice the position of each token: a box
+    boxes: FloatArray  # (B, 2, D) float64, lowest and highest corner of each block
+
+    @classmethod
+    def cut(cls, coordinates: FloatArray, token: IntArray, block_size: int) -> "_Blocks":
+        """Return blocks of at most `block_size` of the tokens; none for no tokens."""
+        position = coordinates[token, 1:].astype(np.float64)
+        order, starts = _bisect(position, -(-len(token) // block_size))
+        points = np.repeat(position[order][:, None], 2, axis=1)
+        boxes = np.empty((len(starts) - 1, *points.shape[1:]))
+        if len(boxes):
+            boxes[:, 0] = np.minimum.reduceat(points[:, 0], starts[:-1])
+            boxes[:, 1] = np.maximum.reduceat(points[:, 0], starts[:-1])
+        return cls(token[order], starts, points, boxes)
+
+    @property
+    def width(self) -> int:
+        """Return the size of the largest block."""
+        return int(np.diff(self.starts).max(initial=0))
+
+    def in_slots(self) -> IntArray:
+        """Return the tokens of blocks of equal size (B * W,); short ones repeat their last."""
+        column = np.minimum(np.arange(self.width), np.diff(self.starts)[:, None] - 1)
+        slots: IntArray = self.token[(self.starts[:-1, None] + column).ravel()]
+        return slots
+
+    def rows(self) -> NDArray[np.int32]:
+        """Return where each of `token` (N,) stands among the slots."""
+        offset = np.arange(len(self.boxes)) * self.width - self.starts[:-1]
+        rows = np.arange(len(self.token)) + np.repeat(offset, np.diff(self.starts))
+        return rows.astype(np.int32)
+
+
+def _bisect(position: FloatArray, n_blocks: int) -> tuple[IntArray, IntArray]:
+    """Cut points (N, D) into blocks of nearly equal size, as the leaves of a k-d tree.
+
+    Returns the points block by block (N,), and where each block starts (n_blocks + 1,).
+    """
+    order = np.arange(len(position))
+    starts = np.zeros(n_blocks + 1, np.int64)
+    starts[n_blocks] = len(position)
+    pending = [(0, n_blocks)] if n_blocks > 1 else []
+    while pending:
+        low, high = pending.pop()
+        middle = (low + high) // 2
+        first, last = starts[low], starts[high]
+        cut = (last - first) * (middle - low) // (high - low)
+        part = order[first:last]
+        axis = np.ptp(position[part], axis=0).argmax()
+        order[first:last] = part[np.argpartition(position[part, axis], cut)]
+        starts[middle] = first + cut
+        pending += [ends for ends in ((low, middle), (middle, high)) if ends[1] - ends[0] > 1]
+    return order, starts
+
+
+def _keys(
+    queries: _Blocks, tokens: _Blocks, reach: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the keys (B, K) of each block of queries, as places among `tokens`; their number."""
+    n_keys = np.zeros(len(queries.boxes), np.int32)
+
+    def fill(table: NDArray[np.int32]) -> int:
+        found: int = find_keys(
+            queries.starts, queries.points, queries.boxes,
+            tokens.starts, tokens.points, tokens.boxes, reach, table, n_keys,
+        )  # fmt: skip
+        return found
+
+    return _filled(fill, (len(n_keys),), LIKELY_KEYS), n_keys
+
+
+def _filled(
+    fill: Callable[[NDArray[np.int32]], int], shape: tuple[int, ...], likely: int
+) -> NDArray[np.int32]:
+    """Return a table of that shape and a last axis just long enough for what `fill` writes.
+
+    `fill` returns the length that it needs; unused places are -1.
+    """
+    table = np.full((*shape, likely), -1, np.int32)
+    needed = fill(table) if table.size else 0
+    if needed > likely:
+        table = np.full((*shape, needed), -1, np.int32)
+        fill(table)
+    return np.ascontiguousarray(table[..., :needed])
