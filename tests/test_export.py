@@ -1,6 +1,7 @@
 """An exported model scores as upstream's network does, or there is no exported model."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,16 @@ from click.testing import CliRunner
 
 from golden_cases import CASES, model_folder, recorded_windows
 from trackastra_engine.errors import ModelError
+from trackastra_engine.locality import plan_attention
+from trackastra_engine.model import AssociationModel
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.tokens import Tokens
 from trackastra_export import export
 from trackastra_export.builder import OPSET
 from trackastra_export.cli import main
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
+from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
 # The rounding of float32 in the layers: 6e-6 seen. Wrong arithmetic shows as 1e-2 or more.
 SCORE_TOLERANCE = 3e-5
@@ -39,38 +44,93 @@ def quick_verification(monkeypatch):
     monkeypatch.setattr(export, "VERIFIED_SIZES", (1, 2, 10, 100))
 
 
-def session_of(model_folder: Path) -> onnxruntime.InferenceSession:
-    graph = build_graph(load_model(model_folder), load_spec(model_folder))
+def engine_of(model: TrackingTransformer, spec: ModelSpec) -> AssociationModel:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(
+        build_graph(model, spec).SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+    return AssociationModel(session, spec, Path("unwritten.onnx"))
 
 
-def scores_of(session, coordinates, features) -> np.ndarray:
-    inputs = {"coordinates": coordinates, "features": features}
-    return session.run(
-        ["scores"], {name: value.astype(np.float32) for name, value in inputs.items()}
-    )[0]
+def engine_of_folder(model_folder: Path) -> AssociationModel:
+    return engine_of(load_model(model_folder), load_spec(model_folder))
 
 
+def scores_of(engine, coordinates, features) -> np.ndarray:
+    """The scores (N, N) of all later targets."""
+    tokens = Tokens(coordinates.astype(np.float32), features.astype(np.float32))
+    return export.score_matrix(engine, tokens)
+
+
+@pytest.mark.parametrize("block_size", [64, 5], ids=["one block", "many blocks"])
 @pytest.mark.parametrize("name", CASES)
-def test_scores_equal_upstreams(name):
-    session = session_of(model_folder(name))
+def test_scores_equal_upstreams(name, block_size, monkeypatch):
+    cut_small(monkeypatch, block_size)
+    engine = engine_of_folder(model_folder(name))
     for window in recorded_windows(name):
-        scores = scores_of(session, window.coordinates, window.features)
+        scores = scores_of(engine, window.coordinates, window.features)
         np.testing.assert_allclose(scores, window.forward_scores, rtol=0, atol=SCORE_TOLERANCE)
         is_forward = window.frame[None, :] > window.frame[:, None]
         assert not scores[~is_forward].any()
 
 
+def cut_small(monkeypatch, block_size):
+    """Let the engine use small blocks, so that small windows have many."""
+    plan = partial(plan_attention, block_size=block_size)
+    monkeypatch.setattr("trackastra_engine.model.plan_attention", plan)
+
+
+@pytest.mark.parametrize("bias", ["rope", "bias", "none"])
+@pytest.mark.parametrize("norm", ["quiet_softmax", "softmax", "linear", "none"])
+@pytest.mark.parametrize("decay", ["v0", "v1"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_every_option_in_many_blocks_equals_the_dense_network(ndim, decay, norm, bias, monkeypatch):
+    """Blocks of 7 among 150 tokens, of which a fifth lie within the cutoff of each other."""
+    cut_small(monkeypatch, 7)
+    torch.manual_seed(0)
+    config = TransformerConfig(
+        coord_dim=ndim,
+        feat_dim=ndim * ndim + 5,
+        d_model=32,
+        nhead=2,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+        window=4,
+        spatial_pos_cutoff=32,
+        attn_positional_bias=bias,
+        causal_norm=norm,
+        attn_dist_mode=decay,
+    )
+    spec = ModelSpec("drawn", ndim, 4, "relative", "window", 32, "all")
+    model = TrackingTransformer(config).eval()
+    engine = engine_of(model, spec)
+    rng = np.random.default_rng(1)
+    frame = np.sort(rng.choice([0, 1, 3], 150))
+    coordinates = np.column_stack([frame, rng.integers(0, 1000, (150, ndim)) / 8])
+    features = rng.normal(size=(150, ndim * ndim + 5)).astype(np.float32)
+    expected = dense_scores(model.double(), coordinates, features, frame)
+    scores = scores_of(engine, coordinates, features)
+    assert expected.max() > 0.02
+    assert (expected > 0).mean() < 0.2
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=SCORE_TOLERANCE)
+
+
+def dense_scores(model, coordinates, features, frame) -> np.ndarray:
+    """The scores (N, N) of the PyTorch network in float64, forward in time."""
+    with torch.inference_mode():
+        points = torch.from_numpy(coordinates).double()[None]
+        logits = model(points, torch.from_numpy(features).double()[None])
+        times = torch.from_numpy(frame)[None]
+        return model.normalised_scores(logits, times, points, forward_only=True)[0].numpy()
+
+
 def test_the_order_of_tokens_does_not_matter():
     window = next(recorded_windows("rope2d"))
-    session = session_of(UPSTREAM)
+    engine = engine_of_folder(UPSTREAM)
     order = np.random.default_rng(0).permutation(len(window.frame))
-    scores = scores_of(session, window.coordinates, window.features)
-    shuffled = scores_of(session, window.coordinates[order], window.features[order])
+    scores = scores_of(engine, window.coordinates, window.features)
+    shuffled = scores_of(engine, window.coordinates[order], window.features[order])
     # Sums in another order: the rounding of float32.
     np.testing.assert_allclose(shuffled, scores[np.ix_(order, order)], rtol=0, atol=2e-5)
 
@@ -78,34 +138,32 @@ def test_the_order_of_tokens_does_not_matter():
 @pytest.mark.parametrize("name", CASES)
 def test_a_window_of_one_token_has_no_links(name):
     window = next(recorded_windows(name))
-    session = session_of(model_folder(name))
-    scores = scores_of(session, window.coordinates[:1], window.features[:1])
+    engine = engine_of_folder(model_folder(name))
+    scores = scores_of(engine, window.coordinates[:1], window.features[:1])
     assert scores.tolist() == [[0.0]]
 
 
 def test_a_window_of_one_frame_has_no_links():
     window = next(recorded_windows("rope2d"))
     first = window.frame == window.frame[0]
-    scores = scores_of(session_of(UPSTREAM), window.coordinates[first], window.features[first])
+    scores = scores_of(
+        engine_of_folder(UPSTREAM), window.coordinates[first], window.features[first]
+    )
     assert not scores.any()
 
 
 def test_far_from_the_origin_scores_keep_their_precision():
     """Attention and scores depend on positions through angles, which grow with the movie."""
     rng = np.random.default_rng(0)
-    model, session = load_model(UPSTREAM).double(), session_of(UPSTREAM)
+    model, engine = load_model(UPSTREAM).double(), engine_of_folder(UPSTREAM)
     frame = np.repeat(np.arange(4), 20)
     coordinates = np.column_stack([frame, rng.integers(0, 100, (80, 2)) + 4000]).astype(float)
     features = next(recorded_windows("rope2d")).features[:1].repeat(80, axis=0)
-    with torch.inference_mode():
-        points = torch.from_numpy(coordinates)[None]
-        logits = model(points, torch.from_numpy(features.astype(np.float32)).double()[None])
-        times = torch.from_numpy(frame)[None]
-        expected = model.normalised_scores(logits, times, points, forward_only=True)[0].numpy()
+    expected = dense_scores(model, coordinates, features.astype(np.float32), frame)
     assert expected.max() > 0.5
     # Angles in float32 would differ by 4000 * 6e-8 in the last digit, and scores by 1e-4 and more.
     np.testing.assert_allclose(
-        scores_of(session, coordinates, features), expected, rtol=0, atol=3e-5
+        scores_of(engine, coordinates, features), expected, rtol=0, atol=3e-5
     )
 
 
@@ -149,12 +207,12 @@ def test_a_model_of_nan_is_refused(tmp_path):
 def test_verification_sees_links_in_crowded_and_sparse_windows():
     """Else the comparison would be one of zeros."""
     spec = load_spec(UPSTREAM)
-    session = session_of(UPSTREAM)
+    engine = engine_of_folder(UPSTREAM)
     windows = [tokens for tokens in export.verification_windows(spec) if len(tokens.features) > 10]
     assert {len(tokens.features) for tokens in windows} == {100, 1000}
     for tokens in windows:
         assert len(np.unique(tokens.coordinates[:, 0])) == spec.window - 1
-        assert scores_of(session, tokens.coordinates, tokens.features).max() > 0.5
+        assert scores_of(engine, tokens.coordinates, tokens.features).max() > 0.5
 
 
 @pytest.mark.usefixtures("quick_verification")
@@ -173,3 +231,15 @@ def test_the_command_says_in_one_sentence_what_is_wrong(tmp_path):
     assert "config.yaml is missing" in result.output
     assert result.output.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_an_earlier_engine_is_refused(tmp_path):
+    graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
+    renamed = next(value for value in graph.graph.input if value.name == "candidates")
+    for node in graph.graph.node:
+        node.input[:] = ["pairs" if name == "candidates" else name for name in node.input]
+    renamed.name = "pairs"
+    path = tmp_path / "old.onnx"
+    onnx.save(graph, path)
+    with pytest.raises(ModelError, match="earlier engine; export the model again"):
+        AssociationModel.load(path, device="cpu")

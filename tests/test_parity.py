@@ -50,12 +50,14 @@ def scored_edges(case):
     scored = []
     for window in windows(detections, n_frames, model.spec.window):
         inside = detections.rows(window.rows)
-        scores = model.scores(prepare_tokens(inside, "upstream", histogram.range()))
+        found = model.associate(prepare_tokens(inside, "upstream", histogram.range()))
         recorded = case.get(f"window{window.first_frame}_scores_f64")
         if recorded is not None:
-            is_forward = inside.frame[None, :] > inside.frame[:, None]
-            np.testing.assert_allclose(scores[is_forward], recorded[is_forward], atol=1e-4)
-        scored.append(window_edges(scores, inside.frame, window, "above_threshold"))
+            is_next = inside.frame[None, :] - inside.frame[:, None] == 1
+            scores = np.zeros_like(recorded)
+            scores[found.source, found.target] = found.score
+            np.testing.assert_allclose(scores, np.where(is_next, recorded, 0.0), atol=1e-4)
+        scored.append(window_edges(found, window, "above_threshold"))
     frame, size = detections.frame, model.spec.window
     return detections, average(
         scored, frame, n_frames=n_frames, window=size, averaging="above_threshold"

@@ -25,6 +25,12 @@ def detections_in(frames, seed=0):
     )
 
 
+def neighbour_edges(scores, frame):
+    """The scores (N, N) of a window's detections between neighbouring frames, as edges."""
+    source, target = np.nonzero(frame[None, :] - frame[:, None] == 1)
+    return Edges(source, target, scores[source, target])
+
+
 def test_windows_slide_over_all_frames():
     detections = detections_in([0, 0, 1, 3, 3, 4])
     found = [(w.first_frame, w.rows.start, w.rows.stop) for w in windows(detections, 5, 3)]
@@ -50,7 +56,7 @@ def test_average_equals_a_dictionary(averaging):
     for window in windows(detections, 9, 4):
         inside = detections.rows(window.rows)
         scores = rng.uniform(0, 1, (len(inside),) * 2) ** 4
-        parts.append(window_edges(scores, inside.frame, window, averaging))
+        parts.append(window_edges(neighbour_edges(scores, inside.frame), window, averaging))
         for i in range(len(inside)):
             for j in range(len(inside)):
                 if inside.frame[j] - inside.frame[i] == 1:
@@ -73,7 +79,9 @@ def test_average_in_small_portions_is_the_same(monkeypatch):
     detections = detections_in(np.repeat(np.arange(6), 4))
     rng = np.random.default_rng(2)
     parts = [
-        window_edges(rng.uniform(0, 1, (16, 16)), detections.frame[w.rows], w, "all")
+        window_edges(
+            neighbour_edges(rng.uniform(0, 1, (16, 16)), detections.frame[w.rows]), w, "all"
+        )
         for w in windows(detections, 6, 4)
     ]
     whole = average(parts, detections.frame, n_frames=6, window=4, averaging="all")

@@ -18,7 +18,7 @@ MERGE_SIZE = 1_000_000  # edges gathered before equal ones are summed, which bou
 class Edges:
     """E edges between detections, from a source to a target in a later frame."""
 
-    source: IntArray  # (E,) rows of the movie's Detections
+    source: IntArray  # (E,) rows of the movie's Detections, or of a window's tokens
     target: IntArray  # (E,)
     score: FloatArray  # (E,) 0 to 1
 
@@ -31,18 +31,12 @@ class Edges:
         return Edges(self.source[index], self.target[index], self.score[index])
 
 
-def window_edges(
-    scores: FloatArray, frame: IntArray, window: Window, averaging: Averaging
-) -> Edges:
-    """Return the edges between neighbouring frames that one window scores.
-
-    scores: (N, N) of the window's detections, row = source; frame: (N,) of the same detections.
-    """
+def window_edges(edges: Edges, window: Window, averaging: Averaging) -> Edges:
+    """Return the edges between a window's tokens as edges of the movie, without negligible ones."""
     floor = NEGLIGIBLE_SCORE if averaging == "all" else MIN_SCORE
-    is_forward = frame[None, :] - frame[:, None] == 1
-    source, target = np.nonzero(is_forward & (scores >= floor))
+    kept = edges.rows(np.flatnonzero(edges.score >= floor))
     first = window.rows.start
-    return Edges(source + first, target + first, scores[source, target].astype(float))
+    return Edges(kept.source + first, kept.target + first, kept.score)
 
 
 def average(

@@ -6,8 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from trackastra_engine.detections import FloatArray
+from trackastra_engine.edges import Edges
 from trackastra_engine.errors import MissingDependencyError, ModelError
+from trackastra_engine.locality import PLAN_INPUTS, plan_attention
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
 
@@ -67,6 +71,8 @@ class AssociationModel:
                 f"{path} is an ONNX file without trackastra-engine's metadata; "
                 "make one with trackastra-export"
             )
+        if not set(PLAN_INPUTS) <= {value.name for value in session.get_inputs()}:
+            raise ModelError(f"{path} was made for an earlier engine; export the model again")
         return cls(session, ModelSpec.from_json(metadata[METADATA_KEY]), path)
 
     @property
@@ -74,15 +80,21 @@ class AssociationModel:
         """Return the device that the model runs on, "cpu" or "cuda"."""
         return "cuda" if PROVIDERS["cuda"] in self._session.get_providers() else "cpu"
 
-    def scores(self, tokens: Tokens) -> FloatArray:
-        """Return the association scores (N, N) of N tokens, row = source, column = target.
+    def associate(self, tokens: Tokens, *, max_gap: int = 1) -> Edges:
+        """Return scored edges between tokens: all pairs within the cutoff, 1..max_gap frames apart.
 
-        Scores are the parental softmax (paper, eq. 5) over the sources of each earlier frame; 0
-        where the target is not later than the source or beyond the model's cutoff.
+        Scores are the parental softmax (paper, eq. 5) over a target's sources in one frame.
         """
-        inputs = {"coordinates": tokens.coordinates, "features": tokens.features}
-        scores: FloatArray = self._session.run(["scores"], inputs)[0]
-        return scores
+        plan = plan_attention(tokens.coordinates, self.spec.cutoff, max_gap=max_gap)
+        scores: FloatArray = np.empty(plan.candidates.shape, np.float32)
+        if scores.size:
+            inputs = {
+                "coordinates": tokens.coordinates[plan.token],
+                "features": tokens.features[plan.token],
+                **plan.inputs(),
+            }
+            scores = self._session.run(["scores"], inputs)[0]
+        return plan.edges(scores)
 
 
 def _open_session(path: Path, device: Device) -> Any:

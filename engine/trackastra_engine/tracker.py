@@ -115,8 +115,6 @@ class Tracker:
     ) -> Iterator[Edges]:
         spec = self.model.spec
         for window in windows(detections, n_frames, spec.window):
-            inside = detections.rows(window.rows)
-            tokens = prepare_tokens(inside, spec.recipe, intensity_range)
-            scores = self.model.scores(tokens)
-            yield window_edges(scores, inside.frame, window, spec.averaging)
+            tokens = prepare_tokens(detections.rows(window.rows), spec.recipe, intensity_range)
+            yield window_edges(self.model.associate(tokens), window, spec.averaging)
             progress("associate", window.first_frame + spec.window, n_frames)

@@ -1,6 +1,6 @@
 """Collects the nodes and constants of an ONNX graph."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from trackastra_engine.spec import METADATA_KEY, ModelSpec
 OPSET = 23  # the first with Attention; ONNX Runtime reads it from 1.23 on
 IR_VERSION = 11  # that opset's
 
+Shape = Sequence[int | str]
+
 
 class GraphBuilder:
     """Collects nodes and constants; values are referred to by name."""
@@ -22,17 +24,40 @@ class GraphBuilder:
         self._weights = weights
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, TensorProto] = {}
+        self._n_names = 0
 
     def op(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
         """Append a node with one output and return the output's name."""
-        output = output or f"{kind}_{len(self._nodes)}"
+        output = output or self._new_name(kind)
         self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
+
+    def scan(self, body: Callable[..., Sequence[str]], *sequences: str) -> list[str]:
+        """Append a loop over the first axis of the sequences; return its stacked results.
+
+        `body` appends the nodes of one turn: it takes the names of one element of each sequence,
+        may use every value from outside, and returns the names of its results.
+        """
+        elements = [self._new_name("element") for _ in sequences]
+        outside, self._nodes = self._nodes, []
+        results = body(*elements)
+        inside, self._nodes = self._nodes, outside
+        name = self._new_name("Scan")
+        graph = helper.make_graph(inside, name, _untyped(elements), _untyped(results))
+        stacked = [self._new_name("stacked") for _ in results]
+        self._nodes.append(
+            helper.make_node("Scan", sequences, stacked, body=graph, num_scan_inputs=len(sequences))
+        )
+        return stacked
 
     def constant(self, value: object, dtype: type = np.float32) -> str:
         """Return the name of a constant of that value, which must be short."""
         array = np.asarray(value, dtype)
         return self._initializer(f"{array.dtype}{array.tolist()}", array)
+
+    def integers(self, *values: int) -> str:
+        """Return the name of a constant (n,) of axes, indices or lengths."""
+        return self.constant(values, np.int64)
 
     def weight(self, name: str) -> str:
         """Return the name of a parameter or buffer of the network, as it is."""
@@ -47,28 +72,29 @@ class GraphBuilder:
         return self._initializer(name, array)
 
     def linear(self, name: str, tokens: str) -> str:
-        """Append a linear layer of tokens (N, C)."""
+        """Append a linear layer of tokens (M, C)."""
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.op("Gemm", tokens, weight, bias, transB=1)
 
     def layer_norm(self, name: str, tokens: str) -> str:
-        """Append a layer normalisation of tokens (N, C)."""
+        """Append a layer normalisation of tokens (M, C)."""
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.op("LayerNormalization", tokens, weight, bias, epsilon=1e-5)
 
     def model(
-        self, inputs: Mapping[str, int | str], outputs: Mapping[str, int | str], spec: ModelSpec
+        self, inputs: Mapping[str, tuple[int, Shape]], outputs: Mapping[str, Shape], spec: ModelSpec
     ) -> ModelProto:
         """Return everything appended so far as a model.
 
-        `inputs` and `outputs` give the widths of float32 values of N rows.
+        `inputs` gives ONNX types and shapes, `outputs` the shapes of float32 values.
         """
+        value = helper.make_tensor_value_info
         model = helper.make_model(
             helper.make_graph(
                 self._nodes,
                 "trackastra-engine",
-                _tables(inputs),
-                _tables(outputs),
+                [value(name, kind, shape) for name, (kind, shape) in inputs.items()],
+                [value(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
                 list(self._initializers.values()),
             ),
             opset_imports=[helper.make_opsetid("", OPSET)],
@@ -78,14 +104,16 @@ class GraphBuilder:
         helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         return model
 
+    def _new_name(self, kind: str) -> str:
+        self._n_names += 1
+        return f"{kind}_{self._n_names}"
+
     def _initializer(self, name: str, array: NDArray[np.generic]) -> str:
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
         return name
 
 
-def _tables(widths: Mapping[str, int | str]) -> list[onnx.ValueInfoProto]:
-    return [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
-        for name, width in widths.items()
-    ]
+def _untyped(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
+    """Return values of the body of a loop, whose types follow from outside."""
+    return [onnx.ValueInfoProto(name=name) for name in names]

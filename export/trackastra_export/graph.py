@@ -1,22 +1,18 @@
 """The network as an ONNX graph, written node by node from its weights.
 
 No tracing: exporters fail on, or take minutes for, what is below (DESIGN.md, section 4). The
-graph takes one window, without a batch axis, and ends with the scores, so that the engine needs
-no arithmetic of its own. All geometry is computed once and shared by the layers.
+graph takes one window as tokens in blocks, with the keys that each block sees
+(`trackastra_engine.locality`), and ends with the scores of candidate pairs, so that the engine
+needs no arithmetic of its own.
 """
 
-import math
-
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from trackastra_engine.spec import ModelSpec
 from trackastra_export.builder import GraphBuilder
+from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
 from trackastra_training.transformer import (
-    DISTANCE_DECAY_V0,
-    DISTANCE_DECAY_V1,
-    MASKED_LOGIT,
     NORMALISATION_EPS,
     TrackingTransformer,
     TransformerConfig,
@@ -26,234 +22,194 @@ from trackastra_training.transformer import (
 def build_graph(model: TrackingTransformer, spec: ModelSpec) -> ModelProto:
     """Return the model as one self-contained ONNX model with the spec in its metadata.
 
-    Inputs, float32: `coordinates` (N, 1 + D), times being integers 0..window - 1, and `features`
-    (N, F), both as `tokens.prepare_tokens` gives them. Output, float32: `scores` (N, N), row =
-    source, column = target; 0 unless the target is later and within the cutoff.
+    Inputs: `coordinates` (M, 1 + D), times being integers 0..window - 1, and `features` (M, F),
+    float32, both as `tokens.prepare_tokens` gives them; the rest is an `AttentionPlan`. Output,
+    float32: `scores` (B', G, W', S) of the plan's candidates.
     """
     config = model.config
     graph = GraphBuilder(model.state_dict())
-    geometry = Geometry(graph, config)
-    tokens = _embed(graph, config, geometry)
-    memory = tokens
-    for i in range(config.num_encoder_layers):
-        layer = f"encoder.{i}"
-        memory = graph.layer_norm(f"{layer}.norm1", memory)
-        gathered = _attend(graph, config, geometry, f"{layer}.attn", memory, memory)
-        memory = graph.op("Add", memory, gathered)
-        changed = _feed_forward(graph, f"{layer}.mlp", graph.layer_norm(f"{layer}.norm2", memory))
-        memory = graph.op("Add", memory, changed)
-    targets = tokens
-    for i in range(config.num_decoder_layers):
-        layer = f"decoder.{i}"
-        targets = graph.layer_norm(f"{layer}.norm1", targets)
-        seen = graph.layer_norm(f"{layer}.norm2", memory)
-        gathered = _attend(graph, config, geometry, f"{layer}.attn", targets, seen)
-        targets = graph.op("Add", targets, gathered)
-        changed = _feed_forward(graph, f"{layer}.mlp", graph.layer_norm(f"{layer}.norm3", targets))
-        targets = graph.op("Add", targets, changed)
-    sources = _feed_forward(graph, "head_x", memory)
-    targets = graph.op("Transpose", _feed_forward(graph, "head_y", targets), perm=[1, 0])
-    logits = graph.op("MatMul", sources, targets)
-    graph.op("Identity", _scores(graph, config, geometry, logits), output="scores")
-    inputs = {"coordinates": 1 + config.coord_dim, "features": config.feat_dim}
-    return graph.model(inputs, {"scores": "N"}, spec)
+    network = Network(graph, config)
+    tokens = network.embed()
+    memory = network.encode(tokens)
+    scores = network.score(memory, network.decode(tokens, memory))
+    graph.op("Identity", scores, output="scores")
+    real, integer = TensorProto.FLOAT, TensorProto.INT32
+    inputs = {
+        "coordinates": (real, ["M", 1 + config.coord_dim]),
+        "features": (real, ["M", config.feat_dim]),
+        "encoder_keys": (integer, ["B", "K"]),
+        "encoder_key_count": (integer, ["B"]),
+        "target": (integer, ["T"]),
+        "decoder_keys": (integer, ["b", "k"]),
+        "decoder_key_count": (integer, ["b"]),
+        "candidates": (integer, ["b", "G", "W", "S"]),
+    }
+    return graph.model(inputs, {"scores": ["b", "G", "W", "S"]}, spec)
 
 
-class Geometry:
-    """What depends on the coordinates alone, as names of values in the graph."""
-
-    turns: str  # (N, 1 + D), see `_turns`
-    frame: str  # (N, 1), the time column
-    is_possible: str  # (N, N) booleans: the target is later than the source and within the cutoff
-    mask: str  # (N, N), added to the attention logits
-    bucket: str  # (N, N) int64, rows of the bias tables; only in the mode "bias"
-    rotary_turns: str  # (N, C / H / 2), the turns behind each angle; only in the mode "rope"
+class Network:
+    """Appends the network's parts to a graph; values are named."""
 
     def __init__(self, graph: GraphBuilder, config: TransformerConfig) -> None:
-        cutoff = graph.constant(config.spatial_pos_cutoff)
-        self.turns = _turns(graph, "coordinates")
-        columns = [
-            graph.op("Gather", "coordinates", graph.constant([axis], np.int64), axis=1)
-            for axis in range(1 + config.coord_dim)
-        ]
-        differences = [
-            graph.op("Sub", graph.op("Transpose", column, perm=[1, 0]), column)
-            for column in columns
-        ]  # (N, N), key minus query, or target minus source
-        squares = [graph.op("Mul", difference, difference) for difference in differences]
-        distance = graph.op("Sqrt", graph.op("Sum", *squares[1:]))
-        is_near = graph.op("LessOrEqual", distance, cutoff)
-        self.frame = columns[0]
-        is_later = graph.op("Greater", differences[0], graph.constant(0.0))
-        self.is_possible = graph.op("And", is_near, is_later)
-        if config.attn_dist_mode == "v0":
-            away = graph.op("Sqrt", graph.op("Sum", *squares))
-            decay = graph.constant(-DISTANCE_DECAY_V0)
-        else:
-            away, decay = distance, graph.constant(-DISTANCE_DECAY_V1 / config.spatial_pos_cutoff)
-        closeness = graph.op("Exp", graph.op("Mul", away, decay))
-        self.mask = graph.op("Where", is_near, closeness, graph.constant(MASKED_LOGIT))
-        if config.attn_positional_bias == "bias":
-            self.bucket = _bias_bucket(graph, distance, differences[0])
+        self.graph, self.config = graph, config
+        self.turns = turns(graph, "coordinates")
+        self.everyone = measure_blocks(
+            graph, config, "coordinates", "encoder_keys", "encoder_key_count"
+        )
+        of_targets = graph.op("Gather", "coordinates", "target", axis=0)
+        self.targets = measure_blocks(
+            graph, config, of_targets, "decoder_keys", "decoder_key_count"
+        )
         if config.attn_positional_bias == "rope":
             axes = [
                 axis
                 for axis in range(1 + config.coord_dim)
                 for _ in graph.array(f"encoder.0.attn.rot_pos_enc.freqs.{axis}").flat
             ]
-            self.rotary_turns = graph.op(
-                "Gather", self.turns, graph.constant(axes, np.int64), axis=1
+            self.rotary_turns = graph.op("Gather", self.turns, graph.integers(*axes), axis=1)
+
+    def embed(self) -> str:
+        """Append the tokens (M, C) that both encoder and decoder start from."""
+        graph, config = self.graph, self.config
+        encodings = [self._fourier("pos_embed", self.turns, 1 + config.coord_dim)]
+        if config.feat_embed_per_dim == 1:
+            encodings.append("features")
+        elif config.feat_dim:
+            encodings.append(self._fourier("feat_embed", turns(graph, "features"), config.feat_dim))
+        encoded = graph.op("Concat", *encodings, axis=1)
+        return graph.layer_norm("norm", graph.linear("proj", encoded))
+
+    def encode(self, tokens: str) -> str:
+        """Append the encoder's output (M, C)."""
+        graph = self.graph
+        for i in range(self.config.num_encoder_layers):
+            layer = f"encoder.{i}"
+            tokens = graph.layer_norm(f"{layer}.norm1", tokens)
+            gathered = self._attend(f"{layer}.attn", tokens, tokens, self.everyone)
+            tokens = graph.op("Add", tokens, gathered)
+            changed = self._feed_forward(f"{layer}.mlp", graph.layer_norm(f"{layer}.norm2", tokens))
+            tokens = graph.op("Add", tokens, changed)
+        return tokens
+
+    def decode(self, tokens: str, memory: str) -> str:
+        """Append the decoder's output (T, C): only targets need one."""
+        graph = self.graph
+        targets = graph.op("Gather", tokens, "target", axis=0)
+        for i in range(self.config.num_decoder_layers):
+            layer = f"decoder.{i}"
+            targets = graph.layer_norm(f"{layer}.norm1", targets)
+            seen = graph.layer_norm(f"{layer}.norm2", memory)
+            gathered = self._attend(f"{layer}.attn", targets, seen, self.targets)
+            targets = graph.op("Add", targets, gathered)
+            changed = self._feed_forward(
+                f"{layer}.mlp", graph.layer_norm(f"{layer}.norm3", targets)
             )
+            targets = graph.op("Add", targets, changed)
+        return targets
 
+    def score(self, memory: str, targets: str) -> str:
+        """Append the scores (B', G, W', S) of the candidates."""
+        graph, width = self.graph, self.config.d_model
+        sources = self._feed_forward("head_x", memory)
+        targets = self._feed_forward("head_y", targets)
 
-def _bias_bucket(graph: GraphBuilder, distance: str, elapsed: str) -> str:
-    """Append the bucket (N, N) of each pair; elapsed time counts from the query to the key."""
-    bins = "encoder.0.attn.pos_bias"  # the same in every layer
-    spatial_bins = graph.array(f"{bins}.spatial_bins")
-    spatial = _bin(graph, distance, spatial_bins)
-    temporal = _bin(graph, elapsed, graph.array(f"{bins}.temporal_bins"))
-    rows = graph.op("Mul", temporal, graph.constant(float(len(spatial_bins))))
-    return graph.op("Cast", graph.op("Add", rows, spatial), to=TensorProto.INT64)
+        def score_block(queries: str, keys: str, n_keys: str, candidates: str) -> list[str]:
+            seen = graph.op("Gather", sources, first(graph, keys, n_keys, axis=0), axis=0)
+            logits = graph.op("MatMul", queries, graph.op("Transpose", seen, perm=[1, 0]))  # (W, K)
+            gaps = graph.op("Shape", candidates, start=0, end=1)
+            for_gaps = graph.op("Concat", gaps, graph.integers(1, 1), axis=0)
+            logits = graph.op("Expand", logits, for_gaps)  # (G, W, K)
+            logits = graph.op("GatherElements", logits, candidates, axis=2)
+            is_there = graph.op("GreaterOrEqual", candidates, graph.constant(0, np.int32))
+            return [self._parental_scores(logits, is_there)]
 
+        queries = in_blocks(graph, targets, "decoder_keys", [width])
+        blocks = self.targets
+        return graph.scan(score_block, queries, blocks.keys, blocks.n_keys, "candidates")[0]
 
-def _bin(graph: GraphBuilder, values: str, bins: NDArray[np.float32]) -> str:
-    """Append the number of bins below each value, at most the index of the last (as a float)."""
-    is_above = [graph.op("Greater", values, graph.constant(edge)) for edge in bins[:-1]]
-    counts = [graph.op("Cast", above, to=TensorProto.FLOAT) for above in is_above]
-    return graph.op("Sum", *counts) if counts else graph.op("Mul", values, graph.constant(0.0))
+    def _parental_scores(self, logits: str, is_there: str) -> str:
+        """Append the scores of logits (..., S), normalised over the S sources of a target.
 
+        As `TrackingTransformer.normalised_scores`.
+        """
+        graph, mode = self.graph, self.config.causal_norm
+        zero, last = graph.constant(0.0), graph.integers(-1)
+        rest = graph.constant(NORMALISATION_EPS)
+        if mode in ("none", "linear"):
+            weight = graph.op("Where", is_there, graph.op("Sigmoid", logits), zero)
+            if mode == "none":
+                return weight
+        else:
+            logits = graph.op("Where", is_there, logits, graph.constant(-np.inf))
+            largest = graph.op("Max", graph.op("ReduceMax", logits, last, keepdims=1), zero)
+            weight = graph.op("Exp", graph.op("Sub", logits, largest))
+            if mode == "quiet_softmax":
+                rest = graph.op("Add", rest, graph.op("Exp", graph.op("Neg", largest)))
+        total = graph.op("Add", graph.op("ReduceSum", weight, last, keepdims=1), rest)
+        return graph.op("Clip", graph.op("Div", weight, total), zero, graph.constant(1.0))
 
-def _embed(graph: GraphBuilder, config: TransformerConfig, geometry: Geometry) -> str:
-    """Append the tokens (N, C) that both encoder and decoder start from."""
-    encodings = [_fourier(graph, "pos_embed", geometry.turns, 1 + config.coord_dim)]
-    if config.feat_embed_per_dim == 1:
-        encodings.append("features")
-    elif config.feat_dim:
-        turns = _turns(graph, "features")
-        encodings.append(_fourier(graph, "feat_embed", turns, config.feat_dim))
-    encoded = graph.op("Concat", *encodings, axis=1)
-    return graph.layer_norm("norm", graph.linear("proj", encoded))
+    def _attend(self, name: str, tokens: str, memory: str, blocks: Blocks) -> str:
+        """Append what the tokens in blocks (B * W, C) gather from the memory (M, C)."""
+        graph, config = self.graph, self.config
+        query, key, value = (
+            graph.op("Unsqueeze", graph.linear(f"{name}.{part}", of), graph.integers(0))
+            for part, of in (("q_pro", tokens), ("k_pro", memory), ("v_pro", memory))
+        )  # (1, B * W, C) and twice (1, M, C)
+        if config.attn_positional_bias == "rope":
+            query, key = self._rotate(name, query, key, blocks)
 
+        def attend(queries: str, keys: str, n_keys: str, mask: str, *bucket: str) -> list[str]:
+            keys = first(graph, keys, n_keys, axis=0)
+            mask = first(graph, mask, n_keys, axis=1)
+            if bucket:
+                table = graph.derived(
+                    f"{name}.pos_bias.table", graph.array(f"{name}.pos_bias.bias").T[None]
+                )  # (1, H, buckets)
+                rows = first(graph, bucket[0], n_keys, axis=1)
+                mask = graph.op("Add", mask, graph.op("Gather", table, rows, axis=2))
+            seen = [graph.op("Gather", values, keys, axis=1) for values in (key, value)]
+            heads = {"q_num_heads": config.nhead, "kv_num_heads": config.nhead}
+            return [graph.op("Attention", queries, *seen, mask, **heads)]
 
-def _turns(graph: GraphBuilder, values: str) -> str:
-    """Append the turns, in float64, of the angles `pi / 2 * values` at frequency 1."""
-    exact = graph.op("Cast", values, to=TensorProto.DOUBLE)
-    return graph.op("Mul", exact, graph.constant(0.25, np.float64))
+        queries = in_blocks(graph, query, blocks.keys, [config.d_model])
+        queries = graph.op("Unsqueeze", queries, graph.integers(1))  # (B, 1, W, C)
+        bucket = [blocks.bucket] if blocks.bucket else []
+        gathered = graph.scan(attend, queries, blocks.keys, blocks.n_keys, blocks.mask, *bucket)
+        flat = graph.op("Reshape", gathered[0], graph.integers(-1, config.d_model))
+        return graph.linear(f"{name}.proj", flat)
 
-
-def _waves(graph: GraphBuilder, turns: str, frequencies: str) -> tuple[str, str]:
-    """Append the cosines and sines of angles given in turns at frequency 1."""
-    # Whole turns go while in float64: float32 rounds the angles of positions around 1000 so much
-    # that scores differ by 1e-4.
-    angle = graph.op("Mul", turns, frequencies)
-    rest = graph.op("Sub", angle, graph.op("Round", angle))
-    radians = graph.op(
-        "Mul", graph.op("Cast", rest, to=TensorProto.FLOAT), graph.constant(2 * math.pi)
-    )
-    return graph.op("Cos", radians), graph.op("Sin", radians)
-
-
-def _fourier(graph: GraphBuilder, name: str, turns: str, n_axes: int) -> str:
-    """Append the Fourier encoding of turns (N, A): sines, then cosines, axis by axis."""
-    frequencies = np.concatenate([graph.array(f"{name}.freqs.{a}")[0] for a in range(n_axes)])
-    spread = graph.op("Unsqueeze", turns, graph.constant([2], np.int64))  # (N, A, 1)
-    cosine, sine = _waves(
-        graph, spread, graph.derived(f"{name}.freqs", frequencies.astype(np.float64))
-    )
-    waves = graph.op("Concat", sine, cosine, axis=2)
-    return graph.op("Reshape", waves, graph.constant([0, -1], np.int64))
-
-
-def _feed_forward(graph: GraphBuilder, name: str, tokens: str) -> str:
-    return graph.linear(f"{name}.fc2", graph.op("Gelu", graph.linear(f"{name}.fc1", tokens)))
-
-
-def _attend(
-    graph: GraphBuilder,
-    config: TransformerConfig,
-    geometry: Geometry,
-    name: str,
-    tokens: str,
-    memory: str,
-) -> str:
-    """Append what the tokens (N, C) gather from the memory (N, C)."""
-    query, key, value = (
-        graph.op("Unsqueeze", graph.linear(f"{name}.{part}", of), graph.constant([0], np.int64))
-        for part, of in (("q_pro", tokens), ("k_pro", memory), ("v_pro", memory))
-    )  # (1, N, C)
-    mask = geometry.mask
-    if config.attn_positional_bias == "rope":
-        cosine, sine = _rotation(graph, config, geometry, name)
-        query, key = (
-            graph.op("RotaryEmbedding", x, cosine, sine, interleaved=1, num_heads=config.nhead)
-            for x in (query, key)
+    def _rotate(self, name: str, query: str, key: str, blocks: Blocks) -> tuple[str, str]:
+        """Append query (1, B * W, C) and key (1, M, C), turned at the learned frequencies."""
+        graph = self.graph
+        frequencies = np.concatenate(
+            [
+                graph.array(f"{name}.rot_pos_enc.freqs.{axis}").ravel()
+                for axis in range(1 + self.config.coord_dim)
+            ]
         )
-    elif config.attn_positional_bias == "bias":
-        table = graph.array(f"{name}.pos_bias.bias").T[None]  # (1, H, buckets)
-        table_name = graph.derived(f"{name}.pos_bias.table", table)
-        mask = graph.op("Add", mask, graph.op("Gather", table_name, geometry.bucket, axis=2))
-    gathered = graph.op(
-        "Attention",
-        query,
-        key,
-        value,
-        mask,
-        q_num_heads=config.nhead,
-        kv_num_heads=config.nhead,
-    )
-    gathered = graph.op("Squeeze", gathered, graph.constant([0], np.int64))
-    return graph.linear(f"{name}.proj", gathered)
+        exact = frequencies[None, None].astype(np.float64)
+        of_all = waves(
+            graph, self.rotary_turns, graph.derived(f"{name}.rot_pos_enc.freqs", exact)
+        )  # (1, M, C / H / 2)
+        of_queries = of_all
+        if blocks is self.targets:
+            of_queries = tuple(graph.op("Gather", wave, "target", axis=1) for wave in of_all)
+        heads = {"interleaved": 1, "num_heads": self.config.nhead}
+        return (
+            graph.op("RotaryEmbedding", query, *of_queries, **heads),
+            graph.op("RotaryEmbedding", key, *of_all, **heads),
+        )
 
+    def _fourier(self, name: str, turns: str, n_axes: int) -> str:
+        """Append the Fourier encoding of turns (M, A): sines, then cosines, axis by axis."""
+        graph = self.graph
+        frequencies = np.concatenate([graph.array(f"{name}.freqs.{a}")[0] for a in range(n_axes)])
+        exact = graph.derived(f"{name}.freqs", frequencies.astype(np.float64))
+        spread = graph.op("Unsqueeze", turns, graph.integers(2))  # (M, A, 1)
+        cosine, sine = waves(graph, spread, exact)
+        both = graph.op("Concat", sine, cosine, axis=2)
+        return graph.op("Reshape", both, graph.integers(0, -1))
 
-def _rotation(
-    graph: GraphBuilder, config: TransformerConfig, geometry: Geometry, name: str
-) -> tuple[str, str]:
-    """Append the cosines and sines (1, N, C / H / 2) of an attention's learned frequencies."""
-    frequencies = np.concatenate(
-        [
-            graph.array(f"{name}.rot_pos_enc.freqs.{axis}").ravel()
-            for axis in range(1 + config.coord_dim)
-        ]
-    )
-    exact = frequencies[None, None].astype(np.float64)
-    return _waves(graph, geometry.rotary_turns, graph.derived(f"{name}.rot_pos_enc.freqs", exact))
-
-
-def _scores(graph: GraphBuilder, config: TransformerConfig, geometry: Geometry, logits: str) -> str:
-    """Append the parental softmax of the logits (N, N): `TrackingTransformer.normalised_scores`."""
-    zero = graph.constant(0.0)
-    if config.causal_norm == "none":
-        return graph.op("Where", geometry.is_possible, graph.op("Sigmoid", logits), zero)
-    frames = graph.constant(np.arange(config.window)[:, None])  # (T, 1)
-    first_axis = graph.constant([0], np.int64)
-    row = graph.op("Transpose", geometry.frame, perm=[1, 0])
-    in_frame = graph.op("Cast", graph.op("Equal", row, frames), to=TensorProto.FLOAT)  # (T, N)
-    frame = graph.op("Cast", graph.op("Squeeze", row, first_axis), to=TensorProto.INT64)
-    if config.causal_norm == "linear":
-        weight = graph.op("Where", geometry.is_possible, graph.op("Sigmoid", logits), zero)
-        rest = graph.constant(NORMALISATION_EPS)
-    else:
-        possible = graph.op("Where", geometry.is_possible, logits, graph.constant(-np.inf))
-        largest = _largest_of_frames(graph, config, geometry, possible)
-        spread = graph.op("Gather", largest, frame, axis=0)
-        weight = graph.op("Exp", graph.op("Sub", possible, spread))
-        rest = graph.constant(NORMALISATION_EPS)
-        if config.causal_norm == "quiet_softmax":
-            rest = graph.op("Add", rest, graph.op("Exp", graph.op("Neg", largest)))
-    total = graph.op("Add", graph.op("MatMul", in_frame, weight), rest)  # (T, N)
-    score = graph.op("Div", weight, graph.op("Gather", total, frame, axis=0))
-    return graph.op("Clip", score, zero, graph.constant(1.0))
-
-
-def _largest_of_frames(
-    graph: GraphBuilder, config: TransformerConfig, geometry: Geometry, logits: str
-) -> str:
-    """Append, for each frame and target, the largest logit of its sources, at least 0 (T, N)."""
-    zero = graph.constant(0.0)
-    first_axis = graph.constant([0], np.int64)
-    rows = []
-    for frame in range(config.window):
-        is_row = graph.op("Equal", geometry.frame, graph.constant(float(frame)))
-        of_frame = graph.op("Where", is_row, logits, zero)
-        rows.append(graph.op("ReduceMax", of_frame, first_axis, keepdims=1))
-    return graph.op("Max", graph.op("Concat", *rows, axis=0), zero)
+    def _feed_forward(self, name: str, tokens: str) -> str:
+        graph = self.graph
+        return graph.linear(f"{name}.fc2", graph.op("Gelu", graph.linear(f"{name}.fc1", tokens)))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import IntArray
@@ -86,5 +87,12 @@ def _scored_windows(
         frame = torch.from_numpy(detections.frame.astype(np.int64))[None].to(device)
         logits = model(coordinates, torch.from_numpy(tokens.features)[None].to(device))
         scores = model.normalised_scores(logits, frame, coordinates, forward_only=True)
-        yield window_edges(scores[0].cpu().numpy(), detections.frame, window, spec.averaging)
+        neighbours = _neighbour_edges(scores[0].cpu().numpy(), detections.frame)
+        yield window_edges(neighbours, window, spec.averaging)
     model.train(was_training)
+
+
+def _neighbour_edges(scores: NDArray[np.float32], frame: IntArray) -> Edges:
+    """Return the scores (N, N), row = source, between neighbouring frames (N,) as edges."""
+    source, target = np.nonzero(frame[None, :] - frame[:, None] == 1)
+    return Edges(source, target, scores[source, target].astype(float))

@@ -1,0 +1,122 @@
+"""The part of the graph that depends on coordinates alone; all layers share it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from trackastra_export.builder import GraphBuilder
+from trackastra_training.transformer import (
+    DISTANCE_DECAY_V0,
+    DISTANCE_DECAY_V1,
+    MASKED_LOGIT,
+    TransformerConfig,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Queries in B blocks of W, each with its own list of keys: names of values in the graph."""
+
+    keys: str  # (B, K) int32, rows of all tokens
+    n_keys: str  # (B, 1) int64, true length of each list
+    mask: str  # (B, W, K), added to the attention logits
+    bucket: str  # (B, W, K) int32, rows of the bias tables; only in the mode "bias"
+
+
+def measure_blocks(
+    graph: GraphBuilder, config: TransformerConfig, coordinates: str, keys: str, n_keys: str
+) -> Blocks:
+    """Append the geometry of queries at `coordinates` (B * W, 1 + D), keys (B, K), n_keys (B,)."""
+    has_bias = config.attn_positional_bias == "bias"
+
+    def measure(queries: str, block_keys: str) -> list[str]:
+        seen = graph.op("Gather", "coordinates", block_keys, axis=0)
+        differences = _differences(graph, config, queries, seen)
+        squares = [graph.op("Mul", difference, difference) for difference in differences]
+        distance = graph.op("Sqrt", graph.op("Sum", *squares[1:]))
+        mask = _mask(graph, config, distance, squares)
+        return [mask, _bias_bucket(graph, distance, differences[0])] if has_bias else [mask]
+
+    queries = in_blocks(graph, coordinates, keys, [1 + config.coord_dim])
+    measured = graph.scan(measure, queries, keys)
+    lengths = graph.op("Cast", n_keys, to=TensorProto.INT64)
+    lengths = graph.op("Unsqueeze", lengths, graph.integers(1))
+    return Blocks(keys, lengths, measured[0], measured[1] if has_bias else "")
+
+
+def in_blocks(graph: GraphBuilder, rows: str, keys: str, shape: list[int]) -> str:
+    """Append rows (B * W, C) as (B, W, *shape), B being the number of lists of keys (B, K)."""
+    n_blocks = graph.op("Shape", keys, start=0, end=1)
+    return graph.op(
+        "Reshape", rows, graph.op("Concat", n_blocks, graph.integers(-1, *shape), axis=0)
+    )
+
+
+def first(graph: GraphBuilder, values: str, length: str, *, axis: int) -> str:
+    """Append the values up to a length (1,) along an axis."""
+    return graph.op("Slice", values, graph.integers(0), length, graph.integers(axis))
+
+
+def turns(graph: GraphBuilder, values: str) -> str:
+    """Append the turns, in float64, of the angles `pi / 2 * values` at frequency 1."""
+    exact = graph.op("Cast", values, to=TensorProto.DOUBLE)
+    return graph.op("Mul", exact, graph.constant(0.25, np.float64))
+
+
+def waves(graph: GraphBuilder, turns: str, frequencies: str) -> tuple[str, str]:
+    """Append the cosines and sines of angles given in turns at frequency 1."""
+    # Whole turns go while in float64: float32 rounds the angles of positions around 1000 so much
+    # that scores differ by 1e-4.
+    angle = graph.op("Mul", turns, frequencies)
+    rest = graph.op("Sub", angle, graph.op("Round", angle))
+    radians = graph.op(
+        "Mul", graph.op("Cast", rest, to=TensorProto.FLOAT), graph.constant(2 * math.pi)
+    )
+    return graph.op("Cos", radians), graph.op("Sin", radians)
+
+
+def _differences(
+    graph: GraphBuilder, config: TransformerConfig, queries: str, keys: str
+) -> list[str]:
+    """Append key minus query (W, K) along each axis, for (W, 1 + D) queries and (K, 1 + D) keys."""
+    columns = graph.op("Transpose", keys, perm=[1, 0])
+    return [
+        graph.op(
+            "Sub",
+            graph.op("Gather", columns, graph.integers(axis), axis=0),
+            graph.op("Gather", queries, graph.integers(axis), axis=1),
+        )
+        for axis in range(1 + config.coord_dim)
+    ]
+
+
+def _mask(graph: GraphBuilder, config: TransformerConfig, distance: str, squares: list[str]) -> str:
+    """Append the addend to attention logits, for (W, K) distances and squared differences."""
+    if config.attn_dist_mode == "v0":
+        away = graph.op("Sqrt", graph.op("Sum", *squares))
+        decay = graph.constant(-DISTANCE_DECAY_V0)
+    else:
+        away, decay = distance, graph.constant(-DISTANCE_DECAY_V1 / config.spatial_pos_cutoff)
+    closeness = graph.op("Exp", graph.op("Mul", away, decay))
+    is_near = graph.op("LessOrEqual", distance, graph.constant(config.spatial_pos_cutoff))
+    return graph.op("Where", is_near, closeness, graph.constant(MASKED_LOGIT))
+
+
+def _bias_bucket(graph: GraphBuilder, distance: str, elapsed: str) -> str:
+    """Append the bucket (W, K) of each pair; elapsed time counts from the query to the key."""
+    bins = "encoder.0.attn.pos_bias"  # the same in every layer
+    spatial_bins = graph.array(f"{bins}.spatial_bins")
+    spatial = _bin(graph, distance, spatial_bins)
+    temporal = _bin(graph, elapsed, graph.array(f"{bins}.temporal_bins"))
+    rows = graph.op("Mul", temporal, graph.constant(float(len(spatial_bins))))
+    return graph.op("Cast", graph.op("Add", rows, spatial), to=TensorProto.INT32)
+
+
+def _bin(graph: GraphBuilder, values: str, bins: NDArray[np.float32]) -> str:
+    """Append the number of bins below each value, at most the index of the last (as a float)."""
+    is_above = [graph.op("Greater", values, graph.constant(edge)) for edge in bins[:-1]]
+    counts = [graph.op("Cast", above, to=TensorProto.FLOAT) for above in is_above]
+    return graph.op("Sum", *counts) if counts else graph.op("Mul", values, graph.constant(0.0))
