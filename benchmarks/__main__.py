@@ -5,6 +5,7 @@ import click
 from benchmarks.accuracy import accuracy
 from benchmarks.linking import linking
 from benchmarks.tables import tables
+from benchmarks.transformer import transformer
 
 
 @click.group()
@@ -15,6 +16,7 @@ def main() -> None:
 main.add_command(accuracy)
 main.add_command(linking)
 main.add_command(tables)
+main.add_command(transformer)
 
 if __name__ == "__main__":
     main()
