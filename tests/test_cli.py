@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from golden_cases import model_folder
 from small_movies import dividing_cell, write_folder
-from trackastra_engine import Tracker
+from trackastra_engine import InputError, Tracker
 from trackastra_engine.cli import main
 from trackastra_export.export import export_model
 from trackastra_training.checkpoint import load_model, load_spec
@@ -272,7 +272,10 @@ def test_a_stopped_run_leaves_nothing(movie, model, tmp_path, monkeypatch, sent,
 
     before = entries(tmp_path)
     monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", stop)
+    # A job in the background ignores SIGINT, and so would these tests.
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     result = run("track", *movie[:2], "-o", movie[2], "--model", model)
+    signal.signal(signal.SIGINT, ignored)
     assert result.exit_code == code
     assert entries(tmp_path) == before
 
@@ -307,8 +310,29 @@ def test_the_demo_scores_itself_and_may_be_repeated(tmp_path, model):
 
 
 def test_the_demo_replaces_nothing_but_a_demo(tmp_path, model):
+    (tmp_path / "truth.csv").write_text("")
     (tmp_path / "thesis.txt").write_text("")
     assert "thesis.txt" in refusal(tmp_path, "demo", "-o", tmp_path, "--model", model)
+
+
+def test_the_demo_does_not_take_images_and_masks_for_a_demo(tmp_path, model):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.tif").write_text("precious")
+    assert "holds no earlier demo" in refusal(tmp_path, "demo", "-o", tmp_path, "--model", model)
+
+
+def test_an_unknown_device_is_refused(model):
+    with pytest.raises(InputError, match="no device 'gpu'; choose auto, cpu or cuda"):
+        Tracker.load(model, device="gpu")
+
+
+def test_pixels_that_are_no_numbers_are_refused(model):
+    images, masks = dividing_cell()
+    images = images.astype(np.float32)
+    images[2][masks[2] == 1] = np.nan
+    with pytest.raises(InputError, match="frame 2 holds pixels inside objects that are not"):
+        Tracker.load(model).track(images, masks)
 
 
 def test_version_and_module():

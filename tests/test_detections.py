@@ -129,5 +129,11 @@ def test_no_image_means_no_intensity():
     assert np.isfinite(ours.features[:, 2:]).all()
 
 
+def test_half_precision_images_are_measured():
+    labels = drawn_labels(8, (30, 40), 5, np.uint8)
+    found = detect(Frame(0, labels.astype(np.float16), labels), 2)
+    np.testing.assert_array_equal(found.features[:, 1], found.label)
+
+
 def test_empty_frame_has_no_detections():
     assert len(detect(Frame(0, None, np.zeros((5, 5), int)), 2)) == 0

@@ -254,6 +254,21 @@ def test_truncated_stacks(tmp_path, options, share):
     assert "copy or export it again" in sentence
 
 
+@pytest.mark.parametrize("length", range(1, 12))
+def test_a_tiff_of_a_few_bytes(tmp_path, length):
+    path = tmp_path / "masks.tif"
+    tifffile.imwrite(path, np.ones((6, 40, 48), np.uint16))
+    path.write_bytes(path.read_bytes()[:length])
+    assert str(path) in refusal(None, path)
+
+
+def test_labels_beyond_int64_are_refused():
+    masks = np.ones((2, 4, 4), np.uint64)
+    masks[1, 0, 0] = 2**63
+    with pytest.raises(InputError, match=r"frame 1 in .* holds the label 9223372036854775808"):
+        list(open_movie(None, masks))
+
+
 def test_a_truncated_imagej_stack_of_one_header(tmp_path):
     """ImageJ writes stacks above 4 GB with one page header, and data behind it."""
     path = tmp_path / "masks.tif"

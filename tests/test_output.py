@@ -89,10 +89,11 @@ def test_an_empty_frame_stays_empty():
     assert not relabel(blank, lineage, np.dtype(np.uint16)).any()
 
 
-def test_a_mask_that_changed_meanwhile_is_refused():
-    lineage = lineage_of_frame(np.array([3]), np.array([1]))
+@pytest.mark.parametrize("largest", [9, 2**40])
+def test_a_mask_that_changed_meanwhile_is_refused(largest):
+    lineage = lineage_of_frame(np.array([3, largest]), np.array([1, 2]))
     with pytest.raises(InputError, match="changed since it was tracked"):
-        relabel(Frame(0, None, np.array([[3, 4]])), lineage, np.dtype(np.uint16))
+        relabel(Frame(0, None, np.array([[3, 4, largest]])), lineage, np.dtype(np.uint16))
 
 
 def test_more_than_65535_tracklets_need_32_bits_which_is_said(tmp_path, caplog):

@@ -1,5 +1,7 @@
 """The engine with an imported model finds the edges that upstream finds, movie by movie."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from golden_cases import CASES, load_case, model_folder
 from trackastra_engine import Tracker
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.edges import Edges, average, window_edges
+from trackastra_engine.edges import MIN_SCORE, Edges, average, window_edges
 from trackastra_engine.frames import open_movie
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.linking import linker
@@ -17,11 +19,14 @@ from trackastra_engine.windows import windows
 from trackastra_export.export import export_model
 from trackastra_training.checkpoint import load_model, load_spec
 
-THRESHOLDS = (0.05, 0.5)
+MIN_LINK_SCORE = 0.5
 # Upstream ran in float32 with a distance formula that costs up to 2e-2 in logits; the golden
 # data's README allows edges this near to a threshold to differ.
 NEAR = 2e-3
 TIED = 1e-6  # saturated float32 scores, whose order is rounding
+# Edges in which tracks may differ for such reasons: 2 and 8 were counted for the modes of this
+# model, whose scores are saturated; in all other cases none does.
+DIFFERENT_TRACKS = {"sigmoid": 10}
 MAX_DISTANCE_PX = 128  # with which the golden candidate edges were made
 
 
@@ -65,26 +70,28 @@ def scored_edges(case):
 
 
 def unexplained(ours, golden, scores):
-    """Return the edges of one set alone that no threshold and no tie explains.
+    """Return the edges of one set alone that no threshold and no tie explains, and the others.
 
-    An edge may differ if its score is near a threshold or a tie, or if it shares a detection
-    with an edge that may: a linker that decides one otherwise decides its neighbours otherwise.
+    An edge may differ if its score is near a threshold, or tied with that of another edge to the
+    same target or from the same source, or if it shares a detection with a different edge that
+    may: a linker that decides one otherwise decides its neighbours otherwise. An edge without a
+    score has no excuse.
     """
-    values = np.array(list(scores.values()))
     different = ours ^ golden
-    doubtful = {
-        pair
-        for pair in different
-        if any(abs(scores.get(pair, 0.05) - threshold) <= NEAR for threshold in THRESHOLDS)
-        or (np.abs(values - scores.get(pair, 0.05)) <= TIED).sum() > 1
-    }
+    doubtful = {pair for pair in different if pair in scores and is_doubtful(pair, scores)}
     before = -1
     while len(doubtful) > before:
         before = len(doubtful)
         sources, targets = {source for source, _ in doubtful}, {target for _, target in doubtful}
         doubtful |= {(s, t) for s, t in different if s in sources or t in targets}
-    print(f"{len(ours)} edges, {len(golden)} golden, {len(doubtful)} at a threshold or tied")
-    return different - doubtful
+    return different - doubtful, doubtful
+
+
+def is_doubtful(pair, scores):
+    """Tell whether an edge's score is near a threshold, or tied with a rival's."""
+    rivals = [s for p, s in scores.items() if p != pair and (p[0] == pair[0] or p[1] == pair[1])]
+    is_tied = any(abs(scores[pair] - score) <= TIED for score in rivals)
+    return is_tied or abs(scores[pair] - MIN_LINK_SCORE) <= NEAR
 
 
 def test_edges_equal_upstream(case):
@@ -96,11 +103,19 @@ def test_edges_equal_upstream(case):
             zip(edges.source.tolist(), edges.target.tolist(), strict=True), edges.score, strict=True
         )
     )
-    assert not unexplained(set(ours), golden, ours | golden_scores)
+    different = set(ours) ^ golden
+    both = ours | golden_scores
+    assert all(abs(both[pair] - MIN_SCORE) <= NEAR for pair in different), different
+    # Upstream's float32 scores are up to 3e-3 from float64, ours 1e-5.
+    np.testing.assert_allclose(
+        [ours[pair] for pair in golden & set(ours)],
+        [golden_scores[pair] for pair in golden & set(ours)],
+        atol=5e-3,
+    )
 
     candidates = candidate_graph(detections, edges, max_distance=MAX_DISTANCE_PX).edges
     found = pairs(candidates.source, candidates.target)
-    assert not unexplained(found, pairs(*case["candidate_edges"].T), ours | golden_scores)
+    assert found ^ pairs(*case["candidate_edges"].T) <= different
 
 
 @pytest.mark.parametrize("mode", ["greedy", "greedy_nodiv"])
@@ -109,7 +124,20 @@ def test_tracks_equal_upstream(case, mode):
     kept = tracker.track(case["imgs"], case["masks"]).edges
     scores = dict(zip(map(tuple, case["edges"].tolist()), case["edge_scores"], strict=True))
     golden = pairs(*case[f"{mode}_edges"].T)
-    assert not unexplained(pairs(kept.source, kept.target), golden, scores)
+    wrong, doubtful = unexplained(pairs(kept.source, kept.target), golden, scores)
+    print(f"{len(golden)} edges, {len(doubtful)} different ones at a threshold or tied")
+    assert not wrong
+    assert len(doubtful) <= DIFFERENT_TRACKS.get(case["name"], 0)
+
+
+def test_a_swapped_link_is_noticed():
+    golden = load_case("rope2d")
+    scores = dict(zip(map(tuple, golden["edges"].tolist()), golden["edge_scores"], strict=True))
+    links = sorted(pairs(*golden["greedy_edges"].T))
+    for (s, t), (other_s, other_t) in itertools.pairwise(links):
+        if s != other_s:
+            swapped = set(links) - {(s, t), (other_s, other_t)} | {(s, other_t), (other_s, t)}
+            assert unexplained(swapped, set(links), scores)[0]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -115,7 +115,7 @@ def test_configurations_survive_the_disk(tmp_path):
 )
 def test_the_configurations_of_the_default_models_can_be_run(path):
     configuration = read_configuration(path)
-    assert configuration.model.name == path.stem
+    assert path.stem.startswith(configuration.model.name)
     assert new_start(configuration).spec.ndim == configuration.model.ndim
     assert not any(movie.truth.is_absolute() for movie in configuration.train)
 
@@ -334,7 +334,13 @@ def test_from_a_labelled_movie_to_a_model_and_its_evaluation(tmp_path, labelled)
 def test_upstream_models_are_trained_further(tmp_path, labelled):
     """A folder as upstream writes it, 3D, to learn from a 2D movie: its form and tokens stay."""
     config = TransformerConfig(
-        coord_dim=3, feat_dim=12, d_model=32, nhead=2, num_encoder_layers=1, num_decoder_layers=1
+        coord_dim=3,
+        feat_dim=12,
+        d_model=32,
+        nhead=2,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        window=4,
     )
     old = TrackingTransformer(config)
     folder = tmp_path / "upstream"
@@ -354,6 +360,20 @@ def test_upstream_models_are_trained_further(tmp_path, labelled):
     assert read_configuration(tmp_path / "m" / CONFIGURATION_FILE).model.d_model == 32
     assert invoke("finetune", folder, *arguments, "--resume").exit_code == 0
     assert invoke("evaluate", tmp_path / "m", labelled[0]).exit_code == 0
+
+
+def test_a_movie_shorter_than_the_window_and_a_taken_folder_are_refused(tmp_path, labelled):
+    path = write_run(tmp_path, labelled[0])
+    start = read_configuration(path)
+    short = replace(start, train=(replace(start.train[0], frames=(0, 2)),))
+    write_configuration(short, path)
+    arguments = ("run", path, "-o", tmp_path / "m", "--data-root", labelled[0].parent)
+    assert "has fewer frames than the model's window of 4" in invoke(*arguments).output
+    write_configuration(start, path)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.pt").write_text("precious")
+    assert "holds a model, which would be lost" in invoke(*arguments).output
+    assert (tmp_path / "m" / "model.pt").read_text() == "precious"
 
 
 def test_scalars_are_written_for_tensorboard(tmp_path, labelled):

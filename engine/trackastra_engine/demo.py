@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trackastra_engine.errors import InputError
 from trackastra_engine.job import Job, JobResult, run_job
 from trackastra_engine.model import DEFAULT_MODEL
 from trackastra_engine.output.atomic import check_output_folder, new_folder
@@ -65,6 +66,9 @@ def run_demo(
 
     Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves nothing.
     """
+    # A folder with images and masks but without our truth is somebody's data.
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / TRUTH).is_file():
+        raise InputError(f"the folder {folder} holds no earlier demo; choose another with --output")
     check_output_folder(folder, overwrite=True, ours=DEMO_FILES)
     with new_folder(folder) as partial:
         movie = render(MOVIE, SEED)

@@ -111,6 +111,8 @@ def _volume(pixels: NDArray[Any]) -> NDArray[Any]:
     volume = pixels[None] if pixels.ndim == 2 else pixels
     if volume.dtype == bool:
         volume = volume.view(np.uint8)
+    if volume.dtype == np.float16:  # which Numba does not know
+        volume = volume.astype(np.float32)
     return np.ascontiguousarray(volume, dtype=volume.dtype.newbyteorder("="))
 
 

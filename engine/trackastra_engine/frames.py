@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.sources import ArraySource, FolderSource, StackSource, list_tiffs
 
+MAX_LABEL = 2**63 - 1  # labels are kept as int64
+
 ArrayLike: TypeAlias = Any  # has shape, dtype and [index]: numpy, a memory map, zarr, dask
 ArrayOrPath: TypeAlias = str | os.PathLike[str] | ArrayLike
 
@@ -164,6 +166,11 @@ def _check_label_type(dtype: np.dtype[Any], name: str) -> None:
 
 def _check_labels(index: int, labels: NDArray[Any], name: str) -> None:
     _check_label_type(labels.dtype, name)
+    if labels.dtype == np.uint64 and labels.size and (largest := int(labels.max())) > MAX_LABEL:
+        raise InputError(
+            f"the mask of frame {index} in {name} holds the label {largest}; labels must be below "
+            f"2^63: renumber the objects"
+        )
     if labels.dtype.kind == "i" and labels.size and (lowest := int(labels.min())) < 0:
         raise InputError(
             f"the mask of frame {index} in {name} holds the negative label {lowest}; expected 0 "

@@ -10,7 +10,7 @@ import numpy as np
 
 from trackastra_engine.detections import FloatArray
 from trackastra_engine.edges import Edges
-from trackastra_engine.errors import MissingDependencyError, ModelError
+from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
 from trackastra_engine.locality import PLAN_INPUTS, plan_attention
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
@@ -98,6 +98,8 @@ class AssociationModel:
 
 
 def _open_session(path: Path, device: Device) -> Any:
+    if device not in ("auto", *PROVIDERS):
+        raise InputError(f"there is no device {device!r}; choose auto, {' or '.join(PROVIDERS)}")
     runtime = _import_runtime()
     has_cuda = PROVIDERS["cuda"] in runtime.get_available_providers()
     if device == "cuda" and not has_cuda:
@@ -116,7 +118,10 @@ def _open_session(path: Path, device: Device) -> Any:
     # A session that asked for CUDA and did not get it runs on the CPU without a word.
     if device == "cuda" and PROVIDERS["cuda"] not in session.get_providers():
         raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")
-    logger.info("%s runs on %s", path.name, session.get_providers()[0])
+    took = session.get_providers()[0]
+    if has_cuda and device == "auto" and took != PROVIDERS["cuda"]:
+        logger.warning("CUDA could not be started, so the CPU is used: %s", _cuda_advice())
+    logger.info("%s runs on %s", path.name, took)
     return session
 
 

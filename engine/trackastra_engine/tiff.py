@@ -6,6 +6,7 @@ properly, promised planes must be there, and the data of a page must lie inside 
 """
 
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ def open_tiff(path: Path, *, ignore_ome: bool = False) -> Iterator[OpenTiff]:
         ) from error
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; it was there when the movie was opened") from None
+    except struct.error as error:
+        raise InputError(f"{path} is truncated: it ends in its header; {EXPORT_AGAIN}") from error
     with file:
         yield _checked(path, file)
 

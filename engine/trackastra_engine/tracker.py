@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.edges import Edges, average, window_edges
@@ -96,6 +98,11 @@ class Tracker:
         parts = []
         for frame in movie:
             parts.append(detect(frame, self.model.spec.ndim))
+            if frame.image is not None and not np.isfinite(parts[-1].features).all():
+                raise InputError(
+                    f"the image of frame {frame.index} holds pixels inside objects that are not "
+                    "finite numbers; replace NaN and infinity, by the background for example"
+                )
             if self.model.spec.normalisation == "movie" and frame.image is not None:
                 histogram.add(frame.image)
             progress("detect", frame.index + 1, len(movie))

@@ -27,6 +27,9 @@ def main(checkpoint: Path, output: Path) -> None:
     except (InputError, ModelError, MissingDependencyError) as error:
         click.echo(f"trackastra-export: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        click.echo(f"trackastra-export: {output} cannot be written ({error.strerror})", err=True)
+        sys.exit(2)
     click.echo(f"wrote {output}; scores differ by at most {difference:.1e} from the checkpoint's")
 
 

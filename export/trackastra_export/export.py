@@ -1,6 +1,5 @@
 """A checkpoint becomes an ONNX file, but only if the file scores as the checkpoint does."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import ModelError
 from trackastra_engine.model import AssociationModel
+from trackastra_engine.output.atomic import new_file
 from trackastra_engine.spec import ModelSpec
 from trackastra_engine.tokens import Tokens, token_feature_count
 from trackastra_export.graph import build_graph
@@ -31,11 +31,8 @@ def export_model(model: TrackingTransformer, spec: ModelSpec, path: Path) -> flo
     more than 1e-4 from PyTorch's in float64.
     """
     check_fit(model.config, spec)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     spec = replace(spec, n_parameters=sum(learned.numel() for learned in model.parameters()))
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with new_file(Path(path)) as unfinished:
         unfinished.write_bytes(build_graph(model, spec).SerializeToString())
         difference = largest_difference(model, unfinished)
         # Written so that NaN is refused, too.
@@ -44,9 +41,6 @@ def export_model(model: TrackingTransformer, spec: ModelSpec, path: Path) -> flo
                 f"the ONNX model of {spec.name!r} differs from its checkpoint by {difference:.1e} "
                 f"in a score, more than {MAX_SCORE_DIFFERENCE:.0e}; nothing was written"
             )
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return difference
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trackastra_engine.errors import InputError, ModelError
-from trackastra_training.checkpoint import write_whole
+from trackastra_training.checkpoint import WEIGHTS_FILE, write_whole
 from trackastra_training.configuration import (
     CONFIGURATION_FILE,
     Configuration,
@@ -68,10 +68,12 @@ def load_run(folder: Path, configuration: Configuration, n_processes: int) -> Sa
 def start_folder(folder: Path, configuration: Configuration) -> None:
     """Make the folder of a new run, with its configuration.
 
-    Raises InputError if a run is in it already.
+    Raises InputError if a run or a model is in it already.
     """
     if (folder / STATE_FILE).exists():
         raise InputError(f"{folder} holds a run; go on with --resume, or choose another folder")
+    if (folder / WEIGHTS_FILE).exists():
+        raise InputError(f"{folder} holds a model, which would be lost; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     heading = "The whole configuration of the run whose checkpoint lies beside this file."
     write_whole(

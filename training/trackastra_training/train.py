@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from trackastra_engine.errors import InputError
 from trackastra_engine.simulation import KnownMovie
 from trackastra_engine.spec import ModelSpec
 from trackastra_engine.tokens import token_feature_count
@@ -119,6 +120,12 @@ def train(
         read_known_movies([movie.located(data_root) for movie in listed], start.spec)
         for listed in (configuration.train, configuration.validate)
     )
+    for given, movie in zip(configuration.train, movies, strict=True):
+        if movie.detections.frame.max(initial=-1) + 1 < start.spec.window:
+            raise InputError(
+                f"{given.truth} has fewer frames than the model's window of {start.spec.window}; "
+                "choose more frames, or a model with a smaller window"
+            )
     torch.set_num_threads(options.threads)
     with joined_processes(options.device) as processes:
         is_first = processes.rank == 0

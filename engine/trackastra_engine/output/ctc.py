@@ -63,22 +63,26 @@ def _write_masks(lineage: Lineage, movie: Movie, folder: Path, progress: Progres
 def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the mask of a frame, ([Z,] Y, X), with tracklet ids for labels.
 
-    Raises InputError if the frame holds other labels than its detections.
+    Raises InputError if the frame holds a label that none of its detections has.
     """
     first, last = np.searchsorted(lineage.detections.frame, [frame.index, frame.index + 1])
     known = lineage.detections.label[first:last]
     ids = lineage.tracklet_id[first:last].astype(dtype)
-    if _largest(frame.labels) != _largest(known):
+    largest = _largest(frame.labels)
+    if len(known) == 0 or largest <= MAX_LOOKUP_PER_PIXEL * frame.labels.size:
+        table = np.zeros(max(largest, _largest(known)) + 1, dtype)
+        table[known] = ids
+        relabelled = np.take(table, frame.labels)
+    else:
+        # TrackMate's labels are unique over the movie, and some programs write hashes.
+        labels = frame.labels.astype(np.int64)  # uint64 would be compared as floats
+        position = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+        relabelled = np.where(known[position] == labels, ids[position], dtype.type(0))
+    if np.count_nonzero(relabelled) != np.count_nonzero(frame.labels):
         raise InputError(
             f"the mask of frame {frame.index} has changed since it was tracked; track it again"
         )
-    if _largest(known) <= MAX_LOOKUP_PER_PIXEL * frame.labels.size:
-        table = np.zeros(_largest(known) + 1, dtype)
-        table[known] = ids
-        return np.take(table, frame.labels)
-    # TrackMate's labels are unique over the movie, and some programs write hashes.
-    position = np.searchsorted(known, frame.labels)
-    return np.where(frame.labels > 0, np.take(ids, position, mode="clip"), dtype.type(0))
+    return relabelled
 
 
 def _largest(labels: NDArray[Any]) -> int:

@@ -67,8 +67,8 @@ def write_outputs(
         if outputs.folder is not None:
             folder = places.enter_context(new_folder(outputs.folder))
             write_edge_table(lineage, folder / EDGE_TABLE)
-            draw_tracks(lineage, movie, folder / PICTURE)
             write_ctc(lineage, movie, folder / CTC_FOLDER, progress=progress)
+            draw_tracks(lineage, movie, folder / PICTURE)
         if outputs.ctc is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, progress=progress)
