@@ -13,7 +13,6 @@ from trackastra_training.cli import main
 from trackastra_training.configuration import AnnotatedMovie
 from trackastra_training.examples import association_matrix, cut_window
 from trackastra_training.ground_truth import read_known_movie, read_known_movies
-from trackastra_training.matching import best_pairs
 
 SPEC = ModelSpec("any", 2, 4, "relative", "window", 128.0, "all")
 SIZE, RADIUS = 72, 6
@@ -219,13 +218,6 @@ def test_a_mother_that_was_never_detected_is_bridged(tmp_path):
     folder = write(tmp_path / "GT", masks, np.array([[1, 0, 1, 0], [2, 2, 2, 1], [3, 3, 4, 2]]))
     known = read_known_movie(AnnotatedMovie(folder, write(tmp_path / "SEG", seen)), SPEC)
     assert known.parent.tolist() == [-1, 0, 1, 2]
-
-
-def test_pairs_are_chosen_by_the_sum():
-    """0-0 is best alone, but 0-1 with 1-0 is better together; 2-2 has no rival."""
-    row, column = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 2])
-    gain = np.array([0.9, 0.8, 0.7, 0.6])
-    assert best_pairs(row, column, gain).tolist() == [1, 2, 3]
 
 
 def test_images_give_intensities(tmp_path):

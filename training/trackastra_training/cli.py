@@ -39,7 +39,7 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
             place = error.filename or "a file"
             _fail(f"{place} could not be read or written ({error.strerror or error})")
         except KeyboardInterrupt:
-            click.echo("Stopped; --resume goes on from the last check.", err=True)
+            click.echo("Stopped; a run that has passed a check goes on with --resume.", err=True)
             sys.exit(INTERRUPTED)
 
     return run

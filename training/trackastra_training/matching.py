@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray
+from trackastra_engine.linking.matching import best_matching
 
 MIN_MATCH = 0.5  # of eq. (1)
 
@@ -49,28 +49,9 @@ def match_frame(seen: MeasuredMask, truth: MeasuredMask, max_distance: float | N
     match = np.maximum(overlap, 1 - np.linalg.norm(step, axis=1) / max_distance)
     is_match = match > MIN_MATCH
     row, column, match = row[is_match], column[is_match], match[is_match]
-    chosen = best_pairs(row, column, match)
+    chosen = best_matching(row, column, match, slots=(0.0,))
     result[row[chosen]] = column[chosen]
     return result
-
-
-def best_pairs(row: IntArray, column: IntArray, gain: FloatArray) -> IntArray:
-    """Return which of the pairs (P,), each row and column once, have the largest sum of gains.
-
-    Gains must be positive.
-    """
-    if not len(row):
-        return np.empty(0, np.int64)
-    # Most pairs have no rival; what is left makes a small matrix.
-    is_alone = (np.bincount(row)[row] == 1) & (np.bincount(column)[column] == 1)
-    rivals = np.flatnonzero(~is_alone)
-    rows, matrix_row = np.unique(row[rivals], return_inverse=True)
-    columns, matrix_column = np.unique(column[rivals], return_inverse=True)
-    gains, number = np.zeros((len(rows), len(columns))), np.full((len(rows), len(columns)), -1)
-    gains[matrix_row, matrix_column] = gain[rivals]
-    number[matrix_row, matrix_column] = rivals
-    chosen = number[linear_sum_assignment(gains, maximize=True)]
-    return np.sort(np.concatenate([np.flatnonzero(is_alone), chosen[chosen >= 0]]))
 
 
 def _overlaps(seen: MeasuredMask, truth: MeasuredMask) -> tuple[IntArray, IntArray, FloatArray]:
