@@ -7,7 +7,6 @@ from whatever environment this file runs in; nothing else of this project is imp
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -22,11 +21,11 @@ def engine_window(model: str, window: dict[str, np.ndarray]) -> Callable[[], np.
     """Return a function that scores the window as the engine does, on one thread."""
     import onnxruntime
 
-    from trackastra_engine.model import AssociationModel
+    from trackastra_engine.model import AssociationModel, session_options
     from trackastra_engine.spec import METADATA_KEY, ModelSpec
     from trackastra_engine.tokens import Tokens
 
-    options = onnxruntime.SessionOptions()
+    options = session_options(onnxruntime)
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     spec = ModelSpec.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
@@ -65,18 +64,27 @@ def as_matrix(scores: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return matrix
 
 
+def peak_mb() -> float:
+    """Return the largest resident memory so far; Linux only.
+
+    `ru_maxrss` would start at the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line for line in status if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
+
+
 def main(kind: str, model: str, window_path: str, result_path: str) -> None:
     """Answer requests until the input ends."""
     window = dict(np.load(window_path))
     score = {"engine": engine_window, "upstream": upstream_window}[kind](model, window)
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loaded = peak_mb()
     result = np.empty((0, 3))
     for _ in sys.stdin:
         start = time.process_time()
         result = score()
         cpu_s = time.process_time() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        answer = {"cpu_s": cpu_s, "loaded_mb": loaded / 1024, "peak_mb": peak / 1024}
+        answer = {"cpu_s": cpu_s, "loaded_mb": loaded, "peak_mb": peak_mb()}
         print(json.dumps(answer), flush=True)
     if len(window["features"]) <= MAX_COMPARED:
         np.save(result_path, as_matrix(result, window["coordinates"][:, 0]))

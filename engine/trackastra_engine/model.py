@@ -105,8 +105,7 @@ def _open_session(path: Path, device: Device) -> Any:
     if device == "cuda" and not has_cuda:
         raise ModelError(f"device cuda is not there: {_cuda_advice()}; or choose the device cpu")
     names = ["cuda", "cpu"] if device == "cuda" or (device == "auto" and has_cuda) else ["cpu"]
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4  # the checks here say what matters, in one sentence
+    options = session_options(runtime)
     try:
         session = runtime.InferenceSession(
             str(path), options, providers=[PROVIDERS[name] for name in names]
@@ -123,6 +122,16 @@ def _open_session(path: Path, device: Device) -> Any:
         logger.warning("CUDA could not be started, so the CPU is used: %s", _cuda_advice())
     logger.info("%s runs on %s", path.name, took)
     return session
+
+
+def session_options(runtime: Any) -> Any:
+    """Return how ONNX Runtime is to run a model."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # the checks here say what matters, in one sentence
+    # Patterns are kept for each shape of the inputs, and hardly two windows have the same: at
+    # 64 000 tokens they took 2.4 GB instead of 1.5, and saved no time.
+    options.enable_mem_pattern = False
+    return options
 
 
 def _import_runtime() -> Any:
