@@ -3,6 +3,7 @@
 import csv
 import logging
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Frame, open_movie
 from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import new_file, new_folder
+from trackastra_engine.output.atomic import check_output_folder, new_file, new_folder
 from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
 from trackastra_engine.output.picture import draw_tracks
@@ -87,6 +88,23 @@ def test_an_empty_frame_stays_empty():
     lineage = lineage_of_frame(np.array([3]), np.array([1]))
     blank = Frame(1, None, np.zeros((2, 2), np.uint8))
     assert not relabel(blank, lineage, np.dtype(np.uint16)).any()
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "place").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "place")
+    with new_folder(link) as partial:
+        (partial / "result").write_text("")
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "place"]
+    assert (tmp_path / "place" / "result").exists()
+
+
+def test_the_current_folder_is_no_output(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="cannot be replaced as a whole; choose one inside it"):
+        check_output_folder(Path(), overwrite=False, ours=())
 
 
 @pytest.mark.parametrize("largest", [9, 2**40])

@@ -16,6 +16,10 @@ def check_output_folder(folder: Path, *, overwrite: bool, ours: Iterable[str]) -
     An existing folder must be empty, or `overwrite` be true and all that lies in it match the
     patterns `ours`: overwriting replaces a folder, which must not cost anybody other files.
     """
+    if folder.resolve() == Path.cwd() or folder.is_mount():
+        raise InputError(
+            f"the output folder {folder} cannot be replaced as a whole; choose one inside it"
+        )
     if folder.is_dir():
         entries = sorted(path.name for path in folder.iterdir())
         foreign = [name for name in entries if not any(fnmatch(name, mine) for mine in ours)]
@@ -53,6 +57,7 @@ def _begins_with(path: Path, line: str) -> bool:
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `folder` at the end, if all went well."""
+    folder = folder.resolve()  # the place of what a link points to, not of the link
     with _new_parents(folder):
         partial = _partial_name(folder)
         partial.mkdir()
