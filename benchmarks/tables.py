@@ -34,7 +34,26 @@ def linking_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         ]
 
 
-TABLES = {"accuracy": accuracy_table, "linking": linking_table}
+def transformer_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of window sizes: CPU time and memory of the engine and of upstream."""
+    yield ["tokens of a window", "engine", "per token", "peak memory", "upstream", "times faster"]
+    for window in result["windows"]:
+        engine, upstream = window["engine"], window.get("upstream")
+        yield [
+            f"{window['tokens']:,}",
+            f"{engine['cpu_s']:.3f} s",
+            f"{engine['ms_per_token']:.2f} ms",
+            f"{engine['peak_mb']:,} MB",
+            f"{upstream['cpu_s']:.3f} s" if upstream else "",
+            f"{window['times_faster']:.1f}" if upstream else "",
+        ]
+
+
+TABLES = {
+    "accuracy": accuracy_table,
+    "linking": linking_table,
+    "transformer": transformer_table,
+}
 
 
 def filled(text: str) -> str:
