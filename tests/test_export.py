@@ -29,13 +29,7 @@ SCORE_TOLERANCE = 3e-5
 
 UPSTREAM = model_folder("rope2d")
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -41,13 +41,7 @@ SMALL_SPEC = ModelSpec(
 )
 UPSTREAM = model_folder("rope2d")
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ def detect(frame: Frame, ndim: int) -> Detections:
 
     With `ndim` 3, a frame (Y, X) is taken as a volume of one plane. Values equal those of
     skimage's `regionprops` (moments are summed as exact integers relative to the object).
+    A frame of more than 4096 objects is begun again with more room.
     """
     labels = _volume(frame.labels)
     objects = _measure(labels, None if frame.image is None else _volume(frame.image))
