@@ -1,0 +1,72 @@
+"""How every command ends: with its result, or with one sentence and an exit code."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec
+
+import click
+
+from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
+
+Arguments = ParamSpec("Arguments")
+
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143  # exit codes; the last two as shells have them
+
+
+def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Say what went wrong in one sentence, and leave with an exit code."""
+
+    @wraps(command)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            with _logging_to_terminal(), _stopped_by_terminate():
+                command(*args, **kwargs)
+        except (InputError, ModelError, MissingDependencyError) as error:
+            _fail(str(error))
+        except OSError as error:
+            place = error.filename or "a file"
+            _fail(f"{place} could not be read or written ({error.strerror or error})")
+        except KeyboardInterrupt:
+            click.echo("Stopped; nothing was written.", err=True)
+            sys.exit(INTERRUPTED)
+
+    return run
+
+
+@contextmanager
+def _logging_to_terminal() -> Iterator[None]:
+    """Show our warnings as plain lines, and none of tifffile's: our checks say it better."""
+    tifffile_logger = logging.getLogger("tifffile")
+    ours, level = logging.getLogger("trackastra_engine"), tifffile_logger.level
+    handler = _EchoHandler(logging.WARNING)
+    ours.addHandler(handler)
+    tifffile_logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        tifffile_logger.setLevel(level)
+
+
+class _EchoHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.capitalize()}: {record.getMessage()}", err=True)
+
+
+@contextmanager
+def _stopped_by_terminate() -> Iterator[None]:
+    """Let a kill (SIGTERM) unwind the program, so that no unfinished results stay behind."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(FAILED)

@@ -1,0 +1,16 @@
+"""The command `info`."""
+
+import click
+
+from trackastra_engine.cli.ending import one_sentence_errors
+
+
+@click.command()
+@click.argument("model")
+@one_sentence_errors
+def info(model: str) -> None:
+    """Print what MODEL is: the name of an embedded model, or an .onnx file."""
+    from trackastra_engine.model_info import describe_model
+
+    for name, value in describe_model(model):
+        click.echo(f"{name:<16} {value}")

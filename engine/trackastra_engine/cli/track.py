@@ -1,0 +1,80 @@
+"""The command `track`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.options import DEVICES, MODEL_OPTION, MODES, PATH
+from trackastra_engine.errors import InputError
+
+
+@click.command()
+@click.argument("images_path", metavar="[IMAGES", required=False, type=PATH)
+@click.argument("masks_path", metavar="MASKS]", required=False, type=PATH)
+@click.option("-i", "--images", type=PATH, help="Images, in place of IMAGES.")
+@click.option("-m", "--masks", type=PATH, help="Masks, in place of MASKS; images are optional.")
+@click.option(
+    "-o", "--output", type=PATH, help="Folder for all results: ctc/, edges.csv, tracks.svg."
+)
+@click.option("--output-ctc", type=PATH, help="Folder for Cell Tracking Challenge results.")
+@click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
+@MODEL_OPTION
+@click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link.")
+@click.option(
+    "--max-distance", type=float, help="Longest link, in pixels.  [default: the model's reach]"
+)
+@click.option("--device", type=DEVICES, default="auto", show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace earlier results.")
+@one_sentence_errors
+def track(
+    images_path: Path | None,
+    masks_path: Path | None,
+    images: Path | None,
+    masks: Path | None,
+    output: Path | None,
+    output_ctc: Path | None,
+    output_edge_table: Path | None,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Link the objects in MASKS over time.
+
+    IMAGES and MASKS are folders with one TIFF per frame, or TIFF stacks (t, y, x) or (t, z, y, x).
+    Masks hold 0 for background and a number for each object. Without images, give masks alone:
+
+        trackastra-engine track --masks MASKS -o OUT
+    """
+    found_images, found_masks = _movie_paths(images_path, masks_path, images, masks)
+    from trackastra_engine.cli.terminal import shown_progress
+    from trackastra_engine.job import Job, run_job
+    from trackastra_engine.output.results import Outputs
+
+    outputs = Outputs(output, output_ctc, output_edge_table, overwrite)
+    job = Job(found_images, found_masks, outputs, **options)
+    with shown_progress() as progress:
+        result = run_job(job, progress=progress)
+    click.echo(f"{result}; see {', '.join(map(str, outputs.paths))}")
+
+
+def _movie_paths(
+    images_path: Path | None, masks_path: Path | None, images: Path | None, masks: Path | None
+) -> tuple[Path | None, Path]:
+    """Return the paths of images and masks, however they were given.
+
+    One argument alone is never taken for masks: images taken for masks would give nonsense.
+    """
+    if images_path and images:
+        raise InputError("images are given twice, as IMAGES and with --images; give them once")
+    if masks_path and masks:
+        raise InputError("masks are given twice, as MASKS and with --masks; give them once")
+    if images_path and images is None and masks_path is None and masks is None:
+        raise InputError(
+            f"there are no masks, only {images_path}; give IMAGES and MASKS, or --masks alone to "
+            f"track without images"
+        )
+    found_masks = masks_path or masks
+    if found_masks is None:
+        raise InputError("there are no masks; give IMAGES and MASKS, or --masks alone")
+    return images_path or images, found_masks
