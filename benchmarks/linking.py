@@ -15,9 +15,9 @@ from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import Detections
 from trackastra_engine.edges import MIN_SCORE, Edges
 from trackastra_engine.lineage import build_lineage
-from trackastra_engine.linking import LINKERS, Linker
+from trackastra_engine.linking import MODES, linker
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts
-from trackastra_engine.linking.ilp import lineage_cost, link_optimally
+from trackastra_engine.linking.ilp import lineage_cost
 from trackastra_engine.linking.program import solve_by_components
 
 # (frames, cells per frame, targets per source): 18 000, 200 000 and 1 000 000 edges.
@@ -81,10 +81,10 @@ def check_against_highs() -> list[dict[str, Any]]:
         kept = by_highs(graph, costs)
         highs_s = time.process_time() - started
         whole = lineage_cost(build_lineage(graph.detections, graph.edges.rows(kept)), costs)
-        ours = lineage_cost(link_optimally(graph, costs=costs), costs)
+        ours = lineage_cost(linker("ilp", costs=costs)(graph), costs)
         if abs(ours - whole) > CHECK_TOLERANCE:
             raise click.ClickException(f"{name}: assignment costs {ours}, HiGHS {whole}")
-        times = least_seconds(partial(link_optimally, graph, costs=costs))
+        times = least_seconds(partial(linker("ilp", costs=costs), graph))
         rows.append({"costs": name, "assignment": times, "highs_cpu_s": round(highs_s, 3)})
     return rows
 
@@ -92,10 +92,8 @@ def check_against_highs() -> list[dict[str, Any]]:
 def time_linkers(graph: CandidateGraph) -> list[dict[str, Any]]:
     """Return how long every linker takes, and optimal linking where detections may be refused."""
     refusing = CONFIGURATIONS["deepcell_res_tuned"]
-    linkers: dict[str, Linker] = {
-        **LINKERS,
-        "ilp, deepcell_res_tuned": lambda graph: link_optimally(graph, costs=refusing),
-    }
+    linkers = {mode: linker(mode) for mode in MODES}
+    linkers["ilp, deepcell_res_tuned"] = linker("ilp", costs=refusing)
     counts = {"detections": len(graph.detections), "edges": len(graph.edges)}
     return [
         {**counts, "linker": name, **least_seconds(partial(link, graph))}

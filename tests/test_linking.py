@@ -15,10 +15,9 @@ from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.lineage import build_lineage
-from trackastra_engine.linking import LINKERS, linker
-from trackastra_engine.linking.assignment import link_by_assignment
+from trackastra_engine.linking import MODES, linker
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts, read_costs
-from trackastra_engine.linking.ilp import is_assignment, lineage_cost, link_optimally
+from trackastra_engine.linking.ilp import choose_optimally, is_assignment, lineage_cost
 from trackastra_engine.linking.matching import best_matching
 from trackastra_engine.linking.program import build_program, solve_by_components, solve_program
 
@@ -63,7 +62,7 @@ def test_ilp_finds_what_upstream_finds(name):
     detections = Detections(golden["frame"], labels, golden["centroid"], golden["features"])
     edges = Edges(*golden["edges"].T, golden["edge_scores"])
     graph = candidate_graph(detections, edges, max_distance=MAX_DISTANCE_PX)
-    ours = link_optimally(graph)
+    ours = linker("ilp")(graph)
     rows = {pair: i for i, pair in enumerate(map(tuple, golden["edges"].tolist()))}
     kept = edges.rows(np.array([rows[tuple(pair)] for pair in golden["ilp_edges"].tolist()]))
     theirs = build_lineage(detections, kept)
@@ -100,7 +99,7 @@ def test_ilp_costs_as_little_as_the_best_of_all_sets_of_edges(graph, costs):
         itertools.combinations(edges, size) for size in range(len(edges) + 1)
     )
     best = min(slow_cost(graph.detections, kept, costs) for kept in sets)
-    lineage = link_optimally(graph, costs=costs)
+    lineage = linker("ilp", costs=costs)(graph)
     assert lineage_cost(lineage, costs) == pytest.approx(best, abs=ROUNDING)
     kept = list(zip(*(part.tolist() for part in vars_of(lineage.edges)), strict=True))
     assert slow_cost(graph.detections, kept, costs) == pytest.approx(best, abs=ROUNDING)
@@ -126,7 +125,7 @@ def solve_whole(graph, costs, divisions):
 @settings(max_examples=150)
 def test_ilp_equals_one_program_for_the_whole_movie(graph, costs, divisions):
     """Scores are random reals, so that the best lineage is one."""
-    ours = link_optimally(graph, costs=costs, divisions=divisions)
+    ours = linker("ilp" if divisions else "ilp_nodiv", costs=costs)(graph)
     whole = solve_whole(graph, costs, divisions)
     assert lineage_cost(ours, costs) == pytest.approx(lineage_cost(whole, costs), abs=ROUNDING)
     assert pairs(ours.edges.source, ours.edges.target) == pairs(
@@ -157,7 +156,7 @@ def test_ilp_costs_as_little_as_motile_finds(graph, name):
     solver.add_constraint(motile.constraints.MaxParents(1))
     solver.add_constraint(motile.constraints.MaxChildren(2))
     theirs = solver.solve().get_value()
-    ours = lineage_cost(link_optimally(graph, costs=costs), costs)
+    ours = lineage_cost(linker("ilp", costs=costs)(graph), costs)
     assert ours == pytest.approx(theirs, abs=1e-5)  # SCIP's tolerance
 
 
@@ -180,17 +179,16 @@ def random_graph(n_frames=5, n_cells=30, seed=0):
 
 def test_portions_of_components_change_nothing(monkeypatch):
     graph, costs = random_graph(2, 40), COSTS["cheap divisions"]
-    best = lineage_cost(link_optimally(graph, costs=costs), costs)
+    best = lineage_cost(linker("ilp", costs=costs)(graph), costs)
     monkeypatch.setattr("trackastra_engine.linking.program.PORTION_SIZE", 1)
-    portions = lineage_cost(link_optimally(graph, costs=costs), costs)
+    portions = lineage_cost(linker("ilp", costs=costs)(graph), costs)
     assert portions == pytest.approx(best, abs=ROUNDING)
 
 
 def test_the_time_limit_leaves_the_best_so_far_and_says_so(caplog):
     graph, costs = random_graph(), COSTS["cheap divisions"]
     alone = costs.alone(graph.detections.frame)
-    start = link_optimally(graph).edges
-    rows = np.flatnonzero(np.isin(graph.edges.score, start.score))
+    rows = choose_optimally(graph)
     kept = solve_by_components(alone, graph.edges, costs, rows, divisions=True, time_limit_s=0)
     found = build_lineage(graph.detections, graph.edges.rows(kept))
     begun = build_lineage(graph.detections, graph.edges.rows(rows))
@@ -250,11 +248,11 @@ def test_lap_links_as_laptrack_with_the_same_costs(graph):
     )  # fmt: skip
     theirs = tracker.predict([frame[:, None].astype(float) for frame in rows])
     expected = {(int(rows[s][i]), int(rows[t][j])) for (s, i), (t, j) in theirs.edges()}
-    ours = link_by_assignment(graph).edges
+    ours = linker("lap")(graph).edges
     assert pairs(ours.source, ours.target) == expected
 
 
-@given(graphs(), st.sampled_from(sorted(LINKERS)))
+@given(graphs(), st.sampled_from(MODES))
 @settings(max_examples=300)
 def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode):
     lineage, again = linker(mode)(graph), linker(mode)(graph)
@@ -274,7 +272,7 @@ def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode
     assert tracklets.tobytes() == again.tracklets.tobytes()
 
 
-@pytest.mark.parametrize("mode", sorted(LINKERS))
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("score", [0.9, None], ids=["equal scores", "random scores"])
 def test_thousands_of_edges_meet_in_one_detection(mode, score):
     """
@@ -297,7 +295,7 @@ def test_thousands_of_edges_meet_in_one_detection(mode, score):
         np.testing.assert_array_equal(np.sort(kept.score[kept.source == many]), best)
 
 
-@pytest.mark.parametrize("mode", sorted(LINKERS))
+@pytest.mark.parametrize("mode", MODES)
 def test_a_movie_without_detections_or_edges_is_linked(mode):
     none = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     for frames in ([], [0], [0, 0, 4], [3]):
@@ -308,5 +306,34 @@ def test_a_movie_without_detections_or_edges_is_linked(mode):
 def test_lap_closes_a_gap_over_which_there_is_an_edge():
     detections = detections_in([0, 1, 3, 4])
     edges = Edges(np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.8, 0.9]))
-    lineage = link_by_assignment(CandidateGraph(detections, edges))
+    lineage = linker("lap")(CandidateGraph(detections, edges))
     assert lineage.tracklets.tolist() == [[1, 0, 1, 0], [2, 3, 4, 1]]
+
+
+def frame_pairs(graph):
+    """Yield the rows of the edges of each pair of neighbouring frames, and their graph."""
+    frame = graph.detections.frame
+    for t in np.unique(frame):
+        first, last = np.searchsorted(frame, [t, t + 2])
+        rows = np.flatnonzero(frame[graph.edges.source] == t)
+        part = graph.edges.rows(rows)
+        edges = Edges(part.source - first, part.target - first, part.score)
+        yield rows, CandidateGraph(graph.detections.rows(slice(first, last)), edges)
+
+
+@given(graphs(max_step=1), st.sampled_from(MODES), any_costs)
+@settings(max_examples=200)
+def test_a_separable_linker_finds_the_same_links_pair_by_pair(graph, mode, costs):
+    link = linker(mode, costs=costs)
+    if link.is_separable:
+        parts = [rows[link.choose(part)] for rows, part in frame_pairs(graph)]
+        kept = np.sort(np.concatenate(parts)) if parts else []
+        assert link.choose(graph).tolist() == list(kept)
+
+
+def test_which_linkers_are_separable():
+    assert all(linker(mode).is_separable == (mode != "lap") for mode in MODES)
+    assert not any(linker(mode, max_gap=2).is_separable for mode in MODES)
+    assert linker("ilp", costs=COSTS["deepcell_gt_tuned"]).is_separable
+    assert not linker("ilp", costs=COSTS["deepcell_res_tuned"]).is_separable
+    assert not linker("ilp", costs=COSTS["paid divisions"]).is_separable

@@ -9,7 +9,7 @@ from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges, average, window_edges
 from trackastra_engine.lineage import build_lineage
-from trackastra_engine.linking.greedy import link_greedily, link_greedily_without_divisions
+from trackastra_engine.linking import linker
 from trackastra_engine.windows import windows
 
 
@@ -153,8 +153,8 @@ def greedy_twin(edges, max_children):
 @given(graphs())
 def test_greedy_equals_a_loop(graph):
     candidates = CandidateGraph(*graph)
-    for link, max_children in ((link_greedily, 2), (link_greedily_without_divisions, 1)):
-        kept = link(candidates).edges
+    for mode, max_children in (("greedy", 2), ("greedy_nodiv", 1)):
+        kept = linker(mode)(candidates).edges
         pairs = set(zip(kept.source.tolist(), kept.target.tolist(), strict=True))
         assert pairs == greedy_twin(candidates.edges, max_children)
 
@@ -162,7 +162,7 @@ def test_greedy_equals_a_loop(graph):
 @given(graphs())
 @settings(max_examples=200)
 def test_a_lineage_is_a_forest_of_tracklets(graph):
-    lineage = link_greedily(CandidateGraph(*graph))
+    lineage = linker("greedy")(CandidateGraph(*graph))
     detections, edges, tracklets = lineage.detections, lineage.edges, lineage.tracklets
     assert len(np.unique(edges.target)) == len(edges)
     assert tracklets[:, 0].tolist() == list(range(1, len(tracklets) + 1))

@@ -43,7 +43,7 @@ class Tracker:
     ) -> "Tracker":
         """Return a tracker with the model of that name or file.
 
-        mode: the linker, one of linking.LINKERS; max_distance: longest edge in pixels.
+        mode: the linker, one of linking.MODES; max_distance: longest edge in pixels.
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import IntArray
 from trackastra_engine.edges import Edges, average, window_edges
-from trackastra_engine.linking.greedy import link_greedily
+from trackastra_engine.linking.greedy import choose_greedily
 from trackastra_engine.scoring import Counts, Scores, score_edges
 from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
 from trackastra_engine.spec import ModelSpec
@@ -71,7 +71,8 @@ def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovi
         window=spec.window,
         averaging=spec.averaging,
     )
-    return link_greedily(candidate_graph(movie.detections, edges)).edges
+    graph = candidate_graph(movie.detections, edges)
+    return graph.edges.rows(choose_greedily(graph))
 
 
 @torch.no_grad()

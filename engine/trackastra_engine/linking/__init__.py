@@ -1,27 +1,56 @@
 """Stage 7: linkers, which choose the edges of a candidate graph that form a lineage."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from trackastra_engine.candidates import CandidateGraph
+from trackastra_engine.detections import IntArray
 from trackastra_engine.errors import InputError
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.linking.assignment import link_by_assignment
-from trackastra_engine.linking.greedy import link_greedily, link_greedily_without_divisions
-from trackastra_engine.linking.ilp import link_optimally, link_optimally_without_divisions
+from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.linking.assignment import choose_by_assignment
+from trackastra_engine.linking.costs import LinkCosts
+from trackastra_engine.linking.greedy import choose_greedily
+from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
 
-Linker = Callable[[CandidateGraph], Lineage]
-
-LINKERS: dict[str, Linker] = {
-    "greedy": link_greedily,
-    "greedy_nodiv": link_greedily_without_divisions,
-    "ilp": link_optimally,
-    "ilp_nodiv": link_optimally_without_divisions,
-    "lap": link_by_assignment,
-}
+MODES = ("greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap")
+DEFAULT_COSTS = LinkCosts()
 
 
-def linker(mode: str) -> Linker:
-    """Return the linker of that name; raises InputError if there is none."""
-    if mode not in LINKERS:
-        raise InputError(f"there is no linker {mode!r}; choose one of {', '.join(LINKERS)}")
-    return LINKERS[mode]
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """A way to choose links, with its options."""
+
+    choose: Callable[[CandidateGraph], IntArray]  # rows of the edges to keep, ascending
+    # Whether the links between two neighbouring frames depend on the edges between these two
+    # alone. Then `choose` may be given the movie pair by pair, and finds the same links.
+    is_separable: bool
+
+    def __call__(self, graph: CandidateGraph) -> Lineage:
+        """Return the lineage of the chosen links."""
+        return build_lineage(graph.detections, graph.edges.rows(self.choose(graph)))
+
+
+def linker(
+    mode: str,
+    *,
+    max_gap: int = 1,
+    costs: LinkCosts = DEFAULT_COSTS,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Linker:
+    """Return the linker of that name, one of MODES.
+
+    max_gap: frames from the source to the target of the longest candidate edges; costs and
+    time_limit_s: of "ilp" and "ilp_nodiv". Raises InputError if there is no such linker.
+    """
+    if mode not in MODES:
+        raise InputError(f"there is no linker {mode!r}; choose one of {', '.join(MODES)}")
+    if mode == "lap":
+        return Linker(choose_by_assignment, is_separable=False)
+    divisions = not mode.endswith("_nodiv")
+    if mode.startswith("greedy"):
+        return Linker(partial(choose_greedily, divisions=divisions), is_separable=max_gap == 1)
+    return Linker(
+        partial(choose_optimally, costs=costs, divisions=divisions, time_limit_s=time_limit_s),
+        is_separable=max_gap == 1 and is_separable(costs, divisions),
+    )

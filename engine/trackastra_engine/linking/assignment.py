@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.edges import MIN_SCORE, Edges
-from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.linking.matching import best_matching
 
 BoolArray = NDArray[np.bool_]
@@ -38,8 +37,8 @@ class LapCosts:
 DEFAULT_COSTS = LapCosts()
 
 
-def link_by_assignment(graph: CandidateGraph, *, costs: LapCosts = DEFAULT_COSTS) -> Lineage:
-    """Return the lineage that the two steps find."""
+def choose_by_assignment(graph: CandidateGraph, *, costs: LapCosts = DEFAULT_COSTS) -> IntArray:
+    """Return the rows of the edges, ascending, that the two steps find."""
     edges, frame = graph.edges, graph.detections.frame
     cost = 1 - edges.score
     is_allowed = cost < costs.max_edge
@@ -52,8 +51,7 @@ def link_by_assignment(graph: CandidateGraph, *, costs: LapCosts = DEFAULT_COSTS
     is_start[edges.target[links]] = False
     to_start = np.flatnonzero(is_allowed & is_start[edges.target])
     joins = _join_segments(to_start, edges, cost, is_end, is_step, costs)
-    kept = np.sort(np.concatenate([links, joins]))
-    return build_lineage(graph.detections, edges.rows(kept))
+    return np.sort(np.concatenate([links, joins]))
 
 
 def _link_frames(

@@ -12,7 +12,7 @@ import numpy as np
 from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.edges import Edges
-from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.lineage import Lineage
 from trackastra_engine.linking.costs import LinkCosts
 from trackastra_engine.linking.matching import best_matching
 from trackastra_engine.linking.program import solve_by_components
@@ -23,14 +23,14 @@ TIME_LIMIT_S = 300.0
 DEFAULT_COSTS = LinkCosts()
 
 
-def link_optimally(
+def choose_optimally(
     graph: CandidateGraph,
     *,
     costs: LinkCosts = DEFAULT_COSTS,
     divisions: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
-) -> Lineage:
-    """Return the lineage of lowest cost, with at most one parent and two children each.
+) -> IntArray:
+    """Return the rows of the edges, ascending, that make the lineage of lowest cost.
 
     divisions: whether two children are allowed; time_limit_s: after which the best lineage so far
     is returned with a warning (never needed where `is_assignment`). A refused detection has no
@@ -48,12 +48,7 @@ def link_optimally(
             divisions=divisions,
             time_limit_s=time_limit_s,
         )
-    return build_lineage(graph.detections, edges.rows(kept))
-
-
-def link_optimally_without_divisions(graph: CandidateGraph) -> Lineage:
-    """Return the lineage of lowest cost, with at most one parent and one child each."""
-    return link_optimally(graph, divisions=False)
+    return kept
 
 
 def is_assignment(costs: LinkCosts, divisions: bool) -> bool:
@@ -66,6 +61,16 @@ def is_assignment(costs: LinkCosts, divisions: bool) -> bool:
     taken = costs.detection + max(costs.appear, 0)  # none in the first frame appears
     may_refuse_parents = taken + max(costs.disappear, 0) > 0 and taken > costs.split
     return not divisions or (costs.second_child >= 0 and not may_refuse_parents)
+
+
+def is_separable(costs: LinkCosts, divisions: bool) -> bool:
+    """Return whether links of one frame pair never depend on those of another.
+
+    Without gaps two frame pairs share detections only, as targets of one and as sources of the
+    other: they are separate unless a detection may be refused, and with it the edges on both sides.
+    """
+    may_refuse = costs.detection + max(costs.appear, 0) + max(costs.disappear, 0) > 0
+    return is_assignment(costs, divisions) and not may_refuse
 
 
 def lineage_cost(lineage: Lineage, costs: LinkCosts) -> float:
