@@ -1,5 +1,6 @@
 """An exported model scores as upstream's network does, or there is no exported model."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from golden_cases import CASES, model_folder, recorded_windows
+from trackastra_engine.cli import main
 from trackastra_engine.errors import ModelError
 from trackastra_engine.locality import plan_attention
 from trackastra_engine.model import AssociationModel
@@ -19,7 +21,6 @@ from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
 from trackastra_export import export
 from trackastra_export.builder import OPSET
-from trackastra_export.cli import main
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
@@ -210,21 +211,52 @@ def test_verification_sees_links_in_crowded_and_sparse_windows():
 
 
 @pytest.mark.usefixtures("quick_verification")
-def test_the_command_writes_a_model(tmp_path):
+def test_import_writes_a_model(tmp_path):
     path = tmp_path / "model.onnx"
-    result = CliRunner().invoke(main, [str(UPSTREAM), "-o", str(path)])
+    result = CliRunner().invoke(main, ["import", str(UPSTREAM), "-o", str(path)])
     assert result.exit_code == 0, result.output
     assert path.is_file()
 
 
-def test_the_command_says_in_one_sentence_what_is_wrong(tmp_path):
-    result = CliRunner().invoke(main, [str(tmp_path), "-o", str(tmp_path / "model.onnx")])
+@pytest.mark.usefixtures("quick_verification")
+def test_import_takes_other_weights(tmp_path):
+    """Those of Lightning, as upstream's training leaves them beside the best model."""
+    other = load_model(UPSTREAM).state_dict()
+    other["head_y.fc2.bias"] += 1
+    lightning = tmp_path / "checkpoints" / "last.ckpt"
+    lightning.parent.mkdir()
+    torch.save({"state_dict": {f"model.{key}": value for key, value in other.items()}}, lightning)
+    path = tmp_path / "model.onnx"
+    command = ["import", str(UPSTREAM), "--weights", str(lightning), "-o", str(path)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    (bias,) = (v for v in onnx.load(path).graph.initializer if v.name == "head_y.fc2.bias")
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(bias), other["head_y.fc2.bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "entries", "reason"),
+    [
+        ("config.yaml", "pretrained_feat_dim: 256\n", "needs features of a pretrained image"),
+        ("train_config.yaml", "features: pretrained_feats\n", "the features 'pretrained_feats'"),
+        ("model.pt", "", "cannot be read as weights"),
+        ("model.pt", None, "model.pt is missing"),
+    ],
+)
+def test_import_says_in_one_sentence_what_is_wrong(tmp_path, name, entries, reason):
+    folder = tmp_path / "model"
+    shutil.copytree(UPSTREAM, folder)
+    if entries is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(entries)
+    result = CliRunner().invoke(main, ["import", str(folder), "-o", str(tmp_path / "a.onnx")])
     assert result.exit_code == 2
     # Not its stderr, which click 8.1 does not keep apart.
-    assert result.output.startswith("trackastra-export: ")
-    assert "config.yaml is missing" in result.output
+    assert result.output.startswith("Error: ")
+    assert reason in result.output
     assert result.output.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_file_of_an_earlier_engine_is_refused(tmp_path):

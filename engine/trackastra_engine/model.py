@@ -34,7 +34,7 @@ def model_path(model: str | Path) -> Path:
     if not path.is_file():
         raise ModelError(
             f"there is no model {str(model)!r}; give one of {', '.join(embedded_models())} "
-            "or the path of an .onnx file made by trackastra-export"
+            "or the path of an .onnx file made by trackastra-engine import"
         )
     return path
 
@@ -70,7 +70,7 @@ class AssociationModel:
         if METADATA_KEY not in metadata:
             raise ModelError(
                 f"{path} is an ONNX file without trackastra-engine's metadata; "
-                "make one with trackastra-export"
+                "make one with trackastra-engine import"
             )
         if not set(PLAN_INPUTS) <= {value.name for value in session.get_inputs()}:
             raise ModelError(f"{path} was made for an earlier engine; export the model again")

@@ -42,14 +42,16 @@ def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> Non
     write_whole(folder / WEIGHTS_FILE, lambda path: torch.save(weights, path))
 
 
-def load_model(folder: Path) -> TrackingTransformer:
+def load_model(folder: Path, weights_file: Path | None = None) -> TrackingTransformer:
     """Return the model of a checkpoint folder, ours or upstream's, on the CPU and in eval mode.
+
+    weights_file: a state dict, or a checkpoint of Lightning, in place of the folder's `model.pt`.
 
     Raises ModelError if a file is missing or the weights are not those of the configuration.
     """
     folder = Path(folder)
     model = TrackingTransformer(load_config(folder))
-    path = _existing(folder / WEIGHTS_FILE)
+    path = _existing(weights_file or folder / WEIGHTS_FILE)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises errors of many kinds, without a common base
@@ -59,7 +61,7 @@ def load_model(folder: Path) -> TrackingTransformer:
     try:
         model.load_state_dict(_without_lightning(weights))
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ModelError(f"the weights in {path} do not fit {CONFIG_FILE} beside it") from error
+        raise ModelError(f"the weights in {path} do not fit {folder / CONFIG_FILE}") from error
     return model.eval()
 
 

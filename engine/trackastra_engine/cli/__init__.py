@@ -10,8 +10,30 @@ from trackastra_engine.cli.evaluate import evaluate
 from trackastra_engine.cli.info import info
 from trackastra_engine.cli.track import track
 
+ADDED_COMMANDS = "trackastra_engine.commands"  # entry points of packages that build on this one
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """The engine's own commands, and those that other packages add."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        from importlib.metadata import entry_points
+
+        added = entry_points(group=ADDED_COMMANDS)
+        return sorted({*super().list_commands(context), *added.names})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return the command of that name, which is imported only now if it was added."""
+        command = super().get_command(context, name)
+        if command is not None:
+            return command
+        from importlib.metadata import entry_points
+
+        return next((added.load() for added in entry_points(group=ADDED_COMMANDS, name=name)), None)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trackastra-engine")
 def main() -> None:
     """Track cells in movies with transformers: images and masks in, tracks out."""
