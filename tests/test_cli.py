@@ -340,4 +340,4 @@ def test_version_and_module():
     command = [sys.executable, "-m", "trackastra_engine", "--help"]
     help_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert help_text.startswith("Usage: trackastra-engine")
-    assert all(command in help_text for command in ("track", "info", "demo", "import"))
+    assert all(command in help_text for command in ("track", "info", "demo", "import", "shim"))

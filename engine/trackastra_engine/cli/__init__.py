@@ -8,6 +8,7 @@ import click
 from trackastra_engine.cli.demo import demo
 from trackastra_engine.cli.evaluate import evaluate
 from trackastra_engine.cli.info import info
+from trackastra_engine.cli.shim import shim
 from trackastra_engine.cli.track import track
 
 ADDED_COMMANDS = "trackastra_engine.commands"  # entry points of packages that build on this one
@@ -39,5 +40,5 @@ def main() -> None:
     """Track cells in movies with transformers: images and masks in, tracks out."""
 
 
-for command in (track, info, demo, evaluate):
+for command in (track, info, demo, evaluate, shim):
     main.add_command(command)

@@ -6,7 +6,7 @@ import click
 
 PATH = click.Path(path_type=Path)
 MODES = click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
-DEVICES = click.Choice(["auto", "cpu", "cuda"])
+DEVICES = click.Choice(["auto", "cpu", "cuda", "automatic", "mps"])  # the last two are upstream's
 MODEL_OPTION = click.option(
     "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
 )

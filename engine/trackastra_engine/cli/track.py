@@ -7,13 +7,14 @@ import click
 
 from trackastra_engine.cli.ending import one_sentence_errors
 from trackastra_engine.cli.options import DEVICES, MODEL_OPTION, MODES, PATH
+from trackastra_engine.cli.upstream_flags import upstream_flags
 from trackastra_engine.errors import InputError
 
 
 @click.command()
 @click.argument("images_path", metavar="[IMAGES", required=False, type=PATH)
 @click.argument("masks_path", metavar="MASKS]", required=False, type=PATH)
-@click.option("-i", "--images", type=PATH, help="Images, in place of IMAGES.")
+@click.option("-i", "--images", "--imgs", type=PATH, help="Images, in place of IMAGES.")
 @click.option("-m", "--masks", type=PATH, help="Masks, in place of MASKS; images are optional.")
 @click.option(
     "-o", "--output", type=PATH, help="Folder for all results: ctc/, edges.csv, tracks.svg."
@@ -28,6 +29,7 @@ from trackastra_engine.errors import InputError
 @click.option("--device", type=DEVICES, default="auto", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @one_sentence_errors
+@upstream_flags
 def track(
     images_path: Path | None,
     masks_path: Path | None,

@@ -1,0 +1,77 @@
+"""The flags of upstream's `trackastra track`, in words of this engine."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from trackastra_engine.cli.options import PATH
+from trackastra_engine.errors import InputError
+
+MAX_DISTANCE_PX = 128.0  # upstream's default (cli.py), with which its models give its tracks
+
+
+def upstream_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command with model, max_distance and device be called as upstream's."""
+
+    @click.option(
+        "--model-pretrained",
+        metavar="NAME",
+        help="A published model of upstream, such as general_2d; links up to 128 pixels.",
+    )
+    @click.option(
+        "--model-custom",
+        type=PATH,
+        help="A model folder of upstream, or an .onnx file; links up to 128 pixels.",
+    )
+    @click.option("--batch-size", type=int, hidden=True)  # windows are scored one by one
+    @click.option("--n-workers", type=int, hidden=True)  # features need no other processes
+    @wraps(command)
+    def translated(
+        model: str,
+        max_distance: Any,
+        device: str,
+        model_pretrained: str | None,
+        model_custom: Path | None,
+        batch_size: int | None,
+        n_workers: int | None,
+        **options: Any,
+    ) -> None:
+        of_upstream = _model_of_upstream(model_pretrained, model_custom)
+        if of_upstream is not None:
+            model = str(of_upstream)
+            max_distance = MAX_DISTANCE_PX if max_distance is None else max_distance
+        if device == "mps":
+            _say("there is no engine for the device mps; the CPU is used")
+        known = {"automatic": "auto", "mps": "cpu"}
+        device = known.get(device, device)
+        command(model=model, max_distance=max_distance, device=device, **options)
+
+    return translated
+
+
+def _model_of_upstream(name: str | None, folder: Path | None) -> Path | None:
+    """Return the .onnx file of what --model-pretrained or --model-custom gives, if one does."""
+    has_model = click.get_current_context().get_parameter_source("model")
+    given = {
+        "--model": has_model is ParameterSource.COMMANDLINE,
+        "--model-pretrained": name is not None,
+        "--model-custom": folder is not None,
+    }
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if len(flags) > 1:
+        raise InputError(f"{' and '.join(flags)} each give a model; give one of them")
+    if name is None and folder is None:
+        return None
+    from trackastra_engine.upstream_models import import_once, pretrained_folder
+
+    if folder is None:
+        folder = pretrained_folder(str(name), say=_say)
+    return import_once(folder, say=_say)
+
+
+def _say(line: str) -> None:
+    click.echo(f"{line[0].upper()}{line[1:]}", err=True)
