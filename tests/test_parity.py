@@ -7,15 +7,15 @@ import pytest
 
 from golden_cases import CASES, load_case, model_folder
 from trackastra_engine import Tracker
+from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.edges import MIN_SCORE, Edges, average, window_edges
+from trackastra_engine.edges import MIN_SCORE, Edges
 from trackastra_engine.frames import open_movie
 from trackastra_engine.intensity import IntensityHistogram
-from trackastra_engine.linking import linker
+from trackastra_engine.linking import MODES, linker
 from trackastra_engine.model import AssociationModel
 from trackastra_engine.tokens import prepare_tokens
-from trackastra_engine.windows import windows
 from trackastra_export.export import export_model
 from trackastra_training.checkpoint import load_model, load_spec
 
@@ -51,22 +51,18 @@ def scored_edges(case):
         parts.append(detect(frame, model.spec.ndim))
         histogram.add(frame.image)
     detections = concatenate(parts, model.spec.ndim)
-    n_frames = len(case["masks"])
-    scored = []
-    for window in windows(detections, n_frames, model.spec.window):
-        inside = detections.rows(window.rows)
-        found = model.associate(prepare_tokens(inside, "upstream", histogram.range()))
-        recorded = case.get(f"window{window.first_frame}_scores_f64")
+
+    def score(window):
+        found = model.associate(prepare_tokens(window, "upstream", histogram.range()))
+        recorded = case.get(f"window{window.frame[0]}_scores_f64")
         if recorded is not None:
-            is_next = inside.frame[None, :] - inside.frame[:, None] == 1
+            is_next = window.frame[None, :] - window.frame[:, None] == 1
             scores = np.zeros_like(recorded)
             scores[found.source, found.target] = found.score
             np.testing.assert_allclose(scores, np.where(is_next, recorded, 0.0), atol=1e-4)
-        scored.append(window_edges(found, window, "above_threshold"))
-    frame, size = detections.frame, model.spec.window
-    return detections, average(
-        scored, frame, n_frames=n_frames, window=size, averaging="above_threshold"
-    )
+        return found
+
+    return detections, associate_movie(score, model.spec, detections)
 
 
 def unexplained(ours, golden, scores):
@@ -128,6 +124,15 @@ def test_tracks_equal_upstream(case, mode):
     print(f"{len(golden)} edges, {len(doubtful)} different ones at a threshold or tied")
     assert not wrong
     assert len(doubtful) <= DIFFERENT_TRACKS.get(case["name"], 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_links_made_while_streaming_equal_those_of_the_whole_movie(case, mode):
+    tracker = Tracker.load(case["model"], mode=mode, max_distance=MAX_DISTANCE_PX, device="cpu")
+    kept = tracker.track(case["imgs"], case["masks"]).edges
+    whole = linker(mode)(candidate_graph(*scored_edges(case), max_distance=MAX_DISTANCE_PX)).edges
+    for field in ("source", "target", "score"):
+        np.testing.assert_array_equal(getattr(kept, field), getattr(whole, field))
 
 
 def test_a_swapped_link_is_noticed():

@@ -1,16 +1,14 @@
-"""Windows, averaging, candidates, greedy linking and lineages against slow, obvious twins."""
+"""Candidates, greedy linking and lineages against slow, obvious twins."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges, average, window_edges
+from trackastra_engine.edges import Edges
 from trackastra_engine.lineage import build_lineage
 from trackastra_engine.linking import linker
-from trackastra_engine.windows import windows
 
 
 def detections_in(frames, seed=0):
@@ -23,77 +21,6 @@ def detections_in(frames, seed=0):
     return Detections(
         np.asarray(frames, np.int32), label.astype(np.int64), centroid, np.ones((n, 7))
     )
-
-
-def neighbour_edges(scores, frame):
-    """The scores (N, N) of a window's detections between neighbouring frames, as edges."""
-    source, target = np.nonzero(frame[None, :] - frame[:, None] == 1)
-    return Edges(source, target, scores[source, target])
-
-
-def test_windows_slide_over_all_frames():
-    detections = detections_in([0, 0, 1, 3, 3, 4])
-    found = [(w.first_frame, w.rows.start, w.rows.stop) for w in windows(detections, 5, 3)]
-    assert found == [(0, 0, 3), (1, 2, 5), (2, 3, 6)]
-
-
-def test_windows_without_two_filled_frames_are_left_out():
-    detections = detections_in([0, 0, 4, 5])
-    assert [w.first_frame for w in windows(detections, 8, 3)] == [3, 4]
-
-
-def test_a_short_movie_is_one_window():
-    assert [w.rows for w in windows(detections_in([0, 1]), 2, 4)] == [slice(0, 2)]
-
-
-@pytest.mark.parametrize("averaging", ["all", "above_threshold"])
-def test_average_equals_a_dictionary(averaging):
-    """Random scores of every window of a movie of 9 frames with 3 detections, averaged by hand."""
-    rng = np.random.default_rng(1)
-    detections = detections_in(np.repeat(np.arange(9), 3))
-    seen: dict[tuple[int, int], list[float]] = {}
-    parts = []
-    for window in windows(detections, 9, 4):
-        inside = detections.rows(window.rows)
-        scores = rng.uniform(0, 1, (len(inside),) * 2) ** 4
-        parts.append(window_edges(neighbour_edges(scores, inside.frame), window, averaging))
-        for i in range(len(inside)):
-            for j in range(len(inside)):
-                if inside.frame[j] - inside.frame[i] == 1:
-                    pair = (i + window.rows.start, j + window.rows.start)
-                    seen.setdefault(pair, []).append(scores[i, j])
-    counted = {
-        pair: [s for s in scores if averaging == "all" or s >= 0.05]
-        for pair, scores in seen.items()
-    }
-    expected = {pair: np.mean(s) for pair, s in counted.items() if s and np.mean(s) >= 0.05}
-
-    ours = average(parts, detections.frame, n_frames=9, window=4, averaging=averaging)
-    pairs = list(zip(ours.source.tolist(), ours.target.tolist(), strict=True))
-    assert pairs == sorted(expected)
-    # "all" forgets scores under 1e-4, which lowers a mean by at most as much.
-    np.testing.assert_allclose(ours.score, [expected[p] for p in pairs], rtol=1e-12, atol=1e-4)
-
-
-def test_average_in_small_portions_is_the_same(monkeypatch):
-    detections = detections_in(np.repeat(np.arange(6), 4))
-    rng = np.random.default_rng(2)
-    parts = [
-        window_edges(
-            neighbour_edges(rng.uniform(0, 1, (16, 16)), detections.frame[w.rows]), w, "all"
-        )
-        for w in windows(detections, 6, 4)
-    ]
-    whole = average(parts, detections.frame, n_frames=6, window=4, averaging="all")
-    monkeypatch.setattr("trackastra_engine.edges.MERGE_SIZE", 1)
-    portions = average(parts, detections.frame, n_frames=6, window=4, averaging="all")
-    np.testing.assert_array_equal(portions.source, whole.source)
-    np.testing.assert_allclose(portions.score, whole.score, rtol=1e-12)
-
-
-def test_no_window_gives_no_edge():
-    frame = np.zeros(3, np.int32)
-    assert len(average([], frame, n_frames=5, window=4, averaging="all")) == 0
 
 
 @st.composite

@@ -1,23 +1,24 @@
 """The way of one movie through the engine, from frames to a lineage."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.ahead import computed_ahead
+from trackastra_engine.association import EdgeStream, FrameEdges, Score
+from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.edges import Edges, average, window_edges
+from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.intensity import IntensityHistogram
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.tokens import IntensityRange, prepare_tokens
-from trackastra_engine.windows import windows
 
 logger = logging.getLogger(__name__)
 
@@ -66,22 +67,30 @@ class Tracker:
         return self.track_movie(open_movie(images, masks), progress=progress)
 
     def track_movie(self, movie: Movie, *, progress: Progress = no_progress) -> Lineage:
-        """Return the lineage of an opened movie; see `track`."""
+        """Return the lineage of an opened movie; see `track`.
+
+        Frames are read and measured in a thread while windows of earlier ones are scored, and are
+        linked as soon as that is possible.
+        """
         self.check_fit(movie)
-        detections, intensity_range = self._detect(movie, progress)
-        scored = self._associate(detections, len(movie), intensity_range, progress)
-        spec = self.model.spec
-        edges = average(
-            scored,
-            detections.frame,
-            n_frames=len(movie),
-            window=spec.window,
-            averaging=spec.averaging,
-        )
-        graph = candidate_graph(detections, edges, max_distance=self.max_distance)
-        lineage = self.link(graph)
-        logger.info("kept %d of %d candidate edges", len(lineage.edges), len(graph.edges))
-        return lineage
+        found: list[Detections] = []
+        kept: list[Edges] = []
+        intensities = IntensityHistogram()
+        with computed_ahead(self._detect(movie, intensities)) as measured:
+            frames: Iterable[Detections] = _reported(measured, len(movie), progress)
+            if self._needs_range(movie):
+                frames = list(frames)
+            stream = EdgeStream(self.scoring(intensities.range()), self.model.spec)
+            for detections in frames:
+                found.append(detections)
+                kept += map(self._keep, stream.push(detections))
+                progress("associate", len(found), len(movie))
+            kept += map(self._keep, stream.finish())
+        if not any(map(len, found)):
+            raise InputError(
+                f"none of the {len(movie)} masks holds an object; segment the movie first"
+            )
+        return self._lineage(concatenate(found, self.model.spec.ndim), concatenate_edges(kept))
 
     def check_fit(self, movie: Movie) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
@@ -93,35 +102,51 @@ class Tracker:
                 "choose another model"
             )
 
-    def _detect(self, movie: Movie, progress: Progress) -> tuple[Detections, IntensityRange | None]:
-        histogram = IntensityHistogram()
-        parts = []
+    def _needs_range(self, movie: Movie) -> bool:
+        """Return whether the first window can be scored only when all frames were seen."""
+        return self.model.spec.normalisation == "movie" and movie.images is not None
+
+    def _detect(
+        self, movie: Movie, intensities: IntensityHistogram
+    ) -> Generator[Detections, None, None]:
+        """Yield the detections of each frame, and gather intensities if the model needs them."""
         for frame in movie:
-            parts.append(detect(frame, self.model.spec.ndim))
-            if frame.image is not None and not np.isfinite(parts[-1].features).all():
+            detections = detect(frame, self.model.spec.ndim)
+            if frame.image is not None and not np.isfinite(detections.features).all():
                 raise InputError(
                     f"the image of frame {frame.index} holds pixels inside objects that are not "
                     "finite numbers; replace NaN and infinity, by the background for example"
                 )
-            if self.model.spec.normalisation == "movie" and frame.image is not None:
-                histogram.add(frame.image)
-            progress("detect", frame.index + 1, len(movie))
-        detections = concatenate(parts, self.model.spec.ndim)
-        if len(detections) == 0:
-            raise InputError(
-                f"none of the {len(movie)} masks holds an object; segment the movie first"
-            )
-        return detections, histogram.range()
+            if frame.image is not None and self._needs_range(movie):
+                intensities.add(frame.image)
+            yield detections
 
-    def _associate(
-        self,
-        detections: Detections,
-        n_frames: int,
-        intensity_range: IntensityRange | None,
-        progress: Progress,
-    ) -> Iterator[Edges]:
-        spec = self.model.spec
-        for window in windows(detections, n_frames, spec.window):
-            tokens = prepare_tokens(detections.rows(window.rows), spec.recipe, intensity_range)
-            yield window_edges(self.model.associate(tokens), window, spec.averaging)
-            progress("associate", window.first_frame + spec.window, n_frames)
+    def scoring(self, intensity_range: IntensityRange | None) -> Score:
+        """Return how the detections of a window are scored, given the intensities of the movie."""
+
+        def score(detections: Detections) -> Edges:
+            tokens = prepare_tokens(detections, self.model.spec.recipe, intensity_range)
+            return self.model.associate(tokens)
+
+        return score
+
+    def _keep(self, part: FrameEdges) -> Edges:
+        """Return the links from a frame, or what the linker must see of it with all others."""
+        graph = candidate_graph(part.detections, part.edges, max_distance=self.max_distance)
+        edges = graph.edges
+        if self.link.is_separable:
+            edges = edges.rows(self.link.choose(graph))
+        return edges.shifted(part.first_row)
+
+    def _lineage(self, detections: Detections, kept: Edges) -> Lineage:
+        if self.link.is_separable:
+            return build_lineage(detections, kept)
+        return self.link(CandidateGraph(detections, kept))
+
+
+def _reported(
+    frames: Iterable[Detections], n_frames: int, progress: Progress
+) -> Iterator[Detections]:
+    for index, detections in enumerate(frames):
+        progress("detect", index + 1, n_frames)
+        yield detections

@@ -1,19 +1,19 @@
 """How well a network in training tracks movies whose lineages are known."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
-from trackastra_engine.detections import IntArray
-from trackastra_engine.edges import Edges, average, window_edges
+from trackastra_engine.detections import Detections, IntArray
+from trackastra_engine.edges import Edges
 from trackastra_engine.linking.greedy import choose_greedily
 from trackastra_engine.scoring import Counts, Scores, score_edges
 from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
 from trackastra_engine.spec import ModelSpec
-from trackastra_engine.windows import windows
 from trackastra_training.examples import in_unit_range, model_tokens
 from trackastra_training.transformer import TrackingTransformer
 
@@ -61,36 +61,23 @@ def _total(parts: Iterable[Counts]) -> Counts:
     return Counts(*(sum(column) for column in zip(*counts, strict=True)))
 
 
-def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovie) -> Edges:
-    frame = movie.detections.frame
-    n_frames = int(frame.max()) + 1
-    edges = average(
-        _scored_windows(model, spec, movie, n_frames),
-        frame,
-        n_frames=n_frames,
-        window=spec.window,
-        averaging=spec.averaging,
-    )
-    graph = candidate_graph(movie.detections, edges)
-    return graph.edges.rows(choose_greedily(graph))
-
-
 @torch.no_grad()
-def _scored_windows(
-    model: TrackingTransformer, spec: ModelSpec, movie: KnownMovie, n_frames: int
-) -> Iterator[Edges]:
+def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovie) -> Edges:
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
-    for window in windows(movie.detections, n_frames, spec.window):
-        detections = movie.detections.rows(window.rows)
-        tokens = model_tokens(detections, spec.recipe)
+
+    def score(window: Detections) -> Edges:
+        tokens = model_tokens(window, spec.recipe)
         coordinates = torch.from_numpy(tokens.coordinates)[None].to(device)
-        frame = torch.from_numpy(detections.frame.astype(np.int64))[None].to(device)
+        frame = torch.from_numpy(window.frame.astype(np.int64))[None].to(device)
         logits = model(coordinates, torch.from_numpy(tokens.features)[None].to(device))
         scores = model.normalised_scores(logits, frame, coordinates, forward_only=True)
-        neighbours = _neighbour_edges(scores[0].cpu().numpy(), detections.frame)
-        yield window_edges(neighbours, window, spec.averaging)
+        return _neighbour_edges(scores[0].cpu().numpy(), window.frame)
+
+    edges = associate_movie(score, spec, movie.detections)
     model.train(was_training)
+    graph = candidate_graph(movie.detections, edges)
+    return graph.edges.rows(choose_greedily(graph))
 
 
 def _neighbour_edges(scores: NDArray[np.float32], frame: IntArray) -> Edges:

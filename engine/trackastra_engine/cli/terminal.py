@@ -48,10 +48,10 @@ class _PlainLines:
     """Writes a line when a stage begins and after each tenth of it."""
 
     def __init__(self) -> None:
-        self._last: tuple[str, int] | None = None
+        self._last: dict[str, int] = {}  # stages run side by side
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        step = (stage, PLAIN_STEPS * done // max(total, 1))
-        if step != self._last:
-            self._last = step
+        step = PLAIN_STEPS * done // max(total, 1)
+        if step != self._last.get(stage):
+            self._last[stage] = step
             click.echo(f"{STAGES.get(stage, stage)}: {min(done, total)}/{total} frames", err=True)

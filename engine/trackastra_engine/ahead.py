@@ -1,0 +1,37 @@
+"""A thread that computes the next items of an iterator while the last ones are used."""
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+ITEMS_AHEAD = 3  # what may wait for its use, which bounds the memory
+
+
+@contextmanager
+def computed_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item]]:
+    """Give the items of a generator, in their order, that a thread computes ahead of their use.
+
+    What the generator raises is raised where its item would have come. At the end of the context,
+    however it ends, the generator is closed and the thread is gone.
+    """
+    end: list[Item] = []  # stands for itself
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+
+        def computed() -> Iterator[Item]:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, items, end))
+                yield item  # type: ignore[misc]
+
+        waiting: deque[Future[Item | list[Item]]] = deque(
+            thread.submit(next, items, end) for _ in range(ITEMS_AHEAD)
+        )
+        try:
+            yield computed()
+        finally:
+            for future in waiting:
+                future.cancel()
+            thread.submit(items.close)

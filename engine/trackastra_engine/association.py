@@ -1,0 +1,145 @@
+"""Stages 3 to 5, frame by frame: detections become edges with their mean scores.
+
+A window slides over the frames as they come; its detections are scored together, and each edge's
+score is averaged over the windows that saw it. A whole movie goes the same way as one that grows.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate
+from trackastra_engine.edges import MIN_SCORE, Edges, concatenate_edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.spec import ModelSpec
+
+NEGLIGIBLE_SCORE = 1e-4  # weaker ones are not even counted in a mean: at most this is lost
+
+Score: TypeAlias = Callable[[Detections], Edges]  # of the detections of a window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameEdges:
+    """All edges from the detections of one frame, with the detections that they join."""
+
+    frame: int
+    first_row: int  # of `detections`, among those of the movie
+    detections: Detections  # of the frame, and of those that its edges lead to
+    edges: Edges  # rows of `detections`, sorted by source, then target
+
+
+class EdgeStream:
+    """Makes edges of frames that come one by one: each is given when its mean is final.
+
+    That is so when all windows that hold its source have been scored; a movie shorter than the
+    window is one window. The mean (paper, eq. 8) counts every window that holds both detections,
+    or, with the averaging "above_threshold", only those that scored the edge at least MIN_SCORE, as
+    upstream does (predict.py). Edges whose mean lies below MIN_SCORE are left out.
+    """
+
+    def __init__(self, score: Score, spec: ModelSpec, *, stride: int = 1, max_gap: int = 1) -> None:
+        """Begin a movie.
+
+        score: returns the edges, 1 to `max_gap` frames long, between the detections of a window;
+        stride: frames from a window to the next; the last one ends with the movie all the same.
+
+        Raises InputError if windows so far apart leave out pairs of frames.
+        """
+        if not 1 <= stride <= spec.window - max_gap:
+            raise InputError(
+                f"the stride is {stride}, but windows of {spec.window} frames hold every pair of "
+                f"frames at strides of 1 to {spec.window - max_gap}; choose one of these"
+            )
+        self._score = score
+        self._spec = spec
+        self._stride = stride
+        self._max_gap = max_gap
+        self._n_frames = 0
+        self._starts: deque[int] = deque(maxlen=spec.window)  # of the latest windows scored
+        # What is not final: from this frame and row on, detections by frame, and the edges from
+        # them, which each window scored anew; rows count from the first detection of the frame.
+        self._first_frame = 0
+        self._first_row = 0
+        self._frames: list[Detections] = []
+        self._scored: list[list[Edges]] = []
+
+    def push(self, detections: Detections) -> list[FrameEdges]:
+        """Take the next frame, and return the edges of those that become final by it."""
+        self._frames.append(detections)
+        self._scored.append([])
+        self._n_frames += 1
+        start = self._starts[-1] + self._stride if self._starts else 0
+        if start + self._spec.window > self._n_frames:
+            return []
+        self._score_window(start)
+        return self._close(start + 1)
+
+    def finish(self) -> list[FrameEdges]:
+        """End the movie, and return the edges of all frames that were not final."""
+        start = max(0, self._n_frames - self._spec.window)
+        if not self._starts or self._starts[-1] < start:
+            self._score_window(start)
+        return self._close(self._n_frames)
+
+    def _score_window(self, start: int) -> None:
+        """Score the window from a frame to the last one, if it has anything to associate."""
+        self._starts.append(start)
+        frames = self._frames[start - self._first_frame :]
+        if sum(len(detections) > 0 for detections in frames) < 2:
+            return
+        edges = self._score(concatenate(frames, self._spec.ndim))
+        floor = NEGLIGIBLE_SCORE if self._spec.averaging == "all" else MIN_SCORE
+        edges = edges.rows(np.flatnonzero(edges.score >= floor))
+        ends = np.cumsum([len(detections) for detections in frames])
+        source_frame = np.searchsorted(ends, edges.source, side="right")
+        for offset, scored in enumerate(self._scored[start - self._first_frame :]):
+            own = edges.rows(np.flatnonzero(source_frame == offset))
+            scored.append(own.shifted(len(frames[offset]) - int(ends[offset])))
+
+    def _close(self, stop: int) -> list[FrameEdges]:
+        """Return the edges of the frames before `stop` and forget what no later one needs."""
+        closed = []
+        while self._first_frame < stop:
+            closed.append(self._mean_edges())
+            self._first_row += len(self._frames.pop(0))
+            self._scored.pop(0)
+            self._first_frame += 1
+        return closed
+
+    def _mean_edges(self) -> FrameEdges:
+        """Return the edges of the first frame that is not final, with their means so far."""
+        detections = concatenate(self._frames[: self._max_gap + 1], self._spec.ndim)
+        scored = concatenate_edges(self._scored[0])
+        n_rows = max(1, len(detections))
+        key, edge = np.unique(scored.source * n_rows + scored.target, return_inverse=True)
+        source, target = np.divmod(key, n_rows)
+        total = np.bincount(edge, scored.score, minlength=len(key))
+        if self._spec.averaging == "all":
+            count = self._n_windows_with(detections.frame[target])
+        else:
+            count = np.bincount(edge, minlength=len(key))
+        score: FloatArray = total / count
+        edges = Edges(source, target, score).rows(np.flatnonzero(score >= MIN_SCORE))
+        return FrameEdges(self._first_frame, self._first_row, detections, edges)
+
+    def _n_windows_with(self, frame: IntArray) -> IntArray:
+        """Return how many windows hold the first frame that is not final and another, for each."""
+        starts = np.array(self._starts)
+        n_begun = int(np.searchsorted(starts, self._first_frame, side="right"))
+        return n_begun - np.searchsorted(starts, frame - self._spec.window, side="right")
+
+
+def associate_movie(score: Score, spec: ModelSpec, detections: Detections) -> Edges:
+    """Return the edges of a whole movie, sorted by source, then target; see EdgeStream."""
+    stream = EdgeStream(score, spec)
+    last = int(detections.frame.max(initial=-1))
+    bounds = np.searchsorted(detections.frame, np.arange(last + 2))
+    parts: list[FrameEdges] = []
+    for first, stop in pairwise(bounds.tolist()):
+        parts += stream.push(detections.rows(slice(first, stop)))
+    parts += stream.finish()
+    return concatenate_edges(part.edges.shifted(part.first_row) for part in parts)

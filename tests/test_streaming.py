@@ -1,0 +1,124 @@
+"""Tracking while frames are read: the same tracks as from the whole movie, and no thread left."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from trackastra_engine import InputError, Tracker
+from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
+from trackastra_engine.association import associate_movie
+from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.detections import concatenate, detect
+from trackastra_engine.edges import Edges
+from trackastra_engine.frames import open_movie
+from trackastra_engine.linking import MODES, linker
+from trackastra_engine.spec import ModelSpec
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left():
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+class RandomModel:
+    """A model whose scores are random, but the same for the same tokens."""
+
+    spec = ModelSpec("random", 2, 4, "relative", "window", 8.0, "all")
+
+    def associate(self, tokens, max_gap=1):
+        frame = tokens.coordinates[:, 0]
+        gap = frame[None, :] - frame[:, None]
+        source, target = np.nonzero((gap >= 1) & (gap <= max_gap))
+        rng = np.random.default_rng(int(1e6 * np.abs(tokens.coordinates).sum()))
+        return Edges(source, target, rng.choice([0.2, 0.5, 0.6, 0.8, 0.9], len(source)))
+
+
+class InterruptedModel(RandomModel):
+    def associate(self, tokens, max_gap=1):
+        raise KeyboardInterrupt
+
+
+def crowd(n_frames=12, n_cells=30):
+    """Return masks (T, 64, 64) of single pixels at random places; one frame is empty."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((n_frames, 64, 64), np.uint16)
+    for mask in masks:
+        mask.ravel()[rng.choice(mask.size, n_cells, replace=False)] = np.arange(1, n_cells + 1)
+    masks[7] = 0
+    return masks
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("max_distance", [None, 12.0])
+def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_distance):
+    masks, model = crowd(), RandomModel()
+    lineage = Tracker(model, linker(mode), max_distance=max_distance).track(None, masks)
+
+    tracker = Tracker(model, linker(mode))
+    detections = concatenate([detect(frame, 2) for frame in open_movie(None, masks)], 2)
+    edges = associate_movie(tracker.scoring(None), model.spec, detections)
+    whole = linker(mode)(candidate_graph(detections, edges, max_distance=max_distance))
+    assert len(whole.edges) > 100
+    for field in ("source", "target", "score"):
+        np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(whole.edges, field))
+    np.testing.assert_array_equal(lineage.tracklets, whole.tracklets)
+
+
+def test_an_error_in_the_reading_thread_reaches_the_caller():
+    masks = crowd(30)
+    images = np.where((masks > 0) & (np.arange(30) == 20)[:, None, None], np.inf, 0)
+    with pytest.raises(InputError, match="the image of frame 20"):
+        Tracker(RandomModel(), linker("greedy")).track(images, masks)
+
+
+def test_an_interrupt_while_scoring_ends_the_reading():
+    with pytest.raises(KeyboardInterrupt):
+        Tracker(InterruptedModel(), linker("greedy")).track(None, crowd(30))
+
+
+class Source:
+    """Counts what is asked of it, and where."""
+
+    def __init__(self, n_items):
+        self.n_items, self.n_begun, self.is_closed = n_items, 0, False
+
+    def items(self):
+        try:
+            for item in range(self.n_items):
+                self.n_begun += 1
+                self.thread = threading.current_thread()
+                yield item
+        finally:
+            self.is_closed = True
+
+
+def test_items_come_in_order_from_another_thread_and_not_too_early():
+    source, seen = Source(50), []
+    with computed_ahead(source.items()) as items:
+        for item in items:
+            seen.append(item)
+            assert source.n_begun <= item + 1 + ITEMS_AHEAD
+    assert seen == list(range(50))
+    assert source.thread is not threading.current_thread()
+
+
+def test_an_error_comes_in_the_place_of_its_item():
+    def items():
+        yield from range(10)
+        raise OSError("the disk is gone")
+
+    seen = []
+    with pytest.raises(OSError, match="the disk is gone"), computed_ahead(items()) as ahead:
+        seen.extend(ahead)  # which keeps what came before the error
+    assert seen == list(range(10))
+
+
+def test_items_that_nobody_wants_are_not_computed():
+    source = Source(50)
+    with computed_ahead(source.items()) as items:
+        next(items)
+    assert source.is_closed
+    assert source.n_begun <= 1 + ITEMS_AHEAD
