@@ -127,7 +127,7 @@ def test_single_outputs(movie, model, tmp_path):
         result = run("track", images, masks, "--output-edge-table", table, *options)
         assert result.exit_code == 0, result.output
     assert ", 0 divisions, " in result.stdout
-    assert run("track", images, masks, "--output-ctc", ctc, *options).exit_code == 0
+    assert run("track", images, masks, "--output-ctc", ctc, *options, "--stride", 2).exit_code == 0
     assert len(entries(ctc)) == 7
 
 
@@ -245,6 +245,10 @@ def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
 
 def test_a_distance_that_is_not_positive(track_refusal, movie):
     assert "give a positive number" in track_refusal(*movie[:2], "--max-distance", "0")
+
+
+def test_a_stride_that_leaves_frames_out(track_refusal, movie):
+    assert "strides of 1 to" in track_refusal(*movie[:2], "--stride", "9")
 
 
 def test_arguments_that_do_not_fit(movie, tmp_path):

@@ -27,8 +27,10 @@ class RandomModel:
     """A model whose scores are random, but the same for the same tokens."""
 
     spec = ModelSpec("random", 2, 4, "relative", "window", 8.0, "all")
+    n_windows = 0
 
     def associate(self, tokens, max_gap=1):
+        self.n_windows += 1
         frame = tokens.coordinates[:, 0]
         gap = frame[None, :] - frame[:, None]
         source, target = np.nonzero((gap >= 1) & (gap <= max_gap))
@@ -65,6 +67,14 @@ def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_dis
     for field in ("source", "target", "score"):
         np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(whole.edges, field))
     np.testing.assert_array_equal(lineage.tracklets, whole.tracklets)
+
+
+def test_a_stride_scores_fewer_windows():
+    model = RandomModel()
+    lineage = Tracker(model, linker("greedy"), stride=3).track(None, crowd(14))
+    assert model.n_windows == 5  # from frames 0, 3, 6, 9 and 10
+    frame = lineage.detections.frame
+    assert set(frame[lineage.edges.source]) == set(range(13)) - {6, 7}  # frame 7 is empty
 
 
 def test_an_error_in_the_reading_thread_reaches_the_caller():

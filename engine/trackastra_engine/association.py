@@ -32,6 +32,15 @@ class FrameEdges:
     edges: Edges  # rows of `detections`, sorted by source, then target
 
 
+def check_stride(stride: int, spec: ModelSpec, *, max_gap: int = 1) -> None:
+    """Raise InputError if windows so many frames apart leave out pairs of frames."""
+    if not 1 <= stride <= spec.window - max_gap:
+        raise InputError(
+            f"the stride is {stride}, but windows of {spec.window} frames hold every pair of "
+            f"frames at strides of 1 to {spec.window - max_gap}; choose one of these"
+        )
+
+
 class EdgeStream:
     """Makes edges of frames that come one by one: each is given when its mean is final.
 
@@ -49,11 +58,7 @@ class EdgeStream:
 
         Raises InputError if windows so far apart leave out pairs of frames.
         """
-        if not 1 <= stride <= spec.window - max_gap:
-            raise InputError(
-                f"the stride is {stride}, but windows of {spec.window} frames hold every pair of "
-                f"frames at strides of 1 to {spec.window - max_gap}; choose one of these"
-            )
+        check_stride(stride, spec, max_gap=max_gap)
         self._score = score
         self._spec = spec
         self._stride = stride

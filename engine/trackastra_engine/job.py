@@ -22,6 +22,7 @@ class Job:
     model: str = "general_2d"
     mode: str = "greedy"
     max_distance: float | None = None  # pixels
+    stride: int = 1  # frames
     device: Device = "auto"
 
 
@@ -51,7 +52,11 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     check_outputs(job.outputs, [path for path in (job.images, job.masks) if path is not None])
     movie = open_movie(job.images, job.masks)
     tracker = Tracker.load(
-        job.model, mode=job.mode, max_distance=job.max_distance, device=job.device
+        job.model,
+        mode=job.mode,
+        max_distance=job.max_distance,
+        stride=job.stride,
+        device=job.device,
     )
     lineage = tracker.track_movie(movie, progress=progress)
     write_outputs(lineage, movie, job.outputs, progress=progress)

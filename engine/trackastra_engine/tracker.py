@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trackastra_engine.ahead import computed_ahead
-from trackastra_engine.association import EdgeStream, FrameEdges, Score
+from trackastra_engine.association import EdgeStream, FrameEdges, Score, check_stride
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.edges import Edges, concatenate_edges
@@ -27,11 +27,18 @@ class Tracker:
     """Tracks movies with one model and one linker."""
 
     def __init__(
-        self, model: AssociationModel, link: Linker, *, max_distance: float | None = None
+        self,
+        model: AssociationModel,
+        link: Linker,
+        *,
+        max_distance: float | None = None,
+        stride: int = 1,
     ) -> None:
+        check_stride(stride, model.spec)
         self.model = model
         self.link = link
         self.max_distance = max_distance
+        self.stride = stride
 
     @classmethod
     def load(
@@ -40,11 +47,13 @@ class Tracker:
         *,
         mode: str = "greedy",
         max_distance: float | None = None,
+        stride: int = 1,
         device: Device = "auto",
     ) -> "Tracker":
         """Return a tracker with the model of that name or file.
 
-        mode: the linker, one of linking.MODES; max_distance: longest edge in pixels.
+        mode: the linker, one of linking.MODES; max_distance: longest edge in pixels; stride:
+        frames from a window to the next, more than 1 for speed at some loss in accuracy.
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """
@@ -53,7 +62,8 @@ class Tracker:
             raise InputError(
                 f"the maximum distance is {max_distance}; give a positive number of pixels"
             )
-        return cls(AssociationModel.load(model, device=device), link, max_distance=max_distance)
+        loaded = AssociationModel.load(model, device=device)
+        return cls(loaded, link, max_distance=max_distance, stride=stride)
 
     def track(
         self, images: ArrayOrPath | None, masks: ArrayOrPath, *, progress: Progress = no_progress
@@ -80,7 +90,8 @@ class Tracker:
             frames: Iterable[Detections] = _reported(measured, len(movie), progress)
             if self._needs_range(movie):
                 frames = list(frames)
-            stream = EdgeStream(self.scoring(intensities.range()), self.model.spec)
+            score = self.scoring(intensities.range())
+            stream = EdgeStream(score, self.model.spec, stride=self.stride)
             for detections in frames:
                 found.append(detections)
                 kept += map(self._keep, stream.push(detections))

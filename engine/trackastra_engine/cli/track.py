@@ -26,6 +26,13 @@ from trackastra_engine.errors import InputError
 @click.option(
     "--max-distance", type=float, help="Longest link, in pixels.  [default: the model's reach]"
 )
+@click.option(
+    "--stride",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Frames from a window to the next; more is faster, and less accurate.",
+)
 @click.option("--device", type=DEVICES, default="auto", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @one_sentence_errors
