@@ -9,6 +9,7 @@ from skimage.measure import regionprops
 from small_networks import DIVIDING, STILL
 from trackastra_engine.detections import concatenate, detect
 from trackastra_engine.frames import Frame
+from trackastra_engine.shapes import covariances, transform
 from trackastra_engine.simulation import KnownMovie, count_children, simulate
 from trackastra_engine.tokens import prepare_tokens
 from trackastra_training.augmentation import (
@@ -16,12 +17,10 @@ from trackastra_training.augmentation import (
     displace,
     random_frame_maps,
     random_map,
-    transform,
 )
 from trackastra_training.configuration import Augmentation
 from trackastra_training.examples import association_matrix, cut_window
 from trackastra_training.segmentation_errors import (
-    covariances,
     cut_in_two,
     keep_rows,
     merge,

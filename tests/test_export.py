@@ -81,10 +81,18 @@ def cut_small(monkeypatch, block_size):
 @pytest.mark.parametrize("decay", ["v0", "v1"])
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_every_option_in_many_blocks_equals_the_dense_network(ndim, decay, norm, bias, monkeypatch):
-    """Blocks of 7 among 150 tokens, of which a fifth lie within the cutoff of each other."""
-    cut_small(monkeypatch, 7)
-    torch.manual_seed(0)
-    config = TransformerConfig(
+    config = small_config(ndim, attn_dist_mode=decay, causal_norm=norm, attn_positional_bias=bias)
+    check_many_blocks(config, monkeypatch)
+
+
+@pytest.mark.parametrize("bias", ["rope", "bias", "none"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_pair_terms_in_many_blocks_equal_those_of_the_dense_network(ndim, bias, monkeypatch):
+    check_many_blocks(small_config(ndim, attn_positional_bias=bias, pair_width=8), monkeypatch)
+
+
+def small_config(ndim, **options) -> TransformerConfig:
+    return TransformerConfig(
         coord_dim=ndim,
         feat_dim=ndim * ndim + 5,
         d_model=32,
@@ -93,17 +101,25 @@ def test_every_option_in_many_blocks_equals_the_dense_network(ndim, decay, norm,
         num_decoder_layers=2,
         window=4,
         spatial_pos_cutoff=32,
-        attn_positional_bias=bias,
-        causal_norm=norm,
-        attn_dist_mode=decay,
+        **options,
     )
+
+
+def check_many_blocks(config, monkeypatch):
+    """Blocks of 7 among 150 tokens, of which a fifth lie within the cutoff of each other."""
+    cut_small(monkeypatch, 7)
+    torch.manual_seed(0)
+    ndim = config.coord_dim
     spec = ModelSpec("drawn", ndim, 4, "relative", "window", 32, "all")
     model = TrackingTransformer(config).eval()
+    for name, parameter in model.named_parameters():
+        if "overlap" in name or "pair_terms" in name:  # new ones are 0
+            torch.nn.init.normal_(parameter, std=0.3)
     engine = engine_of(model, spec)
     rng = np.random.default_rng(1)
     frame = np.sort(rng.choice([0, 1, 3], 150))
     coordinates = np.column_stack([frame, rng.integers(0, 1000, (150, ndim)) / 8])
-    features = rng.normal(size=(150, ndim * ndim + 5)).astype(np.float32)
+    features = export.random_features(rng, spec, 150).astype(np.float32)
     expected = dense_scores(model.double(), coordinates, features, frame)
     scores = scores_of(engine, coordinates, features)
     assert expected.max() > 0.02

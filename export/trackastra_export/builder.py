@@ -110,7 +110,7 @@ class GraphBuilder:
 
     def _initializer(self, name: str, array: NDArray[np.generic]) -> str:
         if name not in self._initializers:
-            self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self._initializers[name] = numpy_helper.from_array(array.copy(order="C"), name)
         return name
 
 

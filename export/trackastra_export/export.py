@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trackastra_engine.errors import ModelError
 from trackastra_engine.model import AssociationModel
 from trackastra_engine.output.atomic import new_file
+from trackastra_engine.shapes import inertias
 from trackastra_engine.spec import ModelSpec
 from trackastra_engine.tokens import Tokens, token_feature_count
 from trackastra_export.graph import build_graph
@@ -74,16 +75,23 @@ def verification_windows(spec: ModelSpec, seed: int = 0) -> Iterator[Tokens]:
                 spec.cutoff / COORDINATE_STEPS
             )
             coordinates = np.column_stack([np.sort(rng.choice(filled, n_tokens)), position])
-            features = _random_features(rng, spec, n_tokens)
+            features = random_features(rng, spec, n_tokens)
             yield Tokens(coordinates.astype(np.float32), features.astype(np.float32))
 
 
-def _random_features(
+def random_features(
     rng: np.random.Generator, spec: ModelSpec, n_tokens: int
 ) -> NDArray[np.float64]:
-    n_features = token_feature_count(spec.recipe, spec.ndim)
+    """Return features (N, F) of tokens that might be."""
+    n_features, ndim = token_feature_count(spec.recipe, spec.ndim), spec.ndim
     if spec.recipe == "relative":
-        return rng.normal(size=(n_tokens, n_features))
+        features = rng.normal(size=(n_tokens, n_features))
+        # Sizes around the spacing, and ellipses of every form, of which the pair terms make use.
+        features[:, 0] *= 0.3
+        features[:, 1] = np.log(rng.uniform(0.25, 1))
+        root = rng.normal(size=(n_tokens, ndim, ndim)) / 4
+        features[:, 2 : 2 + ndim**2] = inertias(root @ root.swapaxes(1, 2))
+        return features
     diameter = rng.uniform(2, MAX_DIAMETER_PX, (n_tokens, 1))
     fraction = rng.uniform(size=(n_tokens, 2))
     inertia = rng.normal(size=(n_tokens, n_features - 3)) * diameter**2 / 16

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from trackastra_export.builder import GraphBuilder
+from trackastra_export.pairs import overlap_planes
 from trackastra_training.transformer import (
     DISTANCE_DECAY_V0,
     DISTANCE_DECAY_V1,
@@ -22,29 +23,57 @@ class Blocks:
 
     keys: str  # (B, K) int32, rows of all tokens
     n_keys: str  # (B, 1) int64, true length of each list
-    mask: str  # (B, W, K), added to the attention logits
+    mask: str  # (B, W, K), added to attention logits; (B, 4, W, K) planes with pair terms
     bucket: str  # (B, W, K) int32, rows of the bias tables; only in the mode "bias"
 
 
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Tokens in blocks: names of values in the graph."""
+
+    coordinates: str  # (B * W, 1 + D)
+    shapes: str = ""  # (E, B * W), see pairs.py; only with pair terms
+
+
 def measure_blocks(
-    graph: GraphBuilder, config: TransformerConfig, coordinates: str, keys: str, n_keys: str
+    graph: GraphBuilder,
+    config: TransformerConfig,
+    queries: Queries,
+    everyone: Queries,
+    keys: str,
+    n_keys: str,
 ) -> Blocks:
-    """Append the geometry of queries at `coordinates` (B * W, 1 + D), keys (B, K), n_keys (B,)."""
+    """Append the geometry of queries with keys (B, K), of which n_keys (B,) are used.
+
+    everyone: all tokens, of which keys are rows.
+    """
     has_bias = config.attn_positional_bias == "bias"
 
-    def measure(queries: str, block_keys: str) -> list[str]:
-        seen = graph.op("Gather", "coordinates", block_keys, axis=0)
-        differences = _differences(graph, config, queries, seen)
+    def measure(coordinates: str, block_keys: str, *shapes: str) -> list[str]:
+        seen = graph.op("Gather", everyone.coordinates, block_keys, axis=0)
+        differences = _differences(graph, config, coordinates, seen)
         squares = [graph.op("Mul", difference, difference) for difference in differences]
         distance = graph.op("Sqrt", graph.op("Sum", *squares[1:]))
         mask = _mask(graph, config, distance, squares)
+        for shapes_of_queries in shapes:
+            shapes_of_keys = graph.op("Gather", everyone.shapes, block_keys, axis=1)
+            mask = overlap_planes(graph, shapes_of_queries, shapes_of_keys, differences, mask)
         return [mask, _bias_bucket(graph, distance, differences[0])] if has_bias else [mask]
 
-    queries = in_blocks(graph, coordinates, keys, [1 + config.coord_dim])
-    measured = graph.scan(measure, queries, keys)
+    sequences = [in_blocks(graph, queries.coordinates, keys, [1 + config.coord_dim]), keys]
+    if queries.shapes:
+        sequences.append(table_in_blocks(graph, queries.shapes, keys))
+    measured = graph.scan(measure, *sequences)
     lengths = graph.op("Cast", n_keys, to=TensorProto.INT64)
     lengths = graph.op("Unsqueeze", lengths, graph.integers(1))
     return Blocks(keys, lengths, measured[0], measured[1] if has_bias else "")
+
+
+def table_in_blocks(graph: GraphBuilder, table: str, keys: str) -> str:
+    """Append a table (F, B * W) as (B, F, W), B being the number of lists of keys (B, K)."""
+    n_blocks = graph.op("Shape", keys, start=0, end=1)
+    extent = graph.op("Concat", graph.integers(0), n_blocks, graph.integers(-1), axis=0)
+    return graph.op("Transpose", graph.op("Reshape", table, extent), perm=[1, 0, 2])
 
 
 def in_blocks(graph: GraphBuilder, rows: str, keys: str, shape: list[int]) -> str:

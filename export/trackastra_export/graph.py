@@ -11,7 +11,17 @@ from onnx import ModelProto, TensorProto
 
 from trackastra_engine.spec import ModelSpec
 from trackastra_export.builder import GraphBuilder
-from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
+from trackastra_export.geometry import (
+    Blocks,
+    Queries,
+    first,
+    in_blocks,
+    measure_blocks,
+    table_in_blocks,
+    turns,
+    waves,
+)
+from trackastra_export.pairs import pair_facts, pair_terms, shape_table, weighed_planes
 from trackastra_training.transformer import (
     NORMALISATION_EPS,
     TrackingTransformer,
@@ -53,12 +63,18 @@ class Network:
     def __init__(self, graph: GraphBuilder, config: TransformerConfig) -> None:
         self.graph, self.config = graph, config
         self.turns = turns(graph, "coordinates")
-        self.everyone = measure_blocks(
-            graph, config, "coordinates", "encoder_keys", "encoder_key_count"
+        self.everyone = everyone = Queries(
+            "coordinates", shape_table(graph, config) if config.pair_width else ""
         )
-        of_targets = graph.op("Gather", "coordinates", "target", axis=0)
-        self.targets = measure_blocks(
-            graph, config, of_targets, "decoder_keys", "decoder_key_count"
+        self.of_targets = Queries(
+            graph.op("Gather", "coordinates", "target", axis=0),
+            graph.op("Gather", everyone.shapes, "target", axis=1) if config.pair_width else "",
+        )
+        self.encoder_blocks = measure_blocks(
+            graph, config, everyone, everyone, "encoder_keys", "encoder_key_count"
+        )
+        self.decoder_blocks = measure_blocks(
+            graph, config, self.of_targets, everyone, "decoder_keys", "decoder_key_count"
         )
         if config.attn_positional_bias == "rope":
             axes = [
@@ -85,7 +101,7 @@ class Network:
         for i in range(self.config.num_encoder_layers):
             layer = f"encoder.{i}"
             tokens = graph.layer_norm(f"{layer}.norm1", tokens)
-            gathered = self._attend(f"{layer}.attn", tokens, tokens, self.everyone)
+            gathered = self._attend(f"{layer}.attn", tokens, tokens, self.encoder_blocks)
             tokens = graph.op("Add", tokens, gathered)
             changed = self._feed_forward(f"{layer}.mlp", graph.layer_norm(f"{layer}.norm2", tokens))
             tokens = graph.op("Add", tokens, changed)
@@ -99,7 +115,7 @@ class Network:
             layer = f"decoder.{i}"
             targets = graph.layer_norm(f"{layer}.norm1", targets)
             seen = graph.layer_norm(f"{layer}.norm2", memory)
-            gathered = self._attend(f"{layer}.attn", targets, seen, self.targets)
+            gathered = self._attend(f"{layer}.attn", targets, seen, self.decoder_blocks)
             targets = graph.op("Add", targets, gathered)
             changed = self._feed_forward(
                 f"{layer}.mlp", graph.layer_norm(f"{layer}.norm3", targets)
@@ -109,23 +125,42 @@ class Network:
 
     def score(self, memory: str, targets: str) -> str:
         """Append the scores (B', G, W', S) of the candidates."""
-        graph, width = self.graph, self.config.d_model
-        sources = self._feed_forward("head_x", memory)
-        targets = self._feed_forward("head_y", targets)
+        graph, config, blocks = self.graph, self.config, self.decoder_blocks
+        source = self._feed_forward("head_x", memory)
+        target = self._feed_forward("head_y", targets)
+        sequences = [
+            in_blocks(graph, target, blocks.keys, [config.d_model]),
+            blocks.keys,
+            blocks.n_keys,
+            "candidates",
+        ]
+        if config.pair_width:
+            source_facts = pair_facts(
+                graph, "source", memory, self.everyone.coordinates, self.everyone.shapes
+            )
+            target_facts = pair_facts(
+                graph, "target", targets, self.of_targets.coordinates, self.of_targets.shapes
+            )
+            sequences.append(table_in_blocks(graph, target_facts, blocks.keys))
 
-        def score_block(queries: str, keys: str, n_keys: str, candidates: str) -> list[str]:
-            seen = graph.op("Gather", sources, first(graph, keys, n_keys, axis=0), axis=0)
+        def score_block(
+            queries: str, keys: str, n_keys: str, candidates: str, *of_queries: str
+        ) -> list[str]:
+            keys = first(graph, keys, n_keys, axis=0)
+            seen = graph.op("Gather", source, keys, axis=0)
             logits = graph.op("MatMul", queries, graph.op("Transpose", seen, perm=[1, 0]))  # (W, K)
             gaps = graph.op("Shape", candidates, start=0, end=1)
             for_gaps = graph.op("Concat", gaps, graph.integers(1, 1), axis=0)
             logits = graph.op("Expand", logits, for_gaps)  # (G, W, K)
             logits = graph.op("GatherElements", logits, candidates, axis=2)
+            for facts in of_queries:
+                of_keys = graph.op("Gather", source_facts, keys, axis=1)
+                of_candidates = graph.op("Gather", of_keys, candidates, axis=1)
+                logits = graph.op("Add", logits, pair_terms(graph, config, of_candidates, facts))
             is_there = graph.op("GreaterOrEqual", candidates, graph.constant(0, np.int32))
             return [self._parental_scores(logits, is_there)]
 
-        queries = in_blocks(graph, targets, "decoder_keys", [width])
-        blocks = self.targets
-        return graph.scan(score_block, queries, blocks.keys, blocks.n_keys, "candidates")[0]
+        return graph.scan(score_block, *sequences)[0]
 
     def _parental_scores(self, logits: str, is_there: str) -> str:
         """Append the scores of logits (..., S), normalised over the S sources of a target.
@@ -160,7 +195,9 @@ class Network:
 
         def attend(queries: str, keys: str, n_keys: str, mask: str, *bucket: str) -> list[str]:
             keys = first(graph, keys, n_keys, axis=0)
-            mask = first(graph, mask, n_keys, axis=1)
+            mask = first(graph, mask, n_keys, axis=-1)
+            if config.pair_width:
+                mask = weighed_planes(graph, mask, name, config.nhead)
             if bucket:
                 table = graph.derived(
                     f"{name}.pos_bias.table", graph.array(f"{name}.pos_bias.bias").T[None]
@@ -192,7 +229,7 @@ class Network:
             graph, self.rotary_turns, graph.derived(f"{name}.rot_pos_enc.freqs", exact)
         )  # (1, M, C / H / 2)
         of_queries = of_all
-        if blocks is self.targets:
+        if blocks is self.decoder_blocks:
             of_queries = tuple(graph.op("Gather", wave, "target", axis=1) for wave in of_all)
         heads = {"interleaved": 1, "num_heads": self.config.nhead}
         return (

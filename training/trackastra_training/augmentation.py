@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from trackastra_engine.detections import Detections, FloatArray
+from trackastra_engine.shapes import transform
 from trackastra_engine.spec import Recipe
 from trackastra_engine.tokens import SPACING_UNITS, Tokens, typical_spacing
 from trackastra_training.configuration import Augmentation
-from trackastra_training.segmentation_errors import covariances, inertias
 
 
 def random_map(augmentation: Augmentation, ndim: int, rng: np.random.Generator) -> FloatArray:
@@ -35,22 +35,6 @@ def _plane_map(angle: float, shear: float, ndim: int) -> FloatArray:
     turn[-2:, -2:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     slant[-2, -1] = shear
     return turn @ slant
-
-
-def transform(detections: Detections, linear_map: FloatArray) -> Detections:
-    """Return the detections of cells whose pixels were moved by linear maps, (D, D) or (N, D, D).
-
-    The covariance C of the pixels becomes M C M^T, the size grows with the determinant of M.
-    Margins to the image border scale like sizes, for want of the direction of the border.
-    """
-    features = detections.features.copy()
-    scale = np.abs(np.linalg.det(linear_map)) ** (1 / detections.ndim)
-    features[:, 0] *= scale
-    features[:, -1] *= scale
-    moved = linear_map @ covariances(detections) @ np.swapaxes(linear_map, -1, -2)
-    features[:, 2:-1] = inertias(moved)
-    centroid = (linear_map @ detections.centroid[:, :, None])[:, :, 0]
-    return replace(detections, centroid=centroid, features=features)
 
 
 def augment(

@@ -60,6 +60,9 @@ class ModelOptions:
     d_model: int = option(128, "width, a multiple of twice the heads", low=2)
     n_layers: int = option(3, "of the encoder, and of the decoder", low=1)
     n_heads: int = option(4, "of every attention layer", low=1)
+    pair_width: int = option(
+        16, "numbers that weigh the shapes of a pair of detections; 0: none", low=0
+    )
     dropout: float = option(0.0, "share of the attention that is left out", low=0, high=0.9)
 
 

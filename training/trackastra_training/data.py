@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
+from trackastra_engine.simulation import KnownMovie, random_parameters
 from trackastra_engine.spec import ModelSpec
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,
     cut_window,
     every_nth_frame,
-    in_unit_range,
     make_example,
     nearest_parent_share,
+    simulate_for,
 )
 from trackastra_training.loss import Batch
 
@@ -29,6 +29,7 @@ WINDOWS_PER_MOVIE = 2  # of a simulated movie, which takes longer to make than a
 STRIDES, STRIDE_SHARES = (2, 3), (0.7, 0.3)  # of annotated movies of which frames are skipped
 HOPELESS_SHARE = 0.5  # windows in which fewer parents are the nearest are often left out
 HOPELESS_KEPT = 0.3
+UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies, which are then seen as if voxels were cubes
 POOL_SIZE = 48  # examples that are sorted by length, so that batches need little padding
 
 
@@ -124,8 +125,10 @@ def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> Kn
 def _simulated_windows(spec: ModelSpec, rng: np.random.Generator) -> Iterator[KnownMovie]:
     while True:
         parameters = random_parameters(rng, ndim=spec.ndim)
-        movie = simulate(parameters, int(rng.integers(2**32)))
-        movie = in_unit_range(movie) if spec.recipe == "upstream" else movie
+        seed, knows_voxels = int(rng.integers(2**32)), True
+        if spec.uses_voxel_size:
+            knows_voxels = rng.random() >= UNKNOWN_VOXELS_SHARE
+        movie = simulate_for(spec, parameters, seed, knows_voxels=knows_voxels)
         last_start = max(parameters.n_frames - spec.window, 0)
         starts = rng.permutation(last_start + 1)[:WINDOWS_PER_MOVIE]
         for window in (cut_window(movie, int(start), spec.window) for start in starts):

@@ -6,8 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray
-from trackastra_engine.simulation import KnownMovie, count_children
-from trackastra_engine.spec import Recipe
+from trackastra_engine.shapes import in_true_proportion
+from trackastra_engine.simulation import (
+    KnownMovie,
+    SimulationParameters,
+    count_children,
+    simulate,
+    voxel_size,
+)
+from trackastra_engine.spec import ModelSpec, Recipe
 from trackastra_engine.tokens import IntensityRange, Tokens, prepare_tokens
 from trackastra_training.augmentation import augment, displace
 from trackastra_training.configuration import Augmentation
@@ -95,11 +102,23 @@ def model_tokens(detections: Detections, recipe: Recipe) -> Tokens:
     return prepare_tokens(detections, recipe, IntensityRange(0, 1) if has_intensity else None)
 
 
-def in_unit_range(movie: KnownMovie) -> KnownMovie:
-    """Return a simulated movie with intensities in 0..1, as `upstream` tokens have them."""
-    features = movie.detections.features.copy()
-    features[:, 1] /= features[:, 1].max(initial=1e-6)
-    return replace(movie, detections=replace(movie.detections, features=features))
+def simulate_for(
+    spec: ModelSpec, parameters: SimulationParameters, seed: int, *, knows_voxels: bool = True
+) -> KnownMovie:
+    """Return a simulated movie in the units in which a model sees movies.
+
+    Intensities are in 0..1 for `upstream` tokens; voxels that are known become cubes for models
+    that use their size.
+    """
+    movie = simulate(parameters, seed)
+    detections = movie.detections
+    if spec.recipe == "upstream":
+        features = detections.features.copy()
+        features[:, 1] /= features[:, 1].max(initial=1e-6)
+        detections = replace(detections, features=features)
+    if spec.uses_voxel_size and knows_voxels:
+        detections = in_true_proportion(detections, voxel_size(parameters))
+    return replace(movie, detections=detections)
 
 
 def crop(window: KnownMovie, rows: IntArray) -> KnownMovie:

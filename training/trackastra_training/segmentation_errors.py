@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import Detections, FloatArray, IntArray
+from trackastra_engine.detections import Detections, IntArray
+from trackastra_engine.shapes import covariances, inertias
 from trackastra_engine.simulation import KnownMovie
 from trackastra_training.configuration import Augmentation
 
@@ -116,19 +117,3 @@ def cut_in_two(window: KnownMovie, rows: IntArray) -> KnownMovie:
         np.where(parent >= 0, new_row[parent], parent),
         np.concatenate([window.n_children, np.zeros_like(rows)])[order],
     )
-
-
-def covariances(detections: Detections) -> FloatArray:
-    """Return the covariance (N, D, D) of the pixels of each detection, from its inertia tensor."""
-    ndim = detections.ndim
-    inertia = detections.features[:, 2:-1].reshape(-1, ndim, ndim)
-    # trace(I) = (D - 1) trace(C), as I = trace(C) 1 - C
-    trace = np.trace(inertia, axis1=1, axis2=2)[:, None, None] / (ndim - 1)
-    return np.asarray(trace * np.eye(ndim) - inertia)
-
-
-def inertias(covariance: FloatArray) -> FloatArray:
-    """Return the inertia tensors (N, D * D), row by row, of covariances (N, D, D)."""
-    ndim = covariance.shape[1]
-    trace = np.trace(covariance, axis1=1, axis2=2)[:, None, None]
-    return np.asarray(trace * np.eye(ndim) - covariance).reshape(-1, ndim * ndim)

@@ -45,6 +45,7 @@ def network_config(options: ModelOptions) -> TransformerConfig:
         attn_positional_bias="rope",
         causal_norm="quiet_softmax",
         attn_dist_mode="v1",
+        pair_width=options.pair_width,
     )
 
 
@@ -59,6 +60,7 @@ def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec
         cutoff=config.spatial_pos_cutoff,
         averaging="all",
         max_frame_gap=2,
+        uses_voxel_size=config.coord_dim == 3,
         description=description,
     )
 
@@ -84,12 +86,18 @@ def new_start(configuration: Configuration) -> Start:
 def start_from_model(configuration: Configuration, folder: Path) -> Start:
     """Return the model of a checkpoint folder, ours or upstream's, to be trained further.
 
-    Its shape and tokens stay; the configuration gives a new name, description and dropout.
+    Its shape and tokens stay; the configuration gives a new name, description and dropout, and a
+    model for our tokens that has no pair terms gets them: it scores as before until it learns.
     """
-    model, spec, options = load_model(folder), load_spec(folder), configuration.model
-    model.config = replace(model.config, dropout=options.dropout)
-    for layer in (*model.encoder, *model.decoder):
-        layer.attn.dropout = options.dropout
+    trained, spec, options = load_model(folder), load_spec(folder), configuration.model
+    pair_width = trained.config.pair_width
+    if spec.recipe == "relative" and not pair_width:
+        pair_width = options.pair_width
+    torch.manual_seed(configuration.training.seed)
+    model = TrackingTransformer(
+        replace(trained.config, dropout=options.dropout, pair_width=pair_width)
+    )
+    model.load_state_dict({**model.state_dict(), **trained.state_dict()})
     shape = replace(
         options,
         ndim=model.config.coord_dim,
@@ -97,6 +105,7 @@ def start_from_model(configuration: Configuration, folder: Path) -> Start:
         d_model=model.config.d_model,
         n_layers=model.config.num_encoder_layers,
         n_heads=model.config.nhead,
+        pair_width=pair_width,
     )
     spec = replace(spec, name=options.name, description=options.description)
     return Start(replace(configuration, model=shape), spec, model)

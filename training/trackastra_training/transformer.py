@@ -18,6 +18,7 @@ from trackastra_training.layers import (
     Geometry,
     encoding_periods,
 )
+from trackastra_training.pairs import PairTerms, overlap_by_time
 from trackastra_training.transformer_config import TransformerConfig
 
 __all__ = ["TrackingTransformer", "TransformerConfig"]
@@ -42,6 +43,7 @@ class TrackingTransformer(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
         self.head_x = FeedForward(config.d_model)
         self.head_y = FeedForward(config.d_model)
+        self.pair_terms = PairTerms(config) if config.pair_width else None
         self.pos_embed = FourierEncoding(encoding_periods(config), config.pos_embed_per_dim)
         self.feat_embed = (
             nn.Identity()
@@ -59,7 +61,7 @@ class TrackingTransformer(nn.Module):
         `padding_mask` (B, N) is True for tokens to ignore; their coordinates and features must be
         finite, and their rows and columns of the result mean nothing.
         """
-        geometry = self._geometry(coordinates, padding_mask)
+        geometry = self._geometry(coordinates, features, padding_mask)
         encodings = [self.pos_embed(geometry.phase)]
         if self.config.feat_embed_per_dim == 1:
             encodings.append(features)
@@ -72,7 +74,10 @@ class TrackingTransformer(nn.Module):
         targets = tokens
         for layer in self.decoder:
             targets = layer(targets, memory, geometry)
-        return self.head_x(memory) @ self.head_y(targets).transpose(1, 2)
+        logits = self.head_x(memory) @ self.head_y(targets).transpose(1, 2)
+        if self.pair_terms is not None:
+            logits = logits + self.pair_terms(memory, targets, coordinates, features)
+        return logits
 
     def normalised_scores(
         self, logits: Tensor, frame: Tensor, coordinates: Tensor, *, forward_only: bool = False
@@ -104,7 +109,9 @@ class TrackingTransformer(nn.Module):
         return torch.where(is_forward, forward, backward.transpose(1, 2))
 
     @torch.no_grad()
-    def _geometry(self, coordinates: Tensor, padding_mask: Tensor | None) -> Geometry:
+    def _geometry(
+        self, coordinates: Tensor, features: Tensor, padding_mask: Tensor | None
+    ) -> Geometry:
         config = self.config
         time, space = coordinates[..., :1], coordinates[..., 1:]
         squared = _squared_distance(space)
@@ -119,7 +126,8 @@ class TrackingTransformer(nn.Module):
         bucket = None
         if config.attn_positional_bias == "bias":
             bucket = self.encoder[0].attn.pos_bias.bucket(time.squeeze(-1), distance)
-        return Geometry(0.5 * math.pi * coordinates, mask.unsqueeze(1), bucket)
+        overlap = overlap_by_time(coordinates, features) if config.pair_width else None
+        return Geometry(0.5 * math.pi * coordinates, mask.unsqueeze(1), bucket, overlap)
 
 
 def _squared_distance(positions: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from trackastra_engine.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
-    """The shape of the network; fields, names and defaults are those of upstream's config.yaml."""
+    """The shape of the network; fields, names and defaults are upstream's, but for the last."""
 
     coord_dim: int = 3  # spatial axes, 2 or 3
     feat_dim: int = 0  # features of a token
@@ -25,6 +25,7 @@ class TransformerConfig:
     attn_positional_bias_n_spatial: int = 16  # distance buckets of the mode "bias"
     causal_norm: Literal["quiet_softmax", "softmax", "linear", "none"] = "quiet_softmax"
     attn_dist_mode: Literal["v0", "v1"] = "v0"
+    pair_width: int = 0  # ours: numbers that weigh the shapes of a pair (pairs.py); 0: none
 
     def __post_init__(self) -> None:
         """Raise ModelError at the first field that no network can be built with."""
@@ -49,6 +50,7 @@ class TransformerConfig:
                 or (self.feat_embed_per_dim > 0 and self.feat_embed_per_dim % 2 == 0)
             ),
             f"feat_dim must not be negative, but is {self.feat_dim}": self.feat_dim >= 0,
+            f"pair_width must not be negative, but is {self.pair_width}": self.pair_width >= 0,
             f"dropout must be in [0, 1), not {self.dropout}": 0 <= self.dropout < 1,
             f"spatial_pos_cutoff must be positive, not {self.spatial_pos_cutoff}": (
                 self.spatial_pos_cutoff > 0

@@ -12,9 +12,9 @@ from trackastra_engine.detections import Detections, IntArray
 from trackastra_engine.edges import Edges
 from trackastra_engine.linking.greedy import choose_greedily
 from trackastra_engine.scoring import Counts, Scores, score_edges
-from trackastra_engine.simulation import KnownMovie, random_parameters, simulate
+from trackastra_engine.simulation import KnownMovie, random_parameters
 from trackastra_engine.spec import ModelSpec
-from trackastra_training.examples import in_unit_range, model_tokens
+from trackastra_training.examples import model_tokens, simulate_for
 from trackastra_training.transformer import TrackingTransformer
 
 FIRST_VALIDATION_SEED = 10_000
@@ -23,11 +23,10 @@ FIRST_VALIDATION_SEED = 10_000
 def simulated_validation_movies(n_movies: int, spec: ModelSpec) -> list[KnownMovie]:
     """Return the simulated movies that every training of such a model is measured on."""
     seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + n_movies)
-    movies = [
-        simulate(random_parameters(np.random.default_rng(seed), ndim=spec.ndim), seed)
+    return [
+        simulate_for(spec, random_parameters(np.random.default_rng(seed), ndim=spec.ndim), seed)
         for seed in seeds
     ]
-    return [in_unit_range(movie) for movie in movies] if spec.recipe == "upstream" else movies
 
 
 def validate(model: TrackingTransformer, spec: ModelSpec, movies: Iterable[KnownMovie]) -> Scores:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trackastra_engine.simulation.observation import observe
+from trackastra_engine.simulation.observation import observe, voxel_size
 from trackastra_engine.simulation.parameters import (
     Brightness,
     Division,
@@ -32,6 +32,7 @@ __all__ = [
     "random_parameters",
     "render",
     "simulate",
+    "voxel_size",
 ]
 
 

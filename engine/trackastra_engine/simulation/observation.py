@@ -79,8 +79,10 @@ def observe(
 def _detections(frame: int, regions: Regions, parameters: SimulationParameters) -> Detections:
     count, ndim = regions.centroid.shape
     factor = 4 / np.pi if ndim == 2 else 6 / np.pi
-    # Pixels are counted as points, as in skimage: each lacks the 1/12 of its own extent.
-    covariance = regions.covariance - np.eye(ndim) / 12
+    # Pixels are counted as points, as in skimage: each lacks the 1/12 of its own extent. What the
+    # border leaves of an object may be thinner than that.
+    thinnest = np.linalg.eigvalsh(regions.covariance).min(axis=1, initial=1 / 12)
+    covariance = regions.covariance - thinnest[:, None, None] * np.eye(ndim)
     trace = np.trace(covariance, axis1=1, axis2=2)
     inertia = trace[:, None, None] * np.eye(ndim) - covariance
     last = image_shape(parameters)[-2:] - 1
