@@ -67,9 +67,8 @@ def least_seconds(run: Callable[[], object]) -> dict[str, float]:
 
 def by_highs(graph: CandidateGraph, costs: LinkCosts) -> NDArray[np.int64]:
     """Return the rows of the edges that HiGHS keeps, starting from nothing."""
-    alone = costs.alone(graph.detections.frame)
     nothing = np.empty(0, np.int64)
-    return solve_by_components(alone, graph.edges, costs, nothing, divisions=True, time_limit_s=300)
+    return solve_by_components(costs.price(graph), costs, nothing, divisions=True, time_limit_s=300)
 
 
 def check_against_highs() -> list[dict[str, Any]]:

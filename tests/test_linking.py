@@ -26,7 +26,7 @@ ROUNDING = 1e-6  # HiGHS's tolerance of feasibility, and more than float sums of
 # Costs of every kind: upstream's, cheap divisions (no assignment), divisions that pay.
 COSTS = {
     **CONFIGURATIONS,
-    "cheap divisions": LinkCosts(0.25, -0.25, -1.0, 0.5, 0.25, 0.1),
+    "cheap divisions": LinkCosts(0.25, -0.25, -1.0, 0.2, 0.5, 0.25, 0.1),
     "paid divisions": LinkCosts(appear=0.1, disappear=0.1, split=-0.4),
     "dear detections": LinkCosts(detection=0.8, split=2.0),
 }
@@ -76,14 +76,16 @@ def test_ilp_finds_what_upstream_finds(name):
 
 def slow_cost(detections, kept, costs):
     """Price a set of (source, target, score) by walking over the detections; inf if no lineage."""
+    frames = detections.frame
     total = sum(costs.edge + costs.edge_score * score for _, _, score in kept)
+    total += sum(costs.missed_frame * (frames[t] - frames[s] - 1) for s, t, _ in kept)
     for node in range(len(detections)):
         n_in = sum(target == node for _, target, _ in kept)
         n_out = sum(source == node for source, _, _ in kept)
         if n_in > 1 or n_out > 2:
             return np.inf
         price = costs.detection
-        frame, frames = detections.frame[node], detections.frame
+        frame = frames[node]
         price += costs.appear if n_in == 0 and frame > min(frames) else 0
         price += costs.disappear if n_out == 0 and frame < max(frames) else 0
         price += costs.split if n_out == 2 else 0
@@ -112,8 +114,7 @@ def vars_of(edges):
 def solve_whole(graph, costs, divisions):
     """One program for the whole movie, without splitting, assignment or start."""
     n_detections, edges = len(graph.detections), graph.edges
-    alone = costs.alone(graph.detections.frame)
-    program = build_program(alone, edges, costs, divisions=divisions)
+    program = build_program(costs.price(graph), costs, divisions=divisions)
     empty = program.values(np.empty(0, np.int64), edges)
     values, gap = solve_program(program, empty, time_limit_s=60)
     assert gap == 0
@@ -187,9 +188,8 @@ def test_portions_of_components_change_nothing(monkeypatch):
 
 def test_the_time_limit_leaves_the_best_so_far_and_says_so(caplog):
     graph, costs = random_graph(), COSTS["cheap divisions"]
-    alone = costs.alone(graph.detections.frame)
     rows = choose_optimally(graph)
-    kept = solve_by_components(alone, graph.edges, costs, rows, divisions=True, time_limit_s=0)
+    kept = solve_by_components(costs.price(graph), costs, rows, divisions=True, time_limit_s=0)
     found = build_lineage(graph.detections, graph.edges.rows(kept))
     begun = build_lineage(graph.detections, graph.edges.rows(rows))
     assert lineage_cost(found, costs) <= lineage_cost(begun, costs) + ROUNDING

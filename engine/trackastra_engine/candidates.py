@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import Detections
+from trackastra_engine.detections import Detections, IntArray
 from trackastra_engine.edges import Edges
 
 MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api.py)
@@ -17,11 +17,18 @@ class CandidateGraph:
     detections: Detections
     edges: Edges
 
+    @property
+    def n_missed(self) -> IntArray:
+        """Return the number of frames (E,) that each edge passes over."""
+        frame = self.detections.frame
+        missed: IntArray = frame[self.edges.target] - frame[self.edges.source] - 1
+        return missed
+
 
 def candidate_graph(
     detections: Detections, edges: Edges, *, max_distance: float | None = None
 ) -> CandidateGraph:
-    """Return the graph in which each source keeps its nearest scored targets.
+    """Return the graph in which each source keeps its nearest scored targets in each later frame.
 
     max_distance: longest edge in pixels; None leaves the limit to the model's own reach.
     As upstream's `build_graph` (tracking.py).
@@ -31,7 +38,9 @@ def candidate_graph(
     if max_distance is not None:
         is_near = np.flatnonzero(distance <= max_distance)
         edges, distance = edges.rows(is_near), distance[is_near]
-    order = np.lexsort((distance, edges.source))
-    source = edges.source[order]
-    rank = np.arange(len(source)) - np.searchsorted(source, source)
+    frame = detections.frame[edges.target]
+    order = np.lexsort((distance, frame, edges.source))
+    starts = np.diff(edges.source[order], prepend=-1) | np.diff(frame[order], prepend=-1)
+    place = np.arange(len(order))
+    rank = place - np.maximum.accumulate(np.where(starts, place, 0))
     return CandidateGraph(detections, edges.rows(order[rank < MAX_NEIGHBORS]))

@@ -126,12 +126,13 @@ def add_run(sums, z, y, x, length):
 def accept_greedily(order, source, target, n_children, has_parent, max_children, accepted):
     """Mark in `accepted` (E,) the edges that fit when taken in `order` (E,).
 
-    An edge fits if its target has no parent yet and its source fewer than `max_children`
-    children; n_children (N,) and has_parent (N,) start at zero and count what was accepted.
+    An edge fits if its target has no parent yet and its source fewer children than the edge's
+    `max_children` (E,); n_children (N,) and has_parent (N,) start at zero and count what was
+    accepted.
     """
     for edge in order:
         parent, child = source[edge], target[edge]
-        if not has_parent[child] and n_children[parent] < max_children:
+        if not has_parent[child] and n_children[parent] < max_children[edge]:
             has_parent[child] = True
             n_children[parent] += 1
             accepted[edge] = True

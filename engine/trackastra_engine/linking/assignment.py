@@ -26,12 +26,13 @@ class LapCosts:
 
     LapTrack estimates the alternatives from the costs at hand; with costs between 0 and 1 its rule
     for the first step, 1.05 times the largest, is a number, and for the second a threshold is
-    easier to understand: a gap or a division needs a score above 1 - `segment`.
+    easier to understand: a gap needs a score above 1 - `segment`, a division above 1 - `split`.
     """
 
     max_edge: float = 1 - MIN_SCORE  # edges that cost as much are no candidates, in either step
     detection: float = 1.05  # a detection that ends, or starts, in the first step
-    segment: float = 0.5  # a segment that ends, starts or does not divide, in the second step
+    segment: float = 0.5  # a segment that ends or starts, in the second step
+    split: float = 0.5  # a detection that does not divide; edges that cost as much divide none
 
 
 DEFAULT_COSTS = LapCosts()
@@ -81,12 +82,12 @@ def _join_segments(
 
     From the end of a segment an edge may close a gap, and if it leads to the next frame it
     may also divide a detection, as in LapTrack; any other must divide. Both save two alternatives
-    and are charged with the third, the smallest entry of Jaqaman's matrix.
+    and are charged with the smallest of all, as the lower right block of Jaqaman's matrix does.
     """
-    gaps, splits = rows[is_end[edges.source[rows]]], rows[is_step[rows]]
+    gaps = rows[is_end[edges.source[rows]]]
+    splits = rows[is_step[rows] & (cost[rows] < costs.split)]
     candidates = np.concatenate([gaps, splits])
-    n_detections = len(is_end)
-    as_divider = n_detections * (np.arange(len(candidates)) >= len(gaps))
-    gain = costs.segment - cost[candidates]
-    source = edges.source[candidates] + as_divider
+    is_split = np.arange(len(candidates)) >= len(gaps)
+    gain = np.where(is_split, max(costs.split, costs.segment), costs.segment) - cost[candidates]
+    source = edges.source[candidates] + len(is_end) * is_split
     return candidates[best_matching(source, edges.target[candidates], gain, (0.0,))]

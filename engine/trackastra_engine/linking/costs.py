@@ -2,16 +2,36 @@
 
 import math
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 
 TAKE_ALL = -10.0  # upstream's price for a detection, low enough that each is worth keeping
+# What a link pays for each frame in which it misses the cell, in units of score. Without a price,
+# links over gaps take the place of those by a detection between; `benchmarks gaps` tries others.
+MISSED_FRAME = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PricedGraph:
+    """A candidate graph of N detections and E edges, and what its parts cost by themselves."""
+
+    alone: FloatArray  # (N,) of detections without edges; where positive, they are refused
+    edges: Edges
+    edge: FloatArray  # (E,)
+
+    def part(self, rows: IntArray) -> "PricedGraph":
+        """Return the graph of some edges and of the detections that they join, and no others."""
+        edges = self.edges.rows(rows)
+        detections, ends = np.unique(np.append(edges.source, edges.target), return_inverse=True)
+        joined = Edges(ends[: len(rows)], ends[len(rows) :], edges.score)
+        return PricedGraph(self.alone[detections], joined, self.edge[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +45,28 @@ class LinkCosts:
     detection: float = TAKE_ALL  # of each detection that is not refused
     edge: float = 0.0  # of each edge, and for each edge its score times `edge_score`
     edge_score: float = -1.0
+    missed_frame: float = MISSED_FRAME  # of each frame that an edge passes over
     appear: float = 0.25  # of each detection without a parent
     disappear: float = 0.5  # of each detection without children
     split: float = 0.25  # of each detection with two children
 
-    def alone(self, frame: IntArray) -> FloatArray:
-        """Return the cost (N,) of detections without edges; where positive, they are refused.
+    def price(self, graph: CandidateGraph) -> PricedGraph:
+        """Return what the detections and the edges of a movie cost."""
+        edges, frame = graph.edges, graph.detections.frame
+        appears, disappears = frame > frame[:1], frame < frame[-1:]
+        return PricedGraph(
+            self.detection + self.appear * appears + self.disappear * disappears,
+            edges,
+            self.edge + self.edge_score * edges.score + self.missed_frame * graph.n_missed,
+        )
 
-        frame: (N,) of the movie's detections, ascending.
+    def with_min_division_score(self, score: float) -> "LinkCosts":
+        """Return the costs at which no second child pays unless its score is higher than this.
+
+        It saves its appearance, so at this score what it brings is what the division costs.
         """
-        if len(frame) == 0:
-            return np.empty(0)
-        appears, disappears = frame > frame[0], frame < frame[-1]
-        total: FloatArray = self.detection + self.appear * appears + self.disappear * disappears
-        return total
-
-    def of_edges(self, edges: Edges) -> FloatArray:
-        """Return what each edge (E,) costs by itself."""
-        total: FloatArray = self.edge + self.edge_score * edges.score
-        return total
+        split = self.appear - self.edge - self.edge_score * score
+        return replace(self, split=max(split, self.split))
 
     @property
     def second_child(self) -> float:

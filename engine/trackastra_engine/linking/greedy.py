@@ -5,19 +5,24 @@ import numpy as np
 from trackastra_engine import kernels
 from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import IntArray
+from trackastra_engine.linking.costs import MISSED_FRAME
 
 MIN_LINK_SCORE = 0.5  # the paper's theta
 
 
-def choose_greedily(graph: CandidateGraph, *, divisions: bool = True) -> IntArray:
+def choose_greedily(
+    graph: CandidateGraph, *, divisions: bool = True, min_division_score: float = MIN_LINK_SCORE
+) -> IntArray:
     """Return the rows of the best edges, ascending: at most one parent and two children each.
 
-    divisions: whether two children are allowed.
+    divisions: whether two children are allowed; min_division_score: what the second needs. An
+    edge over a gap counts as MISSED_FRAME less for each frame that it passes over.
     """
     edges, n_detections = graph.edges, len(graph.detections)
+    merit = edges.score - MISSED_FRAME * graph.n_missed
     # Equal scores keep the order of the candidate graph, as in upstream's stable sort.
-    order = np.argsort(-edges.score, kind="stable")
-    order = order[edges.score[order] >= MIN_LINK_SCORE]
+    order = np.argsort(-merit, kind="stable")
+    order = order[merit[order] >= MIN_LINK_SCORE]
     accepted = np.zeros(len(edges), bool)
     kernels.accept_greedily(
         order,
@@ -25,7 +30,7 @@ def choose_greedily(graph: CandidateGraph, *, divisions: bool = True) -> IntArra
         edges.target,
         np.zeros(n_detections, np.int64),
         np.zeros(n_detections, bool),
-        1 + divisions,
+        1 + (divisions & (merit >= min_division_score)),
         accepted,
     )
     return np.flatnonzero(accepted)

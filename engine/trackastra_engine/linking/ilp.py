@@ -10,10 +10,9 @@ import logging
 import numpy as np
 
 from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import FloatArray, IntArray
-from trackastra_engine.edges import Edges
+from trackastra_engine.detections import IntArray
 from trackastra_engine.lineage import Lineage
-from trackastra_engine.linking.costs import LinkCosts
+from trackastra_engine.linking.costs import LinkCosts, PricedGraph
 from trackastra_engine.linking.matching import best_matching
 from trackastra_engine.linking.program import solve_by_components
 
@@ -36,19 +35,11 @@ def choose_optimally(
     is returned with a warning (never needed where `is_assignment`). A refused detection has no
     edges: it stays in the lineage, as a tracklet of one frame.
     """
-    edges = graph.edges
-    alone = costs.alone(graph.detections.frame)
-    kept = _assign(edges, alone, costs, divisions)
-    if not is_assignment(costs, divisions):
-        kept = solve_by_components(
-            alone,
-            edges,
-            costs,
-            kept,
-            divisions=divisions,
-            time_limit_s=time_limit_s,
-        )
-    return kept
+    priced = costs.price(graph)
+    kept = _assign(priced, costs, divisions)
+    if is_assignment(costs, divisions):
+        return kept
+    return solve_by_components(priced, costs, kept, divisions=divisions, time_limit_s=time_limit_s)
 
 
 def is_assignment(costs: LinkCosts, divisions: bool) -> bool:
@@ -76,31 +67,31 @@ def is_separable(costs: LinkCosts, divisions: bool) -> bool:
 def lineage_cost(lineage: Lineage, costs: LinkCosts) -> float:
     """Return what a lineage costs; detections without edges are refused where that is cheaper."""
     edges, n_detections = lineage.edges, len(lineage.detections)
+    priced = costs.price(CandidateGraph(lineage.detections, edges))
     n_children = np.bincount(edges.source, minlength=n_detections)
     n_parents = np.bincount(edges.target, minlength=n_detections)
-    alone = costs.alone(lineage.detections.frame)
     linked = (
-        alone
+        priced.alone
         - costs.appear * n_parents
         - costs.disappear * (n_children > 0)
         + costs.split * (n_children == 2)
     )
     is_alone = n_children + n_parents == 0
-    detections = np.where(is_alone, np.minimum(alone, 0), linked)
-    return float(costs.of_edges(edges).sum() + detections.sum())
+    detections = np.where(is_alone, np.minimum(priced.alone, 0), linked)
+    return float(priced.edge.sum() + detections.sum())
 
 
-def _assign(edges: Edges, alone: FloatArray, costs: LinkCosts, divisions: bool) -> IntArray:
+def _assign(priced: PricedGraph, costs: LinkCosts, divisions: bool) -> IntArray:
     """Return the rows of the edges of the best lineage, if the costs are those of an assignment.
 
     Its first child saves a parent from disappearing, the second costs a division. An edge from a
     detection to itself stands for refusing it, which takes both its places as parent and as child.
     """
-    gain = costs.appear - costs.of_edges(edges)
-    source, target = edges.source, edges.target
-    refusable = np.flatnonzero(alone > 0)
+    gain = costs.appear - priced.edge
+    source, target = priced.edges.source, priced.edges.target
+    refusable = np.flatnonzero(priced.alone > 0)
     source, target = np.concatenate([source, refusable]), np.concatenate([target, refusable])
-    gain = np.concatenate([gain, alone[refusable] - costs.disappear])
+    gain = np.concatenate([gain, priced.alone[refusable] - costs.disappear])
     slots = (costs.disappear, min(-costs.split, costs.disappear))
     chosen = best_matching(source, target, gain, slots if divisions else slots[:1])
-    return chosen[chosen < len(edges)]
+    return chosen[chosen < len(priced.edges)]

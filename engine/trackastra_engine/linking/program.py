@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.edges import Edges
-from trackastra_engine.linking.costs import LinkCosts
+from trackastra_engine.linking.costs import LinkCosts, PricedGraph
 
 logger = logging.getLogger(__name__)
 
@@ -43,18 +43,14 @@ class Program:
         return np.concatenate([is_taken, is_kept, n_children == 2]).astype(float)
 
 
-def build_program(
-    alone: FloatArray, edges: Edges, costs: LinkCosts, *, divisions: bool = True
-) -> Program:
+def build_program(graph: PricedGraph, costs: LinkCosts, *, divisions: bool = True) -> Program:
     """Return the program of all lineages of some detections and candidate edges.
-
-    alone: (N,) costs of the detections without edges.
 
     Appearing and disappearing need no variables: a detection taken without a parent appears, so
     it is charged at once and the edge to it pays it back. The rows are `in <= taken`,
     `out - split <= taken` and `2 split <= out`: tighter than motile's, which sum over all edges.
     """
-    n_detections, n_edges = len(alone), len(edges)
+    edges, n_detections, n_edges = graph.edges, len(graph.alone), len(graph.edges)
     detection, edge = np.arange(n_detections), np.arange(n_edges)
     taken, kept, split = detection, n_detections + edge, n_detections + n_edges + detection
     entries = [  # (row, column, value), a block of N rows for each constraint
@@ -70,8 +66,8 @@ def build_program(
     value = np.concatenate([np.full(len(entry[0]), entry[2]) for entry in entries])
     shape = (3 * n_detections, 2 * n_detections + n_edges)
     price = np.full(shape[1], costs.second_child)
-    price[taken] = alone
-    price[kept] = costs.of_edges(edges) - costs.appear - costs.disappear
+    price[taken] = graph.alone
+    price[kept] = graph.edge - costs.appear - costs.disappear
     upper = np.ones(shape[1])
     upper[split] = divisions
     rows = csr_array(coo_array((value, (row, column)), shape=shape))
@@ -124,8 +120,7 @@ def _highs_model(program: Program, highspy: Any) -> Any:
 
 
 def solve_by_components(
-    alone: FloatArray,
-    edges: Edges,
+    graph: PricedGraph,
     costs: LinkCosts,
     start: IntArray,
     *,
@@ -134,26 +129,23 @@ def solve_by_components(
 ) -> IntArray:
     """Return the rows of the edges of the best lineage, ascending; what separates, is separated.
 
-    alone: (N,) costs of the detections without edges; start: rows of the edges of any lineage.
+    start: rows of the edges of any lineage.
     A warning says so if the time limit ended the search, and how far the best may be.
     """
     deadline = time.monotonic() + time_limit_s
-    is_start = np.zeros(len(edges), bool)
+    is_start = np.zeros(len(graph.edges), bool)
     is_start[start] = True
     kept: list[IntArray] = [np.empty(0, np.int64)]
     gap = 0.0
-    for rows in _portions(len(alone), edges):
-        detections, ends = np.unique(
-            np.concatenate([edges.source[rows], edges.target[rows]]), return_inverse=True
-        )
-        part = Edges(ends[: len(rows)], ends[len(rows) :], edges.score[rows])
-        program = build_program(alone[detections], part, costs, divisions=divisions)
+    for rows in _portions(len(graph.alone), graph.edges):
+        part = graph.part(rows)
+        program = build_program(part, costs, divisions=divisions)
         values, part_gap = solve_program(
             program,
-            program.values(np.flatnonzero(is_start[rows]), part),
+            program.values(np.flatnonzero(is_start[rows]), part.edges),
             time_limit_s=deadline - time.monotonic(),
         )
-        kept.append(rows[values[len(detections) :][: len(rows)] > 0.5])
+        kept.append(rows[values[len(part.alone) :][: len(rows)] > 0.5])
         gap += part_gap
     if gap > 0:
         logger.warning(
