@@ -226,9 +226,9 @@ def test_matching_equals_scipys_dense_assignment(graph):
     assert found == pytest.approx(best, abs=ROUNDING)
 
 
-@given(graphs(levels=()))
-@settings(max_examples=40)
-def test_lap_links_as_laptrack_with_the_same_costs(graph):
+@given(graphs(levels=(), max_step=3), st.sampled_from([0.3, 0.5, 0.8]))
+@settings(max_examples=30)
+def test_lap_links_as_laptrack_with_the_same_costs(graph, min_division_score):
     """LapTrack is given rows as positions, and a metric that looks up 1 - score."""
     laptrack = pytest.importorskip("laptrack")
     detections, edges = graph.detections, graph.edges
@@ -240,15 +240,17 @@ def test_lap_links_as_laptrack_with_the_same_costs(graph):
     def metric(a, b):
         return cost.get((int(a[0]), int(b[0])), 99.0)
 
+    split = 1 - min_division_score
     tracker = laptrack.LapTrack(
         metric=metric, cutoff=0.95, track_start_cost=1.05, track_end_cost=1.05,
-        gap_closing_metric=metric, gap_closing_cutoff=0.95, gap_closing_max_frame_count=2,
-        splitting_metric=lambda a, b: metric(b, a), splitting_cutoff=0.95, merging_cutoff=False,
-        segment_start_cost=0.5, segment_end_cost=0.5, no_splitting_cost=0.5, no_merging_cost=0.5,
+        gap_closing_metric=metric, gap_closing_cutoff=0.95, gap_closing_max_frame_count=3,
+        splitting_metric=lambda a, b: metric(b, a), splitting_cutoff=split, merging_cutoff=False,
+        segment_start_cost=0.5, segment_end_cost=0.5, no_merging_cost=0.5,
+        no_splitting_cost=max(split, 0.5),
     )  # fmt: skip
     theirs = tracker.predict([frame[:, None].astype(float) for frame in rows])
     expected = {(int(rows[s][i]), int(rows[t][j])) for (s, i), (t, j) in theirs.edges()}
-    ours = linker("lap")(graph).edges
+    ours = linker("lap", min_division_score=min_division_score)(graph).edges
     assert pairs(ours.source, ours.target) == expected
 
 
@@ -270,6 +272,27 @@ def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode
     for one, other in zip(vars_of(edges), vars_of(again.edges), strict=True):
         assert one.tobytes() == other.tobytes()
     assert tracklets.tobytes() == again.tracklets.tobytes()
+
+
+@given(graphs(max_step=3), st.sampled_from(MODES), st.sampled_from([0.3, 0.6, 0.9]))
+@settings(max_examples=200)
+def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_division_score):
+    kept = linker(mode, min_division_score=min_division_score)(graph).edges
+    by_parent = np.lexsort((-kept.score, kept.source))
+    is_second = np.diff(kept.source[by_parent], prepend=-1) == 0
+    assert (kept.score[by_parent][is_second] >= min_division_score - ROUNDING).all()
+
+
+def test_no_gap_takes_the_place_of_the_detection_between():
+    """
+    frame 0   1   2      edges 0-1 and 1-2 of score 0.7, and 0-2 of 0.95
+          A - A - A
+    """
+    detections = detections_in([0, 1, 2])
+    edges = Edges(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([0.7, 0.95, 0.7]))
+    for mode in MODES:
+        kept = linker(mode, max_gap=2)(CandidateGraph(detections, edges)).edges
+        assert pairs(kept.source, kept.target) == {(0, 1), (1, 2)}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -303,10 +326,11 @@ def test_a_movie_without_detections_or_edges_is_linked(mode):
         assert len(lineage.tracklets) == len(frames)
 
 
-def test_lap_closes_a_gap_over_which_there_is_an_edge():
+@pytest.mark.parametrize("mode", MODES)
+def test_a_gap_is_closed_over_which_there_is_an_edge(mode):
     detections = detections_in([0, 1, 3, 4])
     edges = Edges(np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.8, 0.9]))
-    lineage = linker("lap")(CandidateGraph(detections, edges))
+    lineage = linker(mode, max_gap=2)(CandidateGraph(detections, edges))
     assert lineage.tracklets.tolist() == [[1, 0, 1, 0], [2, 3, 4, 1]]
 
 
