@@ -1,5 +1,6 @@
 """The commands that this package adds to `trackastra-engine` (entry points in pyproject.toml)."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,9 @@ import click
 from trackastra_engine.cli.ending import one_sentence_errors
 from trackastra_engine.cli.options import PATH
 from trackastra_engine.errors import MissingDependencyError
+
+DIFFERENT = 1  # exit code
+UPSTREAM_MODES = click.Choice(["greedy", "greedy_nodiv", "ilp"])
 
 
 @click.command("import")
@@ -30,6 +34,68 @@ def import_checkpoint(checkpoint: Path, output: Path, weights: Path | None) -> N
         from trackastra_training.checkpoint import load_model, load_spec
     difference = export_model(load_model(checkpoint, weights), load_spec(checkpoint), output)
     click.echo(f"Wrote {output}; scores differ by at most {difference:.1e} from the checkpoint's")
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--against", "checkpoint", type=PATH, required=True, help="The model folder of upstream."
+)
+@click.option("--movie", type=PATH, nargs=2, required=True, metavar="IMAGES MASKS")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("parity-certificate"),
+    show_default=True,
+    help="Folder for certificate.json and certificate.html.",
+)
+@click.option(
+    "--upstream",
+    "upstream_python",
+    default=sys.executable,
+    metavar="PYTHON",
+    help="An interpreter that has upstream.  [default: this one]",
+)
+@click.option("--mode", "modes", type=UPSTREAM_MODES, multiple=True, help="Linkers to compare.")
+@click.option("--max-distance", type=float, default=128.0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier certificate.")
+@one_sentence_errors
+def verify(
+    model: str,
+    checkpoint: Path,
+    movie: tuple[Path, Path],
+    output: Path,
+    upstream_python: str,
+    modes: tuple[str, ...],
+    max_distance: float,
+    overwrite: bool,
+) -> None:
+    """Track a movie with MODEL and with upstream, and certify how far they are apart.
+
+    The exit code is 0 if features, scores, edges and tracks are equal, 1 if they are not.
+    """
+    from trackastra_engine.cli.terminal import shown_progress
+    from trackastra_engine.output.atomic import check_output_folder
+    from trackastra_export.parity import FILES, PAGE_FILE, verify, write_certificate
+
+    check_output_folder(output, overwrite=overwrite, ours=FILES)
+    with shown_progress() as progress:
+        certificate = verify(
+            model,
+            checkpoint,
+            *movie,
+            upstream_python=upstream_python,
+            max_distance=max_distance,
+            modes=modes or UPSTREAM_MODES.choices,
+            progress=progress,
+        )
+    write_certificate(certificate, output)
+    for check in certificate.checks:
+        click.echo(str(check))
+    click.echo(f"{certificate.verdict.capitalize()}; see {output / PAGE_FILE}")
+    if certificate.verdict != "equal":
+        sys.exit(DIFFERENT)
 
 
 @contextmanager
