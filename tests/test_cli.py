@@ -84,6 +84,7 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
         *(f"ctc/mask00{t}.tif" for t in range(6)),
         "ctc/res_track.txt",
         "edges.csv",
+        "review.csv",
         "tracks.svg",
     ]
     (line,) = result.stdout.splitlines()

@@ -9,6 +9,7 @@ from trackastra_engine.lineage import Lineage
 from trackastra_engine.model import Device
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.review import Review
 from trackastra_engine.tracker import Tracker
 
 
@@ -58,6 +59,8 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         stride=job.stride,
         device=job.device,
     )
+    review = Review()
+    tracker.link = review.watch(tracker.link)
     lineage = tracker.track_movie(movie, progress=progress)
-    write_outputs(lineage, movie, job.outputs, progress=progress)
+    write_outputs(lineage, movie, review.links, job.outputs, progress=progress)
     return JobResult(lineage, len(movie), time.perf_counter() - started)

@@ -17,7 +17,10 @@ from trackastra_engine.errors import InputError
 @click.option("-i", "--images", "--imgs", type=PATH, help="Images, in place of IMAGES.")
 @click.option("-m", "--masks", type=PATH, help="Masks, in place of MASKS; images are optional.")
 @click.option(
-    "-o", "--output", type=PATH, help="Folder for all results: ctc/, edges.csv, tracks.svg."
+    "-o",
+    "--output",
+    type=PATH,
+    help="Folder for all results: ctc/, edges.csv, review.csv, tracks.svg.",
 )
 @click.option("--output-ctc", type=PATH, help="Folder for Cell Tracking Challenge results.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")

@@ -17,17 +17,19 @@ from trackastra_engine.output.atomic import (
 from trackastra_engine.output.ctc import CTC_FILES, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.picture import draw_tracks
+from trackastra_engine.output.review_table import write_review
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.review import DoubtfulLink
 
-CTC_FOLDER, EDGE_TABLE, PICTURE = "ctc", "edges.csv", "tracks.svg"
-RESULT_FILES = (CTC_FOLDER, EDGE_TABLE, PICTURE)
+CTC_FOLDER, EDGE_TABLE, REVIEW, PICTURE = "ctc", "edges.csv", "review.csv", "tracks.svg"
+RESULT_FILES = (CTC_FOLDER, EDGE_TABLE, REVIEW, PICTURE)
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """Where results go; None where they are not wanted."""
 
-    folder: Path | None = None  # gets all three: CTC masks and tracks, edge table, picture
+    folder: Path | None = None  # gets RESULT_FILES
     ctc: Path | None = None
     edge_table: Path | None = None
     overwrite: bool = False
@@ -57,9 +59,14 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
 
 
 def write_outputs(
-    lineage: Lineage, movie: Movie, outputs: Outputs, *, progress: Progress = no_progress
+    lineage: Lineage,
+    movie: Movie,
+    doubtful: Iterable[DoubtfulLink],
+    outputs: Outputs,
+    *,
+    progress: Progress = no_progress,
 ) -> None:
-    """Write a lineage to all places of `outputs`, which appear together when all are complete."""
+    """Write results to all places of `outputs`, which appear together when all are complete."""
     with ExitStack() as places:
         # Left first is renamed last: readers take the edge table for the sign of success.
         if outputs.edge_table is not None:
@@ -67,6 +74,7 @@ def write_outputs(
         if outputs.folder is not None:
             folder = places.enter_context(new_folder(outputs.folder))
             write_edge_table(lineage, folder / EDGE_TABLE)
+            write_review(doubtful, folder / REVIEW)
             write_ctc(lineage, movie, folder / CTC_FOLDER, progress=progress)
             draw_tracks(lineage, movie, folder / PICTURE)
         if outputs.ctc is not None:
