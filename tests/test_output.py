@@ -216,20 +216,21 @@ def test_a_folder_replaces_the_old_one_as_a_whole(tmp_path):
 def test_all_outputs_together(tmp_path, tracked):
     outputs = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "deep" / "edges.csv")
     check_outputs(outputs, [])
-    write_outputs(*tracked, outputs)
+    write_outputs(*tracked, [], outputs)
     assert entries(tmp_path / "out")[:2] == ["ctc", "ctc/mask000.tif"]
-    assert {"edges.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
+    assert {"edges.csv", "review.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
     assert len(entries(tmp_path / "ctc")) == 7
-    write_outputs(*tracked, outputs)  # replaces them
+    write_outputs(*tracked, [], outputs)  # replaces them
 
 
 def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
+    places = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "e.csv")
     monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_outputs(*tracked, Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "e.csv"))
+        write_outputs(*tracked, [], places)
     assert entries(tmp_path) == []
 
 
