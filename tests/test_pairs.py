@@ -30,8 +30,8 @@ def as_shapes(covariance):
         for row in range(ndim)
         for column in range(row, ndim)
     )
-    determinant = torch.tensor(np.linalg.det(covariance))
-    return Shapes(torch.zeros(len(covariance)), entries, determinant)
+    root = torch.tensor(np.linalg.det(covariance) ** 0.25)
+    return Shapes(torch.zeros(len(covariance)), entries, root)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -61,7 +61,7 @@ def test_shapes_are_those_of_the_pixels(ndim):
     expected = in_units + LEAST_VARIANCE * np.eye(ndim)
     entries = np.stack([expected[:, i, j] for i in range(ndim) for j in range(i, ndim)])
     np.testing.assert_allclose(torch.stack(shapes.covariance), entries, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(shapes.determinant, np.linalg.det(expected), rtol=1e-4)
+    np.testing.assert_allclose(shapes.root, np.linalg.det(expected) ** 0.25, rtol=1e-4)
 
 
 def test_overlap_tells_earlier_from_later_keys():

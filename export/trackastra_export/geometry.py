@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from trackastra_export.builder import GraphBuilder
-from trackastra_export.pairs import overlap_planes
+from trackastra_export.pairs import n_shape_numbers, overlap_planes
 from trackastra_training.transformer import (
     DISTANCE_DECAY_V0,
     DISTANCE_DECAY_V1,
@@ -32,7 +32,7 @@ class Queries:
     """Tokens in blocks: names of values in the graph."""
 
     coordinates: str  # (B * W, 1 + D)
-    shapes: str = ""  # (E, B * W), see pairs.py; only with pair terms
+    shapes: str = ""  # (B * W, E), see pairs.py; only with pair terms
 
 
 def measure_blocks(
@@ -56,24 +56,19 @@ def measure_blocks(
         distance = graph.op("Sqrt", graph.op("Sum", *squares[1:]))
         mask = _mask(graph, config, distance, squares)
         for shapes_of_queries in shapes:
-            shapes_of_keys = graph.op("Gather", everyone.shapes, block_keys, axis=1)
+            shapes_of_keys = graph.op("Gather", everyone.shapes, block_keys, axis=0)
             mask = overlap_planes(graph, shapes_of_queries, shapes_of_keys, differences, mask)
         return [mask, _bias_bucket(graph, distance, differences[0])] if has_bias else [mask]
 
     sequences = [in_blocks(graph, queries.coordinates, keys, [1 + config.coord_dim]), keys]
     if queries.shapes:
-        sequences.append(table_in_blocks(graph, queries.shapes, keys))
+        sequences.append(
+            in_blocks(graph, queries.shapes, keys, [n_shape_numbers(config.coord_dim)])
+        )
     measured = graph.scan(measure, *sequences)
     lengths = graph.op("Cast", n_keys, to=TensorProto.INT64)
     lengths = graph.op("Unsqueeze", lengths, graph.integers(1))
     return Blocks(keys, lengths, measured[0], measured[1] if has_bias else "")
-
-
-def table_in_blocks(graph: GraphBuilder, table: str, keys: str) -> str:
-    """Append a table (F, B * W) as (B, F, W), B being the number of lists of keys (B, K)."""
-    n_blocks = graph.op("Shape", keys, start=0, end=1)
-    extent = graph.op("Concat", graph.integers(0), n_blocks, graph.integers(-1), axis=0)
-    return graph.op("Transpose", graph.op("Reshape", table, extent), perm=[1, 0, 2])
 
 
 def in_blocks(graph: GraphBuilder, rows: str, keys: str, shape: list[int]) -> str:

@@ -17,11 +17,16 @@ from trackastra_export.geometry import (
     first,
     in_blocks,
     measure_blocks,
-    table_in_blocks,
     turns,
     waves,
 )
-from trackastra_export.pairs import pair_facts, pair_terms, shape_table, weighed_planes
+from trackastra_export.pairs import (
+    n_pair_facts,
+    pair_facts,
+    pair_terms,
+    shape_table,
+    weighed_planes,
+)
 from trackastra_training.transformer import (
     NORMALISATION_EPS,
     TrackingTransformer,
@@ -68,7 +73,7 @@ class Network:
         )
         self.of_targets = Queries(
             graph.op("Gather", "coordinates", "target", axis=0),
-            graph.op("Gather", everyone.shapes, "target", axis=1) if config.pair_width else "",
+            graph.op("Gather", everyone.shapes, "target", axis=0) if config.pair_width else "",
         )
         self.encoder_blocks = measure_blocks(
             graph, config, everyone, everyone, "encoder_keys", "encoder_key_count"
@@ -141,7 +146,8 @@ class Network:
             target_facts = pair_facts(
                 graph, "target", targets, self.of_targets.coordinates, self.of_targets.shapes
             )
-            sequences.append(table_in_blocks(graph, target_facts, blocks.keys))
+            n_facts = n_pair_facts(config)
+            sequences.append(in_blocks(graph, target_facts, blocks.keys, [n_facts]))
 
         def score_block(
             queries: str, keys: str, n_keys: str, candidates: str, *of_queries: str
@@ -154,8 +160,8 @@ class Network:
             logits = graph.op("Expand", logits, for_gaps)  # (G, W, K)
             logits = graph.op("GatherElements", logits, candidates, axis=2)
             for facts in of_queries:
-                of_keys = graph.op("Gather", source_facts, keys, axis=1)
-                of_candidates = graph.op("Gather", of_keys, candidates, axis=1)
+                of_keys = graph.op("Gather", source_facts, keys, axis=0)
+                of_candidates = graph.op("Gather", of_keys, candidates, axis=0)
                 logits = graph.op("Add", logits, pair_terms(graph, config, of_candidates, facts))
             is_there = graph.op("GreaterOrEqual", candidates, graph.constant(0, np.int32))
             return [self._parental_scores(logits, is_there)]

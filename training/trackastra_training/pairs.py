@@ -32,7 +32,7 @@ class Shapes:
 
     log_size: Number
     covariance: tuple[Number, ...]  # entries on and above the diagonal, row by row
-    determinant: Number  # of the covariance
+    root: Number  # the fourth root of the covariance's determinant
 
     @classmethod
     def of(cls, features: Sequence[Number], ndim: int) -> "Shapes":
@@ -41,31 +41,30 @@ class Shapes:
         area = size * size
         inertia = [features[FIRST_INERTIA + entry] * area for entry in range(ndim * ndim)]
         # trace(I) = (D - 1) trace(C), as I = trace(C) 1 - C
-        trace = sum(inertia[:: ndim + 1][1:], inertia[0]) * (1 / (ndim - 1)) + LEAST_VARIANCE
+        trace = _sum(inertia[:: ndim + 1]) * (1 / (ndim - 1)) + LEAST_VARIANCE
         covariance = tuple(
             trace - inertia[row * ndim + column] if row == column else -inertia[row * ndim + column]
             for row in range(ndim)
             for column in range(row, ndim)
         )
-        return cls(features[LOG_SIZE], covariance, _adjugate(covariance)[1])
+        return cls(features[LOG_SIZE], covariance, _adjugate(covariance)[1].sqrt().sqrt())
 
     def each(self, change: Callable[[Number], Number]) -> "Shapes":
         """Return the shapes with a change of all their numbers, as of their axes."""
         covariance = tuple(change(entry) for entry in self.covariance)
-        return Shapes(change(self.log_size), covariance, change(self.determinant))
+        return Shapes(change(self.log_size), covariance, change(self.root))
 
 
 def squared_distance(covariance: Sequence[Number], step: Sequence[Number]) -> tuple[Number, Number]:
     """Return the squared Mahalanobis distance of a step, and the covariance's determinant."""
     adjugate, determinant = _adjugate(covariance)
-    ndim = len(step)
     entries = iter(adjugate)
-    terms = [
-        next(entries) * (step[row] * step[column]) * (1.0 if row == column else 2.0)
-        for row in range(ndim)
-        for column in range(row, ndim)
-    ]
-    return sum(terms[1:], terms[0]) / determinant, determinant
+    squared, crossed = [], []
+    for row in range(len(step)):
+        squared.append(next(entries) * (step[row] * step[row]))
+        for column in range(row + 1, len(step)):
+            crossed.append(next(entries) * (step[row] * step[column]))
+    return (_sum(squared) + _sum(crossed) * 2.0) / determinant, determinant
 
 
 def overlap(one: Shapes, other: Shapes, step: Sequence[Number]) -> Number:
@@ -73,10 +72,11 @@ def overlap(one: Shapes, other: Shapes, step: Sequence[Number]) -> Number:
 
     The Bhattacharyya coefficient of their normal distributions (Bhattacharyya 1943).
     """
-    mean = [(a + b) * 0.5 for a, b in zip(one.covariance, other.covariance, strict=True)]
-    distance, determinant = squared_distance(mean, step)
-    likeness = (one.determinant * other.determinant).sqrt() / determinant
-    return (distance * -0.125).exp() * likeness.sqrt()
+    both = [a + b for a, b in zip(one.covariance, other.covariance, strict=True)]
+    distance, determinant = squared_distance(both, step)
+    # Of the sum of the covariances, not of their mean, hence the powers of 2.
+    roots = one.root * (other.root * 2.0 ** (len(step) / 2))
+    return (distance * -0.25).exp() * roots / determinant.sqrt()
 
 
 def pair_features(
@@ -92,8 +92,7 @@ def pair_features(
     """
     after_target = [a - b for a, b in zip(step, target_move, strict=True)]
     after_source = [a - b for a, b in zip(step, source_move, strict=True)]
-    squares = [a * a for a in step]
-    squared = sum(squares[1:], squares[0]) * SPACING_UNITS**-2
+    squared = _sum([a * a for a in step]) * SPACING_UNITS**-2
     return [
         overlap(source, target, step),
         overlap(source, target, after_target),
@@ -104,6 +103,10 @@ def pair_features(
         target.log_size - source.log_size,
         (squared + 1.0).log(),
     ]
+
+
+def _sum(numbers: Sequence[Number]) -> Number:
+    return sum(numbers[1:], numbers[0])
 
 
 def _adjugate(entries: Sequence[Number]) -> tuple[tuple[Number, ...], Number]:
