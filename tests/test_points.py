@@ -1,0 +1,97 @@
+"""A table of points is what masks of round objects at these places would be, and is checked."""
+
+import numpy as np
+import pytest
+
+from trackastra_engine import InputError
+from trackastra_engine.detections import detect
+from trackastra_engine.frames import Frame
+from trackastra_engine.points import LONE_DIAMETER_PX, detections_of_points, read_points
+
+HEADER = "frame,y,x,label,diameter,intensity\n"
+
+
+def ball(ndim, radius=30):
+    """Return a mask with a ball, the centre of which is `radius + 2` pixels from every border."""
+    axes = np.ogrid[(slice(-radius - 2, radius + 3),) * ndim]
+    return (sum(axis**2 for axis in axes) <= radius**2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_points_are_measured_as_round_objects_of_their_diameter(ndim):
+    mask = ball(ndim)
+    measured = detect(Frame(0, np.where(mask, 7.0, 0.0), mask), ndim)
+    size = measured.features[0, 0]
+    points = detections_of_points(
+        [0], measured.centroid, label=[1], diameter=[size], intensity=[7.0]
+    )
+    np.testing.assert_allclose(points.centroid, measured.centroid)
+    # A drawn ball differs from a true one: 2e-3 of its moments at this size.
+    np.testing.assert_allclose(
+        points.features[:, :-1], measured.features[:, :-1], rtol=5e-3, atol=1e-9
+    )
+
+
+def test_a_table_is_read_by_names_and_sorted(tmp_path):
+    path = tmp_path / "spots.csv"
+    path.write_text(
+        "Track_hint,X,Label,frame,Y,diameter,intensity\n"
+        "?,1.5,7,1,2,4,10\n"
+        "?,3,9,0,4,5,11\n"
+        "?,6,2,0,8,6,12\n",
+        encoding="utf-8-sig",
+    )
+    points = read_points(path)
+    assert points.frame.tolist() == [0, 0, 1]
+    assert points.label.tolist() == [2, 9, 7]
+    assert points.centroid.tolist() == [[8, 6], [4, 3], [2, 1.5]]
+    assert points.features[:, :2].tolist() == [[6, 12], [5, 11], [4, 10]]
+    assert points.features[:, -1].tolist() == [0, 1.5, 0]  # to the box around all points
+
+
+def test_what_is_not_known(tmp_path):
+    """Labels count the points of a frame; sizes follow from how far apart points are."""
+    path = tmp_path / "spots.csv"
+    path.write_text("frame,z,y,x\n1,0,0,0\n0,5,5,5\n1,0,0,8\n1,0,30,0\n")
+    points = read_points(path)
+    assert points.ndim == 3
+    assert list(zip(points.frame, points.label, strict=True)) == [(0, 1), (1, 1), (1, 2), (1, 3)]
+    assert set(points.features[:, 0]) == {4.0}  # nearest points are 8, 8 and 30 pixels away
+    assert np.isnan(points.features[:, 1]).all()
+    alone = detections_of_points([0, 1], [[1, 2], [3, 4]])
+    assert set(alone.features[:, 0]) == {LONE_DIAMETER_PX}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "has no column 'frame'"),
+        ("frame;y;x\n0;1;2\n", "separated by commas"),
+        ("frame,x\n0,1\n", "has no column 'y'"),
+        (HEADER, "holds no point"),
+        (HEADER + "0,1,2,1,5\n", "is no table of points"),
+        (HEADER + "0,1,2,1,,3\n", "is no table of points"),
+        (HEADER + "0,1,2,1,5,3\n-1,1,2,1,5,3\n", "point 2 has the frame -1; expected a number"),
+        (HEADER + "0.5,1,2,1,5,3\n", "point 1 has the frame 0.5"),
+        (HEADER + "0,nan,2,1,5,3\n", "point 1 has the position nan; expected finite numbers"),
+        (HEADER + "0,1,2,0,5,3\n", "point 1 has the label 0; expected a number from 1"),
+        (HEADER + "0,1,2,1,0,3\n", "point 1 has the diameter 0; expected a positive number"),
+        (HEADER + "0,1,2,1,5,inf\n", "point 1 has the intensity inf; expected a finite number"),
+        (HEADER + "3,1,2,4,5,3\n3,9,9,4,5,3\n", "frame 3 has two points of label 4"),
+    ],
+)
+def test_tables_that_cannot_be_used_get_one_sentence(tmp_path, text, reason):
+    path = tmp_path / "spots.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_points(path)
+    assert reason in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_that_do_not_fit():
+    with pytest.raises(InputError, match=r"shape \(3,\); expected"):
+        detections_of_points([0], [1, 2, 3])
+    with pytest.raises(InputError, match=r"2 positions, but the frames are of shape \(3,\)"):
+        detections_of_points([0, 1, 2], [[1, 2], [3, 4]])
