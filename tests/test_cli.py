@@ -85,6 +85,7 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
         "ctc/res_track.txt",
         "edges.csv",
         "review.csv",
+        "tracks.csv",
         "tracks.svg",
     ]
     (line,) = result.stdout.splitlines()

@@ -20,6 +20,7 @@ from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
 from trackastra_engine.output.picture import draw_tracks
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+from trackastra_engine.output.track_table import write_track_table
 
 
 @pytest.fixture
@@ -213,12 +214,35 @@ def test_a_folder_replaces_the_old_one_as_a_whole(tmp_path):
     assert entries(tmp_path) == ["folder", "folder/new"]
 
 
+def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
+    lineage, _ = tracked
+    write_track_table(lineage, tmp_path / "tracks.csv")
+    with (tmp_path / "tracks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["track", "parent", "frame", "label", "y", "x"]
+    found = lineage.detections
+    told = {(int(row["frame"]), int(row["label"])): row for row in rows}
+    assert len(told) == len(rows) == len(found)
+    for index, (frame, label) in enumerate(zip(found.frame, found.label, strict=True)):
+        row = told[frame, label]
+        assert int(row["track"]) == lineage.tracklet_id[index]
+        assert int(row["parent"]) == (2 if label in (3, 4) else 0)
+        place = [float(row["y"]), float(row["x"])]
+        np.testing.assert_allclose(place, found.centroid[index], atol=5e-4)
+    assert [int(row["track"]) for row in rows] == sorted(lineage.tracklet_id)
+
+
+def test_without_a_movie_there_are_tables_alone(tmp_path, tracked):
+    write_outputs(tracked[0], None, [], Outputs(tmp_path / "out"))
+    assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv"]
+
+
 def test_all_outputs_together(tmp_path, tracked):
     outputs = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "deep" / "edges.csv")
     check_outputs(outputs, [])
     write_outputs(*tracked, [], outputs)
     assert entries(tmp_path / "out")[:2] == ["ctc", "ctc/mask000.tif"]
-    assert {"edges.csv", "review.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
+    assert {"edges.csv", "review.csv", "tracks.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
     assert len(entries(tmp_path / "ctc")) == 7
     write_outputs(*tracked, [], outputs)  # replaces them
 

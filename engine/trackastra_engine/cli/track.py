@@ -20,7 +20,7 @@ from trackastra_engine.errors import InputError
     "-o",
     "--output",
     type=PATH,
-    help="Folder for all results: ctc/, edges.csv, review.csv, tracks.svg.",
+    help="Folder for all results: ctc/, edges.csv, tracks.csv, review.csv, tracks.svg.",
 )
 @click.option("--output-ctc", type=PATH, help="Folder for Cell Tracking Challenge results.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")

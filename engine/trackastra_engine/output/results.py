@@ -18,11 +18,13 @@ from trackastra_engine.output.ctc import CTC_FILES, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.picture import draw_tracks
 from trackastra_engine.output.review_table import write_review
+from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import DoubtfulLink
 
-CTC_FOLDER, EDGE_TABLE, REVIEW, PICTURE = "ctc", "edges.csv", "review.csv", "tracks.svg"
-RESULT_FILES = (CTC_FOLDER, EDGE_TABLE, REVIEW, PICTURE)
+CTC_FOLDER, PICTURE = "ctc", "tracks.svg"  # of masks only
+EDGE_TABLE, TRACK_TABLE, REVIEW = "edges.csv", "tracks.csv", "review.csv"
+RESULT_FILES = (CTC_FOLDER, PICTURE, EDGE_TABLE, TRACK_TABLE, REVIEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,16 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
 
 def write_outputs(
     lineage: Lineage,
-    movie: Movie,
+    movie: Movie | None,
     doubtful: Iterable[DoubtfulLink],
     outputs: Outputs,
     *,
     progress: Progress = no_progress,
 ) -> None:
-    """Write results to all places of `outputs`, which appear together when all are complete."""
+    """Write results to all places of `outputs`, which appear together when all are complete.
+
+    Without a movie, as points have none, there are tables alone.
+    """
     with ExitStack() as places:
         # Left first is renamed last: readers take the edge table for the sign of success.
         if outputs.edge_table is not None:
@@ -74,10 +79,12 @@ def write_outputs(
         if outputs.folder is not None:
             folder = places.enter_context(new_folder(outputs.folder))
             write_edge_table(lineage, folder / EDGE_TABLE)
+            write_track_table(lineage, folder / TRACK_TABLE)
             write_review(doubtful, folder / REVIEW)
-            write_ctc(lineage, movie, folder / CTC_FOLDER, progress=progress)
-            draw_tracks(lineage, movie, folder / PICTURE)
-        if outputs.ctc is not None:
+            if movie is not None:
+                write_ctc(lineage, movie, folder / CTC_FOLDER, progress=progress)
+                draw_tracks(lineage, movie, folder / PICTURE)
+        if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, progress=progress)
 
