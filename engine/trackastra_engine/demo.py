@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.job import Job, JobResult, run_job
@@ -20,6 +19,7 @@ from trackastra_engine.simulation import (
     Shape,
     SimulationParameters,
     render,
+    write_frames,
 )
 
 IMAGES, MASKS, TRUTH, TRACKS = "images", "masks", "truth.csv", "tracks"
@@ -72,22 +72,14 @@ def run_demo(
     check_output_folder(folder, overwrite=True, ours=DEMO_FILES)
     with new_folder(folder) as partial:
         movie = render(MOVIE, SEED)
-        _write_frames(partial / IMAGES, movie.images)
-        _write_frames(partial / MASKS, movie.masks)
+        write_frames(movie.images, partial / IMAGES)
+        write_frames(movie.masks, partial / MASKS)
         write_edges(movie.edges, np.ones(len(movie.edges)), partial / TRUTH)
         outputs = Outputs(folder=partial / TRACKS)
         job = Job(partial / IMAGES, partial / MASKS, outputs, model=model)
         result = run_job(job, progress=progress)
     scores = score_edges(edge_ends(result.lineage), movie.edges)
     return DemoResult(folder, result, scores)
-
-
-def _write_frames(folder: Path, frames: NDArray[np.uint16]) -> None:
-    import tifffile  # 0.2 s with numpy: only when the demo runs
-
-    folder.mkdir()
-    for index, frame in enumerate(frames):
-        tifffile.imwrite(folder / f"t{index:03}.tif", frame, compression="zlib")
 
 
 def _found(counts: Counts) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -91,6 +91,12 @@ class Movie:
                 self._check("image", index, image, self.images)
             yield Frame(index, image, labels)
 
+    def first(self, n_frames: int) -> "Movie":
+        """Return the movie of at most its first frames."""
+        n_frames = min(n_frames, len(self))
+        images = None if self.images is None else _shortened(self.images, n_frames)
+        return Movie(_shortened(self.masks, n_frames), images)
+
     def _check(self, kind: str, index: int, array: NDArray[Any], source: FrameSource) -> None:
         if array.shape != self.frame_shape:
             raise InputError(
@@ -135,6 +141,11 @@ def _open_source(source: ArrayOrPath, kind: str) -> FrameSource:
             f"give a folder of TIFF files or one TIFF stack"
         )
     return StackSource.open(path)
+
+
+def _shortened(source: Any, n_frames: int) -> Any:
+    """Return a source, all of which are dataclasses, of its first frames alone."""
+    return replace(source, n_frames=n_frames)
 
 
 def _check_images(images: FrameSource, masks: FrameSource) -> None:

@@ -14,6 +14,7 @@ STAGES = {
     "associate": "scoring associations",
     "compare": "comparing masks",
     "write": "writing results",
+    "bench": "timing stages",
 }
 
 

@@ -14,7 +14,7 @@ from trackastra_engine.simulation.parameters import (
     random_parameters,
 )
 from trackastra_engine.simulation.population import simulate_outlines
-from trackastra_engine.simulation.rendering import RenderedMovie, draw
+from trackastra_engine.simulation.rendering import RenderedMovie, draw, write_frames
 from trackastra_engine.simulation.truth import KnownMovie, count_children, known_movie
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "render",
     "simulate",
     "voxel_size",
+    "write_frames",
 ]
 
 

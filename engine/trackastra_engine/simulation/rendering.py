@@ -1,6 +1,9 @@
 """Simulated cells drawn as images and masks, for the demo, the benchmarks and the tests."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +53,15 @@ def draw(
         identity.append(outlines.identity[seen - 1])
         mother.append(outlines.mother[seen - 1])
     return RenderedMovie(np.stack(images), np.stack(masks), _edges(identity, mother))
+
+
+def write_frames(frames: Iterable[NDArray[Any]], folder: Path) -> None:
+    """Write frames ([Z,] Y, X) into a new folder, one TIFF each, as a microscope would."""
+    import tifffile  # 0.2 s with numpy: only where a movie is written
+
+    folder.mkdir()
+    for index, frame in enumerate(frames):
+        tifffile.imwrite(folder / f"t{index:04}.tif", frame, compression="zlib")
 
 
 def _edges(identity: list[IntArray], mother: list[IntArray]) -> IntArray:

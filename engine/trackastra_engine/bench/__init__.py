@@ -1,0 +1,65 @@
+"""The speed of tracking on this machine, stage by stage, beside what bounds it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from trackastra_engine.bench.machine import measure_machine, peak_memory_mb
+from trackastra_engine.bench.report import BenchReport, check_report, write_report
+from trackastra_engine.bench.stages import time_movie
+from trackastra_engine.frames import Movie, open_movie
+from trackastra_engine.model import DEFAULT_MODEL, Device
+from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.simulation import Shape, SimulationParameters, render, write_frames
+from trackastra_engine.tracker import Tracker
+
+__all__ = ["BenchReport", "check_report", "run_bench", "write_report"]
+
+CELLS = (100, 500, 1000)  # per frame of the simulated movies
+N_FRAMES = 12
+DIAMETER_PX = 16.0
+SEED = 1
+
+
+def run_bench(
+    images: Path | None = None,
+    masks: Path | None = None,
+    *,
+    cells: tuple[int, ...] = CELLS,
+    model: str = DEFAULT_MODEL,
+    device: Device = "auto",
+    progress: Progress = no_progress,
+) -> BenchReport:
+    """Return how long each stage takes for the first frames of a movie.
+
+    Without masks, movies are simulated, with about so many `cells` per frame.
+
+    Raises InputError, ModelError or MissingDependencyError if there is nothing to time.
+    """
+    tracker = Tracker.load(model, device=device)
+    times = []
+    if masks is not None:
+        times.append(time_movie(open_movie(images, masks), tracker))
+    else:
+        for index, n_cells in enumerate(cells):
+            with _simulated(n_cells) as movie:
+                times.append(time_movie(movie, tracker))
+            progress("bench", (index + 1) * N_FRAMES, len(cells) * N_FRAMES)
+    peak_mb = peak_memory_mb()  # before the large arrays that the machine is measured with
+    model_name = tracker.model.spec.name
+    return BenchReport(measure_machine(), model_name, tracker.model.device, times, peak_mb)
+
+
+@contextmanager
+def _simulated(n_cells: int) -> Iterator[Movie]:
+    """Give a movie of files, as a user has them."""
+    parameters = SimulationParameters(
+        n_frames=N_FRAMES, n_cells=n_cells, shape=Shape(diameter_px=DIAMETER_PX)
+    )
+    with TemporaryDirectory() as name:
+        images, masks = Path(name) / "images", Path(name) / "masks"
+        rendered = render(parameters, SEED)
+        write_frames(rendered.images, images)
+        write_frames(rendered.masks, masks)
+        yield open_movie(images, masks)

@@ -1,0 +1,68 @@
+"""What bounds the speed of any program on this machine: memory bandwidth and matrix products."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+COPIED_BYTES = 128 * 2**20  # larger than caches
+MATRIX_SIZE = 1024
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The processor and its limits, as numpy reaches them."""
+
+    processor: str
+    cores: int  # that this process may use
+    memory_gb_s: float  # read and written by a copy of a large array
+    product_gflop_s: float  # of float32 matrices
+
+
+def measure_machine() -> Machine:
+    """Return the limits of this machine, in half a second."""
+    source = np.ones(COPIED_BYTES, np.uint8)
+    target = np.empty_like(source)
+    copy_s = _least_seconds(lambda: np.copyto(target, source))
+    matrix = np.ones((MATRIX_SIZE, MATRIX_SIZE), np.float32)
+    product = np.empty_like(matrix)
+    product_s = _least_seconds(lambda: np.matmul(matrix, matrix, out=product))
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        memory_gb_s=2 * COPIED_BYTES / copy_s / 1e9,
+        product_gflop_s=2 * MATRIX_SIZE**3 / product_s / 1e9,
+    )
+
+
+def peak_memory_mb() -> float | None:
+    """Return the largest memory of this process so far; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes or kilobytes
+
+
+def _least_seconds(run: Callable[[], object]) -> float:
+    run()
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,141 @@
+"""The stages of tracking, one after the other instead of overlapping, each with its time."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from trackastra_engine.association import associate_movie
+from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.detections import Detections, concatenate, detect
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import Movie
+from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.output.results import Outputs, write_outputs
+from trackastra_engine.tokens import IntensityRange
+from trackastra_engine.tracker import Tracker
+
+MAX_FRAMES = 20  # that are read
+SCORING_S = 10.0  # fewer are tracked where scoring their windows would take longer
+STAGES = ("read", "detect", "score", "link", "write")
+
+
+@dataclass(frozen=True, slots=True)
+class MovieTimes:
+    """What the stages take for a frame of a movie, and all together, in which they overlap."""
+
+    frame_shape: tuple[int, ...]  # ([Z,] Y, X) pixels
+    n_frames: int  # that were tracked
+    cells: float  # per frame
+    frame_bytes: int  # of mask and image
+    window_flop: float  # of all weights with all tokens of a window
+    stage_s: dict[str, float]  # seconds per frame, by STAGES
+    together_s: float  # seconds per frame
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    """Adds up the time of what is done in its contexts, by name."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - started
+
+
+def time_movie(movie: Movie, tracker: Tracker) -> MovieTimes:
+    """Return how long the stages take with the first frames of a movie.
+
+    Raises InputError if these hold no object or do not fit the model.
+    """
+    tracker.check_fit(movie)
+    movie = movie.first(MAX_FRAMES)
+    watch = _Stopwatch()
+    found, intensity_range = _detected(movie, tracker.model.spec.ndim, watch)
+    per_read = {name: watch.seconds[name] / len(movie) for name in ("read", "detect")}
+    movie = movie.first(_affordable(found, tracker, intensity_range))
+    detections = concatenate(found[: len(movie)], tracker.model.spec.ndim)
+    _link_and_write(movie, detections, tracker, intensity_range, watch)
+    per_tracked = {name: watch.seconds[name] / len(movie) for name in ("score", "link", "write")}
+    with TemporaryDirectory() as name, watch.running("together"):
+        lineage = tracker.track_movie(movie)
+        write_outputs(lineage, movie, Outputs(folder=Path(name) / "out"))
+    cells = len(detections) / len(movie)
+    pixel_bytes = sum(s.dtype.itemsize for s in (movie.masks, movie.images) if s is not None)
+    return MovieTimes(
+        frame_shape=movie.frame_shape,
+        n_frames=len(movie),
+        cells=cells,
+        frame_bytes=pixel_bytes * int(np.prod(movie.frame_shape)),
+        window_flop=2.0 * tracker.model.spec.n_parameters * tracker.model.spec.window * cells,
+        stage_s={**per_read, **per_tracked},
+        together_s=watch.seconds["together"] / len(movie),
+    )
+
+
+def _detected(
+    movie: Movie, ndim: int, watch: _Stopwatch
+) -> tuple[list[Detections], IntensityRange | None]:
+    """Return the detections of each frame, and the intensities of all."""
+    intensities = IntensityHistogram()
+    found: list[Detections] = []
+    frames = iter(movie)
+    for _ in range(len(movie)):
+        with watch.running("read"):
+            frame = next(frames)
+        if not found:
+            detect(frame, ndim)  # compiles the kernels, or reads them from their cache
+        with watch.running("detect"):
+            found.append(detect(frame, ndim))
+            if frame.image is not None:
+                intensities.add(frame.image)
+    return found, intensities.range()
+
+
+def _affordable(
+    found: list[Detections], tracker: Tracker, intensity_range: IntensityRange | None
+) -> int:
+    """Return how many frames can be scored in SCORING_S, at least a window.
+
+    Scoring and linking are warmed up by the way.
+    """
+    window = tracker.model.spec.window
+    first = concatenate(found[:window], tracker.model.spec.ndim)
+    if not len(first):
+        raise InputError("the first frames hold no object; choose a movie that begins with some")
+    score = tracker.scoring(intensity_range)
+    tracker.link(candidate_graph(first, associate_movie(score, tracker.model.spec, first)))
+    watch = _Stopwatch()
+    with watch.running("window"):
+        score(first)
+    return min(len(found), window + int(SCORING_S / watch.seconds["window"]))
+
+
+def _link_and_write(
+    movie: Movie,
+    detections: Detections,
+    tracker: Tracker,
+    intensity_range: IntensityRange | None,
+    watch: _Stopwatch,
+) -> None:
+    score = tracker.scoring(intensity_range)
+
+    def timed_score(window: Detections) -> Edges:
+        with watch.running("score"):
+            return score(window)
+
+    with watch.running("score and link"):
+        edges = associate_movie(timed_score, tracker.model.spec, detections)
+        lineage = tracker.link(candidate_graph(detections, edges))
+    watch.seconds["link"] = watch.seconds["score and link"] - watch.seconds["score"]
+    with TemporaryDirectory() as name, watch.running("write"):
+        write_outputs(lineage, movie, Outputs(folder=Path(name) / "out"))
