@@ -3,9 +3,14 @@
 import click
 
 from benchmarks.accuracy import accuracy
+from benchmarks.default_model import default_model
+from benchmarks.length import length
 from benchmarks.linking import linking
+from benchmarks.stages import stages
+from benchmarks.startup import startup
 from benchmarks.tables import tables
 from benchmarks.transformer import transformer
+from benchmarks.whole import whole
 
 
 @click.group()
@@ -13,10 +18,11 @@ def main() -> None:
     """Answer questions about accuracy and speed, one command each."""
 
 
-main.add_command(accuracy)
-main.add_command(linking)
-main.add_command(tables)
-main.add_command(transformer)
+for benchmark in (
+    *(accuracy, linking, stages, transformer, whole, default_model, length, startup),
+    tables,
+):
+    main.add_command(benchmark)
 
 if __name__ == "__main__":
     main()

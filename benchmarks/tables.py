@@ -1,13 +1,14 @@
-"""Are the numbers of the README those that were measured? Its tables are made from the results."""
+"""Are the numbers of the README those that were measured? They are made from the results."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.record import RESULTS
+from benchmarks import default_model, length, stages, transformer, whole
+from benchmarks.plots import draw_all
+from benchmarks.record import RESULTS, read_result
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -34,35 +35,33 @@ def linking_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         ]
 
 
-def transformer_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of window sizes: CPU time and memory of the engine and of upstream."""
-    yield ["tokens of a window", "engine", "per token", "peak memory", "upstream", "times faster"]
-    for window in result["windows"]:
-        engine, upstream = window["engine"], window.get("upstream")
-        yield [
-            f"{window['tokens']:,}",
-            f"{engine['cpu_s']:.3f} s",
-            f"{engine['ms_per_token']:.2f} ms",
-            f"{engine['peak_mb']:,} MB",
-            f"{upstream['cpu_s']:.3f} s" if upstream else "",
-            f"{window['times_faster']:.1f}" if upstream else "",
-        ]
+Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
-
-TABLES = {
-    "accuracy": accuracy_table,
-    "linking": linking_table,
-    "transformer": transformer_table,
+# By the name of the mark in the README: the result, and what is shown of it.
+TABLES: dict[str, tuple[str, Table]] = {
+    "accuracy": ("accuracy", accuracy_table),
+    "linking": ("linking", linking_table),
+    "transformer": ("transformer", transformer.table),
+    "whole": ("whole", whole.table),
+    "stages": ("stages", stages.table),
+    "default-model": ("default_model", default_model.speed_table),
+    "strides": ("default_model", default_model.stride_table),
+    "length": ("length", length.table),
 }
 
 
 def filled(text: str) -> str:
-    """Return the README with each table between its marks made anew from its result file."""
-    for name, table in TABLES.items():
-        result = json.loads((RESULTS / f"{name}.json").read_text())
-        begin, end = f"<!-- {name}: benchmarks/results/{name}.json -->\n", f"<!-- end {name} -->"
+    """Return the README with each table between its marks made anew from its result file.
+
+    What was not measured yet has no table.
+    """
+    for name, (result, table) in TABLES.items():
+        if not (RESULTS / f"{result}.json").exists():
+            continue
+        begin, end = f"<!-- {name}: benchmarks/results/{result}.json -->\n", f"<!-- end {name} -->"
         before, rest = text.split(begin)
-        text = before + begin + _markdown(table(result)) + end + rest.split(end, 1)[1]
+        rows = table(read_result(result))
+        text = before + begin + _markdown(rows) + end + rest.split(end, 1)[1]
     return text
 
 
@@ -79,5 +78,6 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
 
 @click.command()
 def tables() -> None:
-    """Put the latest results into the README's tables."""
+    """Put the latest results into the README's tables and plots."""
+    draw_all()
     README.write_text(filled(README.read_text()))

@@ -18,6 +18,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Movie
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.output.results import Outputs, write_outputs
+from trackastra_engine.review import Review
 from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.tracker import Tracker
 
@@ -66,9 +67,11 @@ def time_movie(movie: Movie, tracker: Tracker) -> MovieTimes:
     detections = concatenate(found[: len(movie)], tracker.model.spec.ndim)
     _link_and_write(movie, detections, tracker, intensity_range, watch)
     per_tracked = {name: watch.seconds[name] / len(movie) for name in ("score", "link", "write")}
+    review = Review()
+    together = Tracker(tracker.model, review.watch(tracker.link))
     with TemporaryDirectory() as name, watch.running("together"):
-        lineage = tracker.track_movie(movie)
-        write_outputs(lineage, movie, Outputs(folder=Path(name) / "out"))
+        lineage = together.track_movie(movie)
+        write_outputs(lineage, movie, review.links, Outputs(folder=Path(name) / "out"))
     cells = len(detections) / len(movie)
     pixel_bytes = sum(s.dtype.itemsize for s in (movie.masks, movie.images) if s is not None)
     return MovieTimes(
@@ -133,9 +136,11 @@ def _link_and_write(
         with watch.running("score"):
             return score(window)
 
+    review = Review()
+    link = review.watch(tracker.link)
     with watch.running("score and link"):
         edges = associate_movie(timed_score, tracker.model.spec, detections)
-        lineage = tracker.link(candidate_graph(detections, edges))
+        lineage = link(candidate_graph(detections, edges))
     watch.seconds["link"] = watch.seconds["score and link"] - watch.seconds["score"]
     with TemporaryDirectory() as name, watch.running("write"):
-        write_outputs(lineage, movie, Outputs(folder=Path(name) / "out"))
+        write_outputs(lineage, movie, review.links, Outputs(folder=Path(name) / "out"))

@@ -1,0 +1,102 @@
+"""How do time and memory grow? Pictures of the results, for the README."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from benchmarks.record import RESULTS, read_result
+
+# Each colour stands out on white and on nearly black, as pages may be either.
+GREY, ENGINE, UPSTREAM, DEFAULT_MODEL = "#7a7a7a", "#2f81f7", "#d9730d", "#2da44e"
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "trackastra-engine",  # the same picture from the same result
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.color": GREY,
+    "text.color": GREY,
+    "axes.labelcolor": GREY,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 10,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "legend.frameon": False,
+}
+Points = Sequence[tuple[float, float]]  # x, y
+
+
+def draw_transformer(result: dict[str, Any], path: Path) -> None:
+    """Draw time and memory of a window over its tokens."""
+    windows = result["windows"]
+
+    def points(side: str, quantity: str) -> Points:
+        return [(w["tokens"], w[side][quantity]) for w in windows if side in w]
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.4), layout="constrained")
+        time, memory = cast("Sequence[Axes]", figure.subplots(1, 2))
+        for axes, quantity, title in (
+            (time, "cpu_s", "CPU seconds for one window"),
+            (memory, "peak_mb", "peak memory, MB"),
+        ):
+            _line(axes, points("engine", quantity), ENGINE, "engine")
+            _line(axes, points("upstream", quantity), UPSTREAM, "upstream")
+            _label(axes, title, "tokens of the window")
+        _save(figure, path)
+
+
+def draw_whole(result: dict[str, Any], path: Path) -> None:
+    """Draw time and memory of the whole command over the cells of a frame."""
+    movies = result["movies"]
+    models = list(dict.fromkeys(movie["model"] for movie in movies))
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.4), layout="constrained")
+        time, memory = cast("Sequence[Axes]", figure.subplots(1, 2))
+        for model, colour in zip(models, (ENGINE, DEFAULT_MODEL), strict=False):
+            of_model = [movie for movie in movies if movie["model"] == model]
+            for side, line_colour in (("engine", colour), ("upstream", UPSTREAM)):
+                measured = [movie for movie in of_model if side in movie]
+                name = f"{side}, {model}"
+                seconds = [(m["cells"], m[side]["cpu_s"] / m["frames"]) for m in measured]
+                _line(time, seconds, line_colour, name)
+                megabytes = [(m["cells"], m[side]["peak_mb"]) for m in measured]
+                _line(memory, megabytes, line_colour, name)
+        _label(time, "CPU seconds per frame", "cells per frame")
+        _label(memory, "peak memory, MB", "cells per frame")
+        _save(figure, path)
+
+
+PLOTS = {"transformer": draw_transformer, "whole": draw_whole}
+
+
+def draw_all() -> None:
+    """Draw all plots beside the results."""
+    for name, draw in PLOTS.items():
+        if (RESULTS / f"{name}.json").exists():
+            draw(read_result(name), RESULTS / f"{name}.svg")
+
+
+def _line(axes: Axes, points: Points, colour: str, name: str) -> None:
+    if points:
+        axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name, markersize=4)
+
+
+def _label(axes: Axes, title: str, x_label: str) -> None:
+    axes.set(xscale="log", yscale="log", title=title, xlabel=x_label)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    axes.legend()
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})

@@ -1,0 +1,129 @@
+"""What do measuring the cells, building the candidate graph and linking cost, against upstream?"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.linking import walking_cells
+from benchmarks.movies import cells_per_frame, simulated_movie
+from benchmarks.record import write_result
+from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
+from trackastra_engine import Tracker
+from trackastra_engine.association import associate_movie
+from trackastra_engine.candidates import CandidateGraph
+from trackastra_engine.detections import concatenate, detect
+from trackastra_engine.frames import open_movie
+
+SHAPE = (700, 1100)  # pixels of a frame
+CELLS = (160, 1000)
+LINKED_CELLS, N_TARGETS, MAX_DISTANCE_PX = 500, 10, 256
+# Upstream holds coordinates and features in float32; an intensity is skimage's mean in float32,
+# and a border distance is cut at 5 pixels in another order.
+TOLERANCE = 1e-4  # of the largest value of each column
+
+
+def check_features(engine: Arrays, upstream: Arrays) -> None:
+    """Stop unless both measured the same."""
+    for name in ("coordinates", "features"):
+        scale = np.abs(upstream[name]).max(axis=0) + 1e-12  # a column may be 0 throughout
+        worst = (np.abs(engine[name] - upstream[name]) / scale).max()
+        if not worst <= TOLERANCE:
+            raise click.ClickException(
+                f"{name} differ from upstream's by {worst:.2g} of the largest"
+            )
+
+
+def check_edges(engine: Arrays, upstream: Arrays) -> None:
+    """Stop unless both kept the same edges."""
+    if not np.array_equal(engine["edges"], upstream["edges"]):
+        raise click.ClickException("the engine keeps other edges than upstream")
+
+
+def time_features(
+    folder: Path, n_cells: int, n_frames: int, upstream: str | None, repeats: int
+) -> dict[str, Any]:
+    """Return what it takes to normalise and measure a simulated movie."""
+    images, masks = simulated_movie(n_cells, SHAPE, n_frames)
+    np.savez(folder / "movie.npz", images=images, masks=masks)
+    row, results = compared_task(
+        "features", folder / "movie.npz", upstream=upstream, repeats=repeats
+    )
+    if upstream:
+        check_features(*results)
+    stage = "features and normalisation"
+    return {"stage": stage, "cells": cells_per_frame(masks), "frames": n_frames, **row}
+
+
+def save_graph(graph: CandidateGraph, path: Path) -> None:
+    """Write detections and edges for the workers."""
+    detections, edges = graph.detections, graph.edges
+    np.savez(
+        path,
+        frame=detections.frame,
+        label=detections.label,
+        centroid=detections.centroid,
+        source=edges.source,
+        target=edges.target,
+        score=edges.score,
+    )
+
+
+def scored_movie(n_cells: int, n_frames: int) -> CandidateGraph:
+    """Return the edges that the default model finds in a simulated movie."""
+    movie = open_movie(*simulated_movie(n_cells, SHAPE, n_frames))
+    detections = concatenate((detect(frame, 2) for frame in movie), 2)
+    tracker = Tracker.load(device="cpu")
+    edges = associate_movie(tracker.scoring(None), tracker.model.spec, detections)
+    return CandidateGraph(detections, edges)
+
+
+def time_linking(
+    folder: Path, graph: CandidateGraph, n_frames: int, upstream: str | None, repeats: int
+) -> dict[str, Any]:
+    """Return what the candidate graph and greedy linking take."""
+    save_graph(graph, folder / "graph.npz")
+    row, results = compared_task(
+        "linking", folder / "graph.npz", str(MAX_DISTANCE_PX), upstream=upstream, repeats=repeats
+    )
+    if upstream:
+        check_edges(*results)
+    density = len(graph.edges) / len(graph.detections)
+    return {
+        "stage": f"candidate graph and greedy linking, {density:.1f} candidates a cell",
+        "cells": round(len(graph.detections) / n_frames),
+        "frames": n_frames,
+        **row,
+    }
+
+
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of stages: CPU time of a frame on both sides."""
+    yield ["stage", "cells per frame", "engine, per frame", "upstream", "times faster"]
+    for row in result["stages"]:
+        engine, upstream = (
+            f"{1e3 * row[side]['cpu_s'] / row['frames']:,.2f} ms" for side in ("engine", "upstream")
+        )
+        yield [row["stage"], f"{row['cells']:,}", engine, upstream, f"{row['times_faster']:.0f}"]
+
+
+@click.command()
+@UPSTREAM_OPTION
+@click.option("--frames", default=20, show_default=True)
+@click.option("--repeats", default=5, show_default=True)
+def stages(upstream: str | None, frames: int, repeats: int) -> None:
+    """Time features and linking on one core; 700 x 1100 pixels a frame."""
+    rows = []
+    with TemporaryDirectory() as name:
+        for n_cells in CELLS:
+            rows.append(time_features(Path(name), n_cells, frames, upstream, repeats))
+            print(json.dumps(rows[-1]), flush=True)
+        crowd = walking_cells(frames, LINKED_CELLS, N_TARGETS)
+        for graph in (scored_movie(LINKED_CELLS, frames), crowd):
+            rows.append(time_linking(Path(name), graph, frames, upstream, repeats))
+            print(json.dumps(rows[-1]), flush=True)
+    print(f"written to {write_result('stages', {'shape': SHAPE, 'stages': rows})}")

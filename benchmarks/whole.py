@@ -1,0 +1,142 @@
+"""What does the whole command cost, from process start to files written, against upstream's?"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.movies import (
+    SwingingCells,
+    cells_per_frame,
+    images_of,
+    simulated_movie,
+)
+from benchmarks.network import CUTOFF_PX, write_network
+from benchmarks.record import write_result
+from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, command, compared
+from benchmarks.workers.engine import MODEL_FILE
+from trackastra_engine.model import DEFAULT_MODEL
+from trackastra_engine.simulation import write_frames
+
+CELL_PX = 69  # a cell has 69 x 69 pixels, so that 160 have 700 x 1100
+N_FRAMES = 20
+MANY_CELLS, MANY_SIDE_PX = 5000, 2214  # 31 x 31 pixels a cell
+# Scores differ by upstream's rounding of distances, and then edges that score alike may swap.
+MAX_SHARE_OF_OTHER_EDGES = 1e-3
+
+
+def frame_shape(n_cells: int) -> tuple[int, int]:
+    """Return the size in pixels of a frame for some cells, in the proportions of 7 to 11."""
+    area = n_cells * CELL_PX**2
+    return round((area * 7 / 11) ** 0.5), round((area * 11 / 7) ** 0.5)
+
+
+def write_simulated_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, Any]:
+    """Write images and masks of a simulated movie into a new folder; return what it is like."""
+    folder.mkdir()
+    images, masks = simulated_movie(n_cells, frame_shape(n_cells), n_frames)
+    write_frames(images, folder / "images")
+    write_frames(masks, folder / "masks")
+    return {"cells": cells_per_frame(masks), "frames": n_frames, "shape": masks.shape[1:]}
+
+
+def write_large_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, Any]:
+    """Write images and masks of many swinging cells into a new folder."""
+    folder.mkdir()
+    cells = SwingingCells(n_frames, n_cells, round(MANY_SIDE_PX * (n_cells / MANY_CELLS) ** 0.5))
+    masks = np.stack([cells[index] for index in range(n_frames)])
+    write_frames(masks, folder / "masks")
+    write_frames(np.stack([images_of(frame) for frame in masks]), folder / "images")
+    return {"cells": n_cells, "frames": n_frames, "shape": masks.shape[1:]}
+
+
+def engine_command(movie: Path, model: str | Path, device: str) -> list[str | Path]:
+    """Return how the engine tracks a movie."""
+    return [
+        *(sys.executable, "-m", "trackastra_engine", "track", movie / "images", movie / "masks"),
+        *("--output-ctc", movie / "engine", "--output-edge-table", movie / "engine.csv"),
+        *("--model", model, "--max-distance", str(CUTOFF_PX), "--device", device, "--overwrite"),
+    ]
+
+
+def upstream_command(movie: Path, python: str, model: Path, device: str) -> list[str | Path]:
+    """Return how upstream tracks a movie."""
+    return [
+        *(python, "-m", "trackastra.cli", "track", "-i", movie / "images", "-m", movie / "masks"),
+        *("--output-ctc", movie / "upstream", "--output-edge-table", movie / "upstream.csv"),
+        *("--model-custom", model, "--max-distance", str(CUTOFF_PX), "--device", device),
+    ]
+
+
+def compare_edges(movie: Path) -> dict[str, int]:
+    """Return how many edges both kept, and only one of them; stop if these are many."""
+    ours, theirs = (read_edges(movie / f"{side}.csv") for side in ("engine", "upstream"))
+    n_other = len(ours ^ theirs)
+    if n_other > MAX_SHARE_OF_OTHER_EDGES * len(theirs):
+        raise click.ClickException(f"{n_other} of {len(theirs)} edges are in one result alone")
+    return {"edges": len(theirs), "edges_of_one_alone": n_other}
+
+
+def read_edges(path: Path) -> set[tuple[int, ...]]:
+    """Return the edges of a table: source frame and label, target frame and label."""
+    rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(4), dtype=int, ndmin=2)
+    return set(map(tuple, rows.tolist()))
+
+
+def measure(
+    movie: Path, model: Path, upstream: str | None, repeats: int, device: str
+) -> dict[str, Any]:
+    """Return what both commands take with the network of the published size."""
+    ours = command(*engine_command(movie, model / MODEL_FILE, device))
+    theirs = command(*upstream_command(movie, upstream, model, device)) if upstream else None
+    row = compared(ours, theirs, repeats=repeats, clock="cpu_s" if device == "cpu" else "wall_s")
+    return {**row, **(compare_edges(movie) if upstream else {})}
+
+
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of movies: what the whole command takes on both sides."""
+    yield ["cells per frame", "model", "engine", "peak memory", "upstream", "times faster"]
+    for row in result["movies"]:
+        engine, upstream = row["engine"], row.get("upstream")
+        yield [
+            f"{row['cells']:,}",
+            row["model"],
+            f"{engine['cpu_s']:.1f} s",
+            f"{engine['peak_mb']:,} MB",
+            f"{upstream['cpu_s']:.1f} s, {upstream['peak_mb']:,} MB" if upstream else "",
+            f"{row['times_faster']:.1f}" if upstream else "",
+        ]
+
+
+@click.command()
+@click.option("--sizes", default="160,1000", show_default=True, help="Cells per frame.")
+@click.option("--many", default=MANY_CELLS, show_default=True, help="Cells for the default model.")
+@click.option("--frames", default=N_FRAMES, show_default=True)
+@UPSTREAM_OPTION
+@DEVICE_OPTION
+@click.option("--repeats", default=3, show_default=True, help="Pairs of runs at the first size.")
+def whole(
+    sizes: str, many: int, frames: int, upstream: str | None, device: str, repeats: int
+) -> None:
+    """Time the command `track` on one core, with a network of the published size (d = 256)."""
+    rows = []
+    with TemporaryDirectory() as name:
+        folder, model = Path(name), Path(name) / "model"
+        write_network(model)
+        for index, n_cells in enumerate(map(int, sizes.split(","))):
+            movie = folder / str(n_cells)
+            about = write_simulated_movie(movie, n_cells, frames)
+            # One pair of the larger sizes takes minutes.
+            times = measure(movie, model, upstream, 1 if index else repeats, device)
+            rows.append({**about, "model": "published size", **times})
+            print(json.dumps(rows[-1]), flush=True)
+        about = write_large_movie(folder / "many", many, frames)
+        run = command(*engine_command(folder / "many", DEFAULT_MODEL, device))
+        rows.append({**about, "model": DEFAULT_MODEL, **compared(run, None, repeats=1, warm_up=0)})
+        print(json.dumps(rows[-1]), flush=True)
+    print(f"written to {write_result('whole', {'device': device, 'movies': rows})}")

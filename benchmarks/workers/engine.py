@@ -1,0 +1,96 @@
+"""The engine's side of the paired runs; see serve.py."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.workers.serve import serve
+from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.detections import Detections, concatenate, detect
+from trackastra_engine.edges import Edges
+from trackastra_engine.frames import Frame
+from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.linking import linker
+from trackastra_engine.model import AssociationModel
+from trackastra_engine.tokens import Tokens, prepare_tokens
+
+MODEL_FILE = "model.onnx"
+MAX_COMPARED = 5000  # tokens up to which scores are written
+
+
+class Window:
+    """The scores of one window."""
+
+    def __init__(self, device: str, folder: str, window: str) -> None:
+        self._model = AssociationModel.load(Path(folder) / MODEL_FILE, device=device)
+        arrays = np.load(window)
+        self._tokens = Tokens(arrays["coordinates"], arrays["features"])
+        few = Tokens(self._tokens.coordinates[::50], self._tokens.features[::50])
+        self._model.associate(few)  # compiles the kernels, or reads them from their cache
+
+    def run(self) -> None:
+        """Score the window."""
+        self._edges = self._model.associate(self._tokens)
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return the scores (N, N) between neighbouring frames, unless N is large."""
+        n_tokens = len(self._tokens.coordinates)
+        if n_tokens > MAX_COMPARED:
+            return {}
+        scores = np.zeros((n_tokens, n_tokens), np.float32)
+        scores[self._edges.source, self._edges.target] = self._edges.score
+        return {"scores": scores}
+
+
+class Features:
+    """Coordinates and features of all detections of a movie, from normalised images."""
+
+    def __init__(self, movie: str) -> None:
+        self._movie = dict(np.load(movie))
+
+    def run(self) -> None:
+        """Measure the movie."""
+        histogram = IntensityHistogram()
+        parts = []
+        for index, (image, labels) in enumerate(
+            zip(self._movie["images"], self._movie["masks"], strict=True)
+        ):
+            parts.append(detect(Frame(index, image, labels), 2))
+            histogram.add(image)
+        self._detections = concatenate(parts, 2)
+        self._tokens = prepare_tokens(self._detections, "upstream", histogram.range())
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return coordinates and features of the detections."""
+        found = self._detections
+        return {
+            "coordinates": np.column_stack([found.frame, found.centroid]),
+            "features": self._tokens.features,
+        }
+
+
+class Linking:
+    """The candidate graph of scored edges, and the edges that greedy linking keeps of it."""
+
+    def __init__(self, graph: str, max_distance: str) -> None:
+        arrays = dict(np.load(graph))
+        frame, centroid = arrays["frame"], arrays["centroid"]
+        self._detections = Detections(frame, arrays["label"], centroid, np.zeros((len(frame), 0)))
+        self._edges = Edges(arrays["source"], arrays["target"], arrays["score"])
+        self._max_distance = float(max_distance)
+        self._link = linker("greedy")
+
+    def run(self) -> None:
+        """Build the graph and link."""
+        graph = candidate_graph(self._detections, self._edges, max_distance=self._max_distance)
+        self._lineage = self._link(graph)
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return the kept edges (E, 2)."""
+        edges = self._lineage.edges
+        ends = np.column_stack([edges.source, edges.target])
+        return {"edges": ends[np.lexsort(ends.T[::-1])]}
+
+
+if __name__ == "__main__":
+    serve({"window": Window, "features": Features, "linking": Linking})

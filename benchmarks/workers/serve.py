@@ -1,0 +1,54 @@
+"""A process that does one task each time it is asked to, and says what that took.
+
+Run as `python -m benchmarks.workers.{engine | upstream} TASK INPUT... RESULT.npz`. Each line on
+the standard input is a request, answered by a line of JSON; at the end of the input the result
+of the last request goes to RESULT.npz.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+class Task(Protocol):
+    """Something to be timed, with its input loaded."""
+
+    def run(self) -> None:
+        """Do what is timed."""
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return what the last run found, in a form in which both sides can be compared."""
+
+
+def serve(tasks: Mapping[str, Callable[..., Task]]) -> None:
+    """Answer requests until the input ends."""
+    name, *inputs, result_path = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed is no answer
+    task = tasks[name](*inputs)
+    loaded_mb = peak_mb()
+    for _ in sys.stdin:
+        wall, processor = time.perf_counter(), time.process_time()
+        task.run()
+        answer = {
+            "cpu_s": time.process_time() - processor,
+            "wall_s": time.perf_counter() - wall,
+            "peak_mb": peak_mb(),
+            "loaded_mb": loaded_mb,
+        }
+        print(json.dumps(answer), file=answers, flush=True)
+    np.savez(result_path, **task.result())
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory so far; Linux only.
+
+    `ru_maxrss` would start at the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line for line in status if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024

@@ -1,0 +1,152 @@
+"""The benchmarks of speed measure what they say, and refuse results that differ."""
+
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import click
+import numpy as np
+import pytest
+
+from benchmarks.linking import walking_cells
+from benchmarks.movies import SwingingCells, cells_per_frame, simulated_movie
+from benchmarks.plots import draw_transformer, draw_whole
+from benchmarks.runs import Run, command, compared, compared_task
+from benchmarks.stages import check_features, save_graph
+from benchmarks.whole import compare_edges
+from small_movies import dividing_cell, write_folder
+from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.linking import linker
+
+RUN = Run(cpu_s=1.0, wall_s=2.0, peak_mb=3.0)
+
+
+def test_swinging_cells_are_all_in_every_frame_and_drawn_alike_again():
+    cells = SwingingCells(1000, 50, 200)
+    sizes = [np.bincount(cells[frame].ravel(), minlength=51)[1:] for frame in (0, 7, 999)]
+    assert (np.array(sizes) == sizes[0][0]).all()  # no cell covers another or leaves
+    np.testing.assert_array_equal(cells[7], cells[7])
+    assert (cells[7] != cells[8]).any()
+    assert (SwingingCells(1000, 50, 200, seed=1)[7] != cells[7]).any()
+
+
+def test_simulated_movies_have_the_cells_and_the_size_that_were_asked_for():
+    images, masks = simulated_movie(40, (90, 140), 4)
+    assert images.shape == masks.shape == (4, 90, 140)
+    assert 28 <= cells_per_frame(masks) <= 52
+
+
+def test_runs_alternate_and_pairs_are_compared():
+    order = []
+
+    def program(name, seconds):
+        times = iter(seconds)
+
+        def run():
+            order.append(name)
+            return replace(RUN, cpu_s=next(times))
+
+        return run
+
+    row = compared(program("a", [9, 1, 2, 1]), program("b", [9, 4, 6, 30]), repeats=3)
+    assert order == list("abababab")
+    assert row["engine"]["cpu_s"] == 1
+    assert row["engine"]["cpu_s_range"] == [1, 2]
+    assert row["upstream"]["cpu_s"] == 6
+    assert row["times_faster"] == 4  # the median of 4, 3 and 30
+    assert row["times_faster_range"] == [3, 30]
+
+
+def test_a_command_is_charged_for_itself_alone():
+    memory_of_the_caller = np.ones(300 * 2**20, np.uint8)
+    small = command(sys.executable, "-S", "-c", "pass")()
+    large = command(sys.executable, "-S", "-c", f"bytearray({len(memory_of_the_caller)})")()
+    assert small.peak_mb < 100
+    assert 300 < large.peak_mb < 400
+    assert 0 < small.cpu_s < 5
+
+
+def test_a_command_that_fails_says_why():
+    with pytest.raises(click.ClickException, match="no such thing"):
+        command(sys.executable, "-c", "raise SystemExit('no such thing')")()
+
+
+def test_the_worker_links_as_the_engine_does(tmp_path):
+    graph = walking_cells(4, 30, 3)
+    save_graph(graph, tmp_path / "graph.npz")
+    row, (found,) = compared_task(
+        "linking", tmp_path / "graph.npz", "256", upstream=None, repeats=1
+    )
+    kept = linker("greedy")(candidate_graph(graph.detections, graph.edges)).edges
+    expected = sorted(zip(kept.source.tolist(), kept.target.tolist(), strict=True))
+    assert list(map(tuple, found["edges"].tolist())) == expected
+    assert row["engine"]["cpu_s"] > 0
+
+
+def test_tracking_ends_before_its_first_window(tmp_path):
+    images, masks = dividing_cell()
+    folders = (
+        write_folder(tmp_path / "images", images),
+        write_folder(tmp_path / "masks", masks),
+    )
+    module = ("-m", "benchmarks.workers.first_window")
+    command(sys.executable, *module, *folders, "-o", tmp_path / "out", "--device", "cpu")()
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_features_than_upstreams_are_refused():
+    upstream = {"coordinates": np.ones((3, 3)), "features": np.full((3, 7), 5.0)}
+    check_features(upstream, upstream)
+    engine = {**upstream, "features": upstream["features"] + [[0], [0], [0.01]]}
+    with pytest.raises(click.ClickException, match="features differ"):
+        check_features(engine, upstream)
+
+
+def test_other_edges_than_upstreams_are_refused(tmp_path):
+    lines = ["source_frame,source_label,target_frame,target_label,weight"]
+    lines += [f"0,{label},1,{label},0.9" for label in range(1, 101)]
+    for side, edges in (("engine", lines), ("upstream", lines)):
+        (tmp_path / f"{side}.csv").write_text("\n".join(edges))
+    assert compare_edges(tmp_path)["edges"] == 100
+    (tmp_path / "engine.csv").write_text("\n".join(lines[:-1]))
+    with pytest.raises(click.ClickException, match="1 of 100 edges"):
+        compare_edges(tmp_path)
+
+
+def side(seconds):
+    return {"cpu_s": seconds, "peak_mb": 100 * seconds}
+
+
+@pytest.mark.parametrize(
+    ("draw", "result", "names"),
+    [
+        (
+            draw_transformer,
+            {
+                "windows": [
+                    {"tokens": 100, "engine": side(1), "upstream": side(3)},
+                    {"tokens": 1000, "engine": side(10)},
+                ]
+            },
+            ["engine", "upstream", "1,000"],
+        ),
+        (
+            draw_whole,
+            {
+                "movies": [
+                    {"cells": 100, "frames": 2, "model": "big", "engine": side(1)},
+                    {"cells": 300, "frames": 2, "model": "small", "engine": side(1)},
+                ]
+            },
+            ["engine, big", "engine, small", "cells per frame"],
+        ),
+    ],
+)
+def test_plots_are_pictures_with_text_that_depend_on_the_result_alone(
+    draw, result, names, tmp_path
+):
+    draw(result, tmp_path / "one.svg")
+    draw(result, tmp_path / "two.svg")
+    texts = [element.text for element in ET.parse(tmp_path / "one.svg").iter() if element.text]
+    assert set(names) <= set(texts)
+    assert (tmp_path / "one.svg").read_text() == (tmp_path / "two.svg").read_text()
