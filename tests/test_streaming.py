@@ -1,6 +1,7 @@
 """Tracking while frames are read: the same tracks as from the whole movie, and no thread left."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
 from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import concatenate, detect
-from trackastra_engine.edges import Edges
+from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.frames import open_movie
+from trackastra_engine.growing import GrowingRows
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.spec import ModelSpec
 
@@ -87,6 +89,50 @@ def test_an_error_in_the_reading_thread_reaches_the_caller():
 def test_an_interrupt_while_scoring_ends_the_reading():
     with pytest.raises(KeyboardInterrupt):
         Tracker(InterruptedModel(), linker("greedy")).track(None, crowd(30))
+
+
+class GrowingCrowd:
+    """Masks (T, 64, 64) that are made when they are read."""
+
+    def __init__(self, n_frames):
+        self.shape, self.dtype = (n_frames, 64, 64), np.dtype(np.uint16)
+        self.frames = crowd()[:5]
+
+    def __getitem__(self, index):
+        return self.frames[index % 5]
+
+
+def test_memory_does_not_grow_with_the_movie_but_for_its_tracks():
+    def peak_bytes(n_frames):
+        tracemalloc.start()
+        lineage = Tracker(RandomModel(), linker("greedy")).track(None, GrowingCrowd(n_frames))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak, lineage
+
+    peak_bytes(5)  # loads and compiles
+    short, _ = peak_bytes(20)
+    long, lineage = peak_bytes(220)
+    found, kept = lineage.detections, lineage.edges
+    arrays = [found.frame, found.label, found.centroid, found.features, kept.source, kept.target]
+    tracks = sum(array.nbytes for array in [*arrays, kept.score, lineage.tracklet_id])
+    assert long - short < 1.4 * tracks  # a fifth to grow into, and what builds the lineage
+
+
+def test_growing_rows_equal_the_parts_and_are_there_once():
+    rng = np.random.default_rng(0)
+    parts = [Edges(*rng.integers(0, 9, (2, n)), rng.random(n)) for n in rng.integers(0, 999, 200)]
+    tracemalloc.start()
+    rows = GrowingRows(concatenate_edges([]))
+    for part in parts:
+        rows.add(part)
+    whole = rows.whole()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = concatenate_edges(parts)
+    for field in ("source", "target", "score"):
+        np.testing.assert_array_equal(getattr(whole, field), getattr(expected, field))
+    assert peak < 1.3 * 3 * whole.score.nbytes
 
 
 class Source:

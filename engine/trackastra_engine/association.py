@@ -7,12 +7,11 @@ score is averaged over the windows that saw it. A whole movie goes the same way 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
-from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate
+from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate, split_frames
 from trackastra_engine.edges import MIN_SCORE, Edges, concatenate_edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.spec import ModelSpec
@@ -141,10 +140,9 @@ class EdgeStream:
 def associate_movie(score: Score, spec: ModelSpec, detections: Detections) -> Edges:
     """Return the edges of a whole movie, sorted by source, then target; see EdgeStream."""
     stream = EdgeStream(score, spec)
-    last = int(detections.frame.max(initial=-1))
-    bounds = np.searchsorted(detections.frame, np.arange(last + 2))
+    n_frames = int(detections.frame.max(initial=-1)) + 1
     parts: list[FrameEdges] = []
-    for first, stop in pairwise(bounds.tolist()):
-        parts += stream.push(detections.rows(slice(first, stop)))
+    for frame in split_frames(detections, n_frames):
+        parts += stream.push(frame)
     parts += stream.finish()
     return concatenate_edges(part.edges.shifted(part.first_row) for part in parts)

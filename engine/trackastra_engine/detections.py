@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,12 @@ def concatenate(parts: Iterable[Detections], ndim: int) -> Detections:
         np.concatenate([part.centroid for part in listed]),
         np.concatenate([part.features for part in listed]),
     )
+
+
+def split_frames(detections: Detections, n_frames: int) -> list[Detections]:
+    """Return the detections of each frame of a movie; this copies nothing."""
+    bounds = np.searchsorted(detections.frame, np.arange(n_frames + 1)).tolist()
+    return [detections.rows(slice(first, stop)) for first, stop in pairwise(bounds)]
 
 
 def detect(frame: Frame, ndim: int) -> Detections:

@@ -1,6 +1,7 @@
 """The way of one movie through the engine, from frames to a lineage."""
 
 import logging
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 from trackastra_engine.ahead import computed_ahead
 from trackastra_engine.association import EdgeStream, FrameEdges, Score, check_stride
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.detections import Detections, concatenate, detect
+from trackastra_engine.detections import Detections, concatenate, detect, split_frames
 from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
+from trackastra_engine.growing import GrowingRows
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.linking import Linker, linker
@@ -83,25 +85,27 @@ class Tracker:
         linked as soon as that is possible.
         """
         self.check_fit(movie)
-        found: list[Detections] = []
-        kept: list[Edges] = []
+        found = GrowingRows(concatenate([], self.model.spec.ndim))
+        kept = GrowingRows(concatenate_edges([]))
         intensities = IntensityHistogram()
         with computed_ahead(self._detect(movie, intensities)) as measured:
-            frames: Iterable[Detections] = _reported(measured, len(movie), progress)
+            frames: Iterable[Detections] = _gathered(found, measured, len(movie), progress)
             if self._needs_range(movie):
-                frames = list(frames)
+                deque(frames, maxlen=0)
+                frames = split_frames(found.whole(), len(movie))
             score = self.scoring(intensities.range())
             stream = EdgeStream(score, self.model.spec, stride=self.stride)
-            for detections in frames:
-                found.append(detections)
-                kept += map(self._keep, stream.push(detections))
-                progress("associate", len(found), len(movie))
-            kept += map(self._keep, stream.finish())
-        if not any(map(len, found)):
+            for index, detections in enumerate(frames):
+                for part in stream.push(detections):
+                    kept.add(self._keep(part))
+                progress("associate", index + 1, len(movie))
+            for part in stream.finish():
+                kept.add(self._keep(part))
+        if len(found) == 0:
             raise InputError(
                 f"none of the {len(movie)} masks holds an object; segment the movie first"
             )
-        return self._lineage(concatenate(found, self.model.spec.ndim), concatenate_edges(kept))
+        return self._lineage(found.whole(), kept.whole())
 
     def check_fit(self, movie: Movie) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
@@ -155,9 +159,11 @@ class Tracker:
         return self.link(CandidateGraph(detections, kept))
 
 
-def _reported(
-    frames: Iterable[Detections], n_frames: int, progress: Progress
+def _gathered(
+    found: GrowingRows[Detections], frames: Iterable[Detections], n_frames: int, progress: Progress
 ) -> Iterator[Detections]:
+    """Yield the detections of each frame, added to those found."""
     for index, detections in enumerate(frames):
+        found.add(detections)
         progress("detect", index + 1, n_frames)
         yield detections

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackastra_engine.ahead import computed_ahead
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Frame, Movie
 from trackastra_engine.lineage import Lineage
@@ -48,16 +49,17 @@ def _write_masks(lineage: Lineage, movie: Movie, folder: Path, progress: Progres
 
     dtype = _mask_type(len(lineage.tracklets))
     digits = 4 if len(movie) > MAX_FRAMES_OF_3_DIGITS else 3
-    for frame in movie:
-        tifffile.imwrite(
-            folder / f"mask{frame.index:0{digits}}.tif",
-            relabel(frame, lineage, dtype),
-            photometric="minisblack",
-            compression="zlib",
-            compressionargs={"level": DEFLATE_LEVEL},
-            metadata=None,
-        )
-        progress("write", frame.index + 1, len(movie))
+    with computed_ahead(relabel(frame, lineage, dtype) for frame in movie) as masks:
+        for index, mask in enumerate(masks):
+            tifffile.imwrite(
+                folder / f"mask{index:0{digits}}.tif",
+                mask,
+                photometric="minisblack",
+                compression="zlib",
+                compressionargs={"level": DEFLATE_LEVEL},
+                metadata=None,
+            )
+            progress("write", index + 1, len(movie))
 
 
 def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -1,5 +1,7 @@
 """Stage 8: a lineage becomes a table of edges, the format that TrackMate reads."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import new_file
 
 COLUMNS = "source_frame,source_label,target_frame,target_label,weight"
+PORTION_SIZE = 10_000  # edges that are Python's numbers at a time: 200 bytes each
 
 
 def write_edge_table(lineage: Lineage, path: str | Path) -> None:
@@ -16,16 +19,28 @@ def write_edge_table(lineage: Lineage, path: str | Path) -> None:
 
     The file appears when it is complete, which TrackMate takes for success.
     """
-    write_edges(edge_ends(lineage), lineage.edges.score, path)
+    edges = lineage.edges
+    order = np.lexsort((edges.target, edges.source))  # detections are sorted by frame, then label
+    portions = (edges.rows(rows) for rows in _portions(order))
+    _write(((edge_ends(replace(lineage, edges=part)), part.score) for part in portions), path)
 
 
 def write_edges(ends: IntArray, weight: FloatArray, path: str | Path) -> None:
     """Write edges with ends (E, 4), as `edge_ends` returns them, and weights (E,)."""
     order = np.lexsort(ends.T[::-1])
+    _write(((ends[rows], weight[rows]) for rows in _portions(order)), path)
+
+
+def _portions(order: IntArray) -> list[IntArray]:
+    return np.array_split(order, len(order) // PORTION_SIZE + 1)
+
+
+def _write(portions: Iterable[tuple[IntArray, FloatArray]], path: str | Path) -> None:
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(COLUMNS + "\n")
-        for numbers, score in zip(ends[order].tolist(), weight[order].tolist(), strict=True):
-            file.write(f"{','.join(map(str, numbers))},{score:.6g}\n")
+        for ends, weight in portions:
+            for numbers, score in zip(ends.tolist(), weight.tolist(), strict=True):
+                file.write(f"{','.join(map(str, numbers))},{score:.6g}\n")
 
 
 def edge_ends(lineage: Lineage) -> IntArray:
