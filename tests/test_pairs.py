@@ -13,7 +13,7 @@ from trackastra_engine.shapes import covariances
 from trackastra_engine.tokens import SPACING_UNITS, prepare_tokens, typical_spacing
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
-from trackastra_training.pairs import LEAST_VARIANCE, Shapes, overlap, overlap_by_time
+from trackastra_training.pairs import LEAST_VARIANCE, Shapes, overlap
 from trackastra_training.train import network_config, spec_of, start_from_model
 from trackastra_training.transformer import TrackingTransformer
 
@@ -62,21 +62,6 @@ def test_shapes_are_those_of_the_pixels(ndim):
     entries = np.stack([expected[:, i, j] for i in range(ndim) for j in range(i, ndim)])
     np.testing.assert_allclose(torch.stack(shapes.covariance), entries, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(shapes.root, np.linalg.det(expected) ** 0.25, rtol=1e-4)
-
-
-def test_overlap_tells_earlier_from_later_keys():
-    batch = fixed_batches()[0]
-    planes = overlap_by_time(batch.coordinates, batch.features)
-    time = batch.coordinates[..., 0]
-    elapsed = time[:, None, :] - time[:, :, None]
-    for plane, is_so in zip(
-        planes.unbind(1), (elapsed < 0, elapsed == 0, elapsed > 0), strict=True
-    ):
-        assert (plane[~is_so] == 0).all()
-        assert (plane[is_so] > 0).any()
-    torch.testing.assert_close(planes.sum(1), planes.sum(1).transpose(1, 2))
-    own = planes[:, 1].diagonal(dim1=1, dim2=2)
-    torch.testing.assert_close(own, torch.ones_like(own))
 
 
 def test_a_model_that_gets_pair_terms_scores_as_before(tmp_path: Path):

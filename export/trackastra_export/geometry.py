@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from trackastra_export.builder import GraphBuilder
-from trackastra_export.pairs import n_shape_numbers, overlap_planes
 from trackastra_training.transformer import (
     DISTANCE_DECAY_V0,
     DISTANCE_DECAY_V1,
@@ -23,49 +22,26 @@ class Blocks:
 
     keys: str  # (B, K) int32, rows of all tokens
     n_keys: str  # (B, 1) int64, true length of each list
-    mask: str  # (B, W, K), added to attention logits; (B, 4, W, K) planes with pair terms
+    mask: str  # (B, W, K), added to the attention logits
     bucket: str  # (B, W, K) int32, rows of the bias tables; only in the mode "bias"
 
 
-@dataclass(frozen=True, slots=True)
-class Queries:
-    """Tokens in blocks: names of values in the graph."""
-
-    coordinates: str  # (B * W, 1 + D)
-    shapes: str = ""  # (B * W, E), see pairs.py; only with pair terms
-
-
 def measure_blocks(
-    graph: GraphBuilder,
-    config: TransformerConfig,
-    queries: Queries,
-    everyone: Queries,
-    keys: str,
-    n_keys: str,
+    graph: GraphBuilder, config: TransformerConfig, coordinates: str, keys: str, n_keys: str
 ) -> Blocks:
-    """Append the geometry of queries with keys (B, K), of which n_keys (B,) are used.
-
-    everyone: all tokens, of which keys are rows.
-    """
+    """Append the geometry of queries at `coordinates` (B * W, 1 + D), keys (B, K), n_keys (B,)."""
     has_bias = config.attn_positional_bias == "bias"
 
-    def measure(coordinates: str, block_keys: str, *shapes: str) -> list[str]:
-        seen = graph.op("Gather", everyone.coordinates, block_keys, axis=0)
-        differences = _differences(graph, config, coordinates, seen)
+    def measure(queries: str, block_keys: str) -> list[str]:
+        seen = graph.op("Gather", "coordinates", block_keys, axis=0)
+        differences = _differences(graph, config, queries, seen)
         squares = [graph.op("Mul", difference, difference) for difference in differences]
         distance = graph.op("Sqrt", graph.op("Sum", *squares[1:]))
         mask = _mask(graph, config, distance, squares)
-        for shapes_of_queries in shapes:
-            shapes_of_keys = graph.op("Gather", everyone.shapes, block_keys, axis=0)
-            mask = overlap_planes(graph, shapes_of_queries, shapes_of_keys, differences, mask)
         return [mask, _bias_bucket(graph, distance, differences[0])] if has_bias else [mask]
 
-    sequences = [in_blocks(graph, queries.coordinates, keys, [1 + config.coord_dim]), keys]
-    if queries.shapes:
-        sequences.append(
-            in_blocks(graph, queries.shapes, keys, [n_shape_numbers(config.coord_dim)])
-        )
-    measured = graph.scan(measure, *sequences)
+    queries = in_blocks(graph, coordinates, keys, [1 + config.coord_dim])
+    measured = graph.scan(measure, queries, keys)
     lengths = graph.op("Cast", n_keys, to=TensorProto.INT64)
     lengths = graph.op("Unsqueeze", lengths, graph.integers(1))
     return Blocks(keys, lengths, measured[0], measured[1] if has_bias else "")

@@ -11,22 +11,8 @@ from onnx import ModelProto, TensorProto
 
 from trackastra_engine.spec import ModelSpec
 from trackastra_export.builder import GraphBuilder
-from trackastra_export.geometry import (
-    Blocks,
-    Queries,
-    first,
-    in_blocks,
-    measure_blocks,
-    turns,
-    waves,
-)
-from trackastra_export.pairs import (
-    n_pair_facts,
-    pair_facts,
-    pair_terms,
-    shape_table,
-    weighed_planes,
-)
+from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
+from trackastra_export.pairs import n_pair_facts, pair_facts, pair_terms, shape_table
 from trackastra_training.transformer import (
     NORMALISATION_EPS,
     TrackingTransformer,
@@ -68,18 +54,12 @@ class Network:
     def __init__(self, graph: GraphBuilder, config: TransformerConfig) -> None:
         self.graph, self.config = graph, config
         self.turns = turns(graph, "coordinates")
-        self.everyone = everyone = Queries(
-            "coordinates", shape_table(graph, config) if config.pair_width else ""
+        self.everyone = measure_blocks(
+            graph, config, "coordinates", "encoder_keys", "encoder_key_count"
         )
-        self.of_targets = Queries(
-            graph.op("Gather", "coordinates", "target", axis=0),
-            graph.op("Gather", everyone.shapes, "target", axis=0) if config.pair_width else "",
-        )
-        self.encoder_blocks = measure_blocks(
-            graph, config, everyone, everyone, "encoder_keys", "encoder_key_count"
-        )
-        self.decoder_blocks = measure_blocks(
-            graph, config, self.of_targets, everyone, "decoder_keys", "decoder_key_count"
+        self.of_targets = graph.op("Gather", "coordinates", "target", axis=0)
+        self.targets = measure_blocks(
+            graph, config, self.of_targets, "decoder_keys", "decoder_key_count"
         )
         if config.attn_positional_bias == "rope":
             axes = [
@@ -106,7 +86,7 @@ class Network:
         for i in range(self.config.num_encoder_layers):
             layer = f"encoder.{i}"
             tokens = graph.layer_norm(f"{layer}.norm1", tokens)
-            gathered = self._attend(f"{layer}.attn", tokens, tokens, self.encoder_blocks)
+            gathered = self._attend(f"{layer}.attn", tokens, tokens, self.everyone)
             tokens = graph.op("Add", tokens, gathered)
             changed = self._feed_forward(f"{layer}.mlp", graph.layer_norm(f"{layer}.norm2", tokens))
             tokens = graph.op("Add", tokens, changed)
@@ -120,7 +100,7 @@ class Network:
             layer = f"decoder.{i}"
             targets = graph.layer_norm(f"{layer}.norm1", targets)
             seen = graph.layer_norm(f"{layer}.norm2", memory)
-            gathered = self._attend(f"{layer}.attn", targets, seen, self.decoder_blocks)
+            gathered = self._attend(f"{layer}.attn", targets, seen, self.targets)
             targets = graph.op("Add", targets, gathered)
             changed = self._feed_forward(
                 f"{layer}.mlp", graph.layer_norm(f"{layer}.norm3", targets)
@@ -130,7 +110,7 @@ class Network:
 
     def score(self, memory: str, targets: str) -> str:
         """Append the scores (B', G, W', S) of the candidates."""
-        graph, config, blocks = self.graph, self.config, self.decoder_blocks
+        graph, config, blocks = self.graph, self.config, self.targets
         source = self._feed_forward("head_x", memory)
         target = self._feed_forward("head_y", targets)
         sequences = [
@@ -140,12 +120,10 @@ class Network:
             "candidates",
         ]
         if config.pair_width:
-            source_facts = pair_facts(
-                graph, "source", memory, self.everyone.coordinates, self.everyone.shapes
-            )
-            target_facts = pair_facts(
-                graph, "target", targets, self.of_targets.coordinates, self.of_targets.shapes
-            )
+            shapes = shape_table(graph, config)
+            source_facts = pair_facts(graph, "source", memory, "coordinates", shapes)
+            shapes = graph.op("Gather", shapes, "target", axis=0)
+            target_facts = pair_facts(graph, "target", targets, self.of_targets, shapes)
             n_facts = n_pair_facts(config)
             sequences.append(in_blocks(graph, target_facts, blocks.keys, [n_facts]))
 
@@ -201,9 +179,7 @@ class Network:
 
         def attend(queries: str, keys: str, n_keys: str, mask: str, *bucket: str) -> list[str]:
             keys = first(graph, keys, n_keys, axis=0)
-            mask = first(graph, mask, n_keys, axis=-1)
-            if config.pair_width:
-                mask = weighed_planes(graph, mask, name, config.nhead)
+            mask = first(graph, mask, n_keys, axis=1)
             if bucket:
                 table = graph.derived(
                     f"{name}.pos_bias.table", graph.array(f"{name}.pos_bias.bias").T[None]
@@ -235,7 +211,7 @@ class Network:
             graph, self.rotary_turns, graph.derived(f"{name}.rot_pos_enc.freqs", exact)
         )  # (1, M, C / H / 2)
         of_queries = of_all
-        if blocks is self.decoder_blocks:
+        if blocks is self.targets:
             of_queries = tuple(graph.op("Gather", wave, "target", axis=1) for wave in of_all)
         heads = {"interleaved": 1, "num_heads": self.config.nhead}
         return (

@@ -8,7 +8,7 @@ import numpy as np
 from trackastra_engine.tokens import SPACING_UNITS
 from trackastra_export.builder import GraphBuilder
 from trackastra_export.values import Value
-from trackastra_training.pairs import N_PAIR_FEATURES, Shapes, overlap, pair_features
+from trackastra_training.pairs import N_PAIR_FEATURES, Shapes, pair_features
 from trackastra_training.transformer import TransformerConfig
 
 
@@ -27,39 +27,6 @@ def shape_table(graph: GraphBuilder, config: TransformerConfig) -> str:
     columns = [_element(graph, "features", column, axis=1) for column in range(config.feat_dim)]
     shapes = Shapes.of(columns, config.coord_dim)
     return _stack(graph, [shapes.log_size, *shapes.covariance, shapes.root], axis=1)
-
-
-def overlap_planes(
-    graph: GraphBuilder, queries: str, keys: str, differences: list[str], mask: str
-) -> str:
-    """Append (4, W, K): the overlap with all keys, with those of later frames, of the same; a mask.
-
-    queries, keys: shapes (W, E) and (K, E); differences: key minus query (W, K), time first.
-    """
-    time, *step = differences
-    n_numbers = n_shape_numbers(len(step))
-    of_all = overlap(
-        _shapes(_columns(graph, queries, n_numbers, graph.integers(1))),
-        _shapes(_columns(graph, keys, n_numbers, graph.integers(0))),
-        [Value(graph, difference) for difference in step],
-    )
-    zero = graph.constant(0.0)
-    later, same = (
-        graph.op("Where", graph.op(compare, time, zero), of_all.name, zero)
-        for compare in ("Greater", "Equal")
-    )
-    return _stack(graph, [of_all, Value(graph, later), Value(graph, same), Value(graph, mask)])
-
-
-def weighed_planes(graph: GraphBuilder, planes: str, layer: str, n_heads: int) -> str:
-    """Append the addend (1, H, W, K) to attention logits for planes (4, W, K)."""
-    earlier, same, later = graph.array(f"{layer}.overlap_weight").T
-    weight = np.stack([earlier, later - earlier, same - earlier, np.ones_like(same)], axis=1)
-    flat = graph.op("Reshape", planes, graph.integers(weight.shape[1], -1))
-    summed = graph.op("MatMul", graph.derived(f"{layer}.overlap_weight", weight), flat)
-    extent = graph.op("Shape", planes, start=1)
-    shape = graph.op("Concat", graph.integers(1, n_heads), extent, axis=0)
-    return graph.op("Reshape", summed, shape)
 
 
 def pair_facts(graph: GraphBuilder, role: str, tokens: str, coordinates: str, shapes: str) -> str:
@@ -116,12 +83,6 @@ def pair_terms(graph: GraphBuilder, config: TransformerConfig, sources: str, tar
 
 def _shapes(numbers: list[Value]) -> Shapes:
     return Shapes(numbers[0], tuple(numbers[1:-1]), numbers[-1])
-
-
-def _columns(graph: GraphBuilder, table: str, n_columns: int, axis: str) -> list[Value]:
-    """Append the first columns of a table (M, F), each with another axis of length 1."""
-    columns = [_element(graph, table, place, axis=1) for place in range(n_columns)]
-    return [Value(graph, graph.op("Unsqueeze", column.name, axis)) for column in columns]
 
 
 def _element(graph: GraphBuilder, table: str, place: int, *, axis: int) -> Value:

@@ -13,7 +13,6 @@ from torch.nn import functional
 from trackastra_training.transformer_config import TransformerConfig
 
 MLP_EXPANSION = 2  # width of the hidden layer in units of d_model
-N_OVERLAP_KINDS = 3  # overlap with keys of earlier frames, of the same, of later ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +22,6 @@ class Geometry:
     phase: Tensor  # (B, N, 1 + D), pi / 2 * coordinates
     mask: Tensor  # (B, 1, N, N), added to the attention logits
     bucket: Tensor | None  # (B, N, N) int64, rows of each layer's bias table; None without bias
-    overlap: Tensor | None  # (B, 3, N, N), pairs.overlap_by_time; None without pair terms
 
 
 class FourierEncoding(nn.Module):
@@ -102,9 +100,6 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.d_model, config.d_model)
         self.rot_pos_enc = Rotation(config) if config.attn_positional_bias == "rope" else None
         self.pos_bias = RelativeBias(config) if config.attn_positional_bias == "bias" else None
-        self.overlap_weight = (
-            nn.Parameter(torch.zeros(config.nhead, N_OVERLAP_KINDS)) if config.pair_width else None
-        )
 
     def forward(self, tokens: Tensor, memory: Tensor, geometry: Geometry) -> Tensor:
         """Return what the tokens (B, N, C) gather from the memory (B, N, C)."""
@@ -115,8 +110,6 @@ class Attention(nn.Module):
             query, key = _rotate(query, cosine, sine), _rotate(key, cosine, sine)
         if self.pos_bias is not None:
             mask = mask + self.pos_bias(geometry.bucket)
-        if self.overlap_weight is not None:
-            mask = mask + torch.einsum("hk,bkij->bhij", self.overlap_weight, geometry.overlap)
         gathered = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
         )

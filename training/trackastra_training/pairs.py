@@ -172,18 +172,3 @@ def _zero(layer: nn.Linear) -> nn.Linear:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
-
-
-def overlap_by_time(coordinates: Tensor, features: Tensor) -> Tensor:
-    """Return the overlap (B, 3, N, N) of queries (rows) with keys (columns).
-
-    Three planes, of which two are 0 for each pair: keys of earlier frames, of the same, of later.
-    """
-    shapes = Shapes.of(features.unbind(-1), coordinates.shape[-1] - 1)
-    time, *step = (x[:, None, :] - x[:, :, None] for x in coordinates.unbind(-1))
-    of_all = overlap(
-        shapes.each(lambda number: number[:, :, None]),
-        shapes.each(lambda number: number[:, None, :]),
-        step,
-    )
-    return torch.stack([of_all * (time < 0), of_all * (time == 0), of_all * (time > 0)], dim=1)

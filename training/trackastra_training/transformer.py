@@ -18,7 +18,7 @@ from trackastra_training.layers import (
     Geometry,
     encoding_periods,
 )
-from trackastra_training.pairs import PairTerms, overlap_by_time
+from trackastra_training.pairs import PairTerms
 from trackastra_training.transformer_config import TransformerConfig
 
 __all__ = ["TrackingTransformer", "TransformerConfig"]
@@ -61,7 +61,7 @@ class TrackingTransformer(nn.Module):
         `padding_mask` (B, N) is True for tokens to ignore; their coordinates and features must be
         finite, and their rows and columns of the result mean nothing.
         """
-        geometry = self._geometry(coordinates, features, padding_mask)
+        geometry = self._geometry(coordinates, padding_mask)
         encodings = [self.pos_embed(geometry.phase)]
         if self.config.feat_embed_per_dim == 1:
             encodings.append(features)
@@ -109,9 +109,7 @@ class TrackingTransformer(nn.Module):
         return torch.where(is_forward, forward, backward.transpose(1, 2))
 
     @torch.no_grad()
-    def _geometry(
-        self, coordinates: Tensor, features: Tensor, padding_mask: Tensor | None
-    ) -> Geometry:
+    def _geometry(self, coordinates: Tensor, padding_mask: Tensor | None) -> Geometry:
         config = self.config
         time, space = coordinates[..., :1], coordinates[..., 1:]
         squared = _squared_distance(space)
@@ -126,8 +124,7 @@ class TrackingTransformer(nn.Module):
         bucket = None
         if config.attn_positional_bias == "bias":
             bucket = self.encoder[0].attn.pos_bias.bucket(time.squeeze(-1), distance)
-        overlap = overlap_by_time(coordinates, features) if config.pair_width else None
-        return Geometry(0.5 * math.pi * coordinates, mask.unsqueeze(1), bucket, overlap)
+        return Geometry(0.5 * math.pi * coordinates, mask.unsqueeze(1), bucket)
 
 
 def _squared_distance(positions: Tensor) -> Tensor:
