@@ -22,7 +22,7 @@ from trackastra_engine.errors import InputError
     type=PATH,
     help="Folder for all results: ctc/, edges.csv, tracks.csv, review.csv, tracks.svg.",
 )
-@click.option("--output-ctc", type=PATH, help="Folder for Cell Tracking Challenge results.")
+@click.option("--output-ctc", type=PATH, help="Folder for masks and tracks as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
 @MODEL_OPTION
 @click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link.")

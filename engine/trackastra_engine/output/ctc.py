@@ -1,6 +1,7 @@
 """Stage 8: a lineage becomes a folder in the format of the Cell Tracking Challenge."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from trackastra_engine.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
-CTC_FILES = ("mask*.tif", "res_track.txt")
 MAX_UINT16 = 65_535
 MAX_FRAMES_OF_3_DIGITS = 1000  # mask999.tif is the last of three digits
 # Labels up to this many times the pixels of a frame are looked up in an array of all labels.
@@ -24,35 +24,56 @@ MAX_LOOKUP_PER_PIXEL = 4
 DEFLATE_LEVEL = 6
 
 
+@dataclass(frozen=True, slots=True)
+class CtcNames:
+    """How the files of a folder are called."""
+
+    mask: str  # before the number of the frame
+    table: str
+    digits: int  # of the number, at least
+
+    @property
+    def patterns(self) -> tuple[str, str]:
+        """Return what the names of all files match."""
+        return f"{self.mask}[0-9]*.tif", self.table
+
+
+CHALLENGE = CtcNames("mask", "res_track.txt", 3)
+UPSTREAM = CtcNames("man_track", "man_track.txt", 4)  # as its `graph_to_ctc`: those of a truth
+
+
 def write_ctc(
     lineage: Lineage,
     movie: Movie,
     folder: str | Path,
     *,
+    names: CtcNames = CHALLENGE,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write masks labelled by tracklet, and `res_track.txt` with a line L B E P per tracklet.
+    """Write masks labelled by tracklet, and a table with a line L B E P per tracklet.
 
     The masks are read again, frame by frame; the folder appears when it is complete. Raises
     InputError if the folder cannot be written or the masks are not those that were tracked.
     """
     folder = Path(folder)
-    check_output_folder(folder, overwrite=overwrite, ours=CTC_FILES)
+    check_output_folder(folder, overwrite=overwrite, ours=names.patterns)
     with new_folder(folder) as partial:
-        _write_masks(lineage, movie, partial, progress)
-        np.savetxt(partial / "res_track.txt", lineage.tracklets, fmt="%d")
+        _write_masks(lineage, movie, partial, names, progress)
+        np.savetxt(partial / names.table, lineage.tracklets, fmt="%d")
 
 
-def _write_masks(lineage: Lineage, movie: Movie, folder: Path, progress: Progress) -> None:
+def _write_masks(
+    lineage: Lineage, movie: Movie, folder: Path, names: CtcNames, progress: Progress
+) -> None:
     import tifffile  # 0.2 s with numpy: only when masks are written
 
     dtype = _mask_type(len(lineage.tracklets))
-    digits = 4 if len(movie) > MAX_FRAMES_OF_3_DIGITS else 3
+    digits = 4 if len(movie) > MAX_FRAMES_OF_3_DIGITS else names.digits
     with computed_ahead(relabel(frame, lineage, dtype) for frame in movie) as masks:
         for index, mask in enumerate(masks):
             tifffile.imwrite(
-                folder / f"mask{index:0{digits}}.tif",
+                folder / f"{names.mask}{index:0{digits}}.tif",
                 mask,
                 photometric="minisblack",
                 compression="zlib",

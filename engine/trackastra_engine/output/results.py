@@ -14,7 +14,7 @@ from trackastra_engine.output.atomic import (
     new_file,
     new_folder,
 )
-from trackastra_engine.output.ctc import CTC_FILES, write_ctc
+from trackastra_engine.output.ctc import CHALLENGE, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.picture import draw_tracks
 from trackastra_engine.output.review_table import write_review
@@ -32,7 +32,7 @@ class Outputs:
     """Where results go; None where they are not wanted."""
 
     folder: Path | None = None  # gets RESULT_FILES
-    ctc: Path | None = None
+    ctc: Path | None = None  # folder in which masks and tracks have upstream's names
     edge_table: Path | None = None
     overwrite: bool = False
 
@@ -52,9 +52,9 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
         check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_FILES)
         if (outputs.folder / CTC_FOLDER).is_dir():
             nested = outputs.folder / CTC_FOLDER
-            check_output_folder(nested, overwrite=outputs.overwrite, ours=CTC_FILES)
+            check_output_folder(nested, overwrite=outputs.overwrite, ours=CHALLENGE.patterns)
     if outputs.ctc is not None:
-        check_output_folder(outputs.ctc, overwrite=outputs.overwrite, ours=CTC_FILES)
+        check_output_folder(outputs.ctc, overwrite=outputs.overwrite, ours=UPSTREAM.patterns)
     if outputs.edge_table is not None:
         check_output_file(outputs.edge_table, overwrite=outputs.overwrite, first_line=COLUMNS)
     _refuse_overlap(outputs, list(inputs))
@@ -86,7 +86,7 @@ def write_outputs(
                 draw_tracks(lineage, movie, folder / PICTURE)
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
-            write_ctc(lineage, movie, folder, progress=progress)
+            write_ctc(lineage, movie, folder, names=UPSTREAM, progress=progress)
 
 
 def _refuse_overlap(outputs: Outputs, inputs: list[Path]) -> None:
