@@ -7,7 +7,7 @@ from typing import Any, cast
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.record import RESULTS, read_result
 
@@ -93,8 +93,10 @@ def _line(axes: Axes, points: Points, colour: str, name: str) -> None:
 
 def _label(axes: Axes, title: str, x_label: str) -> None:
     axes.set(xscale="log", yscale="log", title=title, xlabel=x_label)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.legend()
 
 

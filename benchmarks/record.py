@@ -11,6 +11,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("trackastra-engine", "numpy", "numba", "onnxruntime")
+UPSTREAM_PACKAGES = ("trackastra", "torch", "numpy", "scikit-image")
 
 
 def environment() -> dict[str, Any]:
@@ -28,11 +29,27 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, answer: dict[str, Any]) -> Path:
-    """Write `answer` with its environment to benchmarks/results/NAME.json; return the path."""
+def upstream_versions(python: str) -> dict[str, str]:
+    """Return the versions in upstream's environment."""
+    code = (
+        "import importlib.metadata, json; "
+        f"print(json.dumps({{n: importlib.metadata.version(n) for n in {UPSTREAM_PACKAGES}}}))"
+    )
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    versions: dict[str, str] = json.loads(done.stdout)
+    return versions
+
+
+def write_result(name: str, answer: dict[str, Any], *, upstream: str | None = None) -> Path:
+    """Write `answer` with its environment to benchmarks/results/NAME.json; return the path.
+
+    upstream: the Python interpreter of the other side, if there was one.
+    """
     path = RESULTS / f"{name}.json"
-    text = json.dumps({"benchmark": name, "environment": environment(), **answer}, indent=1)
-    path.write_text(text + "\n")
+    about: dict[str, Any] = {"benchmark": name, "environment": environment()}
+    if upstream:
+        about["upstream"] = upstream_versions(upstream)
+    path.write_text(json.dumps({**about, **answer}, indent=1) + "\n")
     return path
 
 

@@ -126,4 +126,5 @@ def stages(upstream: str | None, frames: int, repeats: int) -> None:
         for graph in (scored_movie(LINKED_CELLS, frames), crowd):
             rows.append(time_linking(Path(name), graph, frames, upstream, repeats))
             print(json.dumps(rows[-1]), flush=True)
-    print(f"written to {write_result('stages', {'shape': SHAPE, 'stages': rows})}")
+    answer = {"shape": SHAPE, "stages": rows}
+    print(f"written to {write_result('stages', answer, upstream=upstream)}")

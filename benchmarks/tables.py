@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmarks import default_model, length, stages, transformer, whole
+from benchmarks import default_model, length, stages, startup, transformer, whole
 from benchmarks.plots import draw_all
 from benchmarks.record import RESULTS, read_result
 
@@ -47,6 +47,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "default-model": ("default_model", default_model.speed_table),
     "strides": ("default_model", default_model.stride_table),
     "length": ("length", length.table),
+    "startup": ("startup", startup.table),
 }
 
 

@@ -139,4 +139,5 @@ def whole(
         run = command(*engine_command(folder / "many", DEFAULT_MODEL, device))
         rows.append({**about, "model": DEFAULT_MODEL, **compared(run, None, repeats=1, warm_up=0)})
         print(json.dumps(rows[-1]), flush=True)
-    print(f"written to {write_result('whole', {'device': device, 'movies': rows})}")
+    answer = {"device": device, "movies": rows}
+    print(f"written to {write_result('whole', answer, upstream=upstream)}")

@@ -1,5 +1,7 @@
 """The yardsticks of the accuracy benchmark do what they say."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -68,3 +70,9 @@ def test_a_part_of_the_frames_is_a_movie_of_its_own(truth_folder):
 def test_the_tables_of_the_readme_are_those_of_the_results():
     text = tables.README.read_text()
     assert tables.filled(text) == text
+
+
+def test_the_pictures_of_the_readme_exist():
+    pictures = re.findall(r"\((benchmarks/results/[^)]*)\)", tables.README.read_text())
+    assert pictures
+    assert all((tables.README.parent / picture).is_file() for picture in pictures)
