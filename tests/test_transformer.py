@@ -161,6 +161,15 @@ def test_a_checkpoint_survives_the_disk(tmp_path):
     assert names == {"config.yaml", "model.pt", "spec.json"}  # and no unfinished file
 
 
+def test_a_checkpoint_that_upstream_can_load_has_no_words_that_it_does_not_know(tmp_path):
+    save_model(TrackingTransformer(SMALL), SMALL_SPEC, tmp_path)
+    ours, upstreams = (
+        yaml.safe_load((folder / "config.yaml").read_text())
+        for folder in (tmp_path, model_folder("rope2d"))
+    )
+    assert ours.keys() <= upstreams.keys()
+
+
 def test_a_spec_of_another_network_is_not_saved(tmp_path):
     with pytest.raises(ModelError, match="cutoff 40 against 41"):
         save_model(TrackingTransformer(SMALL), replace(SMALL_SPEC, cutoff=41), tmp_path / "new")

@@ -35,7 +35,10 @@ def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> Non
     check_fit(model.config, spec)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = yaml.safe_dump(asdict(model.config))
+    entries = asdict(model.config)
+    if not model.config.pair_width:
+        del entries["pair_width"]  # upstream refuses what it does not know
+    config = yaml.safe_dump(entries)
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     write_whole(folder / CONFIG_FILE, lambda path: path.write_text(config))
     write_whole(folder / SPEC_FILE, lambda path: path.write_text(spec.to_json() + "\n"))
