@@ -30,6 +30,7 @@ COSTS = {
     "paid divisions": LinkCosts(appear=0.1, disappear=0.1, split=-0.4),
     "dear detections": LinkCosts(detection=0.8, split=2.0),
 }
+DIVIDING = [mode for mode in MODES if not mode.endswith("_nodiv")]
 any_costs = st.sampled_from(sorted(COSTS)).map(COSTS.get)
 
 
@@ -274,7 +275,7 @@ def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode
     assert tracklets.tobytes() == again.tracklets.tobytes()
 
 
-@given(graphs(max_step=3), st.sampled_from(MODES), st.sampled_from([0.3, 0.6, 0.9]))
+@given(graphs(max_step=3), st.sampled_from(DIVIDING), st.sampled_from([0.3, 0.6, 0.9]))
 @settings(max_examples=200)
 def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_division_score):
     kept = linker(mode, min_division_score=min_division_score)(graph).edges
@@ -348,7 +349,7 @@ def frame_pairs(graph):
 @given(graphs(max_step=1), st.sampled_from(MODES), any_costs)
 @settings(max_examples=200)
 def test_a_separable_linker_finds_the_same_links_pair_by_pair(graph, mode, costs):
-    link = linker(mode, costs=costs)
+    link = linker(mode, costs=costs) if mode.startswith("ilp") else linker(mode)
     if link.is_separable:
         parts = [rows[link.choose(part)] for rows, part in frame_pairs(graph)]
         kept = np.sort(np.concatenate(parts)) if parts else []

@@ -3,6 +3,7 @@
 import csv
 import logging
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_movies_of_more_than_1000_frames_have_four_digits(tmp_path):
     masks[0, 1, 1] = 1
     one = Detections(np.zeros(1, int), np.ones(1, int), np.ones((1, 2)), np.ones((1, 7)))
     none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
-    lineage = Lineage(one, none, np.ones(1, int), np.array([[1, 0, 0, 0]]))
+    lineage = Lineage(one, none, np.ones(1, int), np.array([[1, 0, 0, 0]]), one.rows(slice(0)))
     write_ctc(lineage, open_movie(None, masks), tmp_path / "ctc")
     names = entries(tmp_path / "ctc")
     assert (names[0], names[1000]) == ("mask0000.tif", "mask1000.tif")
@@ -70,7 +71,7 @@ def lineage_of_frame(labels, ids):
     frame = np.zeros(len(labels), int)
     found = Detections(frame, labels, np.zeros((len(labels), 2)), np.zeros((len(labels), 7)))
     none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
-    return Lineage(found, none, ids, np.zeros((ids.max(), 4), int))
+    return Lineage(found, none, ids, np.zeros((ids.max(), 4), int), found.rows(slice(0)))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64])
@@ -83,6 +84,13 @@ def test_relabelling_matches_a_loop(dtype, largest):
     result = relabel(Frame(0, None, mask), lineage, np.dtype(np.uint16))
     assert result.dtype == np.uint16
     np.testing.assert_array_equal(result, [[0, 2, 2], [3, 0, 1]])
+
+
+def test_what_is_left_out_becomes_background():
+    lineage = lineage_of_frame(np.array([3, 7]), np.array([2, 1]))
+    lineage = replace(lineage, left_out=lineage_of_frame(np.array([5]), np.array([1])).detections)
+    result = relabel(Frame(0, None, np.array([[0, 3, 5], [7, 0, 5]])), lineage, np.dtype("u2"))
+    np.testing.assert_array_equal(result, [[0, 2, 0], [1, 0, 0]])
 
 
 def test_an_empty_frame_stays_empty():

@@ -1,13 +1,15 @@
 """Candidates, greedy linking and lineages against slow, obvious twins."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges
-from trackastra_engine.lineage import build_lineage
+from trackastra_engine.errors import InputError
+from trackastra_engine.lineage import build_lineage, without_short_tracks
 from trackastra_engine.linking import linker
 
 
@@ -89,8 +91,8 @@ def greedy_twin(detections, edges, max_children, min_division_score):
 
 @given(graphs(), st.sampled_from([0.5, 0.8]))
 def test_greedy_equals_a_loop(graph, min_division_score):
-    for mode, max_children in (("greedy", 2), ("greedy_nodiv", 1)):
-        link = linker(mode, min_division_score=min_division_score)
+    with_divisions = linker("greedy", min_division_score=min_division_score)
+    for link, max_children in ((with_divisions, 2), (linker("greedy_nodiv"), 1)):
         kept = link(CandidateGraph(*graph)).edges
         pairs = set(zip(kept.source.tolist(), kept.target.tolist(), strict=True))
         assert pairs == greedy_twin(*graph, max_children, min_division_score)
@@ -139,3 +141,30 @@ def test_a_gap_starts_a_new_tracklet_whose_parent_is_the_old_one():
     detections = detections_in([0, 2])
     lineage = build_lineage(detections, Edges(np.array([0]), np.array([1]), np.ones(1)))
     assert lineage.tracklets.tolist() == [[1, 0, 0, 0], [2, 2, 2, 1]]
+
+
+@given(graphs(), st.integers(1, 6))
+def test_short_tracks_are_left_out_with_all_their_detections(graph, min_length):
+    lineage = linker("greedy")(CandidateGraph(*graph))
+    frame, edges = lineage.detections.frame, lineage.edges
+    family = np.arange(len(frame))  # by slow flooding along the edges
+    for _ in frame:
+        for source, target in zip(edges.source, edges.target, strict=True):
+            family[[source, target]] = min(family[source], family[target])
+    long = {f for f in family if np.ptp(frame[family == f]) + 1 >= min_length}
+    is_long = np.isin(family, list(long))
+    if not is_long.any():
+        with pytest.raises(InputError, match=f"no track is {min_length} frames long"):
+            without_short_tracks(lineage, min_length)
+        return
+    kept = without_short_tracks(lineage, min_length)
+    for part, rows in ((kept.detections, is_long), (kept.left_out, ~is_long)):
+        np.testing.assert_array_equal(part.label, lineage.detections.label[rows])
+        np.testing.assert_array_equal(part.frame, frame[rows])
+    assert len(kept.edges) == is_long[edges.target].sum()
+    for new, old in ((kept.edges.source, edges.source), (kept.edges.target, edges.target)):
+        np.testing.assert_array_equal(
+            kept.detections.centroid[new], lineage.detections.centroid[old[is_long[old]]]
+        )
+    rebuilt = build_lineage(kept.detections, kept.edges)
+    np.testing.assert_array_equal(kept.tracklets, rebuilt.tracklets)

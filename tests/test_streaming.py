@@ -11,6 +11,7 @@ from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
 from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import concatenate, detect
+from trackastra_engine.displacement import MaxDistance
 from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.frames import open_movie
 from trackastra_engine.growing import GrowingRows
@@ -28,7 +29,7 @@ def no_thread_left():
 class RandomModel:
     """A model whose scores are random, but the same for the same tokens."""
 
-    spec = ModelSpec("random", 2, 4, "relative", "window", 8.0, "all")
+    spec = ModelSpec("random", 2, 4, "relative", "window", 8.0, "all", max_frame_gap=2)
     n_windows = 0
 
     def associate(self, tokens, max_gap=1):
@@ -57,14 +58,17 @@ def crowd(n_frames=12, n_cells=30):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("max_distance", [None, 12.0])
-def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_distance):
+@pytest.mark.parametrize("max_gap", [1, 2])
+def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_gap, max_distance):
     masks, model = crowd(), RandomModel()
-    lineage = Tracker(model, linker(mode), max_distance=max_distance).track(None, masks)
+    link = linker(mode, max_gap=max_gap)
+    longest = MaxDistance(max_distance) if max_distance else None
+    lineage = Tracker(model, link, max_distance=longest).track(None, masks)
 
-    tracker = Tracker(model, linker(mode))
+    tracker = Tracker(model, link)
     detections = concatenate([detect(frame, 2) for frame in open_movie(None, masks)], 2)
-    edges = associate_movie(tracker.scoring(None), model.spec, detections)
-    whole = linker(mode)(candidate_graph(detections, edges, max_distance=max_distance))
+    edges = associate_movie(tracker.scoring(None), model.spec, detections, max_gap=max_gap)
+    whole = link(candidate_graph(detections, edges, max_distance=max_distance))
     assert len(whole.edges) > 100
     for field in ("source", "target", "score"):
         np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(whole.edges, field))

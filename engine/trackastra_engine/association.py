@@ -31,6 +31,16 @@ class FrameEdges:
     edges: Edges  # rows of `detections`, sorted by source, then target
 
 
+def check_gap(max_gap: int, spec: ModelSpec) -> None:
+    """Raise InputError if the model has not learned to score links over so many frames."""
+    if not 1 <= max_gap <= spec.max_frame_gap:
+        learned = "1 frame" if spec.max_frame_gap == 1 else f"1 to {spec.max_frame_gap} frames"
+        raise InputError(
+            f"the longest gap is {max_gap}, but the model {spec.name} has learned links over "
+            f"{learned}; choose as many"
+        )
+
+
 def check_stride(stride: int, spec: ModelSpec, *, max_gap: int = 1) -> None:
     """Raise InputError if windows so many frames apart leave out pairs of frames."""
     if not 1 <= stride <= spec.window - max_gap:
@@ -137,9 +147,11 @@ class EdgeStream:
         return n_begun - np.searchsorted(starts, frame - self._spec.window, side="right")
 
 
-def associate_movie(score: Score, spec: ModelSpec, detections: Detections) -> Edges:
+def associate_movie(
+    score: Score, spec: ModelSpec, detections: Detections, *, max_gap: int = 1
+) -> Edges:
     """Return the edges of a whole movie, sorted by source, then target; see EdgeStream."""
-    stream = EdgeStream(score, spec)
+    stream = EdgeStream(score, spec, max_gap=max_gap)
     n_frames = int(detections.frame.max(initial=-1)) + 1
     parts: list[FrameEdges] = []
     for frame in split_frames(detections, n_frames):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import Detections, IntArray
+from trackastra_engine.detections import Detections, FloatArray, IntArray
 from trackastra_engine.edges import Edges
 
 MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api.py)
@@ -24,17 +24,28 @@ class CandidateGraph:
         missed: IntArray = frame[self.edges.target] - frame[self.edges.source] - 1
         return missed
 
+    def lengths(self, proportions: FloatArray | None = None) -> FloatArray:
+        """Return the length (E,) of each edge in pixels of x; see `voxels.proportions`."""
+        centroid = self.detections.centroid
+        step = centroid[self.edges.target] - centroid[self.edges.source]
+        if proportions is not None:
+            step = step * proportions
+        return np.asarray(np.linalg.norm(step, axis=1))
+
 
 def candidate_graph(
-    detections: Detections, edges: Edges, *, max_distance: float | None = None
+    detections: Detections,
+    edges: Edges,
+    *,
+    max_distance: float | None = None,
+    proportions: FloatArray | None = None,
 ) -> CandidateGraph:
     """Return the graph in which each source keeps its nearest scored targets in each later frame.
 
-    max_distance: longest edge in pixels; None leaves the limit to the model's own reach.
-    As upstream's `build_graph` (tracking.py).
+    max_distance: longest edge in pixels of x; None leaves the limit to the model's own reach;
+    proportions: (D,) of a voxel, see voxels.py. As upstream's `build_graph` (tracking.py).
     """
-    step = detections.centroid[edges.target] - detections.centroid[edges.source]
-    distance = np.linalg.norm(step, axis=1)
+    distance = CandidateGraph(detections, edges).lengths(proportions)
     if max_distance is not None:
         is_near = np.flatnonzero(distance <= max_distance)
         edges, distance = edges.rows(is_near), distance[is_near]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.sources import ArraySource, FolderSource, StackSource, list_tiffs
+from trackastra_engine.voxels import VoxelSize, check_voxel_size
 
 MAX_LABEL = 2**63 - 1  # labels are kept as int64
 
@@ -46,6 +47,10 @@ class FrameSource(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Return the type of the pixels of the first frame."""
 
+    @property
+    def voxel_um(self) -> VoxelSize | None:
+        """Return the size of a voxel, if the files say it."""
+
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""
 
@@ -56,6 +61,7 @@ class Movie:
 
     masks: FrameSource
     images: FrameSource | None
+    voxel_um: VoxelSize | None = None  # size of a voxel, if the files or the user say it
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -105,11 +111,16 @@ class Movie:
             )
 
 
-def open_movie(images: ArrayOrPath | None, masks: ArrayOrPath) -> Movie:
+def open_movie(
+    images: ArrayOrPath | None, masks: ArrayOrPath, *, voxel_um: VoxelSize | None = None
+) -> Movie:
     """Return the movie of some masks, with their images if there are any, without reading it.
 
     Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
-    stack, or an array (t, [z,] y, x). Raises InputError if they do not make a movie.
+    stack, or an array (t, [z,] y, x). voxel_um: size of a voxel in micrometres, ([z,] y, x), in
+    place of what the images say, or else the masks.
+
+    Raises InputError if they do not make a movie.
     """
     mask_source = _open_source(masks, "masks")
     _check_label_type(mask_source.dtype, mask_source.name)
@@ -121,7 +132,12 @@ def open_movie(images: ArrayOrPath | None, masks: ArrayOrPath) -> Movie:
             f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
             f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x)"
         )
-    return Movie(mask_source, image_source)
+    if voxel_um is not None:
+        check_voxel_size(voxel_um, len(mask_source.frame_shape))
+    for source in (image_source, mask_source):
+        if voxel_um is None and source is not None:
+            voxel_um = source.voxel_um
+    return Movie(mask_source, image_source, voxel_um)
 
 
 def _open_source(source: ArrayOrPath, kind: str) -> FrameSource:

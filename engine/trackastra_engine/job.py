@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackastra_engine.frames import open_movie
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.lineage import Lineage, without_short_tracks
+from trackastra_engine.linking import linker
+from trackastra_engine.linking.costs import read_costs
 from trackastra_engine.model import Device
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import Review
 from trackastra_engine.tracker import Tracker
+from trackastra_engine.voxels import parse_voxel_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,13 @@ class Job:
     outputs: Outputs
     model: str = "general_2d"
     mode: str = "greedy"
-    max_distance: float | None = None  # pixels
+    max_gap: int = 1  # frames
+    max_distance: float | str | None = None  # pixels, "40px", "12um" or "auto"
+    min_division_score: float | None = None
+    min_track_length: int = 1  # frames
+    ilp_costs: str | None = None  # a name, or a TOML file
+    ilp_time_limit_s: float | None = None
+    voxel: str | None = None  # "z,y,x" in micrometres
     stride: int = 1  # frames
     device: Device = "auto"
 
@@ -51,10 +60,19 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     """
     started = time.perf_counter()
     check_outputs(job.outputs, [path for path in (job.images, job.masks) if path is not None])
-    movie = open_movie(job.images, job.masks)
+    movie = open_movie(
+        job.images, job.masks, voxel_um=parse_voxel_size(job.voxel) if job.voxel else None
+    )
+    link = linker(
+        job.mode,
+        max_gap=job.max_gap,
+        min_division_score=job.min_division_score,
+        costs=read_costs(job.ilp_costs) if job.ilp_costs else None,
+        time_limit_s=job.ilp_time_limit_s,
+    )
     tracker = Tracker.load(
         job.model,
-        mode=job.mode,
+        mode=link,
         max_distance=job.max_distance,
         stride=job.stride,
         device=job.device,
@@ -62,5 +80,7 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     review = Review()
     tracker.link = review.watch(tracker.link)
     lineage = tracker.track_movie(movie, progress=progress)
+    if job.min_track_length > 1:
+        lineage = without_short_tracks(lineage, job.min_track_length)
     write_outputs(lineage, movie, review.links, job.outputs, progress=progress)
     return JobResult(lineage, len(movie), time.perf_counter() - started)

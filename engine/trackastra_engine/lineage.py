@@ -1,12 +1,13 @@
 """The result: which edges were kept, and the tracklets they form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trackastra_engine import kernels
 from trackastra_engine.detections import Detections, IntArray
 from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +22,7 @@ class Lineage:
     edges: Edges  # kept; at most one to a target and two from a source
     tracklet_id: IntArray  # (N,) from 1, of each detection
     tracklets: IntArray  # (K, 4): id, first frame, last frame, parent's id or 0
+    left_out: Detections  # of the movie, in tracks that were dropped
 
     @property
     def n_divisions(self) -> int:
@@ -49,4 +51,40 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     tracklets[:, 1] = detections.frame[starts]
     tracklets[tracklet_id - 1, 2] = detections.frame  # rows are sorted by frame: the last one stays
     tracklets[:, 3] = np.where(has_parent[starts], tracklet_id[parent[starts]], 0)
-    return Lineage(detections, edges, tracklet_id, tracklets)
+    return Lineage(detections, edges, tracklet_id, tracklets, detections.rows(slice(0)))
+
+
+def without_short_tracks(lineage: Lineage, min_length: int) -> Lineage:
+    """Return the lineage without tracks shorter than so many frames, from the first to the last.
+
+    A track is a cell with all its descendants, over gaps and divisions. Raises InputError if none
+    is long enough.
+    """
+    tracklets = lineage.tracklets
+    root = root_of_tracklets(tracklets)[1:]
+    last = np.zeros(len(tracklets) + 1, np.int64)
+    np.maximum.at(last, root, tracklets[:, 2])
+    is_long = last[root] - tracklets[root - 1, 1] + 1 >= min_length
+    is_kept = is_long[lineage.tracklet_id - 1]
+    if not is_kept.any():
+        raise InputError(f"no track is {min_length} frames long; keep shorter ones")
+    row = np.cumsum(is_kept) - 1
+    edges = lineage.edges.rows(np.flatnonzero(is_kept[lineage.edges.source]))
+    kept = build_lineage(
+        lineage.detections.rows(np.flatnonzero(is_kept)),
+        Edges(row[edges.source], row[edges.target], edges.score),
+    )
+    return replace(kept, left_out=lineage.detections.rows(np.flatnonzero(~is_kept)))
+
+
+def root_of_tracklets(tracklets: IntArray) -> IntArray:
+    """Return (K + 1,) the first ancestor of each tracklet id; entry 0 is 0.
+
+    tracklets: (K, 4) id, first frame, last frame, parent's id or 0.
+    """
+    root = np.arange(len(tracklets) + 1)
+    has_parent = tracklets[:, 3] > 0
+    root[tracklets[has_parent, 0]] = tracklets[has_parent, 3]
+    while not np.array_equal(root, root[root]):
+        root = root[root]
+    return root

@@ -29,8 +29,8 @@ class DoubtfulLink:
 class Review:
     """Keeps the least certain links of those that a linker chooses.
 
-    The scores of the candidate edges to a detection are the chances of its sources (paper, eq. 5);
-    what they lack to 1 is the chance that it has none, which is an alternative as well.
+    The scores of the candidate edges to a detection from one frame are the chances of its sources
+    (paper, eq. 5); what they lack to 1 is the chance that it has none, an alternative as well.
     """
 
     def __init__(self) -> None:
@@ -47,10 +47,14 @@ class Review:
         return replace(link, choose=choose)
 
     def _see(self, graph: CandidateGraph, chosen: IntArray) -> None:
-        if len(graph.edges) == 0:
-            return
-        order = np.lexsort((-graph.edges.score, graph.edges.target))
+        n_missed = np.zeros(len(graph.detections), np.int64)
+        n_missed[graph.edges.target[chosen]] = graph.n_missed[chosen]
+        # A source two frames back may be right along with the one between: no alternative to it.
+        rivals = np.flatnonzero(graph.n_missed == n_missed[graph.edges.target])
+        order = rivals[np.lexsort((-graph.edges.score[rivals], graph.edges.target[rivals]))]
         edges, is_chosen = graph.edges.rows(order), np.isin(order, chosen)
+        if len(edges) == 0:
+            return
         bounds = np.append(np.flatnonzero(np.diff(edges.target, prepend=-1)), len(edges))
         certainty = _certainty(edges.score, is_chosen, bounds[:-1])
         limit = self.links[-1].certainty if len(self.links) == MAX_LINKS else np.inf

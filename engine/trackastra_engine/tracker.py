@@ -8,19 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from trackastra_engine.ahead import computed_ahead
-from trackastra_engine.association import EdgeStream, FrameEdges, Score, check_stride
-from trackastra_engine.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.association import EdgeStream, Score, check_gap, check_stride
 from trackastra_engine.detections import Detections, concatenate, detect, split_frames
-from trackastra_engine.edges import Edges, concatenate_edges
+from trackastra_engine.displacement import MaxDistance
+from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.growing import GrowingRows
 from trackastra_engine.intensity import IntensityHistogram
-from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.lineage import Lineage
 from trackastra_engine.linking import Linker, linker
+from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.shapes import in_true_proportion
 from trackastra_engine.tokens import IntensityRange, prepare_tokens
+from trackastra_engine.voxels import VoxelSize, proportions
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +36,11 @@ class Tracker:
         model: AssociationModel,
         link: Linker,
         *,
-        max_distance: float | None = None,
+        max_distance: MaxDistance | None = None,
         stride: int = 1,
     ) -> None:
-        check_stride(stride, model.spec)
+        check_gap(link.max_gap, model.spec)
+        check_stride(stride, model.spec, max_gap=link.max_gap)
         self.model = model
         self.link = link
         self.max_distance = max_distance
@@ -47,36 +51,40 @@ class Tracker:
         cls,
         model: str | Path = DEFAULT_MODEL,
         *,
-        mode: str = "greedy",
-        max_distance: float | None = None,
+        mode: str | Linker = "greedy",
+        max_distance: float | str | None = None,
         stride: int = 1,
         device: Device = "auto",
     ) -> "Tracker":
         """Return a tracker with the model of that name or file.
 
-        mode: the linker, one of linking.MODES; max_distance: longest edge in pixels; stride:
-        frames from a window to the next, more than 1 for speed at some loss in accuracy.
+        mode: the name of a linker, one of linking.MODES, or a linker with options of its own;
+        max_distance: longest link in pixels, or a text such as "40px", "12um" or "auto";
+        stride: frames from a window to the next, more than 1 for speed at some loss in accuracy.
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """
-        link = linker(mode)
-        if max_distance is not None and not max_distance > 0:
-            raise InputError(
-                f"the maximum distance is {max_distance}; give a positive number of pixels"
-            )
+        link = linker(mode) if isinstance(mode, str) else mode
+        longest = None if max_distance is None else MaxDistance.parse(max_distance)
         loaded = AssociationModel.load(model, device=device)
-        return cls(loaded, link, max_distance=max_distance, stride=stride)
+        return cls(loaded, link, max_distance=longest, stride=stride)
 
     def track(
-        self, images: ArrayOrPath | None, masks: ArrayOrPath, *, progress: Progress = no_progress
+        self,
+        images: ArrayOrPath | None,
+        masks: ArrayOrPath,
+        *,
+        voxel_um: VoxelSize | None = None,
+        progress: Progress = no_progress,
     ) -> Lineage:
         """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs.
 
-        images: None if there are only masks; masks: integers, 0 is background.
+        images: None if there are only masks; masks: integers, 0 is background; voxel_um: size of
+        a voxel along ([z,] y, x), in place of what the files say.
 
         Raises InputError if the movie cannot be read, holds no object or does not fit the model.
         """
-        return self.track_movie(open_movie(images, masks), progress=progress)
+        return self.track_movie(open_movie(images, masks, voxel_um=voxel_um), progress=progress)
 
     def track_movie(self, movie: Movie, *, progress: Progress = no_progress) -> Lineage:
         """Return the lineage of an opened movie; see `track`.
@@ -85,27 +93,26 @@ class Tracker:
         linked as soon as that is possible.
         """
         self.check_fit(movie)
-        found = GrowingRows(concatenate([], self.model.spec.ndim))
-        kept = GrowingRows(concatenate_edges([]))
+        spec, voxel_um = self.model.spec, self._voxel(movie)
+        found = GrowingRows(concatenate([], spec.ndim))
+        links = LinkStream(self.link, self.max_distance, voxel_um, spec.ndim)
         intensities = IntensityHistogram()
         with computed_ahead(self._detect(movie, intensities)) as measured:
             frames: Iterable[Detections] = _gathered(found, measured, len(movie), progress)
             if self._needs_range(movie):
                 deque(frames, maxlen=0)
                 frames = split_frames(found.whole(), len(movie))
-            score = self.scoring(intensities.range())
-            stream = EdgeStream(score, self.model.spec, stride=self.stride)
+            score = self.scoring(intensities.range(), voxel_um)
+            stream = EdgeStream(score, spec, stride=self.stride, max_gap=self.link.max_gap)
             for index, detections in enumerate(frames):
-                for part in stream.push(detections):
-                    kept.add(self._keep(part))
+                links.push(stream.push(detections))
                 progress("associate", index + 1, len(movie))
-            for part in stream.finish():
-                kept.add(self._keep(part))
+            links.push(stream.finish())
         if len(found) == 0:
             raise InputError(
                 f"none of the {len(movie)} masks holds an object; segment the movie first"
             )
-        return self._lineage(found.whole(), kept.whole())
+        return links.finish(found.whole())
 
     def check_fit(self, movie: Movie) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
@@ -116,6 +123,17 @@ class Tracker:
                 f"the movie is {movie.ndim}D but the model {spec.name} takes {spec.ndim}D movies; "
                 "choose another model"
             )
+
+    def _voxel(self, movie: Movie) -> VoxelSize | None:
+        """Return the size of a voxel where it matters: to the model, or to distances in um."""
+        is_seen = self.model.spec.uses_voxel_size
+        if is_seen and movie.ndim == 3 and movie.voxel_um is None:
+            logger.warning(
+                "the movie does not say how large its voxels are, so they are taken as cubes; give "
+                "their size with --voxel"
+            )
+        is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
+        return movie.voxel_um if is_seen or is_in_um else None
 
     def _needs_range(self, movie: Movie) -> bool:
         """Return whether the first window can be scored only when all frames were seen."""
@@ -136,27 +154,19 @@ class Tracker:
                 intensities.add(frame.image)
             yield detections
 
-    def scoring(self, intensity_range: IntensityRange | None) -> Score:
-        """Return how the detections of a window are scored, given the intensities of the movie."""
+    def scoring(
+        self, intensity_range: IntensityRange | None, voxel_um: VoxelSize | None = None
+    ) -> Score:
+        """Return how the detections of a window are scored, given what is known of the movie."""
+        spec = self.model.spec
 
         def score(detections: Detections) -> Edges:
-            tokens = prepare_tokens(detections, self.model.spec.recipe, intensity_range)
-            return self.model.associate(tokens)
+            if spec.uses_voxel_size and voxel_um is not None:
+                detections = in_true_proportion(detections, proportions(voxel_um, spec.ndim))
+            tokens = prepare_tokens(detections, spec.recipe, intensity_range)
+            return self.model.associate(tokens, max_gap=self.link.max_gap)
 
         return score
-
-    def _keep(self, part: FrameEdges) -> Edges:
-        """Return the links from a frame, or what the linker must see of it with all others."""
-        graph = candidate_graph(part.detections, part.edges, max_distance=self.max_distance)
-        edges = graph.edges
-        if self.link.is_separable:
-            edges = edges.rows(self.link.choose(graph))
-        return edges.shifted(part.first_row)
-
-    def _lineage(self, detections: Detections, kept: Edges) -> Lineage:
-        if self.link.is_separable:
-            return build_lineage(detections, kept)
-        return self.link(CandidateGraph(detections, kept))
 
 
 def _gathered(

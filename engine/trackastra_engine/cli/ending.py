@@ -11,6 +11,7 @@ from typing import ParamSpec
 import click
 
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
+from trackastra_engine.progress import NOTICE
 
 Arguments = ParamSpec("Arguments")
 
@@ -39,22 +40,25 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
 
 @contextmanager
 def _logging_to_terminal() -> Iterator[None]:
-    """Show our warnings as plain lines, and none of tifffile's: our checks say it better."""
-    tifffile_logger = logging.getLogger("tifffile")
-    ours, level = logging.getLogger("trackastra_engine"), tifffile_logger.level
-    handler = _EchoHandler(logging.WARNING)
-    ours.addHandler(handler)
-    tifffile_logger.setLevel(logging.CRITICAL + 1)
+    """Show our notices and warnings as plain lines; tifffile's add nothing to what ours say."""
+    loggers = {"trackastra_engine": NOTICE, "tifffile": logging.CRITICAL + 1}
+    before = {name: logging.getLogger(name).level for name in loggers}
+    handler = _EchoHandler()
+    logging.getLogger("trackastra_engine").addHandler(handler)
+    for name, level in loggers.items():
+        logging.getLogger(name).setLevel(level)
     try:
         yield
     finally:
-        ours.removeHandler(handler)
-        tifffile_logger.setLevel(level)
+        logging.getLogger("trackastra_engine").removeHandler(handler)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 class _EchoHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{record.levelname.capitalize()}: {record.getMessage()}", err=True)
+        kind = "" if record.levelno == NOTICE else f"{record.levelname.capitalize()}: "
+        click.echo(f"{kind}{record.getMessage()}", err=True)
 
 
 @contextmanager

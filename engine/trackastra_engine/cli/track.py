@@ -27,7 +27,44 @@ from trackastra_engine.errors import InputError
 @MODEL_OPTION
 @click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link.")
 @click.option(
-    "--max-distance", type=float, help="Longest link, in pixels.  [default: the model's reach]"
+    "--max-gap",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Longest link, in frames; 2 finds cells again that were missed in one frame.",
+)
+@click.option(
+    "--max-distance",
+    metavar="LENGTH",
+    help="Longest link: 40 or 40px, 12um, or auto.  [default: the model's reach]",
+)
+@click.option(
+    "--min-division-score",
+    type=float,
+    help="Score that a second daughter needs.  [default: 0.5; ilp: what makes it pay]",
+)
+@click.option(
+    "--min-track-length",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Frames of the shortest track to keep, its descendants included.",
+)
+@click.option(
+    "--ilp-costs",
+    metavar="COSTS",
+    help="Costs of ilp: gt, deepcell_gt, deepcell_gt_tuned, deepcell_res_tuned or a TOML file.",
+)
+@click.option(
+    "--ilp-time-limit",
+    "ilp_time_limit_s",
+    type=float,
+    help="Seconds after which ilp takes the best links so far.  [default: 300]",
+)
+@click.option(
+    "--voxel",
+    metavar="Z,Y,X",
+    help="Size of a voxel in micrometres.  [default: what the files say]",
 )
 @click.option(
     "--stride",

@@ -14,7 +14,6 @@ from trackastra_engine.linking.greedy import MIN_LINK_SCORE, choose_greedily
 from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
 
 MODES = ("greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap")
-DEFAULT_COSTS = LinkCosts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class Linker:
     # Whether the links between two neighbouring frames depend on the edges between these two
     # alone. Then `choose` may be given the movie pair by pair, and finds the same links.
     is_separable: bool
+    max_gap: int = 1  # frames from the source to the target of the longest candidate edges
 
     def __call__(self, graph: CandidateGraph) -> Lineage:
         """Return the lineage of the chosen links."""
@@ -36,29 +36,46 @@ def linker(
     *,
     max_gap: int = 1,
     min_division_score: float | None = None,
-    costs: LinkCosts = DEFAULT_COSTS,
-    time_limit_s: float = TIME_LIMIT_S,
+    costs: LinkCosts | None = None,
+    time_limit_s: float | None = None,
 ) -> Linker:
     """Return the linker of that name, one of MODES.
 
-    max_gap: frames from the source to the target of the longest candidate edges;
+    max_gap: frames from the source to the target of the longest links, 1 for neighbouring frames
+    alone, 2 for links over one frame in which a cell was missed;
     min_division_score: what a second child needs, by default 0.5, and with "ilp" what makes the
-    division pay; costs and time_limit_s: of "ilp" and "ilp_nodiv".
+    division pay; costs and time_limit_s: of "ilp" and "ilp_nodiv" alone, see ilp.py.
 
-    Raises InputError if there is no such linker.
+    Raises InputError if there is no such linker, or it has no such option.
     """
     if mode not in MODES:
         raise InputError(f"there is no linker {mode!r}; choose one of {', '.join(MODES)}")
     divisions = not mode.endswith("_nodiv")
+    if min_division_score is not None:
+        _check_division_score(min_division_score, mode)
     if mode.startswith("ilp"):
+        costs = costs or LinkCosts()
         if min_division_score is not None:
             costs = costs.with_min_division_score(min_division_score)
-        choose = partial(
-            choose_optimally, costs=costs, divisions=divisions, time_limit_s=time_limit_s
+        limit = TIME_LIMIT_S if time_limit_s is None else time_limit_s
+        choose = partial(choose_optimally, costs=costs, divisions=divisions, time_limit_s=limit)
+        return Linker(choose, max_gap == 1 and is_separable(costs, divisions), max_gap)
+    if costs is not None or time_limit_s is not None:
+        raise InputError(
+            f"costs and a time limit are for the linkers ilp and ilp_nodiv, not {mode}"
         )
-        return Linker(choose, max_gap == 1 and is_separable(costs, divisions))
     score = MIN_LINK_SCORE if min_division_score is None else min_division_score
     if mode == "lap":
-        return Linker(partial(choose_by_assignment, costs=LapCosts(split=1 - score)), False)
+        choose = partial(choose_by_assignment, costs=LapCosts(split=1 - score))
+        return Linker(choose, is_separable=False, max_gap=max_gap)
     choose = partial(choose_greedily, divisions=divisions, min_division_score=score)
-    return Linker(choose, max_gap == 1)
+    return Linker(choose, max_gap == 1, max_gap)
+
+
+def _check_division_score(score: float, mode: str) -> None:
+    if mode.endswith("_nodiv"):
+        raise InputError(
+            f"the linker {mode} makes no divisions, so that it needs no score for them"
+        )
+    if not 0 <= score <= 1:
+        raise InputError(f"the score that a division needs is {score}; give a number from 0 to 1")

@@ -86,7 +86,8 @@ def _write_masks(
 def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the mask of a frame, ([Z,] Y, X), with tracklet ids for labels.
 
-    Raises InputError if the frame holds a label that none of its detections has.
+    Detections that were left out become background. Raises InputError if the frame holds a
+    label that none of its detections has.
     """
     first, last = np.searchsorted(lineage.detections.frame, [frame.index, frame.index + 1])
     known = lineage.detections.label[first:last]
@@ -101,7 +102,9 @@ def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any
         labels = frame.labels.astype(np.int64)  # uint64 would be compared as floats
         position = np.minimum(np.searchsorted(known, labels), len(known) - 1)
         relabelled = np.where(known[position] == labels, ids[position], dtype.type(0))
-    if np.count_nonzero(relabelled) != np.count_nonzero(frame.labels):
+    left_out = lineage.left_out.label[lineage.left_out.frame == frame.index]
+    n_left_out = np.isin(frame.labels, left_out).sum() if len(left_out) else 0
+    if np.count_nonzero(relabelled) + n_left_out != np.count_nonzero(frame.labels):
         raise InputError(
             f"the mask of frame {frame.index} has changed since it was tracked; track it again"
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.frames import Frame, Movie
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.lineage import Lineage, root_of_tracklets
 from trackastra_engine.output.atomic import new_file
 
 TAIL_FRAMES = 10  # how far back tracks are drawn
@@ -44,19 +44,6 @@ def draw_tracks(lineage: Lineage, movie: Movie, path: str | Path) -> None:
     ]
     with new_file(Path(path)) as partial:
         partial.write_text(_document(body, width * scale, height * scale + CAPTION_HEIGHT), "utf-8")
-
-
-def root_of_tracklets(tracklets: IntArray) -> IntArray:
-    """Return (K + 1,) the first ancestor of each tracklet id; entry 0 is 0.
-
-    tracklets: (K, 4) id, first frame, last frame, parent's id or 0.
-    """
-    root = np.arange(len(tracklets) + 1)
-    has_parent = tracklets[:, 3] > 0
-    root[tracklets[has_parent, 0]] = tracklets[has_parent, 3]
-    while not np.array_equal(root, root[root]):
-        root = root[root]
-    return root
 
 
 def _flat(volume: NDArray[Any]) -> NDArray[Any]:

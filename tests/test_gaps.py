@@ -1,0 +1,65 @@
+"""A cell that was missed in a frame is found again, and other links stay what they are."""
+
+import numpy as np
+import pytest
+
+from trackastra_engine import InputError, Tracker
+from trackastra_engine.linking import MODES, linker
+from trackastra_engine.simulation import Motion, SimulationParameters, render
+
+MISSED = 0.08  # share of the detections that are taken away
+PARAMETERS = SimulationParameters(n_frames=12, n_cells=40, motion=Motion(drift=(0.1, 0.1)))
+
+
+@pytest.fixture(scope="module")
+def spoiled():
+    """Masks of a movie without some detections, and its true links over up to two frames."""
+    movie = render(PARAMETERS, seed=1)
+    rng = np.random.default_rng(0)
+    masks, seen = [], set()
+    for frame, mask in enumerate(movie.masks):
+        labels = np.unique(mask[mask > 0])
+        kept = labels[rng.random(len(labels)) >= MISSED]
+        masks.append(np.where(np.isin(mask, kept), mask, 0))
+        seen |= {(frame, int(label)) for label in kept}
+    parent = {(f, label): (g, mother) for g, mother, f, label in movie.edges.tolist()}
+    links = set()
+    for frame, label in sorted(seen):
+        source = parent.get((frame, label))
+        if source is not None and source not in seen:
+            source = parent.get(source)
+        if source in seen:
+            links.add((*source, frame, label))
+    return np.stack(masks), links
+
+
+def found_links(lineage):
+    detections, edges = lineage.detections, lineage.edges
+    columns = [
+        column[rows].tolist()
+        for rows in (edges.source, edges.target)
+        for column in (detections.frame, detections.label)
+    ]
+    return set(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gap_closing_finds_more_true_links_and_no_more_wrong_ones(spoiled, mode):
+    masks, true = spoiled
+    over_gaps = {link for link in true if link[2] - link[0] == 2}
+    found = {}
+    for gap in (1, 2):
+        tracker = Tracker.load(mode=linker(mode, max_gap=gap), device="cpu")
+        found[gap] = found_links(tracker.track(None, masks))
+    recall = {gap: len(links & true) / len(true) for gap, links in found.items()}
+    precision = {gap: len(links & true) / len(links) for gap, links in found.items()}
+    print(mode, recall, precision, len(found[2] & over_gaps), len(over_gaps))
+    assert recall[2] > recall[1] + 0.04
+    assert precision[2] >= precision[1]
+    assert len(found[2] & over_gaps) > 0.8 * len(over_gaps)
+
+
+def test_a_gap_for_which_the_model_has_not_learned_is_refused():
+    for gap in (0, 3):
+        with pytest.raises(InputError, match="has learned links over 1 to 2 frames"):
+            Tracker.load(mode=linker("greedy", max_gap=gap), device="cpu")

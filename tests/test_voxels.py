@@ -1,0 +1,169 @@
+"""Voxel sizes as TIFFs say them, and distances in micrometres or found in the movie."""
+
+import logging
+
+import numpy as np
+import pytest
+import tifffile
+
+from test_stages import detections_in
+from trackastra_engine import InputError
+from trackastra_engine.association import FrameEdges
+from trackastra_engine.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.detections import Detections
+from trackastra_engine.displacement import (
+    MIN_LINKS,
+    MaxDistance,
+    auto_distance,
+    typical_reach,
+    warn_of_far_links,
+)
+from trackastra_engine.edges import Edges
+from trackastra_engine.frames import open_movie
+from trackastra_engine.lineage import build_lineage
+from trackastra_engine.linking import linker
+from trackastra_engine.linking.stream import LinkStream
+from trackastra_engine.voxels import parse_voxel_size, proportions
+
+VOLUMES = np.zeros((3, 4, 16, 20), np.uint16)  # (t, z, y, x)
+IMAGEJ = {"axes": "TZYX", "spacing": 2.0, "unit": "um"}
+OME = {
+    "axes": "TZYX",
+    "PhysicalSizeZ": 2000.0,
+    "PhysicalSizeZUnit": "nm",
+    "PhysicalSizeY": 0.5,
+    "PhysicalSizeYUnit": "µm",
+    "PhysicalSizeX": 0.5,
+}
+
+
+def voxel_of(path, movie=VOLUMES, **options):
+    tifffile.imwrite(path, movie, photometric="minisblack", **options)
+    return open_movie(None, path).voxel_um
+
+
+def test_voxel_sizes_of_imagej(tmp_path):
+    path, resolution = tmp_path / "a.tif", (1 / 0.25, 1 / 0.5)  # voxels per unit, x and y
+    found = voxel_of(path, imagej=True, metadata=IMAGEJ, resolution=resolution)
+    assert found == pytest.approx((2.0, 0.5, 0.25))
+    for unit, factor in (("micron", 1), ("\\u00B5m", 1), ("nm", 1e-3), ("mm", 1e3)):
+        metadata = {**IMAGEJ, "unit": unit}
+        found = voxel_of(path, imagej=True, metadata=metadata, resolution=resolution)
+        assert found == pytest.approx((2.0 * factor, 0.5 * factor, 0.25 * factor))
+    planes = {"axes": "TYX", "unit": "um"}
+    found = voxel_of(path, VOLUMES[:, 0], imagej=True, metadata=planes, resolution=resolution)
+    assert found == pytest.approx((0.5, 0.25))
+
+
+def test_voxel_sizes_of_ome(tmp_path):
+    assert voxel_of(tmp_path / "a.ome.tif", metadata=OME) == pytest.approx((2.0, 0.5, 0.5))
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for frame, volume in enumerate(VOLUMES):
+        metadata = {**OME, "axes": "ZYX"}
+        tifffile.imwrite(folder / f"t{frame}.ome.tif", volume, metadata=metadata)
+    assert open_movie(None, folder).voxel_um == pytest.approx((2.0, 0.5, 0.5))
+
+
+def test_files_that_do_not_say_a_voxel_size(tmp_path):
+    path = tmp_path / "a.tif"
+    assert voxel_of(path, metadata={"axes": "TZYX"}, resolution=(72, 72)) is None
+    assert voxel_of(path, imagej=True, metadata={"axes": "TZYX"}, resolution=(2, 2)) is None
+    unknown = {**IMAGEJ, "unit": "pixel"}
+    assert voxel_of(path, imagej=True, metadata=unknown, resolution=(2, 2)) is None
+    without_z = {"axes": "TZYX", "unit": "um"}
+    assert voxel_of(path, imagej=True, metadata=without_z, resolution=(2, 2)) is None
+    assert voxel_of(tmp_path / "b.ome.tif", metadata={"axes": "TZYX"}) is None
+
+
+def test_a_given_voxel_size_comes_first_and_then_that_of_the_images(tmp_path):
+    images, masks = tmp_path / "images.tif", tmp_path / "masks.tif"
+    for path, size in ((images, 1.0), (masks, 2.0)):
+        metadata = {**OME, "PhysicalSizeX": size}
+        tifffile.imwrite(path, VOLUMES, ome=True, metadata=metadata)
+    assert open_movie(images, masks).voxel_um == pytest.approx((2.0, 0.5, 1.0))
+    assert open_movie(None, masks).voxel_um == pytest.approx((2.0, 0.5, 2.0))
+    assert open_movie(images, masks, voxel_um=(3, 2, 1)).voxel_um == (3, 2, 1)
+    for voxel in ((1, 1), (0, 1, 1), (np.nan, 1, 1)):
+        with pytest.raises(InputError, match="give z,y,x as 3 positive numbers"):
+            open_movie(images, masks, voxel_um=voxel)
+
+
+def test_voxel_sizes_as_text():
+    assert parse_voxel_size("2,0.5, 0.25") == (2.0, 0.5, 0.25)
+    with pytest.raises(InputError, match="'2 x 3'; give z,y,x"):
+        parse_voxel_size("2 x 3")
+
+
+def test_proportions_are_in_voxels_along_x():
+    assert proportions((2.0, 0.5, 0.25), 3).tolist() == [8, 2, 1]
+    assert proportions(None, 3).tolist() == [1, 1, 1]
+    assert proportions((0.5, 0.25), 3).tolist() == [1, 2, 1]  # planes taken as volumes
+
+
+def test_distances_as_text():
+    voxel = (2.0, 0.5, 0.5)
+    for text in (40, "40", "40px", " 40 px ", "20um", "20 µm"):
+        assert MaxDistance.parse(text).in_pixels(voxel) == 40
+    assert MaxDistance.parse("auto").in_pixels(voxel) is None
+    for text in (0, -1, "nan", "inf", "40mm", "", "far", "1.2.3", "1e999"):
+        with pytest.raises(InputError, match="positive number of pixels or micrometres"):
+            MaxDistance.parse(text)
+    with pytest.raises(InputError, match="give their size with --voxel"):
+        MaxDistance.parse("20um").in_pixels(None)
+
+
+def test_steps_between_planes_count_as_long_as_they_are():
+    centroid = np.array([[0.0, 0, 0], [1, 0, 0], [0, 3, 0]])
+    detections = Detections(np.array([0, 1, 1]), np.array([1, 1, 2]), centroid, np.ones((3, 12)))
+    edges = Edges(np.array([0, 0]), np.array([1, 2]), np.full(2, 0.9))
+    near = candidate_graph(detections, edges, max_distance=4.0)
+    assert near.edges.target.tolist() == [1, 2]
+    near = candidate_graph(detections, edges, max_distance=4.0, proportions=np.array([5.0, 1, 1]))
+    assert near.edges.target.tolist() == [2]
+
+
+def steps_of(lengths, diameter=1.0):
+    """One cell per step, which goes from frame 0 to 1, as far as the step is long."""
+    n = len(lengths)
+    detections = detections_in([0] * n + [1] * n)
+    detections.centroid[:n] = detections.centroid[n:] = 50
+    detections.centroid[n:, 1] += lengths
+    detections.features[:, 0] = diameter
+    edges = Edges(np.arange(n), np.arange(n) + n, np.full(n, 0.9))
+    return CandidateGraph(detections, edges)
+
+
+EVEN = np.arange(41) / 10  # quartiles 1 and 3, so that 9 is the fence
+
+
+def test_what_is_typical_does_not_follow_odd_links():
+    square = np.ones(2)
+    assert typical_reach(steps_of(EVEN), square) == pytest.approx(9)
+    odd = np.concatenate([EVEN, [1000.0, 2000.0]])
+    assert typical_reach(steps_of(odd), square) == pytest.approx(9, rel=0.1)
+    assert typical_reach(steps_of(EVEN, diameter=20.0), square) == 20
+    assert auto_distance(steps_of(EVEN), square) == pytest.approx(13.5)
+    assert auto_distance(steps_of(EVEN[: MIN_LINKS - 1]), square) is None
+
+
+def test_far_links_are_listed(caplog):
+    graph = steps_of(np.concatenate([EVEN, [30.0, 40.0]]))
+    warn_of_far_links(build_lineage(graph.detections, graph.edges), np.ones(2))
+    assert "2 of 43 links are longer than is typical of this movie (9 px" in caplog.text
+    assert "40 px from label 43 in frame 0 to 43 in frame 1; 30 px from label 42" in caplog.text
+    caplog.clear()
+    graph = steps_of(EVEN)
+    warn_of_far_links(build_lineage(graph.detections, graph.edges), np.ones(2))
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("mode", ["greedy", "lap"])
+def test_auto_limits_links_by_the_movie_and_says_so(mode, caplog):
+    graph = steps_of(np.concatenate([EVEN, [13.0, 40.0]]))
+    links = LinkStream(linker(mode), MaxDistance.parse("auto"), None, 2)
+    links.push([FrameEdges(0, 0, graph.detections, graph.edges)])
+    with caplog.at_level(logging.DEBUG):
+        lineage = links.finish(graph.detections)
+    assert lineage.edges.source.tolist() == list(range(42))
+    assert "links are limited to 14.2 pixels" in caplog.text
