@@ -133,6 +133,20 @@ def test_single_outputs(movie, model, tmp_path):
     assert entries(ctc) == ["man_track.txt", *(f"man_track000{t}.tif" for t in range(6))]
 
 
+def test_options_of_linking_together(movie, tmp_path):
+    images, masks, out = movie
+    gap_model = exported("rope2d", tmp_path, max_frame_gap=2)
+    (tmp_path / "costs.toml").write_text("split = 0.5\n")
+    options = ("--mode", "ilp", "--ilp-costs", tmp_path / "costs.toml", "--ilp-time-limit", "9")
+    limits = ("--max-gap", "2", "--max-distance", "9um", "--voxel", "0.3,0.3")
+    kept = ("--min-division-score", "0.3", "--min-track-length", "2")
+    command = ("track", images, masks, "-o", out, "--model", gap_model)
+    result = run(*command, *options, *limits, *kept)
+    assert result.exit_code == 0, result.output
+    result = run(*command, "--overwrite", "--max-distance", "auto")
+    assert "too few likely links" in result.stderr
+
+
 def test_empty_frames_are_normal(movie, model, tmp_path):
     images, masks, out = movie
     tifffile.imwrite(tmp_path / "masks" / "t002.tif", np.zeros((40, 48), np.uint16))
@@ -245,8 +259,23 @@ def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
     assert "is not empty; choose another or pass --overwrite" in track_refusal()
 
 
-def test_a_distance_that_is_not_positive(track_refusal, movie):
-    assert "give a positive number" in track_refusal(*movie[:2], "--max-distance", "0")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--max-distance", "0"), "give a positive number"),
+        (("--max-distance", "12um"), "give their size with --voxel"),
+        (("--voxel", "2,1,1"), "the movie is 2D; give y,x as 2 positive numbers"),
+        (("--voxel", "wide"), "give z,y,x or y,x in micrometres"),
+        (("--max-gap", "2"), "has learned links over 1 frame"),
+        (("--min-division-score", "2"), "give a number from 0 to 1"),
+        (("--mode", "ilp_nodiv", "--min-division-score", "0.5"), "makes no divisions"),
+        (("--mode", "lap", "--ilp-costs", "gt"), "are for the linkers ilp and ilp_nodiv, not lap"),
+        (("--mode", "ilp", "--ilp-costs", "cheap"), "there is no file cheap with costs"),
+        (("--min-track-length", "7"), "no track is 7 frames long"),
+    ],
+)
+def test_options_that_cannot_be_met(track_refusal, movie, options, sentence):
+    assert sentence in track_refusal(*movie[:2], *options)
 
 
 def test_a_stride_that_leaves_frames_out(track_refusal, movie):

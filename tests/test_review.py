@@ -60,6 +60,14 @@ def test_a_detection_without_a_link_may_be_the_least_certain():
     assert found[0].alternatives == (((0, 10), 0.9),)
 
 
+def test_a_source_before_the_gap_is_no_alternative_to_the_one_between():
+    found = links("greedy", graph({(0, 1): 0.9, (0, 2): 0.9, (1, 2): 0.8}, [0, 1, 2]))
+    assert [link.source for link in found] == [(1, 20), (0, 10)]
+    assert found[0].alternatives == ((None, pytest.approx(0.2)),)
+    over_a_gap = links("greedy", graph({(0, 1): 0.9}, [0, 2]))
+    assert over_a_gap[0].source == (0, 10)
+
+
 random_edges = st.dictionaries(
     st.tuples(st.integers(0, 4), st.integers(5, 9)), st.floats(0.05, 0.4), max_size=12
 )

@@ -126,7 +126,8 @@ def check_fit(config: TransformerConfig, spec: ModelSpec) -> None:
 
 def _upstream_spec(config: TransformerConfig, folder: Path) -> ModelSpec:
     path = folder / UPSTREAM_TRAINING_FILE
-    features = _read_yaml(path).get("features")
+    options = _read_yaml(path)
+    features = options.get("features")
     if features != "wrfeat":
         raise ModelError(
             f"{path} names the features {features!r}; the engine computes upstream's 'wrfeat' only"
@@ -139,8 +140,14 @@ def _upstream_spec(config: TransformerConfig, folder: Path) -> ModelSpec:
         normalisation="movie",
         cutoff=config.spatial_pos_cutoff,
         averaging="above_threshold",
+        max_frame_gap=_learned_gap(options.get("delta_cutoff"), config.window),
         accepts_planes=config.coord_dim == 3,
     )
+
+
+def _learned_gap(delta_cutoff: Any, window: int) -> int:
+    """Return the longest link, in frames, in upstream's loss (scripts/train.py)."""
+    return min(delta_cutoff, window - 1) if isinstance(delta_cutoff, int) else 1
 
 
 def _without_lightning(weights: Mapping[str, Any]) -> Mapping[str, Any]:
