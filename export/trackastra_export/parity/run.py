@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import Detections, FloatArray, IntArray
+from trackastra_engine.displacement import MaxDistance
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
 from trackastra_engine.frames import Movie
@@ -96,7 +97,8 @@ def _what_linkers_see(
         return np.empty(0, np.int64)
 
     looking = Linker(look, is_separable=False)
-    Tracker(model, looking, max_distance=max_distance).track_movie(movie, progress=progress)
+    tracker = Tracker(model, looking, max_distance=MaxDistance(max_distance))
+    tracker.track_movie(movie, progress=progress)
     return seen[0]
 
 
