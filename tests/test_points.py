@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from trackastra_engine import InputError
+from small_movies import dividing_cell
+from trackastra_engine import InputError, Tracker
+from trackastra_engine.cli import main
 from trackastra_engine.detections import detect
 from trackastra_engine.frames import Frame
+from trackastra_engine.output.edge_table import edge_ends
 from trackastra_engine.points import LONE_DIAMETER_PX, detections_of_points, read_points
 
 HEADER = "frame,y,x,label,diameter,intensity\n"
@@ -95,3 +99,58 @@ def test_arrays_that_do_not_fit():
         detections_of_points([0], [1, 2, 3])
     with pytest.raises(InputError, match=r"2 positions, but the frames are of shape \(3,\)"):
         detections_of_points([0, 1, 2], [[1, 2], [3, 4]])
+
+
+# Tracked --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    return Tracker.load(device="cpu")
+
+
+def test_points_are_linked_as_the_masks_they_stand_for(tracker):
+    """One cell walks, one divides: positions say enough."""
+    _, masks = dividing_cell()
+    lineage = tracker.track(None, masks)
+    found = lineage.detections
+    points = detections_of_points(
+        found.frame, found.centroid, label=found.label, diameter=found.features[:, 0]
+    )
+    np.testing.assert_array_equal(edge_ends(tracker.track_detections(points)), edge_ends(lineage))
+
+
+def test_what_cannot_be_tracked(tracker):
+    with pytest.raises(InputError, match="2 detections lie in one frame"):
+        tracker.track_detections(detections_of_points([3, 3], [[1, 2], [3, 4]]))
+    with pytest.raises(InputError, match="the movie is 3D but the model general_2d takes 2D"):
+        tracker.track_detections(detections_of_points([0, 1], [[1, 2, 3], [3, 4, 5]]))
+
+
+def test_the_command_takes_points_and_writes_tables(tmp_path):
+    path = tmp_path / "spots.csv"
+    path.write_text(
+        "frame,y,x\n" + "".join(f"{t},{5 + t},{9 * n}\n" for t in range(5) for n in (1, 4))
+    )
+    for given in (["--points", str(path)], [str(path)]):
+        out = tmp_path / str(len(given))
+        result = CliRunner().invoke(main, ["track", *given, "-o", str(out)])
+        assert result.exit_code == 0, result.output
+        assert "Tracked 5 frames with 10 detections: 2 tracks" in result.output
+        names = sorted(entry.name for entry in out.iterdir())
+        assert names == ["edges.csv", "review.csv", "tracks.csv"]
+        assert (out / "edges.csv").read_text().count("\n") == 9
+
+
+def test_what_points_do_not_go_with(tmp_path):
+    path = tmp_path / "spots.csv"
+    path.write_text("frame,y,x\n0,1,2\n1,1,2\n")
+    for words, reason in [
+        (["images", str(path), "-o", "out"], "points have neither images nor masks"),
+        (["--points", str(path), "-m", "masks", "-o", "out"], "points have neither images nor"),
+        (["--points", str(path), "--output-ctc", "out"], "points make no masks for --output-ctc"),
+        (["--points", str(path), "--voxel", "1,1,1", "-o", "out"], "the movie is 2D"),
+    ]:
+        result = CliRunner().invoke(main, ["track", *words])
+        assert result.exit_code == 2
+        assert reason in result.output

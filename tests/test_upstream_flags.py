@@ -14,6 +14,7 @@ from golden_cases import load_case, model_folder
 from small_movies import write_folder
 from trackastra_engine import upstream_models
 from trackastra_engine.cli import main
+from trackastra_engine.progress import NOTICE
 
 CASE = "rope2d"
 
@@ -75,11 +76,12 @@ def test_a_call_of_upstream_gives_upstreams_edges(movie, cache, tmp_path, mode):
     np.testing.assert_array_equal(table[:, :4], recorded_edges(mode))
 
 
-def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_path):
-    said = []
+def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_path, caplog):
+    caplog.set_level(NOTICE)
     for _ in range(2):
-        path = upstream_models.import_once(model_folder(CASE), say=said.append)
+        path = upstream_models.import_once(model_folder(CASE))
     assert path.is_relative_to(cache)
+    said = caplog.messages
     assert len(said) in (0, 2)  # by which test ran first; never twice
     assert all(line.startswith(("importing the model", f"wrote {path}")) for line in said)
 
@@ -87,7 +89,7 @@ def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_pat
     (tmp_path / "model" / "config.yaml").write_text("pretrained_feat_dim: 256\n")
     changed = run(*movie, "--model-custom", tmp_path / "model")
     assert changed.exit_code == 2
-    assert "Importing the model" in changed.stderr
+    assert "importing the model" in changed.stderr
     assert "cannot be imported: " in changed.stderr
     assert "needs features of a pretrained image network" in changed.stderr
 
@@ -110,7 +112,7 @@ def test_links_are_as_long_as_upstreams(movie, monkeypatch, tmp_path):
 def test_a_device_that_there_is_none_for_is_said(movie, cache):
     result = run(*movie, "--model-custom", model_folder(CASE), "--device", "mps")
     assert result.exit_code == 0
-    assert "There is no engine for the device mps; the CPU is used" in result.stderr
+    assert "there is no engine for the device mps; the CPU is used" in result.stderr
 
 
 # Where pretrained models are ----------------------------------------------------------------------
@@ -128,25 +130,25 @@ def test_pretrained_models_are_found_where_they_are_kept(tmp_path, monkeypatch, 
     shutil.copytree(model_folder(CASE), folder / "ctc")
     if place == "variable":
         monkeypatch.setenv(upstream_models.FOLDER_VARIABLE, str(folder))
-    assert upstream_models.pretrained_folder("ctc", say=print) == folder / "ctc"
+    assert upstream_models.pretrained_folder("ctc") == folder / "ctc"
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_a_pretrained_model_is_downloaded_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_pretrained_model_is_downloaded_whole_or_not_at_all(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("trackastra_engine.upstream_models.urlopen", urlopen)
     archive = tmp_path / "ctc.zip"
     monkeypatch.setitem(upstream_models.DOWNLOADS, "ctc", archive.as_uri())
     with ZipFile(archive, "w") as zipped:
         zipped.write(model_folder(CASE) / "config.yaml", "ctc/config.yaml")
-    said = []
+    caplog.set_level(NOTICE)
     with pytest.raises(upstream_models.ModelError, match=r"train_config\.yaml"):
-        upstream_models.pretrained_folder("ctc", say=said.append)
+        upstream_models.pretrained_folder("ctc")
     assert not (tmp_path / "c").exists()
     with ZipFile(archive, "w") as zipped:
         for file in model_folder(CASE).iterdir():
             zipped.write(file, f"ctc/{file.name}")
-    folder = upstream_models.pretrained_folder("ctc", say=said.append)
-    assert said == [f"downloading {archive.as_uri()}"] * 2
+    folder = upstream_models.pretrained_folder("ctc")
+    assert caplog.messages == [f"downloading {archive.as_uri()}"] * 2
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
         file.name: file.read_bytes() for file in model_folder(CASE).iterdir()
     }

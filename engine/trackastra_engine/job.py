@@ -4,12 +4,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from trackastra_engine.errors import InputError
 from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.costs import read_costs
 from trackastra_engine.model import Device
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+from trackastra_engine.points import read_points
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import Review
 from trackastra_engine.tracker import Tracker
@@ -21,8 +23,9 @@ class Job:
     """A movie, how to track it, and where the results go."""
 
     images: Path | None
-    masks: Path
+    masks: Path  # or a table of points
     outputs: Outputs
+    are_points: bool = False
     model: str = "general_2d"
     mode: str = "greedy"
     max_gap: int = 1  # frames
@@ -60,9 +63,12 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     """
     started = time.perf_counter()
     check_outputs(job.outputs, [path for path in (job.images, job.masks) if path is not None])
-    movie = open_movie(
-        job.images, job.masks, voxel_um=parse_voxel_size(job.voxel) if job.voxel else None
-    )
+    if job.are_points and job.outputs.ctc is not None:
+        raise InputError(
+            "points make no masks for --output-ctc; give --output for tables of tracks and links"
+        )
+    voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
+    movie = None if job.are_points else open_movie(job.images, job.masks, voxel_um=voxel_um)
     link = linker(
         job.mode,
         max_gap=job.max_gap,
@@ -70,17 +76,22 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         costs=read_costs(job.ilp_costs) if job.ilp_costs else None,
         time_limit_s=job.ilp_time_limit_s,
     )
+    review = Review()
     tracker = Tracker.load(
         job.model,
-        mode=link,
+        mode=review.watch(link),
         max_distance=job.max_distance,
         stride=job.stride,
         device=job.device,
     )
-    review = Review()
-    tracker.link = review.watch(tracker.link)
-    lineage = tracker.track_movie(movie, progress=progress)
+    if movie is None:
+        points = read_points(job.masks)
+        lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
+        n_frames = int(points.frame[-1]) + 1
+    else:
+        lineage = tracker.track_movie(movie, progress=progress)
+        n_frames = len(movie)
     if job.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.min_track_length)
     write_outputs(lineage, movie, review.links, job.outputs, progress=progress)
-    return JobResult(lineage, len(movie), time.perf_counter() - started)
+    return JobResult(lineage, n_frames, time.perf_counter() - started)

@@ -23,7 +23,7 @@ from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.shapes import in_true_proportion
 from trackastra_engine.tokens import IntensityRange, prepare_tokens
-from trackastra_engine.voxels import VoxelSize, proportions
+from trackastra_engine.voxels import VoxelSize, check_voxel_size, proportions
 
 logger = logging.getLogger(__name__)
 
@@ -93,47 +93,85 @@ class Tracker:
         linked as soon as that is possible.
         """
         self.check_fit(movie)
-        spec, voxel_um = self.model.spec, self._voxel(movie)
-        found = GrowingRows(concatenate([], spec.ndim))
-        links = LinkStream(self.link, self.max_distance, voxel_um, spec.ndim)
+        voxel_um = self._voxel(movie.ndim, movie.voxel_um)
+        found = GrowingRows(concatenate([], self.model.spec.ndim))
         intensities = IntensityHistogram()
         with computed_ahead(self._detect(movie, intensities)) as measured:
             frames: Iterable[Detections] = _gathered(found, measured, len(movie), progress)
             if self._needs_range(movie):
                 deque(frames, maxlen=0)
                 frames = split_frames(found.whole(), len(movie))
-            score = self.scoring(intensities.range(), voxel_um)
-            stream = EdgeStream(score, spec, stride=self.stride, max_gap=self.link.max_gap)
-            for index, detections in enumerate(frames):
-                links.push(stream.push(detections))
-                progress("associate", index + 1, len(movie))
-            links.push(stream.finish())
+            links = self._links(frames, len(movie), intensities.range(), voxel_um, progress)
         if len(found) == 0:
             raise InputError(
                 f"none of the {len(movie)} masks holds an object; segment the movie first"
             )
         return links.finish(found.whole())
 
-    def check_fit(self, movie: Movie) -> None:
+    def track_detections(
+        self,
+        detections: Detections,
+        *,
+        voxel_um: VoxelSize | None = None,
+        progress: Progress = no_progress,
+    ) -> Lineage:
+        """Return the lineage of detections that were made elsewhere, as of `points.read_points`.
+
+        Models that know intensities by the range of the images take all as bright as those.
+
+        Raises InputError if they lie in one frame alone or do not fit the model.
+        """
+        self.check_fit(detections)
+        n_frames = int(detections.frame.max(initial=-1)) + 1
+        if len(np.unique(detections.frame)) < 2:
+            raise InputError(
+                f"{len(detections)} detections lie in one frame; tracking needs at least two"
+            )
+        if voxel_um is not None:
+            check_voxel_size(voxel_um, detections.ndim)
+        frames = split_frames(detections, n_frames)
+        voxel_um = self._voxel(detections.ndim, voxel_um)
+        return self._links(frames, n_frames, None, voxel_um, progress).finish(detections)
+
+    def check_fit(self, movie: Movie | Detections) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
         spec = self.model.spec
-        takes_planes = spec.ndim == 3 and spec.accepts_planes and movie.ndim == 2
+        takes_planes = spec.ndim == 3 and spec.accepts_planes and isinstance(movie, Movie)
         if movie.ndim != spec.ndim and not takes_planes:
             raise InputError(
                 f"the movie is {movie.ndim}D but the model {spec.name} takes {spec.ndim}D movies; "
                 "choose another model"
             )
 
-    def _voxel(self, movie: Movie) -> VoxelSize | None:
+    def _links(
+        self,
+        frames: Iterable[Detections],
+        n_frames: int,
+        intensity_range: IntensityRange | None,
+        voxel_um: VoxelSize | None,
+        progress: Progress,
+    ) -> LinkStream:
+        """Associate and link frame by frame, and return the links, which wait to be finished."""
+        spec = self.model.spec
+        links = LinkStream(self.link, self.max_distance, voxel_um, spec.ndim)
+        score = self.scoring(intensity_range, voxel_um)
+        stream = EdgeStream(score, spec, stride=self.stride, max_gap=self.link.max_gap)
+        for index, detections in enumerate(frames):
+            links.push(stream.push(detections))
+            progress("associate", index + 1, n_frames)
+        links.push(stream.finish())
+        return links
+
+    def _voxel(self, ndim: int, voxel_um: VoxelSize | None) -> VoxelSize | None:
         """Return the size of a voxel where it matters: to the model, or to distances in um."""
         is_seen = self.model.spec.uses_voxel_size
-        if is_seen and movie.ndim == 3 and movie.voxel_um is None:
+        if is_seen and ndim == 3 and voxel_um is None:
             logger.warning(
                 "the movie does not say how large its voxels are, so they are taken as cubes; give "
                 "their size with --voxel"
             )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
-        return movie.voxel_um if is_seen or is_in_um else None
+        return voxel_um if is_seen or is_in_um else None
 
     def _needs_range(self, movie: Movie) -> bool:
         """Return whether the first window can be scored only when all frames were seen."""

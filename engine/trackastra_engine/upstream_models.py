@@ -1,12 +1,12 @@
 """Models of upstream, found where it keeps them, and imported once each."""
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
@@ -17,6 +17,7 @@ from trackastra_engine.errors import ModelError
 from trackastra_engine.locality import PLAN_INPUTS
 from trackastra_engine.model import embedded_models
 from trackastra_engine.output.atomic import new_folder
+from trackastra_engine.progress import NOTICE
 from trackastra_engine.spec import FORMAT_VERSION
 
 FOLDER_VARIABLE = "TRACKASTRA_MODEL_DIR"
@@ -28,10 +29,10 @@ DOWNLOADS = {
 TIMEOUT_S = 20.0
 FILES = ("config.yaml", "train_config.yaml", "model.pt")
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
-def pretrained_folder(name: str, *, say: Say) -> Path:
+def pretrained_folder(name: str) -> Path:
     """Return the folder of a pretrained model of upstream, downloaded if need be.
 
     Looks into the folder that TRACKASTRA_MODEL_DIR names, then where upstream keeps its downloads,
@@ -47,7 +48,7 @@ def pretrained_folder(name: str, *, say: Say) -> Path:
             f"downloaded and need no image features are {', '.join(DOWNLOADS)}"
         )
     try:
-        return _download(name, say)
+        return _download(name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         own = f", or take the engine's own with --model {name}" if name in embedded_models() else ""
         raise ModelError(
@@ -70,7 +71,7 @@ def model_places() -> list[Path]:
     return [*places, _our_cache() / "upstream"]
 
 
-def import_once(folder: Path, *, say: Say) -> Path:
+def import_once(folder: Path) -> Path:
     """Return the .onnx file of a model folder of upstream or ours, made unless it is there.
 
     It is kept in the user's cache, under what the folder holds: a changed folder is imported
@@ -85,20 +86,20 @@ def import_once(folder: Path, *, say: Say) -> Path:
     path = _our_cache() / "imported" / f"{folder.resolve().name}-{_digest(folder)}.onnx"
     if path.is_file():
         return path
-    say(f"importing the model {folder}, which is done once")
+    logger.log(NOTICE, "importing the model %s, which is done once", folder)
     command = [sys.executable, "-P", "-m", "trackastra_engine", "import", str(folder)]
     done = subprocess.run([*command, "-o", str(path)], capture_output=True, text=True)
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
     last = lines[-1] if lines else f"exit code {done.returncode}"
     if done.returncode:
         raise ModelError(f"{folder} cannot be imported: {last.removeprefix('Error: ')}")
-    say(last[0].lower() + last[1:])
+    logger.log(NOTICE, "%s", last[0].lower() + last[1:])
     return path
 
 
-def _download(name: str, say: Say) -> Path:
+def _download(name: str) -> Path:
     url, folder = DOWNLOADS[name], _our_cache() / "upstream" / name
-    say(f"downloading {url}")
+    logger.log(NOTICE, "downloading %s", url)
     with new_folder(folder) as partial, tempfile.TemporaryFile() as archive:
         with urlopen(url, timeout=TIMEOUT_S) as response:
             while chunk := response.read(1 << 20):

@@ -16,6 +16,7 @@ from trackastra_engine.errors import InputError
 @click.argument("masks_path", metavar="MASKS]", required=False, type=PATH)
 @click.option("-i", "--images", "--imgs", type=PATH, help="Images, in place of IMAGES.")
 @click.option("-m", "--masks", type=PATH, help="Masks, in place of MASKS; images are optional.")
+@click.option("--points", type=PATH, help="A .csv of points, alone.")
 @click.option(
     "-o",
     "--output",
@@ -85,6 +86,7 @@ def track(
     output: Path | None,
     output_ctc: Path | None,
     output_edge_table: Path | None,
+    points: Path | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -94,26 +96,41 @@ def track(
     Masks hold 0 for background and a number for each object. Without images, give masks alone:
 
         trackastra-engine track --masks MASKS -o OUT
+
+    Spots and particles come as a .csv of points: frame,y,x or frame,z,y,x and if known label,
+    diameter and intensity. It takes the place of both.
     """
-    found_images, found_masks = _movie_paths(images_path, masks_path, images, masks)
+    found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
     from trackastra_engine.cli.terminal import shown_progress
     from trackastra_engine.job import Job, run_job
     from trackastra_engine.output.results import Outputs
 
     outputs = Outputs(output, output_ctc, output_edge_table, overwrite)
-    job = Job(found_images, found_masks, outputs, **options)
+    job = Job(found_images, found_masks, outputs, are_points=are_points, **options)
     with shown_progress() as progress:
         result = run_job(job, progress=progress)
     click.echo(f"{result}; see {', '.join(map(str, outputs.paths))}")
 
 
-def _movie_paths(
-    images_path: Path | None, masks_path: Path | None, images: Path | None, masks: Path | None
-) -> tuple[Path | None, Path]:
-    """Return the paths of images and masks, however they were given.
+def _inputs(
+    images_path: Path | None,
+    masks_path: Path | None,
+    images: Path | None,
+    masks: Path | None,
+    points: Path | None,
+) -> tuple[Path | None, Path, bool]:
+    """Return the paths of images and masks, however they were given, or points, which is told.
 
     One argument alone is never taken for masks: images taken for masks would give nonsense.
     """
+    given = [path for path in (images_path, masks_path, images, masks, points) if path is not None]
+    if points is not None or any(path.suffix.lower() == ".csv" for path in given):
+        if len(given) > 1:
+            raise InputError(
+                "points have neither images nor masks; give the .csv alone (intensities and "
+                "diameters may be columns of it)"
+            )
+        return None, given[0], True
     if images_path and images:
         raise InputError("images are given twice, as IMAGES and with --images; give them once")
     if masks_path and masks:
@@ -126,4 +143,4 @@ def _movie_paths(
     found_masks = masks_path or masks
     if found_masks is None:
         raise InputError("there are no masks; give IMAGES and MASKS, or --masks alone")
-    return images_path or images, found_masks
+    return images_path or images, found_masks, False

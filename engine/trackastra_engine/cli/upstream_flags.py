@@ -45,7 +45,7 @@ def upstream_flags(command: Callable[..., None]) -> Callable[..., None]:
             model = str(of_upstream)
             max_distance = MAX_DISTANCE_PX if max_distance is None else max_distance
         if device == "mps":
-            _say("there is no engine for the device mps; the CPU is used")
+            click.echo("there is no engine for the device mps; the CPU is used", err=True)
         known = {"automatic": "auto", "mps": "cpu"}
         device = known.get(device, device)
         command(model=model, max_distance=max_distance, device=device, **options)
@@ -69,9 +69,5 @@ def _model_of_upstream(name: str | None, folder: Path | None) -> Path | None:
     from trackastra_engine.upstream_models import import_once, pretrained_folder
 
     if folder is None:
-        folder = pretrained_folder(str(name), say=_say)
-    return import_once(folder, say=_say)
-
-
-def _say(line: str) -> None:
-    click.echo(f"{line[0].upper()}{line[1:]}", err=True)
+        folder = pretrained_folder(str(name))
+    return import_once(folder)
