@@ -293,11 +293,19 @@ def test_overwriting_never_costs_other_files(tmp_path):
     assert "man_track.txt, which is no result" in refusal(Outputs(tmp_path, overwrite=True))
 
 
-def test_an_output_never_replaces_the_input(tmp_path):
-    (tmp_path / "mask000.tif").write_text("")
+def test_a_ground_truth_is_never_replaced(tmp_path):
+    (tmp_path / "man_track.txt").write_text("")
     outputs = Outputs(ctc=tmp_path, overwrite=True)
-    assert "would replace the input" in refusal(outputs, [tmp_path])
-    assert "would replace the input" in refusal(outputs, [tmp_path / "mask000.tif"])
+    assert "may be a ground truth and is never replaced" in refusal(outputs)
+
+
+def test_an_output_never_replaces_the_input(tmp_path):
+    (tmp_path / "out" / "ctc").mkdir(parents=True)
+    mask = tmp_path / "out" / "ctc" / "mask000.tif"
+    mask.write_text("")
+    outputs = Outputs(tmp_path / "out", overwrite=True)
+    for given in (mask, mask.parent, tmp_path / "out"):
+        assert "would replace the input" in refusal(outputs, [given])
 
 
 def test_an_earlier_edge_table_is_replaced_but_no_other_file(tmp_path, tracked):

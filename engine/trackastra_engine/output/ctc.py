@@ -32,13 +32,9 @@ class CtcNames:
     table: str
     digits: int  # of the number, at least
 
-    @property
-    def patterns(self) -> tuple[str, str]:
-        """Return what the names of all files match."""
-        return f"{self.mask}[0-9]*.tif", self.table
-
 
 CHALLENGE = CtcNames("mask", "res_track.txt", 3)
+CHALLENGE_FILES = ("mask*.tif", "res_track.txt")
 UPSTREAM = CtcNames("man_track", "man_track.txt", 4)  # as its `graph_to_ctc`: those of a truth
 
 
@@ -57,7 +53,7 @@ def write_ctc(
     InputError if the folder cannot be written or the masks are not those that were tracked.
     """
     folder = Path(folder)
-    check_output_folder(folder, overwrite=overwrite, ours=names.patterns)
+    check_output_folder(folder, overwrite=overwrite, ours=CHALLENGE_FILES)
     with new_folder(folder) as partial:
         _write_masks(lineage, movie, partial, names, progress)
         np.savetxt(partial / names.table, lineage.tracklets, fmt="%d")

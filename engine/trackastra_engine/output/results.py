@@ -14,7 +14,7 @@ from trackastra_engine.output.atomic import (
     new_file,
     new_folder,
 )
-from trackastra_engine.output.ctc import CHALLENGE, UPSTREAM, write_ctc
+from trackastra_engine.output.ctc import CHALLENGE_FILES, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.picture import draw_tracks
 from trackastra_engine.output.review_table import write_review
@@ -52,9 +52,14 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
         check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_FILES)
         if (outputs.folder / CTC_FOLDER).is_dir():
             nested = outputs.folder / CTC_FOLDER
-            check_output_folder(nested, overwrite=outputs.overwrite, ours=CHALLENGE.patterns)
+            check_output_folder(nested, overwrite=outputs.overwrite, ours=CHALLENGE_FILES)
     if outputs.ctc is not None:
-        check_output_folder(outputs.ctc, overwrite=outputs.overwrite, ours=UPSTREAM.patterns)
+        if (outputs.ctc / UPSTREAM.table).exists():
+            raise InputError(
+                f"the output folder {outputs.ctc} holds {UPSTREAM.table}, which may be a ground "
+                "truth and is never replaced; choose another folder or remove it"
+            )
+        check_output_folder(outputs.ctc, overwrite=outputs.overwrite, ours=())
     if outputs.edge_table is not None:
         check_output_file(outputs.edge_table, overwrite=outputs.overwrite, first_line=COLUMNS)
     _refuse_overlap(outputs, list(inputs))
