@@ -58,7 +58,13 @@ def import_checkpoint(checkpoint: Path, output: Path, weights: Path | None) -> N
     help="An interpreter that has upstream.  [default: this one]",
 )
 @click.option("--mode", "modes", type=UPSTREAM_MODES, multiple=True, help="Linkers to compare.")
-@click.option("--max-distance", type=float, default=128.0, show_default=True)
+@click.option(
+    "--max-distance",
+    type=click.FloatRange(0, min_open=True),
+    default=128.0,
+    show_default=True,
+    help="Longest link, in pixels.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier certificate.")
 @one_sentence_errors
 def verify(

@@ -16,7 +16,7 @@ from trackastra_engine.errors import InputError
 @click.argument("masks_path", metavar="MASKS]", required=False, type=PATH)
 @click.option("-i", "--images", "--imgs", type=PATH, help="Images, in place of IMAGES.")
 @click.option("-m", "--masks", type=PATH, help="Masks, in place of MASKS; images are optional.")
-@click.option("--points", type=PATH, help="A .csv of points, alone.")
+@click.option("--points", type=PATH, help="Points, a .csv, in place of both.")
 @click.option(
     "-o",
     "--output",
