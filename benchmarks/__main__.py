@@ -4,6 +4,7 @@ import click
 
 from benchmarks.accuracy import accuracy
 from benchmarks.default_model import default_model
+from benchmarks.gaps import gaps
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.stages import stages
@@ -19,7 +20,7 @@ def main() -> None:
 
 
 for benchmark in (
-    *(accuracy, linking, stages, transformer, whole, default_model, length, startup),
+    *(accuracy, gaps, linking, stages, transformer, whole, default_model, length, startup),
     tables,
 ):
     main.add_command(benchmark)

@@ -1,19 +1,20 @@
-"""How long does each linker take, and how does it grow with the number of candidate edges?"""
+"""How long does each linker take, how does it grow with the candidate edges, and upstream's ILP?"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.record import write_result
+from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
 from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import MIN_SCORE, Edges
 from trackastra_engine.lineage import build_lineage
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts
@@ -23,34 +24,10 @@ from trackastra_engine.linking.program import solve_by_components
 # (frames, cells per frame, targets per source): 18 000, 200 000 and 1 000 000 edges.
 SIZES = ((25, 200, 4), (20, 1_200, 10), (60, 2_000, 10))
 SIZE_FOR_HIGHS = (25, 60, 4)  # small enough that HiGHS proves every configuration in seconds
-SPACING_PX, MOTION_PX, REACH_PX = 10.0, 3.0, 8.0  # crowded: neighbours compete for parents
+MAX_DISTANCE_PX = 256.0
 REPEATS = 5
 CHECK_TOLERANCE = 1e-6
-
-
-def walking_cells(n_frames: int, n_cells: int, n_targets: int, seed: int = 0) -> CandidateGraph:
-    """Return a graph of cells on a random walk, each scored against its nearest targets."""
-    rng = np.random.default_rng(seed)
-    side = SPACING_PX * np.sqrt(n_cells)
-    places = [rng.uniform(0, side, (n_cells, 2))]
-    parts = []
-    for frame in range(1, n_frames):
-        moved = places[-1] + rng.normal(0, MOTION_PX, (n_cells, 2))
-        places.append(np.clip(moved, 0, side))
-        distance, nearest = cKDTree(places[-1]).query(places[-2], k=n_targets)
-        score = np.exp(-distance / REACH_PX) * rng.uniform(0.5, 1, distance.shape)
-        source, rank = np.nonzero(score >= MIN_SCORE)
-        first = (frame - 1) * n_cells
-        target = nearest[source, rank] + first + n_cells
-        parts.append((source + first, target, score[source, rank]))
-    detections = Detections(
-        np.repeat(np.arange(n_frames), n_cells),
-        np.tile(np.arange(1, n_cells + 1), n_frames),
-        np.concatenate(places),
-        np.zeros((n_frames * n_cells, 0)),
-    )
-    source, target, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return CandidateGraph(detections, Edges(source, target, score))
+UPSTREAM_TOLERANCE = 1e-3  # SCIP ends within its own tolerances
 
 
 def least_seconds(run: Callable[[], object]) -> dict[str, float]:
@@ -88,23 +65,83 @@ def check_against_highs() -> list[dict[str, Any]]:
     return rows
 
 
-def time_linkers(graph: CandidateGraph) -> list[dict[str, Any]]:
+def compare_with_upstream(upstream: str) -> dict[str, Any]:
+    """Return what the candidate graph and optimal linking take on both sides.
+
+    Stops if upstream's lineage costs anything else than ours.
+    """
+    graph = walking_cells(*SIZES[0])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.npz"
+        save_graph(graph, path)
+        given = path, str(MAX_DISTANCE_PX), "ilp"
+        row, results = compared_task("linking", *given, upstream=upstream, repeats=1)
+    ours, theirs = (cost_of(graph, result) for result in results)
+    if abs(ours - theirs) > UPSTREAM_TOLERANCE:
+        raise click.ClickException(f"the lineage costs {ours}, upstream's {theirs}")
+    return {"detections": len(graph.detections), "edges": len(graph.edges), "cost": ours, **row}
+
+
+def cost_of(graph: CandidateGraph, result: Arrays) -> float:
+    """Return what the edges that a worker kept cost by upstream's default."""
+    all_edges, kept = graph.edges, set(map(tuple, result["edges"].tolist()))
+    ends = zip(all_edges.source.tolist(), all_edges.target.tolist(), strict=True)
+    rows = np.array([row for row, pair in enumerate(ends) if pair in kept])
+    return lineage_cost(build_lineage(graph.detections, all_edges.rows(rows)), LinkCosts())
+
+
+def time_linkers(graph: CandidateGraph, max_gap: int) -> list[dict[str, Any]]:
     """Return how long every linker takes, and optimal linking where detections may be refused."""
     refusing = CONFIGURATIONS["deepcell_res_tuned"]
-    linkers = {mode: linker(mode) for mode in MODES}
-    linkers["ilp, deepcell_res_tuned"] = linker("ilp", costs=refusing)
-    counts = {"detections": len(graph.detections), "edges": len(graph.edges)}
+    linkers = {mode: linker(mode, max_gap=max_gap) for mode in MODES}
+    linkers["ilp, deepcell_res_tuned"] = linker("ilp", max_gap=max_gap, costs=refusing)
+    about = {
+        "detections": len(graph.detections),
+        "edges": len(graph.edges),
+        "max_gap": max_gap,
+    }
     return [
-        {**counts, "linker": name, **least_seconds(partial(link, graph))}
+        {**about, "linker": name, **least_seconds(partial(link, graph))}
         for name, link in linkers.items()
     ]
 
 
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of graph sizes by linkers: CPU seconds."""
+    rows = result["linkers"]
+    linkers = list(dict.fromkeys(row["linker"] for row in rows))
+    yield ["candidate edges", *linkers]
+    for n_edges, max_gap in dict.fromkeys((row["edges"], row["max_gap"]) for row in rows):
+        seconds = {row["linker"]: row["cpu_s"] for row in rows if row["edges"] == n_edges}
+        gaps = "" if max_gap == 1 else f", `--max-gap {max_gap}`"
+        yield [f"{n_edges:,}{gaps}", *(f"{seconds[name]:.3f} s" for name in linkers)]
+
+
+def upstream_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield one row: the candidate graph and optimal linking on both sides."""
+    row = result["against_upstream"]
+    yield ["detections", "candidate edges", "engine, ilp", "upstream, ilp", "times faster"]
+    yield [
+        f"{row['detections']:,}",
+        f"{row['edges']:,}",
+        f"{row['engine']['cpu_s']:.3f} s, {row['engine']['peak_mb']:,} MB",
+        f"{row['upstream']['cpu_s']:.1f} s, {row['upstream']['peak_mb']:,} MB",
+        f"{row['times_faster']:,.0f}",
+    ]
+
+
 @click.command()
-def linking() -> None:
-    """Time all linkers on random walks of up to a million edges."""
+@UPSTREAM_OPTION
+def linking(upstream: str | None) -> None:
+    """Time all linkers on random walks of up to a million edges; upstream's ILP takes minutes."""
     sizes = dict(zip(("frames", "cells", "targets"), SIZE_FOR_HIGHS, strict=True))
-    checked = {**sizes, "rows": check_against_highs()}
-    rows = [row for size in SIZES for row in time_linkers(walking_cells(*size))]
-    path = write_result("linking", {"linkers": rows, "against_highs": checked})
-    click.echo(path.read_text())
+    answer: dict[str, Any] = {"against_highs": {**sizes, "rows": check_against_highs()}}
+    if upstream:
+        answer["against_upstream"] = compare_with_upstream(upstream)
+    answer["linkers"] = [
+        row
+        for max_gap, sizes in ((1, SIZES), (2, SIZES[1:2]))
+        for size in sizes
+        for row in time_linkers(walking_cells(*size, max_gap=max_gap), max_gap)
+    ]
+    click.echo(write_result("linking", answer, upstream=upstream).read_text())

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.linking import walking_cells
+from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.movies import cells_per_frame, simulated_movie
 from benchmarks.record import write_result
 from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
@@ -59,20 +59,6 @@ def time_features(
     return {"stage": stage, "cells": cells_per_frame(masks), "frames": n_frames, **row}
 
 
-def save_graph(graph: CandidateGraph, path: Path) -> None:
-    """Write detections and edges for the workers."""
-    detections, edges = graph.detections, graph.edges
-    np.savez(
-        path,
-        frame=detections.frame,
-        label=detections.label,
-        centroid=detections.centroid,
-        source=edges.source,
-        target=edges.target,
-        score=edges.score,
-    )
-
-
 def scored_movie(n_cells: int, n_frames: int) -> CandidateGraph:
     """Return the edges that the default model finds in a simulated movie."""
     movie = open_movie(*simulated_movie(n_cells, SHAPE, n_frames))
@@ -87,9 +73,8 @@ def time_linking(
 ) -> dict[str, Any]:
     """Return what the candidate graph and greedy linking take."""
     save_graph(graph, folder / "graph.npz")
-    row, results = compared_task(
-        "linking", folder / "graph.npz", str(MAX_DISTANCE_PX), upstream=upstream, repeats=repeats
-    )
+    given = folder / "graph.npz", str(MAX_DISTANCE_PX), "greedy"
+    row, results = compared_task("linking", *given, upstream=upstream, repeats=repeats)
     if upstream:
         check_edges(*results)
     density = len(graph.edges) / len(graph.detections)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmarks import default_model, length, stages, startup, transformer, whole
+from benchmarks import default_model, gaps, length, linking, stages, startup, transformer, whole
 from benchmarks.plots import draw_all
 from benchmarks.record import RESULTS, read_result
 
@@ -22,25 +22,14 @@ def accuracy_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         yield [tracker, *(f"{s['edge_f1']:.4f} / {s['division_f1']:.3f}" for s in scores)]
 
 
-def linking_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of graph sizes by linkers: CPU seconds."""
-    rows = result["linkers"]
-    linkers = list(dict.fromkeys(row["linker"] for row in rows))
-    yield ["candidate edges", *linkers]
-    for n_edges in dict.fromkeys(row["edges"] for row in rows):
-        seconds = {row["linker"]: row["cpu_s"] for row in rows if row["edges"] == n_edges}
-        yield [
-            f"{n_edges:,}",
-            *(f"{seconds[name]:.3f} s" if name in seconds else "" for name in linkers),
-        ]
-
-
 Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
 # By the name of the mark in the README: the result, and what is shown of it.
 TABLES: dict[str, tuple[str, Table]] = {
     "accuracy": ("accuracy", accuracy_table),
-    "linking": ("linking", linking_table),
+    "gaps": ("gaps", gaps.table),
+    "linking": ("linking", linking.table),
+    "ilp": ("linking", linking.upstream_table),
     "transformer": ("transformer", transformer.table),
     "whole": ("whole", whole.table),
     "stages": ("stages", stages.table),

@@ -9,6 +9,10 @@ import tifffile
 from benchmarks import tables
 from benchmarks.accuracy import read_movie
 from benchmarks.classical import nearest_neighbour, overlap
+from benchmarks.gaps import SpoiledMovie
+from trackastra_engine.candidates import CandidateGraph
+from trackastra_engine.detections import Detections
+from trackastra_engine.edges import Edges
 
 
 @pytest.fixture
@@ -76,3 +80,17 @@ def test_the_pictures_of_the_readme_exist():
     pictures = re.findall(r"\((benchmarks/results/[^)]*)\)", tables.README.read_text())
     assert pictures
     assert all((tables.README.parent / picture).is_file() for picture in pictures)
+
+
+def test_links_over_gaps_are_counted_apart():
+    """
+    frame  0   1   2   3
+           A   A   .   A     A is missed in frame 2, where no candidate leads over
+           B   .   B         B in frame 1; the candidate A - A is given to B
+    """
+    frame = np.array([0, 0, 1, 2, 3])
+    detections = Detections(frame, np.ones(5, int), np.zeros((5, 2)), np.ones((5, 7)))
+    edges = Edges(np.array([1, 1]), np.array([2, 3]), np.array([0.9, 0.9]))
+    movie = SpoiledMovie("drawn", CandidateGraph(detections, edges), np.array([-1, -1, 0, 1, 2]))
+    assert movie.count("greedy", 1) == {"links": [0, 1, 3], "gaps": [0, 0, 2]}
+    assert movie.count("greedy", 2) == {"links": [1, 2, 3], "gaps": [1, 1, 2]}

@@ -267,7 +267,7 @@ def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
         (("--voxel", "2,1,1"), "the movie is 2D; give y,x as 2 positive numbers"),
         (("--voxel", "wide"), "give z,y,x or y,x in micrometres"),
         (("--max-gap", "2"), "has learned links over 1 frame"),
-        (("--min-division-score", "2"), "give a number from 0 to 1"),
+        (("--min-division-score", "2"), "give a number from 0.5 to 1"),
         (("--mode", "ilp_nodiv", "--min-division-score", "0.5"), "makes no divisions"),
         (("--mode", "lap", "--ilp-costs", "gt"), "are for the linkers ilp and ilp_nodiv, not lap"),
         (("--mode", "ilp", "--ilp-costs", "cheap"), "there is no file cheap with costs"),

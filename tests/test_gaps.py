@@ -1,11 +1,15 @@
 """A cell that was missed in a frame is found again, and other links stay what they are."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+from golden_cases import model_folder
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.simulation import Motion, SimulationParameters, render
+from trackastra_training.checkpoint import load_spec
 
 MISSED = 0.08  # share of the detections that are taken away
 PARAMETERS = SimulationParameters(n_frames=12, n_cells=40, motion=Motion(drift=(0.1, 0.1)))
@@ -63,3 +67,11 @@ def test_a_gap_for_which_the_model_has_not_learned_is_refused():
     for gap in (0, 3):
         with pytest.raises(InputError, match="has learned links over 1 to 2 frames"):
             Tracker.load(mode=linker("greedy", max_gap=gap), device="cpu")
+
+
+def test_checkpoints_of_upstream_say_which_gaps_they_learned(tmp_path):
+    folder = shutil.copytree(model_folder("rope2d"), tmp_path / "model")
+    assert load_spec(folder).max_frame_gap == 1
+    with (folder / "train_config.yaml").open("a") as file:
+        file.write("delta_cutoff: 2\n")
+    assert load_spec(folder).max_frame_gap == 2

@@ -8,11 +8,11 @@ import click
 import numpy as np
 import pytest
 
-from benchmarks.linking import walking_cells
+from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.plots import draw_transformer, draw_whole
 from benchmarks.runs import Run, command, compared, compared_task
-from benchmarks.stages import check_features, save_graph
+from benchmarks.stages import check_features
 from benchmarks.whole import compare_edges
 from small_movies import dividing_cell, write_folder
 from trackastra_engine.candidates import candidate_graph
@@ -75,7 +75,7 @@ def test_the_worker_links_as_the_engine_does(tmp_path):
     graph = walking_cells(4, 30, 3)
     save_graph(graph, tmp_path / "graph.npz")
     row, (found,) = compared_task(
-        "linking", tmp_path / "graph.npz", "256", upstream=None, repeats=1
+        "linking", tmp_path / "graph.npz", "256", "greedy", upstream=None, repeats=1
     )
     kept = linker("greedy")(candidate_graph(graph.detections, graph.edges)).edges
     expected = sorted(zip(kept.source.tolist(), kept.target.tolist(), strict=True))

@@ -1,13 +1,15 @@
 """Voxel sizes as TIFFs say them, and distances in micrometres or found in the movie."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 
 from test_stages import detections_in
-from trackastra_engine import InputError
+from test_streaming import RandomModel
+from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import FrameEdges
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections
@@ -167,3 +169,34 @@ def test_auto_limits_links_by_the_movie_and_says_so(mode, caplog):
         lineage = links.finish(graph.detections)
     assert lineage.edges.source.tolist() == list(range(42))
     assert "links are limited to 14.2 pixels" in caplog.text
+
+
+class WatchedModel(RandomModel):
+    """Remembers the tokens that it was given."""
+
+    spec = replace(RandomModel.spec, ndim=3, uses_voxel_size=True)
+
+    def associate(self, tokens, max_gap=1):
+        self.tokens = tokens
+        return super().associate(tokens, max_gap)
+
+
+def tokens_of(masks, voxel_um):
+    model = WatchedModel()
+    Tracker(model, linker("greedy")).track(None, masks, voxel_um=voxel_um)
+    return model.tokens
+
+
+def test_a_model_sees_volumes_in_true_proportion(caplog):
+    """Planes twice as far apart as pixels, or each of them there twice."""
+    masks = np.zeros((2, 5, 20, 20), np.uint8)
+    masks[:, 1:3, 4:9, 4:8], masks[:, 2:5, 12:17, 11:15] = 1, 2
+    far, twice = tokens_of(masks, (2, 1, 1)), tokens_of(np.repeat(masks, 2, axis=1), (1, 1, 1))
+    for one, other in ((far, twice), (tokens_of(masks, (6, 3, 3)), twice)):
+        steps = one.coordinates - one.coordinates[0]
+        np.testing.assert_allclose(steps, other.coordinates - other.coordinates[0], rtol=1e-6)
+        np.testing.assert_allclose(one.features[:, :2], other.features[:, :2], rtol=1e-6)
+    assert "taken as cubes" not in caplog.text
+    flat = tokens_of(masks, None)
+    assert "taken as cubes; give their size with --voxel" in caplog.text
+    assert not np.allclose(flat.coordinates, far.coordinates)

@@ -70,15 +70,15 @@ class Features:
 
 
 class Linking:
-    """The candidate graph of scored edges, and the edges that greedy linking keeps of it."""
+    """The candidate graph of scored edges, and the edges that linking keeps of it."""
 
-    def __init__(self, graph: str, max_distance: str) -> None:
+    def __init__(self, graph: str, max_distance: str, mode: str) -> None:
         arrays = dict(np.load(graph))
         frame, centroid = arrays["frame"], arrays["centroid"]
         self._detections = Detections(frame, arrays["label"], centroid, np.zeros((len(frame), 0)))
         self._edges = Edges(arrays["source"], arrays["target"], arrays["score"])
         self._max_distance = float(max_distance)
-        self._link = linker("greedy")
+        self._link = linker(mode)
 
     def run(self) -> None:
         """Build the graph and link."""

@@ -11,6 +11,7 @@ from trackastra.data import build_windows, get_features
 from trackastra.model.model import TrackingTransformer
 from trackastra.model.predict import predict
 from trackastra.tracking import build_graph, track_greedy
+from trackastra.tracking.ilp import track_ilp
 from trackastra.utils import normalize
 
 from benchmarks.workers.serve import serve
@@ -69,9 +70,9 @@ class Features:
 
 
 class Linking:
-    """The candidate graph of scored edges, and the edges that greedy linking keeps of it."""
+    """The candidate graph of scored edges, and the edges that linking keeps of it."""
 
-    def __init__(self, graph: str, max_distance: str) -> None:
+    def __init__(self, graph: str, max_distance: str, mode: str) -> None:
         arrays = dict(np.load(graph))
         detections = (arrays[name].tolist() for name in ("frame", "label", "centroid"))
         self._nodes = [
@@ -83,13 +84,14 @@ class Linking:
             ((source, target), score) for source, target, score in zip(*edges, strict=True)
         )
         self._max_distance = float(max_distance)
+        self._track = {"greedy": track_greedy, "ilp": track_ilp}[mode]
 
     def run(self) -> None:
         """Build the graph and link."""
         graph = build_graph(
             self._nodes, self._weights, max_distance=self._max_distance, max_neighbors=10
         )
-        self._solution: nx.DiGraph = track_greedy(graph)
+        self._solution: nx.DiGraph = self._track(graph)
 
     def result(self) -> dict[str, np.ndarray]:
         """Return the kept edges (E, 2)."""

@@ -77,5 +77,8 @@ def _check_division_score(score: float, mode: str) -> None:
         raise InputError(
             f"the linker {mode} makes no divisions, so that it needs no score for them"
         )
-    if not 0 <= score <= 1:
-        raise InputError(f"the score that a division needs is {score}; give a number from 0 to 1")
+    least = MIN_LINK_SCORE if mode == "greedy" else 0  # greedy linking takes no weaker link at all
+    if not least <= score <= 1:
+        raise InputError(
+            f"the score that a division needs is {score}; give a number from {least:g} to 1"
+        )
