@@ -1,0 +1,57 @@
+"""btrack's links of some detections: `python btrack_links.py DETECTIONS.npz LINKS.npy`.
+
+Runs where btrack is installed, and imports nothing of ours. The default cell model is the one
+that `btrack.datasets` fetches (once: it is kept in the user's cache folder).
+"""
+
+import sys
+from itertools import pairwise
+
+import btrack
+import numpy as np
+from btrack import datasets
+from btrack.btypes import PyTrackObject
+
+
+def main(given: str, found: str) -> None:
+    """Track the detections of one file and write their links, rows (E, 2), to another."""
+    data = np.load(given)
+    with btrack.BayesianTracker(verbose=False) as tracker:
+        tracker.configure(datasets.cell_config())
+        tracker.append(objects(data["frame"], data["centroid"]))
+        tracker.volume = tuple((0.0, float(size)) for size in data["frame_shape"][::-1])
+        tracker.track()
+        tracker.optimise()
+        np.save(found, links(tracker.tracks))
+
+
+def objects(frame: np.ndarray, centroid: np.ndarray) -> list[PyTrackObject]:
+    """Return what btrack calls objects: detections, whose ID is their row."""
+    result = []
+    for row, (t, position) in enumerate(zip(frame.tolist(), centroid.tolist(), strict=True)):
+        place = dict(zip("xyz", position[::-1], strict=False))
+        result.append(PyTrackObject.from_dict({"ID": row, "t": t, "z": 0.0, **place}))
+    return result
+
+
+def links(tracks: list) -> np.ndarray:
+    """Return the links between neighbouring frames, within tracks and from mothers to daughters."""
+    ends = {track.ID: (track.t[0], track.refs[0]) for track in tracks}
+    chains = [list(zip(track.t, track.refs, strict=True)) for track in tracks]
+    chains += [
+        [(track.t[-1], track.refs[-1]), ends[child]]
+        for track in tracks
+        for child in track.children or []
+    ]
+    # Objects that btrack made up where it found none have negative numbers.
+    pairs = [
+        (source, target)
+        for chain in chains
+        for (t, source), (u, target) in pairwise(chain)
+        if u - t == 1 and source >= 0 and target >= 0
+    ]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,70 @@
+"""Masks as a worse segmentation would have given them: objects missing, merged and split."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from benchmarks.true_movies import TrueMovie, renumbered, true_movie
+from trackastra_engine.detections import Detections, detect
+from trackastra_engine.frames import Frame
+from trackastra_training.matching import MeasuredMask, match_frame
+
+MISSING, MERGED, SPLIT = 0.02, 0.02, 0.01  # chances per object and frame
+NEAR = 1.25  # objects closer than this many mean diameters may be merged
+
+Mask = NDArray[np.integer[Any]]
+
+
+def spoiled(movie: TrueMovie, seed: int) -> TrueMovie:
+    """Return the movie with errors in its masks, and the truth that is left of it.
+
+    Each object stands for at most one of the true ones, by eq. (1) of the paper, and each true one
+    is stood for by at most one. True links are those between objects that stand for linked ones in
+    neighbouring frames; so a division of which a daughter is missing is none, and whatever a
+    tracker links to the second half of an object, or to the second cell of a merged pair, is wrong.
+    """
+    rng = np.random.default_rng(seed)
+    ndim = movie.detections.ndim
+    offsets = np.searchsorted(movie.detections.frame, np.arange(len(movie.masks) + 1))
+    masks, stands_for = [], []
+    for t, mask in enumerate(movie.masks):
+        known = movie.detections.rows(slice(offsets[t], offsets[t + 1]))
+        worse, _ = renumbered(_spoil(mask, known, rng), rng)
+        seen = detect(Frame(t, None, worse), ndim)
+        match = match_frame(MeasuredMask(worse, seen), MeasuredMask(mask, known), None)
+        masks.append(worse)
+        stands_for.append(np.where(match >= 0, match + offsets[t], -1))
+    true_row = np.concatenate(stands_for)
+    row_of = np.full(len(movie.detections) + 1, -1)  # the last place is for -1
+    row_of[true_row[true_row >= 0]] = np.flatnonzero(true_row >= 0)
+    true_parent = np.full(len(movie.detections) + 1, -1)
+    true_parent[movie.links[:, 1]] = movie.links[:, 0]
+    return true_movie(np.stack(masks), movie.images, row_of[true_parent[true_row]])
+
+
+def _spoil(mask: Mask, known: Detections, rng: np.random.Generator) -> Mask:
+    """Return a mask with errors; no object takes part in two of them."""
+    result = mask.astype(np.int64)
+    fate = rng.random(len(known))
+    missing, merged, split = np.split(
+        np.argsort(fate), np.searchsorted(np.sort(fate), np.cumsum([MISSING, MERGED, SPLIT]))
+    )[:3]
+    result[np.isin(result, known.label[missing])] = 0
+    used = set(np.concatenate([missing, merged, split]).tolist())
+    diameter = known.features[:, 0]
+    distance, neighbour = cKDTree(known.centroid).query(known.centroid, min(6, len(known)))
+    for row in merged.tolist():
+        for reach, other in zip(distance[row, 1:], neighbour[row, 1:].tolist(), strict=True):
+            if other not in used and reach < NEAR * (diameter[row] + diameter[other]) / 2:
+                result[result == known.label[row]] = known.label[other]
+                used.add(other)
+                break
+    for number, row in enumerate(split.tolist(), int(known.label.max()) + 1):
+        inside = np.nonzero(result == known.label[row])
+        points = np.stack(inside, 1) - known.centroid[row]
+        long_axis = np.linalg.eigh(points.T @ points)[1][:, -1]
+        half = points @ long_axis > 0
+        result[tuple(axis[half] for axis in inside)] = number
+    return result

@@ -1,0 +1,83 @@
+"""Movies whose tracks are known: masks with shuffled labels, images if there are any, the links."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from trackastra_engine.detections import Detections, concatenate, detect
+from trackastra_engine.frames import Frame
+from trackastra_engine.scoring import Scores, score_edges
+from trackastra_engine.simulation import RenderedMovie
+from trackastra_engine.simulation.truth import find_parents
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueMovie:
+    """T masks whose labels, shuffled in every frame, tell nothing, and the truth about them."""
+
+    masks: NDArray[np.integer[Any]]  # (T, [Z,] Y, X)
+    images: NDArray[np.uint16] | None  # (T, [Z,] Y, X)
+    detections: Detections
+    links: NDArray[np.int64]  # (E, 2) true edges between neighbouring frames, rows of detections
+
+    def score(self, links: NDArray[np.integer[Any]]) -> Scores:
+        """Return how well some links (E, 2) between rows of the detections match the truth."""
+        return score_edges(self._ends(links), self._ends(self.links))
+
+    def _ends(self, links: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        frame_and_label = np.column_stack([self.detections.frame, self.detections.label])
+        return frame_and_label[links].reshape(-1, 4)
+
+
+def read_movie(folder: Path, first: int, last: int) -> TrueMovie:
+    """Return frames `first` to `last` of a ground truth folder of the Cell Tracking Challenge."""
+    table = np.loadtxt(folder / "TRA" / "man_track.txt", dtype=int, ndmin=2)
+    mother_of = np.full(table[:, 0].max() + 1, -1)
+    mother_of[table[:, 0]] = np.where(table[:, 3] > 0, table[:, 3], -1)
+    rng = np.random.default_rng(0)
+    masks, tracks = [], []
+    for file in sorted((folder / "TRA").glob("man_track*.tif"))[first : last + 1]:
+        mask, old = renumbered(tifffile.imread(file), rng)
+        masks.append(mask)
+        tracks.append(old)
+    parent = find_parents(tracks, [mother_of[part] for part in tracks])
+    return true_movie(np.stack(masks), None, parent)
+
+
+def as_true_movie(movie: RenderedMovie) -> TrueMovie:
+    """Return a rendered movie with its detections."""
+    counts = [int(mask.max()) for mask in movie.masks]
+    first_row = np.cumsum([0, *counts[:-1]])
+    source, source_label, target, target_label = movie.edges.T
+    parent = np.full(sum(counts), -1)
+    parent[first_row[target] + target_label - 1] = first_row[source] + source_label - 1
+    return true_movie(movie.masks, movie.images, parent)
+
+
+def true_movie(
+    masks: NDArray[np.integer[Any]], images: NDArray[np.uint16] | None, parent: NDArray[np.int64]
+) -> TrueMovie:
+    """Return the movie of masks labelled 1 to M in every frame; parent: (N,) row or -1."""
+    ndim = masks.ndim - 1
+    frames: Sequence[NDArray[Any] | None] = [None] * len(masks) if images is None else list(images)
+    detections = concatenate(
+        (detect(Frame(t, frames[t], mask), ndim) for t, mask in enumerate(masks)), ndim
+    )
+    target = np.flatnonzero(parent >= 0)
+    target = target[detections.frame[target] - detections.frame[parent[target]] == 1]
+    return TrueMovie(masks, images, detections, np.column_stack([parent[target], target]))
+
+
+def renumbered(
+    mask: NDArray[np.integer[Any]], rng: np.random.Generator
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the mask with labels 1 to M in random order, and the old label (M,) of each."""
+    old = rng.permutation(np.unique(mask[mask > 0])).astype(np.int64)
+    new = np.zeros(int(mask.max()) + 1, np.int32)
+    new[old] = np.arange(1, len(old) + 1)
+    return new[mask], old
