@@ -3,10 +3,12 @@
 import click
 
 from benchmarks.accuracy import accuracy
+from benchmarks.calibration import calibration
 from benchmarks.default_model import default_model
 from benchmarks.gaps import gaps
 from benchmarks.length import length
 from benchmarks.linking import linking
+from benchmarks.models import models
 from benchmarks.stages import stages
 from benchmarks.startup import startup
 from benchmarks.tables import tables
@@ -20,7 +22,8 @@ def main() -> None:
 
 
 for benchmark in (
-    *(accuracy, gaps, linking, stages, transformer, whole, default_model, length, startup),
+    *(accuracy, calibration, models, gaps, linking),
+    *(stages, transformer, whole, default_model, length, startup),
     tables,
 ):
     main.add_command(benchmark)

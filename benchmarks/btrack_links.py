@@ -1,4 +1,4 @@
-"""btrack's links of some detections: `python btrack_links.py DETECTIONS.npz LINKS.npy`.
+"""btrack's links of some detections: `python btrack_links.py DETECTIONS.npz LINKS.npz`.
 
 Runs where btrack is installed, and imports nothing of ours. The default cell model is the one
 that `btrack.datasets` fetches (once: it is kept in the user's cache folder).
@@ -19,10 +19,11 @@ def main(given: str, found: str) -> None:
     with btrack.BayesianTracker(verbose=False) as tracker:
         tracker.configure(datasets.cell_config())
         tracker.append(objects(data["frame"], data["centroid"]))
-        tracker.volume = tuple((0.0, float(size)) for size in data["frame_shape"][::-1])
+        edge = data["centroid"].max(axis=0) + 1
+        tracker.volume = tuple((0.0, float(size)) for size in edge[::-1])
         tracker.track()
-        tracker.optimise()
-        np.save(found, links(tracker.tracks))
+        was_optimised = len(tracker.optimise()) > 0
+        np.savez(found, links=links(tracker.tracks), was_optimised=was_optimised)
 
 
 def objects(frame: np.ndarray, centroid: np.ndarray) -> list[PyTrackObject]:

@@ -34,19 +34,15 @@ def laptrack_links(detections: Detections, max_distance: float) -> NDArray[np.in
     return np.array(links, np.int64).reshape(-1, 2)
 
 
-def btrack_links(
-    python: str, detections: Detections, frame_shape: tuple[int, ...]
-) -> NDArray[np.int64]:
-    """Return the links (E, 2) of btrack with its default cell model.
+def btrack_links(python: str, detections: Detections) -> tuple[NDArray[np.int64], bool]:
+    """Return the links (E, 2) of btrack with its default cell model, and whether it optimised them.
 
-    python: an interpreter whose environment holds btrack, which needs other versions than ours.
+    The step that finds divisions gives up after a minute. python: an interpreter whose environment
+    holds btrack.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder, "detections.npz"), Path(folder, "links.npy")
-        np.savez(
-            given, frame=detections.frame, centroid=detections.centroid, frame_shape=frame_shape
-        )
-        subprocess.run(
-            [python, BTRACK_SCRIPT, given, found], check=True, stdout=subprocess.DEVNULL
-        )
-        return np.asarray(np.load(found))
+        given, found = Path(folder, "detections.npz"), Path(folder, "links.npz")
+        np.savez(given, frame=detections.frame, centroid=detections.centroid)
+        subprocess.run([python, BTRACK_SCRIPT, given, found], check=True, capture_output=True)
+        result = np.load(found)
+        return result["links"], bool(result["was_optimised"])

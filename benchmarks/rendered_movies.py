@@ -130,4 +130,5 @@ def rendered_movie(name: str) -> TrueMovie:
     film, seed = FILMS[name], FIRST_SEED + list(FILMS).index(name)
     rng = np.random.default_rng(seed)
     steps = list(simulate_outlines(film.parameters, rng))
-    return as_true_movie(draw(steps[:: film.every], film.parameters, rng))
+    movie = draw(steps[:: film.every], film.parameters, rng)
+    return as_true_movie(movie, film.parameters.z_step)

@@ -41,7 +41,7 @@ def spoiled(movie: TrueMovie, seed: int) -> TrueMovie:
     row_of[true_row[true_row >= 0]] = np.flatnonzero(true_row >= 0)
     true_parent = np.full(len(movie.detections) + 1, -1)
     true_parent[movie.links[:, 1]] = movie.links[:, 0]
-    return true_movie(np.stack(masks), movie.images, row_of[true_parent[true_row]])
+    return true_movie(np.stack(masks), movie.images, row_of[true_parent[true_row]], movie.z_step)
 
 
 def _spoil(mask: Mask, known: Detections, rng: np.random.Generator) -> Mask:
@@ -52,15 +52,15 @@ def _spoil(mask: Mask, known: Detections, rng: np.random.Generator) -> Mask:
         np.argsort(fate), np.searchsorted(np.sort(fate), np.cumsum([MISSING, MERGED, SPLIT]))
     )[:3]
     result[np.isin(result, known.label[missing])] = 0
-    used = set(np.concatenate([missing, merged, split]).tolist())
+    used = set(np.concatenate([missing, split]).tolist())
     diameter = known.features[:, 0]
     distance, neighbour = cKDTree(known.centroid).query(known.centroid, min(6, len(known)))
     for row in merged.tolist():
         for reach, other in zip(distance[row, 1:], neighbour[row, 1:].tolist(), strict=True):
-            if other not in used and reach < NEAR * (diameter[row] + diameter[other]) / 2:
+            is_near = reach < NEAR * (diameter[row] + diameter[other]) / 2
+            if is_near and not {row, other} & used:
                 result[result == known.label[row]] = known.label[other]
-                used.add(other)
-                break
+                used |= {row, other}
     for number, row in enumerate(split.tolist(), int(known.label.max()) + 1):
         inside = np.nonzero(result == known.label[row])
         points = np.stack(inside, 1) - known.centroid[row]

@@ -1,7 +1,7 @@
 """Movies whose tracks are known: masks with shuffled labels, images if there are any, the links."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ class TrueMovie:
     images: NDArray[np.uint16] | None  # (T, [Z,] Y, X)
     detections: Detections
     links: NDArray[np.int64]  # (E, 2) true edges between neighbouring frames, rows of detections
+    z_step: float = 1.0  # 3D: distance of planes, in pixels of y and x
+
+    def in_proportion(self) -> Detections:
+        """Return the detections with positions in pixels of y and x along all axes."""
+        scale = np.ones(self.detections.ndim)
+        scale[:-2] = self.z_step
+        return replace(self.detections, centroid=self.detections.centroid * scale)
 
     def score(self, links: NDArray[np.integer[Any]]) -> Scores:
         """Return how well some links (E, 2) between rows of the detections match the truth."""
@@ -49,18 +56,21 @@ def read_movie(folder: Path, first: int, last: int) -> TrueMovie:
     return true_movie(np.stack(masks), None, parent)
 
 
-def as_true_movie(movie: RenderedMovie) -> TrueMovie:
+def as_true_movie(movie: RenderedMovie, z_step: float) -> TrueMovie:
     """Return a rendered movie with its detections."""
     counts = [int(mask.max()) for mask in movie.masks]
     first_row = np.cumsum([0, *counts[:-1]])
     source, source_label, target, target_label = movie.edges.T
     parent = np.full(sum(counts), -1)
     parent[first_row[target] + target_label - 1] = first_row[source] + source_label - 1
-    return true_movie(movie.masks, movie.images, parent)
+    return true_movie(movie.masks, movie.images, parent, z_step)
 
 
 def true_movie(
-    masks: NDArray[np.integer[Any]], images: NDArray[np.uint16] | None, parent: NDArray[np.int64]
+    masks: NDArray[np.integer[Any]],
+    images: NDArray[np.uint16] | None,
+    parent: NDArray[np.int64],
+    z_step: float = 1.0,
 ) -> TrueMovie:
     """Return the movie of masks labelled 1 to M in every frame; parent: (N,) row or -1."""
     ndim = masks.ndim - 1
@@ -70,7 +80,8 @@ def true_movie(
     )
     target = np.flatnonzero(parent >= 0)
     target = target[detections.frame[target] - detections.frame[parent[target]] == 1]
-    return TrueMovie(masks, images, detections, np.column_stack([parent[target], target]))
+    links = np.column_stack([parent[target], target])
+    return TrueMovie(masks, images, detections, links, z_step)
 
 
 def renumbered(

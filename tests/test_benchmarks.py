@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmarks import tables
-from benchmarks.accuracy import read_movie
+from benchmarks import spoiled_masks, tables
+from benchmarks.accuracy_sets import summary
+from benchmarks.calibration import reliability
 from benchmarks.classical import nearest_neighbour, overlap
 from benchmarks.gaps import SpoiledMovie
 from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges
+from benchmarks.models import means
+from benchmarks.other_trackers import laptrack_links
+from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
+from benchmarks.true_movies import as_true_movie, read_movie
+from trackastra_engine import Tracker
+from trackastra_engine.scoring import Counts, Scores
+from trackastra_engine.simulation import Division, SimulationParameters, render
 
 
 @pytest.fixture
@@ -48,27 +56,152 @@ NEAR, FAR = ((0, 17.5), (1, 18.5)), ((1, 18.5), (2, 28.5))
 
 
 def test_truth_is_read_with_shuffled_labels(truth_folder):
-    movie = read_movie("drawn", truth_folder, 0, 2)
+    movie = read_movie(truth_folder, 0, 2)
     assert as_columns(movie, movie.links) == sorted([*DIVISION, *DAUGHTERS, NEAR, FAR])
     assert set(np.unique(movie.masks)) == {0, 1, 2, 3}
 
 
 def test_nearest_neighbour_links_within_its_distance(truth_folder):
-    movie = read_movie("drawn", truth_folder, 0, 2)
+    movie = read_movie(truth_folder, 0, 2)
     links = nearest_neighbour(movie.detections, max_distance=5)
     assert as_columns(movie, links) == sorted([*DIVISION, *DAUGHTERS, NEAR])
 
 
 def test_overlap_links_what_overlaps(truth_folder):
-    movie = read_movie("drawn", truth_folder, 0, 2)
+    movie = read_movie(truth_folder, 0, 2)
     links = overlap(movie.detections, movie.masks)
     assert as_columns(movie, links) == sorted([*DIVISION, *DAUGHTERS, NEAR])
 
 
+def test_laptrack_links_mothers_to_both_daughters(truth_folder):
+    pytest.importorskip("laptrack")
+    movie = read_movie(truth_folder, 0, 2)
+    links = laptrack_links(movie.detections, max_distance=5)
+    assert as_columns(movie, links) == sorted([*DIVISION, *DAUGHTERS, NEAR])
+
+
 def test_a_part_of_the_frames_is_a_movie_of_its_own(truth_folder):
-    movie = read_movie("drawn", truth_folder, 1, 2)
+    movie = read_movie(truth_folder, 1, 2)
     assert movie.detections.frame.tolist() == [0, 0, 0, 1, 1, 1]
     assert len(movie.links) == 3
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    parameters = SimulationParameters(
+        n_frames=5, n_cells=30, division=Division(cycle_frames=8, death_chance=0.02)
+    )
+    return render(parameters, 3)
+
+
+def test_the_truth_of_a_rendered_movie_is_that_of_the_simulator(rendered):
+    movie = as_true_movie(rendered, z_step=1.0)
+    ends = np.column_stack([movie.detections.frame, movie.detections.label])[movie.links]
+    edges = rendered.edges[rendered.edges[:, 2] - rendered.edges[:, 0] == 1]
+    assert sorted(ends.reshape(-1, 4).tolist()) == sorted(edges.tolist())
+    assert movie.score(movie.links).divisions.expected > 0
+
+
+def spoiled_with(monkeypatch, movie, **chances):
+    for name in ("MISSING", "MERGED", "SPLIT"):
+        monkeypatch.setattr(spoiled_masks, name, chances.get(name, 0.0))
+    return spoiled_masks.spoiled(movie, seed=0)
+
+
+def test_masks_without_errors_keep_the_truth(rendered, monkeypatch):
+    movie = as_true_movie(rendered, z_step=1.0)
+    spoiled = spoiled_with(monkeypatch, movie)
+    assert as_columns(spoiled, spoiled.links) == as_columns(movie, movie.links)
+    assert np.array_equal(spoiled.masks > 0, movie.masks > 0)
+    assert not np.array_equal(spoiled.masks, movie.masks)  # the labels are shuffled
+
+
+def test_of_a_split_object_one_half_stands_for_it(rendered, monkeypatch):
+    movie = as_true_movie(rendered, z_step=1.0)
+    spoiled = spoiled_with(monkeypatch, movie, SPLIT=1.0)
+    assert len(spoiled.detections) == 2 * len(movie.detections)
+    assert np.array_equal(spoiled.masks > 0, movie.masks > 0)
+    assert len(spoiled.links) == len(movie.links)
+
+
+def test_links_of_missing_objects_are_no_truth(rendered, monkeypatch):
+    movie = as_true_movie(rendered, z_step=1.0)
+    spoiled = spoiled_with(monkeypatch, movie, MISSING=0.3)
+    left = as_columns(spoiled, spoiled.links)
+    places = set(
+        zip(
+            spoiled.detections.frame.tolist(),
+            spoiled.detections.centroid[:, 1].tolist(),
+            strict=True,
+        )
+    )
+    assert 0.5 < len(places) / len(movie.detections) < 0.9
+    everything = as_columns(movie, movie.links)
+    assert left == [link for link in everything if set(link) <= places]
+
+
+def test_a_merged_pair_stands_for_the_larger_cell(tmp_path, monkeypatch):
+    """A pair of touching cells, in two frames, of which one becomes a part of the other.
+
+    .77777888....
+    """
+    (tmp_path / "TRA").mkdir()
+    for t in range(2):
+        labels = [[0] + [7] * 5 + [8] * 3 + [0] * 4] * 4
+        tifffile.imwrite(tmp_path / "TRA" / f"man_track{t:03d}.tif", np.array(labels, np.uint16))
+    (tmp_path / "TRA" / "man_track.txt").write_text("7 0 1 0\n8 0 1 0\n")
+    movie = read_movie(tmp_path, 0, 1)
+    spoiled = spoiled_with(monkeypatch, movie, MERGED=1.0)
+    assert as_columns(spoiled, spoiled.links) == [((0, 4.5), (1, 4.5))]
+
+
+@pytest.mark.parametrize("with_images", [False, True])
+def test_links_of_the_benchmark_are_those_of_the_tracker(rendered, with_images):
+    movie = as_true_movie(rendered, z_step=1.0)
+    graph = candidates(load_model("general_2d"), movie, with_images=with_images)
+    for mode in MODES:
+        lineage = Tracker.load("general_2d", mode=mode, device="cpu").track(
+            rendered.images if with_images else None, rendered.masks
+        )
+        expected = np.column_stack([lineage.edges.source, lineage.edges.target])
+        assert sorted(chosen_links(graph, mode).tolist()) == sorted(expected.tolist())
+
+
+def test_division_scores_mean_nothing_where_nothing_divides():
+    edges = Counts(correct=3, found=4, expected=4)
+    assert summary(Scores(edges, Counts(0, 2, 0))) == {
+        "edge_f1": 0.75,
+        "division_f1": None,
+        "wrong_edges": 1,
+        "missed_edges": 1,
+        "wrong_divisions": 2,
+        "missed_divisions": 0,
+    }
+
+
+def test_models_are_compared_by_means_over_alike_sets():
+    def case(kind, has_errors, edge_f1, division_f1):
+        row = {"tracker": "greedy", "edge_f1": edge_f1, "division_f1": division_f1}
+        return {"kind": kind, "has_errors": has_errors, "trackers": [row]}
+
+    sets = [
+        case("real", False, 0.9, 0.5),
+        case("rendered", False, 0.8, None),
+        case("rendered", False, 0.6, 0.4),
+    ]
+    assert means(sets, "greedy") == [
+        {"kind": "real", "has_errors": False, "edge_f1": 0.9, "division_f1": 0.5},
+        {"kind": "rendered", "has_errors": False, "edge_f1": 0.7, "division_f1": 0.4},
+    ]
+
+
+def test_reliability_compares_scores_with_the_share_that_is_right():
+    score = np.array([0.62, 0.68, 0.64, 0.66, 1.0])
+    curve = reliability(score, np.array([True, False, False, True, True]))
+    np.testing.assert_allclose(curve.score, [0.65, 1.0])
+    np.testing.assert_allclose(curve.share_right, [0.5, 1.0])
+    assert curve.n_edges.tolist() == [4, 1]
+    assert curve.expected_error == pytest.approx(4 / 5 * 0.15)
 
 
 def test_the_tables_of_the_readme_are_those_of_the_results():

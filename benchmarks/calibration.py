@@ -1,0 +1,83 @@
+"""Is an edge of score 0.8 right in 80 of 100 cases?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy_sets import accuracy_sets
+from benchmarks.our_trackers import candidates, load_model
+from benchmarks.record import write_result
+from benchmarks.true_movies import TrueMovie
+from trackastra_engine.model import AssociationModel
+
+N_BINS = 10  # of equal width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability:
+    """How often edges are right, by their score."""
+
+    score: NDArray[np.float64]  # (B,) mean in each bin that holds edges
+    share_right: NDArray[np.float64]  # (B,)
+    n_edges: NDArray[np.int64]  # (B,)
+
+    @property
+    def expected_error(self) -> float:
+        """Return the expected calibration error: the mean distance of the two, by edge."""
+        return float(np.average(np.abs(self.score - self.share_right), weights=self.n_edges))
+
+
+def reliability(score: NDArray[np.floating[Any]], is_right: NDArray[np.bool_]) -> Reliability:
+    """Return the reliability of E edges with scores (E,) from 0 to 1."""
+    bin_of = np.minimum((score * N_BINS).astype(int), N_BINS - 1)
+    n_edges = np.bincount(bin_of, minlength=N_BINS)
+    filled = n_edges > 0
+    total = np.bincount(bin_of, score, N_BINS)[filled]
+    right = np.bincount(bin_of, is_right, N_BINS)[filled]
+    return Reliability(total / n_edges[filled], right / n_edges[filled], n_edges[filled])
+
+
+def scored_edges(
+    model: AssociationModel, movie: TrueMovie
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
+    """Return the scores of the candidate edges of a movie, and which of them are true."""
+    edges = candidates(model, movie, with_images=movie.images is not None).edges
+    n_detections = len(movie.detections)
+    is_right = np.isin(edges.source * n_detections + edges.target, movie.links @ [n_detections, 1])
+    return edges.score, is_right
+
+
+@click.command()
+@click.argument("movies", nargs=-1)
+@click.option("--model", default="general_2d", show_default=True, help="A name or a file.")
+def calibration(movies: tuple[str, ...], model: str) -> None:
+    """Compare the scores of edges with how often these are right.
+
+    On rendered movies, with images, and on MOVIES, each NAME=FOLDER:FIRST-LAST. Edges are those
+    from which linkers choose.
+    """
+    loaded = load_model(model)
+    found: dict[str, list[Any]] = {"true masks": [], "masks with errors": []}
+    for case in accuracy_sets(movies, {loaded.spec.ndim}):
+        masks = "masks with errors" if case.has_errors else "true masks"
+        found[masks].append(scored_edges(loaded, case.movie))
+    curves = {
+        masks: reliability(*map(np.concatenate, zip(*parts, strict=True)))
+        for masks, parts in found.items()
+    }
+    for masks, curve in curves.items():
+        print(f"{masks}: expected calibration error {curve.expected_error:.4f}")
+    answer = {
+        masks: {
+            "expected_calibration_error": round(curve.expected_error, 4),
+            "score": curve.score.round(4).tolist(),
+            "share_right": curve.share_right.round(4).tolist(),
+            "edges": curve.n_edges.tolist(),
+        }
+        for masks, curve in curves.items()
+    }
+    path = write_result("calibration", {"model": loaded.spec.name, "masks": answer})
+    print(f"written to {path}")

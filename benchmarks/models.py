@@ -1,0 +1,83 @@
+"""Which of several models is the best for its size, and what does it cost?"""
+
+import time
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.accuracy_sets import accuracy_sets, in_words, summary
+from benchmarks.our_trackers import candidates, chosen_links, load_model
+from benchmarks.record import write_result
+from trackastra_engine.model import AssociationModel
+
+MODES = ("greedy", "ilp")
+
+
+def measure(model: AssociationModel, movies: tuple[str, ...]) -> dict[str, Any]:
+    """Return the accuracy of a model on all sets of its number of axes, its size and its cost.
+
+    Movies are tracked with images where there are any. The seconds are CPU time of all that turns
+    masks into scored edges.
+    """
+    sets, seconds, n_detections = [], 0.0, 0
+    for case in accuracy_sets(movies, {model.spec.ndim}):
+        with_images = case.movie.images is not None
+        start = time.process_time()
+        graph = candidates(model, case.movie, with_images=with_images)
+        seconds += time.process_time() - start
+        n_detections += len(graph.detections)
+        rows = [
+            {"tracker": mode, **summary(case.movie.score(chosen_links(graph, mode)))}
+            for mode in MODES
+        ]
+        sets.append({**case.facts(), "trackers": rows})
+        told = "   ".join(f"{row['tracker']} {in_words(row)}" for row in rows)
+        print(f"  {case!s:24s} {told}", flush=True)
+    return {
+        "model": model.path.stem,
+        "description": model.spec.description,
+        "parameters": model.spec.n_parameters,
+        "megabytes": round(model.path.stat().st_size / 1e6, 2),
+        "cpu_s_per_1000_detections": round(1000 * seconds / n_detections, 3),
+        "means": {mode: means(sets, mode) for mode in MODES},
+        "sets": sets,
+    }
+
+
+def means(sets: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
+    """Return the mean F1 of edges and of divisions over real and rendered sets."""
+    result = []
+    for kind in ("real", "rendered"):
+        for has_errors in (False, True):
+            rows = [
+                row
+                for case in sets
+                if (case["kind"], case["has_errors"]) == (kind, has_errors)
+                for row in case["trackers"]
+                if row["tracker"] == mode
+            ]
+            divisions = [row["division_f1"] for row in rows if row["division_f1"] is not None]
+            if rows:
+                result.append(
+                    {
+                        "kind": kind,
+                        "has_errors": has_errors,
+                        "edge_f1": round(float(np.mean([row["edge_f1"] for row in rows])), 4),
+                        "division_f1": round(float(np.mean(divisions)), 3),
+                    }
+                )
+    return result
+
+
+@click.command()
+@click.argument("movies", nargs=-1)
+@click.option("--model", "models", multiple=True, required=True, help="A name or a file; repeat.")
+def models(movies: tuple[str, ...], models: tuple[str, ...]) -> None:
+    """Compare models on rendered movies and on MOVIES, each NAME=FOLDER:FIRST-LAST."""
+    results = []
+    for model in map(load_model, models):
+        print(f"\n{model.path.stem}")
+        results.append(measure(model, movies))
+        print(f"  {results[-1]['cpu_s_per_1000_detections']} s per 1000 detections")
+    print(f"\nwritten to {write_result('models', {'models': results})}")
