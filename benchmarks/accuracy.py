@@ -1,6 +1,6 @@
 """How accurate is the tracking, against trackers that a user could take instead?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -55,6 +55,39 @@ def ours(movie: TrueMovie, model: AssociationModel) -> Iterator[Row]:
             tracker = f"{mode}, with images" if with_images else mode
             scores = movie.score(chosen_links(graph, mode))
             yield {"tracker": tracker, "model": model.spec.name, **summary(scores)}
+
+
+def real_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of trackers by real movies, each with true masks and with errors."""
+    return _table([case for case in result["sets"] if case["kind"] == "real"])
+
+
+def rendered_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of trackers by rendered movies with true masks."""
+    rendered = [case for case in result["sets"] if case["kind"] == "rendered"]
+    return _table([case for case in rendered if not case["has_errors"]])
+
+
+def errors_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of trackers by rendered movies with errors in the masks."""
+    rendered = [case for case in result["sets"] if case["kind"] == "rendered"]
+    return _table([case for case in rendered if case["has_errors"]])
+
+
+def _table(sets: list[dict[str, Any]]) -> Iterable[Sequence[str]]:
+    yield ["edge F1 / division F1", *map(_title, sets)]
+    trackers = dict.fromkeys(row["tracker"] for case in sets for row in case["trackers"])
+    for tracker in trackers:
+        by_set = [
+            {row["tracker"]: in_words(row) for row in case["trackers"]}.get(tracker, "")
+            for case in sets
+        ]
+        yield [tracker, *by_set]
+
+
+def _title(case: dict[str, Any]) -> str:
+    name = case["name"] + (" with errors" if case["has_errors"] else "")
+    return f"{name} ({case['edges']:,} edges, {case['divisions']:,} divisions)"
 
 
 @click.command()

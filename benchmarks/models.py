@@ -1,6 +1,7 @@
 """Which of several models is the best for its size, and what does it cost?"""
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -68,6 +69,33 @@ def means(sets: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
                     }
                 )
     return result
+
+
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of models: size, cost, and mean F1 of greedy links on each kind of sets."""
+    yield [
+        "model",
+        "parameters",
+        "CPU s per 1,000 detections",
+        "real",
+        "real with errors",
+        "rendered",
+        "rendered with errors",
+    ]
+    for row in result["models"]:
+        scores = {(mean["kind"], mean["has_errors"]): mean for mean in row["means"]["greedy"]}
+        kinds = [(kind, errors) for kind in ("real", "rendered") for errors in (False, True)]
+        yield [
+            row["model"],
+            f"{row['parameters']:,}",
+            f"{row['cpu_s_per_1000_detections']:.2f}",
+            *(
+                f"{scores[kind]['edge_f1']:.4f} / {scores[kind]['division_f1']:.3f}"
+                if kind in scores
+                else ""
+                for kind in kinds
+            ),
+        ]
 
 
 @click.command()

@@ -6,27 +6,32 @@ from typing import Any
 
 import click
 
-from benchmarks import default_model, gaps, length, linking, stages, startup, transformer, whole
+from benchmarks import (
+    accuracy,
+    default_model,
+    gaps,
+    length,
+    linking,
+    models,
+    stages,
+    startup,
+    transformer,
+    whole,
+)
 from benchmarks.plots import draw_all
 from benchmarks.record import RESULTS, read_result
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def accuracy_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of trackers by movies: edge F1 / division F1."""
-    movies = result["movies"]
-    yield ["edge F1 / division F1", *(_title(name, movie) for name, movie in movies.items())]
-    for tracker in next(iter(movies.values()))["trackers"]:
-        scores = (movie["trackers"][tracker] for movie in movies.values())
-        yield [tracker, *(f"{s['edge_f1']:.4f} / {s['division_f1']:.3f}" for s in scores)]
-
-
 Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
 # By the name of the mark in the README: the result, and what is shown of it.
 TABLES: dict[str, tuple[str, Table]] = {
-    "accuracy": ("accuracy", accuracy_table),
+    "accuracy-real": ("accuracy", accuracy.real_table),
+    "accuracy-rendered": ("accuracy", accuracy.rendered_table),
+    "accuracy-errors": ("accuracy", accuracy.errors_table),
+    "models": ("models", models.table),
     "gaps": ("gaps", gaps.table),
     "linking": ("linking", linking.table),
     "ilp": ("linking", linking.upstream_table),
@@ -53,11 +58,6 @@ def filled(text: str) -> str:
         rows = table(read_result(result))
         text = before + begin + _markdown(rows) + end + rest.split(end, 1)[1]
     return text
-
-
-def _title(name: str, movie: dict[str, Any]) -> str:
-    first, last = movie["frames"]
-    return f"{name}, frames {first} to {last} ({movie['edges']:,} edges)"
 
 
 def _markdown(rows: Iterable[Sequence[str]]) -> str:
