@@ -11,14 +11,14 @@ from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
 from benchmarks.classical import nearest_neighbour, overlap
 from benchmarks.gaps import SpoiledMovie
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges
 from benchmarks.models import means
 from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
 from benchmarks.true_movies import as_true_movie, read_movie
 from trackastra_engine import Tracker
+from trackastra_engine.candidates import CandidateGraph
+from trackastra_engine.detections import Detections
+from trackastra_engine.edges import Edges
 from trackastra_engine.scoring import Counts, Scores
 from trackastra_engine.simulation import Division, SimulationParameters, render
 
