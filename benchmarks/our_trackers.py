@@ -1,27 +1,15 @@
 """Our trackers on movies with known tracks."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
 from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.linking import linker
+from trackastra_engine.linking import Linker, linker
 from trackastra_engine.model import AssociationModel
 
 MODES = ("greedy", "ilp", "lap")
-
-
-@dataclass(frozen=True, slots=True)
-class _NoLinker:
-    """In place of a linker: returns all candidates, so that several linkers share the scores."""
-
-    is_separable = False
-
-    def __call__(self, graph: CandidateGraph) -> CandidateGraph:
-        return graph
 
 
 def load_model(model: str) -> AssociationModel:
@@ -31,8 +19,17 @@ def load_model(model: str) -> AssociationModel:
 
 def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) -> CandidateGraph:
     """Return the scored edges of a movie from which linkers choose."""
+    seen: list[CandidateGraph] = []
+
+    def keep_nothing(graph: CandidateGraph) -> NDArray[np.int64]:
+        seen.append(graph)
+        return np.empty(0, np.int64)
+
     images = movie.images if with_images else None
-    return Tracker(model, _NoLinker()).track(images, movie.masks)
+    voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
+    tracker = Tracker(model, Linker(keep_nothing, is_separable=False))
+    tracker.track(images, movie.masks, voxel_um=voxel)
+    return seen[0]
 
 
 def chosen_links(graph: CandidateGraph, mode: str) -> NDArray[np.int64]:
