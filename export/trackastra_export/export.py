@@ -22,6 +22,7 @@ MAX_SCORE_DIFFERENCE = 1e-4  # float32 rounding gave up to 1e-5 on the golden mo
 VERIFIED_SIZES = (1, 2, 10, 100, 1000)  # tokens
 VERIFIED_EXTENTS = (0.5, 4.0)  # cutoffs: all tokens see each other; few do
 MAX_DIAMETER_PX = 40.0  # of the random detections of `upstream` tokens
+LEAST_THICKNESS = 0.1  # standard deviation, in diameters, of the thinnest shapes drawn
 COORDINATE_STEPS = 64  # per cutoff, see `verification_windows`
 
 
@@ -90,7 +91,9 @@ def random_features(
         features[:, 0] *= 0.3
         features[:, 1] = np.log(rng.uniform(0.25, 1))
         root = rng.normal(size=(n_tokens, ndim, ndim)) / 4
-        features[:, 2 : 2 + ndim**2] = inertias(root @ root.swapaxes(1, 2))
+        features[:, 2 : 2 + ndim**2] = inertias(
+            root @ root.swapaxes(1, 2) + LEAST_THICKNESS**2 * np.eye(ndim)
+        )
         return features
     diameter = rng.uniform(2, MAX_DIAMETER_PX, (n_tokens, 1))
     fraction = rng.uniform(size=(n_tokens, 2))
