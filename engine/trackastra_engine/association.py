@@ -5,11 +5,13 @@ score is averaged over the windows that saw it. A whole movie goes the same way 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate, split_frames
 from trackastra_engine.edges import MIN_SCORE, Edges, concatenate_edges
@@ -99,6 +101,53 @@ class EdgeStream:
             self._score_window(start)
         return self._close(self._n_frames)
 
+    def so_far(self) -> list[FrameEdges]:
+        """Return what `finish` would, and go on as if it had not been asked."""
+        stream = copy(self)
+        stream._starts = self._starts.copy()
+        stream._frames = self._frames.copy()
+        stream._scored = [parts.copy() for parts in self._scored]
+        return stream.finish()
+
+    @property
+    def n_final(self) -> int:
+        """Return the number of frames, from the first on, whose edges were given."""
+        return self._first_frame
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what `restore` needs to go on, besides the detections of the frames."""
+        by_frame = [concatenate_edges(parts) for parts in self._scored]
+        edges = concatenate_edges(by_frame)
+        return {
+            "starts": np.array(self._starts, np.int64),
+            "n_scored": np.array([len(part) for part in by_frame], np.int64),
+            "source": edges.source,
+            "target": edges.target,
+            "score": edges.score,
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]], frames: Sequence[Detections]) -> None:
+        """Go on from a state; frames: the detections of all frames that came.
+
+        Raises ValueError if the two do not belong together.
+        """
+        n_scored = state["n_scored"].tolist()
+        self._n_frames = len(frames)
+        self._first_frame = len(frames) - len(n_scored)
+        self._first_row = sum(map(len, frames[: self._first_frame]))
+        self._frames = list(frames[self._first_frame :])
+        self._starts.extend(state["starts"].tolist())
+        edges = Edges(state["source"], state["target"], state["score"])
+        ends = np.cumsum([0, *map(len, self._frames)])
+        for offset, own in enumerate(np.split(np.arange(len(edges)), np.cumsum(n_scored)[:-1])):
+            scored = edges.rows(own)
+            n_rows = ends[offset : offset + self._max_gap + 2] - ends[offset]
+            if not (
+                _lie_in(scored.source, 0, n_rows[1]) and _lie_in(scored.target, *n_rows[[1, -1]])
+            ):
+                raise ValueError("edges lead to detections that are not there")
+            self._scored.append([scored])
+
     def _score_window(self, start: int) -> None:
         """Score the window from a frame to the last one, if it has anything to associate."""
         self._starts.append(start)
@@ -145,6 +194,10 @@ class EdgeStream:
         starts = np.array(self._starts)
         n_begun = int(np.searchsorted(starts, self._first_frame, side="right"))
         return n_begun - np.searchsorted(starts, frame - self._spec.window, side="right")
+
+
+def _lie_in(rows: IntArray, first: int, stop: int) -> bool:
+    return bool(((rows >= first) & (rows < stop)).all())
 
 
 def associate_movie(

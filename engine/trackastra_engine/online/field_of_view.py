@@ -1,0 +1,123 @@
+"""One field of view: a movie that grows, and its links so far."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from trackastra_engine.association import EdgeStream, FrameEdges
+from trackastra_engine.detections import Detections, IntArray, concatenate
+from trackastra_engine.edges import Edges, concatenate_edges
+from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.online.changes import Stretch, compare
+from trackastra_engine.online.update import Update
+
+
+class FieldOfView:
+    """One field of view: links each frame to the one before, and corrects links that change."""
+
+    def __init__(
+        self,
+        fov: Hashable,
+        stream: EdgeStream,
+        link: Callable[[FrameEdges], Edges],
+        *,
+        delay: int | None,
+        ndim: int,
+    ) -> None:
+        """Begin a field without frames.
+
+        link: returns the links from a frame, as rows of the movie's detections; delay: frames
+        after which links are decided for good, None to decide at once and correct later.
+        """
+        self.numbers: list[int] = []  # of the frames, as the caller counts
+        self.found: list[Detections] = []  # by frame
+        self.links: list[Edges] = []  # from each frame; those from the last ones are not decided
+        self.frame_shape: tuple[int, ...] | None = None  # ([Z,] Y, X), once a mask came
+        self.stream = stream
+        self._fov = fov
+        self._link = link
+        self._delay = delay
+        self.ndim = ndim
+        self._first_rows = [0]
+        self._tracks: list[IntArray] = []  # of the detections of each frame that was shown
+
+    def resume(self, numbers: list[int], found: list[Detections], links: list[Edges]) -> None:
+        """Go on with the frames and links of an earlier session."""
+        self.numbers, self.found, self.links = numbers, found, links
+        self._first_rows = np.cumsum([0, *map(len, found)]).tolist()
+        self._number_tracks(0)
+
+    def push(self, detections: Detections, number: int) -> Update | None:
+        """Take the next frame; return None while its links, and all others, wait for the delay."""
+        self.numbers.append(number)
+        self.found.append(detections)
+        self._first_rows.append(self._first_rows[-1] + len(detections))
+        first = self.stream.n_final
+        parts = self.stream.push(detections)
+        shown = self._last_shown
+        if shown < 0:
+            return None
+        if self._delay is not None:
+            first = max(0, shown - 1)
+        if self.stream.n_final < shown:
+            parts += self.stream.so_far()
+        before = self._stretch(first, shown)
+        self._replace_links(first, [part for part in parts if first <= part.frame < shown])
+        self._number_tracks(min(first + 1, shown))
+        after = self._stretch(first, shown + 1)
+        return compare(self._fov, before, after, self.numbers[self._final_frame])
+
+    def finish(self) -> Lineage:
+        """Decide all links and return the lineage, its frames numbered as the caller did."""
+        first = self.stream.n_final if self._delay is None else len(self.links)
+        parts = [part for part in self.stream.finish() if part.frame >= first]
+        self._replace_links(first, parts)
+        detections = concatenate(self.found, self.ndim)
+        numbers = np.array(self.numbers, np.int32)
+        detections = replace(detections, frame=numbers[detections.frame])
+        return build_lineage(detections, concatenate_edges(self.links))
+
+    @property
+    def name(self) -> str:
+        """Return what messages call the field."""
+        return f"field of view {self._fov!r}"
+
+    @property
+    def _last_shown(self) -> int:
+        """Return the frame that the latest update was about; negative before the first update."""
+        return len(self.found) - 1 - (self._delay or 0)
+
+    @property
+    def _final_frame(self) -> int:
+        """Return the last frame into which no link will change."""
+        return self._last_shown if self._delay is not None else self.stream.n_final
+
+    def _replace_links(self, first: int, parts: Sequence[FrameEdges]) -> None:
+        del self.links[first:]
+        self.links += [self._link(part) for part in parts]
+
+    def _number_tracks(self, first: int) -> None:
+        """Give track numbers to the detections from a frame to the last that is shown."""
+        del self._tracks[first:]
+        for frame in range(first, self._last_shown + 1):
+            first_row = self._first_rows[frame]
+            track = np.arange(first_row, self._first_rows[frame + 1]) + 1
+            if frame > 0:
+                links, before = self.links[frame - 1], self._first_rows[frame - 1]
+                source = links.source - before
+                continues = np.bincount(source, minlength=1)[source] == 1
+                earlier = self._tracks[frame - 1]
+                track[links.target[continues] - first_row] = earlier[source[continues]]
+            self._tracks.append(track)
+
+    def _stretch(self, first: int, stop: int) -> Stretch:
+        """Return what is known of some frames."""
+        return Stretch(
+            numbers=self.numbers[first:stop],
+            first_frame=first,
+            first_row=self._first_rows[first],
+            detections=concatenate(self.found[first:stop], self.ndim),
+            track=np.concatenate([np.empty(0, np.int64), *self._tracks[first:stop]]),
+            links=concatenate_edges(self.links[first : max(first, stop - 1)]),
+        )

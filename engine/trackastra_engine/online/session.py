@@ -1,0 +1,231 @@
+"""Tracking of frames as they come, in the caller's thread."""
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trackastra_engine.association import EdgeStream, FrameEdges
+from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.detections import Detections, detect
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import Movie
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.online.field_of_view import FieldOfView
+from trackastra_engine.online.update import Update
+from trackastra_engine.points import detections_of_points
+from trackastra_engine.sources import ArraySource
+from trackastra_engine.tokens import IntensityRange
+from trackastra_engine.tracker import Tracker
+
+WARM_UP_SIDE = 64  # pixels of a frame
+MAX_NUMBER = 2**31 - 1  # frames are kept as int32
+
+
+class Session:
+    """Tracks any number of fields of view, frame by frame, with one model.
+
+    Without a delay, a frame is linked as it comes, from the newest window alone; later windows may
+    correct these links, and updates say so. With `delay=k`, links are decided for good when k
+    later frames came. From delay `spec.window - 2` on, and without a delay, the tracks of `finish`
+    are those of `Tracker.track`, edge for edge.
+
+    Frames of a field are numbered by the caller, or counted. A number left out is a frame that is
+    missing: tracks go on from the last frame that came. Not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        delay: int | None = None,
+        intensity_range: IntensityRange | None = None,
+        like: tuple[NDArray[Any] | None, NDArray[Any]] | None = None,
+    ) -> None:
+        """Make ready to track, which takes a second or so.
+
+        intensity_range: of the images, for models that take it from the whole movie; like: an
+        image (or None) and a mask of the types that will come, which are made ready for, too.
+
+        Raises InputError if the tracker's linker or stride need the whole movie, or the delay is
+        longer than that of final links.
+        """
+        spec = tracker.model.spec
+        if not tracker.link.is_separable:
+            raise InputError(
+                "this linker links the movie as a whole, which is not known while frames come; "
+                "choose greedy or ilp, without gaps"
+            )
+        if tracker.stride != 1:
+            raise InputError(
+                f"the stride is {tracker.stride}, but every new frame needs its window; choose 1"
+            )
+        if delay is not None and not 0 <= delay <= spec.window - 2:
+            raise InputError(
+                f"the delay is {delay} frames; give 0 to {spec.window - 2}, after which all links "
+                f"of the model {spec.name} are final, or None to have links at once"
+            )
+        self.tracker = tracker
+        self.delay = delay
+        self.intensity_range = intensity_range
+        self.fields: dict[Hashable, FieldOfView] = {}
+        self._warm_up(like)
+
+    def push(
+        self,
+        image: NDArray[Any] | None,
+        mask: NDArray[Any],
+        *,
+        fov: Hashable = 0,
+        frame: int | None = None,
+    ) -> Update | None:
+        """Take the next frame of a field of view; return what it made known.
+
+        image, mask: ([Z,] Y, X), image None if there is none; frame: the caller's number for it,
+        larger than all before. Returns None while links wait for the delay.
+
+        Raises InputError if the frame does not fit the model or the field, which stays as it was.
+        """
+        movie = self.fields.get(fov) or self.new_field(fov)
+        number = _next_number(movie, frame)
+        detections = self._detect(movie, image, np.asarray(mask), number)
+        movie.frame_shape = np.shape(mask)
+        self.fields[fov] = movie
+        return movie.push(detections, number)
+
+    def push_detections(
+        self, detections: Detections, *, fov: Hashable = 0, frame: int | None = None
+    ) -> Update | None:
+        """Take the next frame of a field of view as detections; see `push`.
+
+        Their labels must differ; what they say of the frame does not matter.
+        """
+        movie = self.fields.get(fov) or self.new_field(fov)
+        number = _next_number(movie, frame)
+        spec = self.tracker.model.spec
+        if detections.ndim != spec.ndim:
+            raise InputError(
+                f"the detections are {detections.ndim}D but the model {spec.name} takes "
+                f"{spec.ndim}D ones; choose another model"
+            )
+        if len(np.unique(detections.label)) < len(detections):
+            raise InputError(
+                f"two detections of frame {number} of field of view {fov!r} have the same label; "
+                "give each its own"
+            )
+        detections = detections.rows(np.argsort(detections.label))
+        index = np.full(len(detections), len(movie.found), np.int32)
+        self.fields[fov] = movie
+        return movie.push(replace(detections, frame=index), number)
+
+    def push_points(
+        self,
+        position: ArrayLike,
+        *,
+        label: ArrayLike | None = None,
+        diameter: ArrayLike | None = None,
+        intensity: ArrayLike | None = None,
+        fov: Hashable = 0,
+        frame: int | None = None,
+    ) -> Update | None:
+        """Take the next frame of a field of view as N points; see `push`, and points.py.
+
+        position: (N, D) pixels, ([z,] y, x); label: (N,), from 1 in their order if not given;
+        diameter: (N,) pixels, half the typical spacing of this frame if not given.
+        """
+        zeros = np.zeros(len(np.asarray(position)), int)
+        detections = detections_of_points(
+            zeros, position, label=label, diameter=diameter, intensity=intensity
+        )
+        return self.push_detections(detections, fov=fov, frame=frame)
+
+    def finish(self, fov: Hashable = 0) -> Lineage:
+        """Return the tracks of a field of view and forget it; its next frame begins a new movie.
+
+        Where numbers of frames are missing, a tracklet ends and goes on as its child.
+
+        Raises InputError if no frame of the field came.
+        """
+        if fov not in self.fields:
+            raise InputError(f"no frame of field of view {fov!r} came; push one first")
+        return self.fields.pop(fov).finish()
+
+    def new_field(self, fov: Hashable) -> FieldOfView:
+        """Return a field of view without frames, which the session does not know yet."""
+        tracker = self.tracker
+        stream = EdgeStream(tracker.scoring(self.intensity_range), tracker.model.spec)
+        ndim = tracker.model.spec.ndim
+        return FieldOfView(fov, stream, self._links, delay=self.delay, ndim=ndim)
+
+    def _links(self, part: FrameEdges) -> Edges:
+        """Return the links from a frame, as rows of the movie's detections."""
+        tracker = self.tracker
+        graph = candidate_graph(part.detections, part.edges, max_distance=tracker.max_distance)
+        return graph.edges.rows(tracker.link.choose(graph)).shifted(part.first_row)
+
+    def _detect(
+        self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int
+    ) -> Detections:
+        """Return the detections of the next frame, checked as those of a movie are."""
+        shape = movie.frame_shape or mask.shape
+        images = None
+        if image is not None:
+            image = np.asarray(image)
+            self._check_image(movie, image)
+            images = ArraySource(movie.name, 1, shape, image.dtype, {number: image})
+        masks = ArraySource(movie.name, 1, shape, mask.dtype, {number: mask})
+        arrived = Movie(masks, images)
+        self.tracker.check_fit(arrived)
+        frame = next(arrived.frames([number]))
+        index = len(movie.found)
+        detections = detect(replace(frame, index=index), self.tracker.model.spec.ndim)
+        if image is not None and not np.isfinite(detections.features).all():
+            raise InputError(
+                f"the image of frame {number} of {movie.name} holds pixels inside objects that are "
+                "not finite numbers; replace NaN and infinity, by the background for example"
+            )
+        return detections
+
+    def _check_image(self, movie: FieldOfView, image: NDArray[Any]) -> None:
+        spec = self.tracker.model.spec
+        if image.dtype.kind not in "buif":
+            raise InputError(
+                f"an image of {movie.name} is of type {image.dtype}; expected real numbers, such "
+                "as uint8, uint16 or float32"
+            )
+        if spec.normalisation == "movie" and self.intensity_range is None:
+            raise InputError(
+                f"the model {spec.name} takes intensities relative to those of the whole movie, "
+                "which is not known yet; give intensity_range, or no images, or choose a model "
+                "that normalises by window"
+            )
+
+    def _warm_up(self, like: tuple[NDArray[Any] | None, NDArray[Any]] | None) -> None:
+        """Track a few cells, so that no frame waits for what is loaded or compiled only once."""
+        spec = self.tracker.model.spec
+        mask = np.zeros((WARM_UP_SIDE,) * spec.ndim, np.uint16)
+        for label, start in enumerate(range(8, WARM_UP_SIDE - 8, 8), start=1):
+            mask[(slice(start, start + 4),) * spec.ndim] = label
+        image = None if spec.normalisation == "movie" else mask
+        samples = [(image, mask)]
+        if like is not None:
+            samples.append(like)
+        for image, mask in samples:
+            for _ in range(spec.window + 1):
+                self.push(image, mask)
+            self.finish()
+
+
+def _next_number(movie: FieldOfView, number: int | None) -> int:
+    last = movie.numbers[-1] if movie.numbers else -1
+    if number is None:
+        return last + 1
+    if not last < number <= MAX_NUMBER:
+        raise InputError(
+            f"frame {number} of {movie.name} came after frame {last}; numbers must increase: "
+            "finish the field of view before it begins anew"
+        )
+    return int(number)

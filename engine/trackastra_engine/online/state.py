@@ -1,0 +1,133 @@
+"""A session kept in a file, to go on after a restart: arrays and JSON, nothing to execute."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detections import Detections, concatenate, feature_names
+from trackastra_engine.edges import Edges, concatenate_edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.online.field_of_view import FieldOfView
+from trackastra_engine.online.session import Session
+from trackastra_engine.output.atomic import new_file
+from trackastra_engine.tokens import IntensityRange
+from trackastra_engine.tracker import Tracker
+
+FORMAT_VERSION = 1
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def save_session(session: Session, path: Path) -> None:
+    """Write a session with all its fields of view to a file, which is replaced if it exists.
+
+    Raises InputError if a field of view has a name that is neither text nor a whole number.
+    """
+    for fov in session.fields:
+        if not isinstance(fov, str | int):
+            raise InputError(
+                f"the field of view {fov!r} cannot be saved; name fields by text or whole numbers"
+            )
+    given = session.intensity_range
+    header = {
+        "format_version": FORMAT_VERSION,
+        "model": session.tracker.model.spec.to_json(),
+        "delay": session.delay,
+        "intensity_range": None if given is None else asdict(given),
+        "fields": [[fov, movie.frame_shape] for fov, movie in session.fields.items()],
+    }
+    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    for place, movie in enumerate(session.fields.values()):
+        arrays |= {f"{place}/{name}": array for name, array in _arrays(movie).items()}
+    with new_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load_session(path: Path, tracker: Tracker) -> Session:
+    """Return the session of a file; the tracker must be made as that of the saved session.
+
+    Raises InputError if the file is not a session, or was saved with another model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        header = json.loads(arrays["header"].tobytes())
+        if header["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {header['format_version']}")
+        same_model = header["model"] == tracker.model.spec.to_json()
+        given = header["intensity_range"]
+        intensity_range = None if given is None else IntensityRange(**given)
+        session = Session(tracker, delay=header["delay"], intensity_range=intensity_range)
+        for place, (fov, shape) in enumerate(header["fields"] if same_model else []):
+            movie = session.new_field(fov)
+            movie.frame_shape = None if shape is None else tuple(map(int, shape))
+            _resume(movie, _group(arrays, str(place)))
+            session.fields[fov] = movie
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a saved session ({error}); begin a new one") from error
+    if not same_model:
+        raise InputError(
+            f"{path} was saved with another model than {tracker.model.spec.name}; load that one"
+        )
+    return session
+
+
+def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:
+    """Return all that is known of a field, as arrays."""
+    detections = concatenate(movie.found, movie.ndim)
+    links = concatenate_edges(movie.links)
+    return {
+        "numbers": np.array(movie.numbers, np.int64),
+        "n_detections": np.array([len(found) for found in movie.found], np.int64),
+        "n_links": np.array([len(part) for part in movie.links], np.int64),
+        **{f"links/{f.name}": getattr(links, f.name) for f in fields(Edges)},
+        **{f"detections/{f.name}": getattr(detections, f.name) for f in fields(Detections)},
+        **{f"stream/{name}": array for name, array in movie.stream.state().items()},
+    }
+
+
+def _resume(movie: FieldOfView, arrays: Arrays) -> None:
+    """Let a new field go on from what `_arrays` returned; raises ValueError if it is damaged."""
+    detections = Detections(**_group(arrays, "detections"))
+    links = Edges(**_group(arrays, "links"))
+    numbers, n_detections = arrays["numbers"], arrays["n_detections"]
+    frame = np.repeat(np.arange(len(numbers)), n_detections)
+    _demand(np.array_equal(detections.frame, frame), "frames without their detections")
+    _demand(bool((np.diff(numbers, prepend=-1) > 0).all()), "frames out of order")
+    lengths = {len(getattr(detections, f.name)) for f in fields(Detections)}
+    _demand(lengths == {len(frame)}, "detections that lack something")
+    _demand(detections.centroid.shape[1:] == (movie.ndim,), "detections of other dimensions")
+    n_features = len(feature_names(movie.ndim))
+    _demand(detections.features.shape[1:] == (n_features,), "detections with other features")
+    _demand(len(links.source) == len(links.target) == len(links.score), "links without ends")
+    ends = np.cumsum(n_detections)
+    found = [
+        detections.rows(slice(end - n, end)) for n, end in zip(n_detections, ends, strict=True)
+    ]
+    stops = np.cumsum(arrays["n_links"])
+    parts = [
+        links.rows(np.arange(stop - n, stop))
+        for n, stop in zip(arrays["n_links"], stops, strict=True)
+    ]
+    for place, part in enumerate(parts):
+        source_frame, target_frame = detections.frame[part.source], detections.frame[part.target]
+        _demand(bool((part.source >= 0).all() and (source_frame == place).all()), "wrong links")
+        _demand(bool((part.target >= 0).all() and (target_frame == place + 1).all()), "wrong links")
+    movie.stream.restore(_group(arrays, "stream"), found)
+    movie.resume(numbers.tolist(), found, parts)
+
+
+def _group(arrays: Arrays, group: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names begin with a group, without it."""
+    start = f"{group}/"
+    return {name[len(start) :]: part for name, part in arrays.items() if name.startswith(start)}
+
+
+def _demand(condition: bool, damage: str) -> None:
+    if not condition:
+        raise ValueError(f"it holds {damage}")

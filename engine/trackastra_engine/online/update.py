@@ -1,0 +1,63 @@
+"""What a session answers to a frame."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from trackastra_engine.detections import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects:
+    """N objects and the tracks that they belong to.
+
+    A track's number is the place, from 1, of its first object among all objects of the field
+    (frame after frame, by label), so it never comes to mean another track. A division ends the
+    mother's track and begins the daughters'.
+    """
+
+    frame: IntArray  # (N,)
+    label: IntArray  # (N,) in the mask of that frame
+    track: IntArray  # (N,)
+    centroid: FloatArray  # (N, D) pixels, ([z,] y, x)
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Links:
+    """E links between objects, each from a frame to the next one that came."""
+
+    source_frame: IntArray  # (E,)
+    source_label: IntArray  # (E,)
+    target_frame: IntArray  # (E,)
+    target_label: IntArray  # (E,)
+    score: FloatArray  # (E,) 0 to 1
+
+    def __len__(self) -> int:
+        """Return the number of links."""
+        return len(self.score)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """What a frame made known of its field of view.
+
+    Frames have the numbers that the caller gave them. `divisions` holds three objects for each,
+    in this order: mother, daughter, daughter; so `divisions.track.reshape(-1, 3)` are their tracks.
+    """
+
+    fov: Hashable
+    frame: int  # that the update is about
+    n_missed: int  # numbers left out between this frame and the one before
+    objects: Objects  # of the frame
+    links: Links  # into the frame
+    appeared: Objects  # of the frame, without a link to the past; none in the first frame
+    lost: Objects  # of the frame before, without a link to this one
+    divisions: Objects  # that are new, by links of this frame or changed ones
+    undone_divisions: Objects  # that were told earlier, and are none any more
+    added_links: Links  # into earlier frames, since the last update
+    removed_links: Links
+    renamed: Objects  # objects of earlier frames that belong to another track since
+    final_frame: int  # links into frames up to this one will never change

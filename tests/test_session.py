@@ -1,0 +1,359 @@
+"""Frames come one by one: updates that add up to the tracks of the whole movie."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden_cases import load_case, model_folder
+from test_streaming import RandomModel, crowd
+from trackastra_engine import InputError, Tracker
+from trackastra_engine.detections import detect
+from trackastra_engine.edges import Edges
+from trackastra_engine.frames import Frame
+from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.linking import linker
+from trackastra_engine.online import Session, load_session, save_session
+from trackastra_engine.simulation import random_parameters, render
+from trackastra_engine.simulation.parameters import REGIME_CHANCES
+from trackastra_export.export import export_model
+from trackastra_training.checkpoint import load_model, load_spec
+
+DELAYS = (None, 0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    return Tracker.load(device="cpu")
+
+
+def random_tracker(mode="greedy"):
+    return Tracker(RandomModel(), linker(mode))
+
+
+def push_all(session, masks, images=None, fov=0):
+    return [
+        session.push(None if images is None else images[t], mask, fov=fov)
+        for t, mask in enumerate(masks)
+    ]
+
+
+def assert_same(lineage, expected):
+    for field in ("source", "target", "score"):
+        np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(expected.edges, field))
+    np.testing.assert_array_equal(lineage.tracklets, expected.tracklets)
+    np.testing.assert_array_equal(lineage.tracklet_id, expected.tracklet_id)
+
+
+def ends(links):
+    return set(
+        zip(
+            links.source_frame.tolist(),
+            links.source_label.tolist(),
+            links.target_frame.tolist(),
+            links.target_label.tolist(),
+            strict=True,
+        )
+    )
+
+
+def places(objects):
+    return list(zip(objects.frame.tolist(), objects.label.tolist(), strict=True))
+
+
+class Replay:
+    """What a listener knows that does nothing but believe the updates."""
+
+    def __init__(self):
+        self.links, self.track, self.divisions, self.final_frame = set(), {}, set(), -1
+
+    def hear(self, update):
+        assert min(
+            [t[2] for t in ends(update.added_links) | ends(update.removed_links)] or [99]
+        ) > (self.final_frame)
+        assert not ends(update.added_links) & self.links
+        assert ends(update.removed_links) <= self.links
+        self.links -= ends(update.removed_links)
+        self.links |= ends(update.added_links) | ends(update.links)
+        for objects in (update.objects, update.renamed):
+            self.track |= dict(zip(places(objects), objects.track.tolist(), strict=True))
+        self.divisions -= self._triples(update.undone_divisions)
+        self.divisions |= self._triples(update.divisions)
+        self.final_frame = update.final_frame
+
+    @staticmethod
+    def _triples(objects):
+        listed = places(objects)
+        return {(listed[i], *sorted(listed[i + 1 : i + 3])) for i in range(0, len(listed), 3)}
+
+
+@pytest.mark.parametrize("mode", ["greedy", "ilp"])
+@pytest.mark.parametrize("delay", [None, 2])
+def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, mode):
+    """Random scores change all the time, so that most links are corrected."""
+    masks, tracker = crowd(), random_tracker(mode)
+    session, replay = Session(tracker, delay=delay), Replay()
+    updates = push_all(session, masks)
+    assert [update is None for update in updates] == [t < (delay or 0) for t in range(len(masks))]
+    for update in updates[delay or 0 :]:
+        replay.hear(update)
+    lineage = session.finish()
+    assert_same(lineage, tracker.track(None, masks))
+
+    detections, edges = lineage.detections, lineage.edges
+    place = list(zip(detections.frame.tolist(), detections.label.tolist(), strict=True))
+    shown = len(masks) - (delay or 0)
+    pairs = zip(edges.source.tolist(), edges.target.tolist(), strict=True)
+    expected = {(*place[i], *place[j]) for i, j in pairs if place[j][0] < shown}
+    assert replay.links == expected
+    # The number of a track is the place of its first object, which tells its tracklet.
+    for row, at in enumerate(place):
+        if at[0] < shown:
+            first, tracklet = replay.track[at] - 1, lineage.tracklet_id[row]
+            assert lineage.tracklet_id[first] == tracklet
+            assert place[first][0] == lineage.tracklets[tracklet - 1, 1]
+    mothers = np.flatnonzero(np.bincount(edges.source) == 2)
+    daughters = [edges.target[edges.source == mother] for mother in mothers]
+    assert replay.divisions == {
+        (place[m], *sorted(place[d] for d in pair))
+        for m, pair in zip(mothers, daughters, strict=True)
+        if place[pair[0]][0] < shown
+    }
+    assert replay.divisions
+
+
+def test_links_are_corrected_at_once_or_never():
+    corrected = {}
+    for delay in DELAYS:
+        updates = push_all(Session(random_tracker(), delay=delay), crowd())
+        corrected[delay] = sum(len(update.removed_links) for update in updates if update)
+    assert corrected[None] > 50
+    assert corrected[0] == corrected[1] == corrected[2] == 0
+
+
+def test_only_the_longest_delay_has_final_links():
+    masks, tracker = crowd(), random_tracker()
+    expected = tracker.track(None, masks)
+    wrong = []
+    for delay in (0, 1, 2):
+        session = Session(tracker, delay=delay)
+        push_all(session, masks)
+        found = session.finish().edges
+        n = len(found.source)
+        same = n == len(expected.edges) and (found.target == expected.edges.target).all()
+        wrong.append(not same)
+    assert wrong == [True, True, False]
+
+
+class NearModel(RandomModel):
+    """A model that is sure of what hardly moves."""
+
+    def associate(self, tokens, max_gap=1):
+        time, place = tokens.coordinates[:, 0], tokens.coordinates[:, 1:]
+        distance = np.linalg.norm(place[:, None] - place[None], axis=2)
+        source, target = np.nonzero((time[None] - time[:, None] == 1) & (distance < 10))
+        return Edges(source, target, np.full(len(source), 0.9))
+
+
+def test_what_an_update_tells():
+    """
+    frame 0   1 2      frame 1   1 2      frame 2   1 2
+              3                  .                  .  4 (new)
+    """
+    places = [{1: (5, 5), 2: (5, 25), 3: (25, 5)}, {1: (5, 6), 2: (6, 25)}]
+    places.append({**places[1], 4: (40, 40)})
+    masks = np.zeros((3, 50, 50), np.uint16)
+    for mask, cells in zip(masks, places, strict=True):
+        for label, (y, x) in cells.items():
+            mask[y : y + 6, x : x + 6] = label
+    updates = push_all(Session(Tracker(NearModel(), linker("greedy"))), masks)
+    assert [u.frame for u in updates] == [0, 1, 2]
+    assert [u.objects.track.tolist() for u in updates] == [[1, 2, 3], [1, 2], [1, 2, 8]]
+    assert [u.appeared.label.tolist() for u in updates] == [[], [], [4]]
+    assert [u.lost.label.tolist() for u in updates] == [[], [3], []]
+    assert ends(updates[2].links) == {(1, 1, 2, 1), (1, 2, 2, 2)}
+    np.testing.assert_array_equal(updates[2].appeared.centroid, [[42.5, 42.5]])
+    assert [u.final_frame for u in updates] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("regime", REGIME_CHANCES)
+def test_simulated_movies_are_tracked_as_a_whole(tracker, regime):
+    rng = np.random.default_rng(5)
+    parameters = random_parameters(rng, regime=regime, max_cells=50)
+    movie = render(replace(parameters, n_frames=7), seed=1)
+    session = Session(tracker)
+    push_all(session, movie.masks, movie.images)
+    expected = tracker.track(movie.images, movie.masks)
+    assert len(expected.edges) > 20
+    assert_same(session.finish(), expected)
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 3])
+def test_movies_shorter_than_the_window_are_tracked(n_frames):
+    masks = crowd(8)[:n_frames]
+    session = Session(random_tracker())
+    push_all(session, masks)
+    lineage = session.finish()
+    assert len(lineage.detections) == 30 * n_frames
+    if n_frames > 1:
+        assert_same(lineage, random_tracker().track(None, masks))
+
+
+def test_golden_movies_are_tracked_as_a_whole(tracker):
+    for name in ("bacteria", "feat1"):
+        case = load_case(name)
+        session = Session(tracker)
+        push_all(session, case["masks"], case["imgs"])
+        assert_same(session.finish(), tracker.track(case["imgs"], case["masks"]))
+
+
+def test_a_model_that_needs_the_movies_intensities_is_given_them(tmp_path):
+    case, folder = load_case("bacteria"), model_folder("bacteria")
+    export_model(load_model(folder), load_spec(folder), tmp_path / "model.onnx")
+    imported = Tracker.load(tmp_path / "model.onnx", device="cpu")
+    with pytest.raises(InputError, match="give intensity_range"):
+        Session(imported).push(case["imgs"][0], case["masks"][0])
+    histogram = IntensityHistogram()
+    for image in case["imgs"]:
+        histogram.add(image)
+    session = Session(imported, intensity_range=histogram.range())
+    push_all(session, case["masks"], case["imgs"])
+    assert_same(session.finish(), imported.track(case["imgs"], case["masks"]))
+
+
+def test_fields_of_view_do_not_see_each_other():
+    masks, other = crowd(), crowd()[::-1]
+    session = Session(random_tracker())
+    for first, second in zip(masks, other, strict=True):
+        session.push(None, first, fov="A1")
+        session.push(None, second[:50], fov=("B", 2))
+    assert_same(session.finish("A1"), random_tracker().track(None, masks))
+    assert_same(session.finish(("B", 2)), random_tracker().track(None, other[:, :50]))
+    with pytest.raises(InputError, match="no frame of field of view 'A1' came"):
+        session.finish("A1")
+
+
+def test_detections_are_as_good_as_masks():
+    masks = crowd()
+    session, rng = Session(random_tracker()), np.random.default_rng(0)
+    for mask in masks:
+        found = detect(Frame(3, None, mask), 2)
+        session.push_detections(found.rows(rng.permutation(len(found))))
+    assert_same(session.finish(), random_tracker().track(None, masks))
+
+
+def test_points_are_tracked():
+    session = Session(Tracker(NearModel(), linker("greedy")))
+    session.push_points([[5, 5], [30, 30]])
+    update = session.push_points([[31, 30], [5, 6]])
+    assert ends(update.links) == {(0, 1, 1, 2), (0, 2, 1, 1)}
+
+
+@pytest.mark.parametrize("delay", [None, 1])
+@pytest.mark.parametrize("stop", [0, 1, 3, 9])
+def test_a_session_goes_on_from_a_file(tmp_path, stop, delay):
+    masks, tracker = crowd(), random_tracker()
+    whole, first = Session(tracker, delay=delay), Session(tracker, delay=delay)
+    expected = push_all(whole, masks)
+    push_all(first, masks[:stop])
+    save_session(first, tmp_path / "session.npz")
+    second = load_session(tmp_path / "session.npz", tracker)
+    for mask, update in zip(masks[stop:], expected[stop:], strict=True):
+        found = second.push(None, mask)
+        assert (found is None) == (update is None)
+        if found is not None:
+            assert ends(found.links) == ends(update.links)
+            assert ends(found.removed_links) == ends(update.removed_links)
+            assert found.objects.track.tolist() == update.objects.track.tolist()
+            assert found.renamed.track.tolist() == update.renamed.track.tolist()
+            assert found.final_frame == update.final_frame
+    assert_same(second.finish(), whole.finish())
+
+
+def test_damaged_files_are_refused(tmp_path):
+    tracker, path = random_tracker(), tmp_path / "session.npz"
+    session = Session(tracker)
+    push_all(session, crowd()[:6])
+    save_session(session, path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for name, damage in [
+        ("numbers", np.flip),
+        ("n_detections", lambda a: a[:-1]),
+        ("detections/frame", lambda a: a + 1),
+        ("detections/label", lambda a: a[1:]),
+        ("detections/centroid", lambda a: a[:, :1]),
+        ("detections/features", lambda a: a[:, :3]),
+        ("links/source", lambda a: a - 9),
+        ("links/target", lambda a: a + 10**6),
+        ("links/score", lambda a: a[1:]),
+        ("n_links", lambda a: a[:2]),
+        ("stream/source", lambda a: a - 99),
+        ("stream/target", lambda a: a + 99),
+        ("stream/n_scored", lambda a: a + 1),
+    ]:
+        np.savez(path, **{**arrays, f"0/{name}": damage(arrays[f"0/{name}"])})
+        with pytest.raises(InputError, match="is not a saved session"):
+            load_session(path, tracker)
+    np.savez(path, header=np.array([{}]))
+    with pytest.raises(InputError, match="is not a saved session"):
+        load_session(path, tracker)
+    path.write_text("frame,label")
+    with pytest.raises(InputError, match="is not a saved session"):
+        load_session(path, tracker)
+
+
+def test_a_session_of_another_model_is_refused(tmp_path, tracker):
+    save_session(Session(random_tracker()), tmp_path / "session.npz")
+    with pytest.raises(InputError, match="saved with another model than general_2d"):
+        load_session(tmp_path / "session.npz", tracker)
+
+
+def test_a_missing_frame_is_told_and_crossed():
+    masks, session = crowd(), Session(random_tracker())
+    session.push(None, masks[0], frame=10)
+    session.push(None, masks[1], frame=11)
+    update = session.push(None, masks[2], frame=14)
+    assert update.n_missed == 2
+    assert len(update.links) > 10
+    assert set(update.links.source_frame) == {11}
+    lineage = session.finish()
+    assert set(lineage.detections.frame) == {10, 11, 14}
+    ends_at, starts_at = lineage.tracklets[:, 2], lineage.tracklets[:, 1]
+    assert not ((starts_at < 14) & (ends_at == 14)).any()
+
+
+def test_a_refused_frame_changes_nothing():
+    masks, session = crowd(), Session(random_tracker())
+    session.push(None, masks[0])
+    for image, mask, frame, said in [
+        (None, masks[1][:30], None, "the mask of frame 1 in field of view 0 is 30 x 64"),
+        (masks[1][:30], masks[1], None, "the image of frame 1 in field of view 0 is 30 x 64"),
+        (None, masks[1].astype(float), None, "of type float64"),
+        (None, -masks[1].astype(int), None, "negative label"),
+        (masks[1].astype(complex), masks[1], None, "expected real numbers"),
+        (np.where(masks[1] > 0, np.nan, 0), masks[1], None, "not finite"),
+        (None, masks[1], 0, "frame 0 of field of view 0 came after frame 0"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            session.push(image, mask, frame=frame)
+    with pytest.raises(InputError, match="model random takes 2D"):
+        session.push(None, masks[:3], fov="new")
+    assert list(session.fields) == [0]
+    push_all(session, masks[1:])
+    assert_same(session.finish(), random_tracker().track(None, masks))
+
+
+def test_what_needs_the_whole_movie_is_refused():
+    with pytest.raises(InputError, match="as a whole"):
+        Session(random_tracker("lap"))
+    with pytest.raises(InputError, match="the delay is 3 frames; give 0 to 2"):
+        Session(random_tracker(), delay=3)
+    with pytest.raises(InputError, match="the stride is 2"):
+        Session(Tracker(RandomModel(), linker("greedy"), stride=2))
+
+
+def test_only_the_newest_frames_stay_open():
+    masks, session = crowd(40), Session(random_tracker())
+    push_all(session, masks)
+    assert len(session.fields[0].stream.state()["n_scored"]) == RandomModel.spec.window - 1
