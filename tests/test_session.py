@@ -357,3 +357,9 @@ def test_only_the_newest_frames_stay_open():
     masks, session = crowd(40), Session(random_tracker())
     push_all(session, masks)
     assert len(session.fields[0].stream.state()["n_scored"]) == RandomModel.spec.window - 1
+
+
+def test_a_longest_link_that_the_whole_movie_tells_is_refused():
+    tracker = Tracker.load("general_2d", max_distance="auto", device="cpu")
+    with pytest.raises(InputError, match="auto"):
+        Session(tracker)

@@ -138,6 +138,8 @@ class EdgeStream:
         self._frames = list(frames[self._first_frame :])
         self._starts.extend(state["starts"].tolist())
         edges = Edges(state["source"], state["target"], state["score"])
+        if self._first_frame < 0 or sum(n_scored) != len(edges):
+            raise ValueError("edges belong to frames that are not there")
         ends = np.cumsum([0, *map(len, self._frames)])
         for offset, own in enumerate(np.split(np.arange(len(edges)), np.cumsum(n_scored)[:-1])):
             scored = edges.rows(own)

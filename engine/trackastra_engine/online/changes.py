@@ -87,7 +87,8 @@ def _without(linked: IntArray, start: int, stop: int) -> IntArray:
 def _only_in(some: IntArray, others: IntArray) -> IntArray:
     """Return the rows (M, 3) of an array that another one does not hold."""
     is_held = (some[:, None] == others[None]).all(axis=2).any(axis=1)
-    return some[~is_held]
+    missing: IntArray = some[~is_held]
+    return missing
 
 
 def _changed(some: Edges, others: Edges) -> IntArray:

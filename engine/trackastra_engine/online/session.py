@@ -50,8 +50,8 @@ class Session:
         intensity_range: of the images, for models that take it from the whole movie; like: an
         image (or None) and a mask of the types that will come, which are made ready for, too.
 
-        Raises InputError if the tracker's linker or stride need the whole movie, or the delay is
-        longer than that of final links.
+        Raises InputError if the tracker's linker, stride or longest link need the whole movie, or
+        the delay is longer than that of final links.
         """
         spec = tracker.model.spec
         if not tracker.link.is_separable:
@@ -68,6 +68,14 @@ class Session:
                 f"the delay is {delay} frames; give 0 to {spec.window - 2}, after which all links "
                 f"of the model {spec.name} are final, or None to have links at once"
             )
+        self._limit: float | None = None
+        if tracker.max_distance is not None:
+            self._limit = tracker.max_distance.in_pixels(None)
+            if self._limit is None:
+                raise InputError(
+                    "the maximum distance is auto, which the whole movie tells; give a number of "
+                    "pixels"
+                )
         self.tracker = tracker
         self.delay = delay
         self.intensity_range = intensity_range
@@ -162,9 +170,8 @@ class Session:
 
     def _links(self, part: FrameEdges) -> Edges:
         """Return the links from a frame, as rows of the movie's detections."""
-        tracker = self.tracker
-        graph = candidate_graph(part.detections, part.edges, max_distance=tracker.max_distance)
-        return graph.edges.rows(tracker.link.choose(graph)).shifted(part.first_row)
+        graph = candidate_graph(part.detections, part.edges, max_distance=self._limit)
+        return graph.edges.rows(self.tracker.link.choose(graph)).shifted(part.first_row)
 
     def _detect(
         self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int

@@ -45,7 +45,7 @@ def save_session(session: Session, path: Path) -> None:
     for place, movie in enumerate(session.fields.values()):
         arrays |= {f"{place}/{name}": array for name, array in _arrays(movie).items()}
     with new_file(path) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_session(path: Path, tracker: Tracker) -> Session:
