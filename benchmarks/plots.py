@@ -1,4 +1,4 @@
-"""How do time and memory grow? Pictures of the results, for the README."""
+"""How do time and memory grow, and can scores be trusted? Pictures for the README."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,7 +76,27 @@ def draw_whole(result: dict[str, Any], path: Path) -> None:
         _save(figure, path)
 
 
-PLOTS = {"transformer": draw_transformer, "whole": draw_whole}
+def draw_calibration(result: dict[str, Any], path: Path) -> None:
+    """Draw which share of the edges is right over their score: a reliability diagram."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.4, 4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
+        for (masks, curve), colour in zip(result["masks"].items(), (ENGINE, UPSTREAM), strict=True):
+            error = curve["expected_calibration_error"]
+            points = list(zip(curve["score"], curve["share_right"], strict=True))
+            _line(axes, points, colour, f"{masks}: expected error {error:.3f}")
+        axes.set(xlabel="score of an edge", ylabel="share of such edges that is right")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        _save(figure, path)
+
+
+PLOTS = {
+    "calibration": draw_calibration,
+    "transformer": draw_transformer,
+    "whole": draw_whole,
+}
 
 
 def draw_all() -> None:
