@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,7 +19,7 @@ from benchmarks.movies import (
 )
 from benchmarks.network import CUTOFF_PX, write_network
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, command, compared
+from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, Run, command, compared
 from benchmarks.workers.engine import MODEL_FILE
 from trackastra_engine.model import DEFAULT_MODEL
 from trackastra_engine.simulation import write_frames
@@ -55,13 +56,19 @@ def write_large_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, An
     return {"cells": n_cells, "frames": n_frames, "shape": masks.shape[1:]}
 
 
-def engine_command(movie: Path, model: str | Path, device: str) -> list[str | Path]:
-    """Return how the engine tracks a movie."""
-    return [
+def engine_program(movie: Path, model: str | Path, device: str) -> Program:
+    """Return how the engine tracks a movie, anew each time: it replaces no CTC folder."""
+    run = command(
         *(sys.executable, "-m", "trackastra_engine", "track", movie / "images", movie / "masks"),
         *("--output-ctc", movie / "engine", "--output-edge-table", movie / "engine.csv"),
         *("--model", model, "--max-distance", str(CUTOFF_PX), "--device", device, "--overwrite"),
-    ]
+    )
+
+    def run_anew() -> Run:
+        rmtree(movie / "engine", ignore_errors=True)
+        return run()
+
+    return run_anew
 
 
 def upstream_command(movie: Path, python: str, model: Path, device: str) -> list[str | Path]:
@@ -92,7 +99,7 @@ def measure(
     movie: Path, model: Path, upstream: str | None, repeats: int, device: str
 ) -> dict[str, Any]:
     """Return what both commands take with the network of the published size."""
-    ours = command(*engine_command(movie, model / MODEL_FILE, device))
+    ours = engine_program(movie, model / MODEL_FILE, device)
     theirs = command(*upstream_command(movie, upstream, model, device)) if upstream else None
     row = compared(ours, theirs, repeats=repeats, clock="cpu_s" if device == "cpu" else "wall_s")
     return {**row, **(compare_edges(movie) if upstream else {})}
@@ -136,7 +143,7 @@ def whole(
             rows.append({**about, "model": "published size", **times})
             print(json.dumps(rows[-1]), flush=True)
         about = write_large_movie(folder / "many", many, frames)
-        run = command(*engine_command(folder / "many", DEFAULT_MODEL, device))
+        run = engine_program(folder / "many", DEFAULT_MODEL, device)
         rows.append({**about, "model": DEFAULT_MODEL, **compared(run, None, repeats=1, warm_up=0)})
         print(json.dumps(rows[-1]), flush=True)
     answer = {"device": device, "movies": rows}
