@@ -200,3 +200,8 @@ def test_a_model_sees_volumes_in_true_proportion(caplog):
     flat = tokens_of(masks, None)
     assert "taken as cubes; give their size with --voxel" in caplog.text
     assert not np.allclose(flat.coordinates, far.coordinates)
+
+
+def test_the_first_frames_of_a_movie_have_its_voxel_size():
+    masks = np.ones((3, 4, 4), np.uint8)
+    assert open_movie(None, masks, voxel_um=(0.5, 0.5)).first(2).voxel_um == (0.5, 0.5)

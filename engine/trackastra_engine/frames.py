@@ -101,7 +101,7 @@ class Movie:
         """Return the movie of at most its first frames."""
         n_frames = min(n_frames, len(self))
         images = None if self.images is None else _shortened(self.images, n_frames)
-        return Movie(_shortened(self.masks, n_frames), images)
+        return replace(self, masks=_shortened(self.masks, n_frames), images=images)
 
     def _check(self, kind: str, index: int, array: NDArray[Any], source: FrameSource) -> None:
         if array.shape != self.frame_shape:
