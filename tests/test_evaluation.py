@@ -291,6 +291,11 @@ def refusal(*arguments):
     return sentence
 
 
+def test_tracks_with_upstreams_names_score_the_same(tmp_path, truth, result):
+    named_otherwise = write_tracks(tmp_path / "upstream", draw(), TRUTH, is_truth=True)
+    assert evaluate(named_otherwise, truth) == evaluate(result, truth)
+
+
 def test_folders_that_are_incomplete(tmp_path, truth, result):
     assert "tracks, nowhere, does not exist" in refusal("nowhere", truth)
     assert "there is no man_track.txt in" in refusal(result, result)

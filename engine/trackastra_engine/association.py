@@ -39,7 +39,7 @@ def check_gap(max_gap: int, spec: ModelSpec) -> None:
         learned = "1 frame" if spec.max_frame_gap == 1 else f"1 to {spec.max_frame_gap} frames"
         raise InputError(
             f"the longest gap is {max_gap}, but the model {spec.name} has learned links over "
-            f"{learned}; choose as many"
+            f"{learned}; choose one of these"
         )
 
 

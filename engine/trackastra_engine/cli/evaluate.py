@@ -17,8 +17,8 @@ def evaluate(tracks: Path, ground_truth: Path, json_file: Path | None) -> None:
     """Compare TRACKS with a GROUND_TRUTH of the same movie.
 
     Both are folders in the format of the Cell Tracking Challenge: TRACKS with mask*.tif and
-    res_track.txt (or a results folder of `track`), GROUND_TRUTH with man_track*.tif and
-    man_track.txt (or with these in TRA/).
+    res_track.txt (or a results folder of `track`, or with upstream's names), GROUND_TRUTH with
+    man_track*.tif and man_track.txt (or with these in TRA/).
     """
     from trackastra_engine.cli.terminal import shown_progress
     from trackastra_engine.evaluation import check_report, evaluate, write_report

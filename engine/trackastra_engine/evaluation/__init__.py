@@ -9,7 +9,13 @@ from pathlib import Path
 
 from trackastra_engine.errors import InputError, MissingDependencyError
 from trackastra_engine.evaluation.chota import chota
-from trackastra_engine.evaluation.ctc_folder import RESULT, TRUTH, CtcFolder, open_ctc_folder
+from trackastra_engine.evaluation.ctc_folder import (
+    RESULT,
+    TRUTH,
+    UPSTREAM_RESULT,
+    CtcFolder,
+    open_ctc_folder,
+)
 from trackastra_engine.evaluation.matching import match_objects
 from trackastra_engine.evaluation.report import Evaluation, check_report, write_report
 from trackastra_engine.evaluation.scores import challenge_scores, count_links
@@ -24,15 +30,15 @@ def evaluate(
 ) -> Evaluation:
     """Return how good the tracks of a result folder are against those of a truth folder.
 
-    tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`. ground_truth: a
-    folder with `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is
+    tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`, or with upstream's
+    names, `man_track*.tif` and `man_track.txt`. ground_truth: a folder with `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is
     found by the object that covers more than half of it. Where one object covers several, edges
     and divisions take it for the one with which it shares most pixels.
 
     Raises InputError if a folder is incomplete, contradicts itself or does not fit the other, and
     MissingDependencyError without the packages of the extra `evaluation`.
     """
-    found = open_ctc_folder(Path(tracks), RESULT)
+    found = open_ctc_folder(Path(tracks), RESULT, UPSTREAM_RESULT)
     truth = open_ctc_folder(Path(ground_truth), TRUTH)
     _check_same_movie(found, truth)
     _check_packages()

@@ -26,6 +26,7 @@ class CtcLayout:
 
 
 RESULT = CtcLayout("tracks", "mask*.tif", "res_track.txt", "ctc")
+UPSTREAM_RESULT = CtcLayout("tracks", "man_track*.tif", "man_track.txt", "ctc")
 TRUTH = CtcLayout("ground truth", "man_track*.tif", "man_track.txt", "TRA")
 
 
@@ -62,22 +63,27 @@ class CtcFolder:
             )
 
 
-def open_ctc_folder(folder: Path, layout: CtcLayout) -> CtcFolder:
+def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcFolder:
     """Return the tracks of a folder, of which the table is read but no mask yet.
 
-    The files may lie in `layout.subfolder` of the folder. Raises InputError if some are missing
-    or the table contradicts itself.
+    The files may lie in `layout.subfolder` of the folder; `others` are tried where there is no
+    table of the first layout. Raises InputError if some are missing or the table contradicts
+    itself.
     """
     if not folder.is_dir():
         raise InputError(f"the folder of the {layout.kind}, {folder}, does not exist")
-    place = next(
-        (p for p in (folder, folder / layout.subfolder) if (p / layout.tracks).is_file()), None
+    for known in (layout, *others):
+        places = (folder, folder / known.subfolder)
+        place = next((place for place in places if (place / known.tracks).is_file()), None)
+        if place is not None:
+            return _open(place, known)
+    raise InputError(
+        f"there is no {layout.tracks} in {folder}; give the {layout.kind} as a folder with "
+        f"{layout.masks} and {layout.tracks}, or with both in {layout.subfolder}/"
     )
-    if place is None:
-        raise InputError(
-            f"there is no {layout.tracks} in {folder}; give the {layout.kind} as a folder with "
-            f"{layout.masks} and {layout.tracks}, or with both in {layout.subfolder}/"
-        )
+
+
+def _open(place: Path, layout: CtcLayout) -> CtcFolder:
     files = [path for path in list_tiffs(place, layout.kind) if fnmatch(path.name, layout.masks)]
     if not files:
         raise InputError(f"there is no {layout.masks} in {place} beside its {layout.tracks}")
