@@ -30,10 +30,11 @@ def evaluate(
 ) -> Evaluation:
     """Return how good the tracks of a result folder are against those of a truth folder.
 
-    tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`, or with upstream's
-    names, `man_track*.tif` and `man_track.txt`. ground_truth: a folder with `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is
-    found by the object that covers more than half of it. Where one object covers several, edges
-    and divisions take it for the one with which it shares most pixels.
+    tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`, or with
+    upstream's names, `man_track*.tif` and `man_track.txt`. ground_truth: a folder with
+    `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is found by the
+    object that covers more than half of it. Where one object covers several, edges and divisions
+    take it for the one with which it shares most pixels.
 
     Raises InputError if a folder is incomplete, contradicts itself or does not fit the other, and
     MissingDependencyError without the packages of the extra `evaluation`.
