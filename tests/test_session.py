@@ -363,3 +363,22 @@ def test_a_longest_link_that_the_whole_movie_tells_is_refused():
     tracker = Tracker.load("general_2d", max_distance="auto", device="cpu")
     with pytest.raises(InputError, match="auto"):
         Session(tracker)
+
+
+def test_volumes_are_seen_with_the_size_of_their_voxels(tmp_path):
+    voxel_um = (2.0, 0.5, 0.5)
+    parameters = random_parameters(np.random.default_rng(3), ndim=3, regime="nuclei", max_cells=15)
+    masks = render(parameters, 1).masks[:6]
+    tracker = Tracker.load("general_3d", max_distance="8um", device="cpu")
+    expected = tracker.track(None, masks, voxel_um=voxel_um)
+    session = Session(tracker, voxel_um=voxel_um)
+    push_all(session, masks[:4])
+    save_session(session, tmp_path / "session.npz")
+    session = load_session(tmp_path / "session.npz", tracker)
+    push_all(session, masks[4:])
+    assert len(expected.edges) > 20
+    assert_same(session.finish(), expected)
+    with pytest.raises(InputError, match="does not say how large"):
+        Session(tracker)
+    with pytest.raises(InputError, match="movie is 3D"):
+        Session(tracker, voxel_um=(0.5, 0.5))

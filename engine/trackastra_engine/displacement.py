@@ -62,7 +62,8 @@ class MaxDistance:
         if voxel is None:
             raise InputError(
                 f"the maximum distance is {self.length:g}um, but the movie does not say how large "
-                "its pixels are; give their size with --voxel, or the distance in pixels"
+                "its pixels are; give their size with --voxel (voxel_um in Python), or the "
+                "distance in pixels"
             )
         return self.length / voxel[-1]
 

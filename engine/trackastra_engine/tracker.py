@@ -93,7 +93,7 @@ class Tracker:
         linked as soon as that is possible.
         """
         self.check_fit(movie)
-        voxel_um = self._voxel(movie.ndim, movie.voxel_um)
+        voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
         found = GrowingRows(concatenate([], self.model.spec.ndim))
         intensities = IntensityHistogram()
         with computed_ahead(self._detect(movie, intensities)) as measured:
@@ -130,7 +130,7 @@ class Tracker:
         if voxel_um is not None:
             check_voxel_size(voxel_um, detections.ndim)
         frames = split_frames(detections, n_frames)
-        voxel_um = self._voxel(detections.ndim, voxel_um)
+        voxel_um = self.relevant_voxel(detections.ndim, voxel_um)
         return self._links(frames, n_frames, None, voxel_um, progress).finish(detections)
 
     def check_fit(self, movie: Movie | Detections) -> None:
@@ -162,13 +162,13 @@ class Tracker:
         links.push(stream.finish())
         return links
 
-    def _voxel(self, ndim: int, voxel_um: VoxelSize | None) -> VoxelSize | None:
+    def relevant_voxel(self, ndim: int, voxel_um: VoxelSize | None) -> VoxelSize | None:
         """Return the size of a voxel where it matters: to the model, or to distances in um."""
         is_seen = self.model.spec.uses_voxel_size
         if is_seen and ndim == 3 and voxel_um is None:
             logger.warning(
                 "the movie does not say how large its voxels are, so they are taken as cubes; give "
-                "their size with --voxel"
+                "their size with --voxel (voxel_um in Python)"
             )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
         return voxel_um if is_seen or is_in_um else None

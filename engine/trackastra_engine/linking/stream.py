@@ -2,6 +2,10 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.association import FrameEdges
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
@@ -17,6 +21,29 @@ from trackastra_engine.voxels import VoxelSize, proportions
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class FrameLinker:
+    """Makes of the edges from a frame its links, or if they depend on others, its candidates."""
+
+    link: Linker
+    limit: float | None  # the longest link, in lengths of a voxel along x
+    proportions: NDArray[np.float64]  # (D,) lengths of a voxel, see voxels.proportions
+
+    def links(self, part: FrameEdges) -> Edges:
+        """Return the links or candidates from a frame, as rows of the movie's detections."""
+        graph = self.candidates(part.detections, part.edges)
+        edges = graph.edges
+        if self.link.is_separable:
+            edges = edges.rows(self.link.choose(graph))
+        return edges.shifted(part.first_row)
+
+    def candidates(self, detections: Detections, edges: Edges) -> CandidateGraph:
+        """Return the candidate graph of some edges."""
+        return candidate_graph(
+            detections, edges, max_distance=self.limit, proportions=self.proportions
+        )
+
+
 class LinkStream:
     """Keeps the links from each frame, or if they depend on others, the candidates for the end."""
 
@@ -27,41 +54,33 @@ class LinkStream:
 
         Raises InputError if the distance is given in micrometres and the size of voxels is not.
         """
-        self._link = link
-        self._proportions = proportions(voxel_um, ndim)
-        self._limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
-        self._is_auto = max_distance is not None and self._limit is None
+        limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
+        self._linker = FrameLinker(link, limit, proportions(voxel_um, ndim))
+        self._is_auto = max_distance is not None and limit is None
         self._kept = GrowingRows(concatenate_edges([]))
 
     def push(self, parts: Iterable[FrameEdges]) -> None:
         """Take the edges from the next frames."""
         for part in parts:
-            edges = part.edges
-            if not self._is_auto:
-                graph = self._candidates(part.detections, edges)
-                edges = graph.edges
-                if self._link.is_separable:
-                    edges = edges.rows(self._link.choose(graph))
-            self._kept.add(edges.shifted(part.first_row))
+            # Until the movie tells the longest link, all edges must wait.
+            edges = (
+                part.edges.shifted(part.first_row) if self._is_auto else self._linker.links(part)
+            )
+            self._kept.add(edges)
 
     def finish(self, detections: Detections) -> Lineage:
         """Return the lineage of all detections of the movie; warn if it holds odd links."""
-        edges = self._kept.whole()
+        edges, linker = self._kept.whole(), self._linker
         if self._is_auto:
-            self._limit = auto_distance(CandidateGraph(detections, edges), self._proportions)
-            logger.log(NOTICE, "%s", _said(self._limit))
-            lineage = self._link(self._candidates(detections, edges))
-        elif self._link.is_separable:
+            limit = auto_distance(CandidateGraph(detections, edges), linker.proportions)
+            logger.log(NOTICE, "%s", _said(limit))
+            lineage = linker.link(replace(linker, limit=limit).candidates(detections, edges))
+        elif linker.link.is_separable:
             lineage = build_lineage(detections, edges)
         else:
-            lineage = self._link(CandidateGraph(detections, edges))
-        warn_of_far_links(lineage, self._proportions)
+            lineage = linker.link(CandidateGraph(detections, edges))
+        warn_of_far_links(lineage, linker.proportions)
         return lineage
-
-    def _candidates(self, detections: Detections, edges: Edges) -> CandidateGraph:
-        return candidate_graph(
-            detections, edges, max_distance=self._limit, proportions=self._proportions
-        )
 
 
 def _said(limit: float | None) -> str:

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trackastra_engine.association import EdgeStream, FrameEdges
-from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.association import EdgeStream
 from trackastra_engine.detections import Detections, detect
-from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Movie
 from trackastra_engine.lineage import Lineage
+from trackastra_engine.linking.stream import FrameLinker
 from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.update import Update
 from trackastra_engine.points import detections_of_points
 from trackastra_engine.sources import ArraySource
 from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.tracker import Tracker
+from trackastra_engine.voxels import VoxelSize, check_voxel_size, proportions
 
 WARM_UP_SIDE = 64  # pixels of a frame
 MAX_NUMBER = 2**31 - 1  # frames are kept as int32
@@ -43,15 +43,17 @@ class Session:
         *,
         delay: int | None = None,
         intensity_range: IntensityRange | None = None,
+        voxel_um: VoxelSize | None = None,
         like: tuple[NDArray[Any] | None, NDArray[Any]] | None = None,
     ) -> None:
         """Make ready to track, which takes a second or so.
 
-        intensity_range: of the images, for models that take it from the whole movie; like: an
-        image (or None) and a mask of the types that will come, which are made ready for, too.
+        intensity_range: of the images, for models that take it from the whole movie; voxel_um:
+        size of a voxel along ([z,] y, x); like: an image (or None) and a mask of the types that
+        will come, which are made ready for, too.
 
-        Raises InputError if the tracker's linker, stride or longest link need the whole movie, or
-        the delay is longer than that of final links.
+        Raises InputError if the tracker's linker, stride or longest link need the whole movie, the
+        delay is longer than that of final links, or the voxel size does not fit.
         """
         spec = tracker.model.spec
         if not tracker.link.is_separable:
@@ -68,14 +70,20 @@ class Session:
                 f"the delay is {delay} frames; give 0 to {spec.window - 2}, after which all links "
                 f"of the model {spec.name} are final, or None to have links at once"
             )
-        self._limit: float | None = None
+        if voxel_um is not None:
+            check_voxel_size(voxel_um, spec.ndim)
+        relevant = tracker.relevant_voxel(spec.ndim, voxel_um)
+        limit = None
         if tracker.max_distance is not None:
-            self._limit = tracker.max_distance.in_pixels(None)
-            if self._limit is None:
+            limit = tracker.max_distance.in_pixels(relevant)
+            if limit is None:
                 raise InputError(
                     "the maximum distance is auto, which the whole movie tells; give a number of "
                     "pixels"
                 )
+        self._linker = FrameLinker(tracker.link, limit, proportions(relevant, spec.ndim))
+        self._score = tracker.scoring(intensity_range, relevant)
+        self.voxel_um = voxel_um
         self.tracker = tracker
         self.delay = delay
         self.intensity_range = intensity_range
@@ -163,15 +171,9 @@ class Session:
 
     def new_field(self, fov: Hashable) -> FieldOfView:
         """Return a field of view without frames, which the session does not know yet."""
-        tracker = self.tracker
-        stream = EdgeStream(tracker.scoring(self.intensity_range), tracker.model.spec)
-        ndim = tracker.model.spec.ndim
-        return FieldOfView(fov, stream, self._links, delay=self.delay, ndim=ndim)
-
-    def _links(self, part: FrameEdges) -> Edges:
-        """Return the links from a frame, as rows of the movie's detections."""
-        graph = candidate_graph(part.detections, part.edges, max_distance=self._limit)
-        return graph.edges.rows(self.tracker.link.choose(graph)).shifted(part.first_row)
+        spec = self.tracker.model.spec
+        stream = EdgeStream(self._score, spec)
+        return FieldOfView(fov, stream, self._linker.links, delay=self.delay, ndim=spec.ndim)
 
     def _detect(
         self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int

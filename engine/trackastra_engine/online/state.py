@@ -39,6 +39,7 @@ def save_session(session: Session, path: Path) -> None:
         "model": session.tracker.model.spec.to_json(),
         "delay": session.delay,
         "intensity_range": None if given is None else asdict(given),
+        "voxel_um": session.voxel_um,
         "fields": [[fov, movie.frame_shape] for fov, movie in session.fields.items()],
     }
     arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
@@ -62,7 +63,10 @@ def load_session(path: Path, tracker: Tracker) -> Session:
         same_model = header["model"] == tracker.model.spec.to_json()
         given = header["intensity_range"]
         intensity_range = None if given is None else IntensityRange(**given)
-        session = Session(tracker, delay=header["delay"], intensity_range=intensity_range)
+        voxel_um = None if header["voxel_um"] is None else tuple(header["voxel_um"])
+        session = Session(
+            tracker, delay=header["delay"], intensity_range=intensity_range, voxel_um=voxel_um
+        )
         for place, (fov, shape) in enumerate(header["fields"] if same_model else []):
             movie = session.new_field(fov)
             movie.frame_shape = None if shape is None else tuple(map(int, shape))
