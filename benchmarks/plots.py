@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from benchmarks.record import RESULTS, read_result
 
 # Each colour stands out on white and on nearly black, as pages may be either.
-GREY, ENGINE, UPSTREAM, DEFAULT_MODEL = "#7a7a7a", "#2f81f7", "#d9730d", "#2da44e"
+GREY, ENGINE, UPSTREAM = "#7a7a7a", "#2f81f7", "#d9730d"
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "trackastra-engine",  # the same picture from the same result
@@ -54,28 +54,6 @@ def draw_transformer(result: dict[str, Any], path: Path) -> None:
         _save(figure, path)
 
 
-def draw_whole(result: dict[str, Any], path: Path) -> None:
-    """Draw time and memory of the whole command over the cells of a frame."""
-    movies = result["movies"]
-    models = list(dict.fromkeys(movie["model"] for movie in movies))
-
-    with rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
-        time, memory = cast("Sequence[Axes]", figure.subplots(1, 2))
-        for model, colour in zip(models, (ENGINE, DEFAULT_MODEL), strict=False):
-            of_model = [movie for movie in movies if movie["model"] == model]
-            for side, line_colour in (("engine", colour), ("upstream", UPSTREAM)):
-                measured = [movie for movie in of_model if side in movie]
-                name = f"{side}, {model}"
-                seconds = [(m["cells"], m[side]["cpu_s"] / m["frames"]) for m in measured]
-                _line(time, seconds, line_colour, name)
-                megabytes = [(m["cells"], m[side]["peak_mb"]) for m in measured]
-                _line(memory, megabytes, line_colour, name)
-        _label(time, "CPU seconds per frame", "cells per frame")
-        _label(memory, "peak memory, MB", "cells per frame")
-        _save(figure, path)
-
-
 def draw_calibration(result: dict[str, Any], path: Path) -> None:
     """Draw which share of the edges is right over their score: a reliability diagram."""
     with rc_context(STYLE):
@@ -95,7 +73,6 @@ def draw_calibration(result: dict[str, Any], path: Path) -> None:
 PLOTS = {
     "calibration": draw_calibration,
     "transformer": draw_transformer,
-    "whole": draw_whole,
 }
 
 
