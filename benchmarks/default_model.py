@@ -79,12 +79,18 @@ def with_stride(
 
 def speed_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of numbers of cells: time per frame of each stage, and frames per second."""
-    yield ["cells per frame", *(f"{stage}, ms" for stage in STAGES), "together"]
-    for movie in result["one_core"]["movies"]:
+    yield [
+        "cells per frame",
+        *(f"{stage}, ms" for stage in STAGES),
+        "one core",
+        f"{result['all_cores']['machine']['cores']} cores",
+    ]
+    movies = zip(result["one_core"]["movies"], result["all_cores"]["movies"], strict=True)
+    for one, several in movies:
         yield [
-            f"{movie['cells']:,.0f}",
-            *(f"{1e3 * movie['stage_s'][stage]:.1f}" for stage in STAGES),
-            f"{1 / movie['together_s']:.1f} frames/s",
+            f"{one['cells']:,.0f}",
+            *(f"{1e3 * one['stage_s'][stage]:.1f}" for stage in STAGES),
+            *(f"{1 / times['together_s']:.1f} frames/s" for times in (one, several)),
         ]
 
 
