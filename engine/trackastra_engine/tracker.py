@@ -98,7 +98,7 @@ class Tracker:
         intensities = IntensityHistogram()
         with computed_ahead(self._detect(movie, intensities)) as measured:
             frames: Iterable[Detections] = _gathered(found, measured, len(movie), progress)
-            if self._needs_range(movie):
+            if self.needs_range(movie):
                 deque(frames, maxlen=0)
                 frames = split_frames(found.whole(), len(movie))
             links = self._links(frames, len(movie), intensities.range(), voxel_um, progress)
@@ -173,7 +173,7 @@ class Tracker:
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
         return voxel_um if is_seen or is_in_um else None
 
-    def _needs_range(self, movie: Movie) -> bool:
+    def needs_range(self, movie: Movie) -> bool:
         """Return whether the first window can be scored only when all frames were seen."""
         return self.model.spec.normalisation == "movie" and movie.images is not None
 
@@ -188,7 +188,7 @@ class Tracker:
                     f"the image of frame {frame.index} holds pixels inside objects that are not "
                     "finite numbers; replace NaN and infinity, by the background for example"
                 )
-            if frame.image is not None and self._needs_range(movie):
+            if frame.image is not None and self.needs_range(movie):
                 intensities.add(frame.image)
             yield detections
 

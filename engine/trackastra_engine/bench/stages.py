@@ -61,7 +61,7 @@ def time_movie(movie: Movie, tracker: Tracker) -> MovieTimes:
     tracker.check_fit(movie)
     movie = movie.first(MAX_FRAMES)
     watch = _Stopwatch()
-    found, intensity_range = _detected(movie, tracker.model.spec.ndim, watch)
+    found, intensity_range = _detected(movie, tracker, watch)
     per_read = {name: watch.seconds[name] / len(movie) for name in ("read", "detect")}
     movie = movie.first(_affordable(found, tracker, intensity_range))
     detections = concatenate(found[: len(movie)], tracker.model.spec.ndim)
@@ -86,9 +86,10 @@ def time_movie(movie: Movie, tracker: Tracker) -> MovieTimes:
 
 
 def _detected(
-    movie: Movie, ndim: int, watch: _Stopwatch
+    movie: Movie, tracker: Tracker, watch: _Stopwatch
 ) -> tuple[list[Detections], IntensityRange | None]:
-    """Return the detections of each frame, and the intensities of all."""
+    """Return the detections of each frame, and the intensities of all if the model needs them."""
+    ndim = tracker.model.spec.ndim
     intensities = IntensityHistogram()
     found: list[Detections] = []
     frames = iter(movie)
@@ -99,7 +100,7 @@ def _detected(
             detect(frame, ndim)  # compiles the kernels, or reads them from their cache
         with watch.running("detect"):
             found.append(detect(frame, ndim))
-            if frame.image is not None:
+            if frame.image is not None and tracker.needs_range(movie):
                 intensities.add(frame.image)
     return found, intensities.range()
 
