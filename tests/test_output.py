@@ -20,7 +20,13 @@ from trackastra_engine.output.atomic import check_output_folder, new_file, new_f
 from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
 from trackastra_engine.output.picture import draw_tracks
-from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+from trackastra_engine.output.results import (
+    Outputs,
+    Results,
+    check_outputs,
+    parse_formats,
+    write_outputs,
+)
 from trackastra_engine.output.track_table import write_track_table
 
 
@@ -241,18 +247,35 @@ def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
 
 
 def test_without_a_movie_there_are_tables_alone(tmp_path, tracked):
-    write_outputs(tracked[0], None, [], Outputs(tmp_path / "out"))
+    write_outputs(Results(tracked[0]), Outputs(tmp_path / "out"))
     assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv"]
 
 
 def test_all_outputs_together(tmp_path, tracked):
     outputs = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "deep" / "edges.csv")
     check_outputs(outputs, [])
-    write_outputs(*tracked, [], outputs)
+    write_outputs(Results(*tracked), outputs)
     assert entries(tmp_path / "out")[:2] == ["ctc", "ctc/mask000.tif"]
     assert {"edges.csv", "review.csv", "tracks.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
     assert len(entries(tmp_path / "ctc")) == 7
-    write_outputs(*tracked, [], outputs)  # replaces them
+    write_outputs(Results(*tracked), outputs)  # replaces them
+
+
+def test_formats_are_chosen_by_name(tmp_path, tracked):
+    assert parse_formats([]) is None
+    assert parse_formats(["csv", "CTC, csv"]) == ("csv", "ctc")
+    with pytest.raises(InputError, match="there is no format 'xls'; choose of ctc, csv"):
+        parse_formats(["csv,xls"])
+    write_outputs(Results(*tracked), Outputs(tmp_path / "out", formats=("csv",)))
+    assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv", "tracks.svg"]
+
+
+def test_formats_that_cannot_be_written(tmp_path):
+    assert "give --output, too" in refusal(Outputs(ctc=tmp_path / "out", formats=("csv",)))
+    check_outputs(Outputs(tmp_path / "out"), [], are_points=True)
+    for formats, ctc in ((("csv", "ctc"), None), (None, tmp_path / "ctc")):
+        with pytest.raises(InputError, match="points make no masks for --"):
+            check_outputs(Outputs(tmp_path / "out", ctc, formats=formats), [], are_points=True)
 
 
 def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):
@@ -262,7 +285,7 @@ def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):
     places = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "e.csv")
     monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_outputs(*tracked, [], places)
+        write_outputs(Results(*tracked), places)
     assert entries(tmp_path) == []
 
 

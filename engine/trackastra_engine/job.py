@@ -4,13 +4,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackastra_engine.errors import InputError
 from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.costs import read_costs
 from trackastra_engine.model import Device
-from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.points import read_points
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import Review
@@ -62,11 +61,8 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves nothing.
     """
     started = time.perf_counter()
-    check_outputs(job.outputs, [path for path in (job.images, job.masks) if path is not None])
-    if job.are_points and job.outputs.ctc is not None:
-        raise InputError(
-            "points make no masks for --output-ctc; give --output for tables of tracks and links"
-        )
+    inputs = [path for path in (job.images, job.masks) if path is not None]
+    check_outputs(job.outputs, inputs, are_points=job.are_points)
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     movie = None if job.are_points else open_movie(job.images, job.masks, voxel_um=voxel_um)
     link = linker(
@@ -93,5 +89,5 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         n_frames = len(movie)
     if job.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.min_track_length)
-    write_outputs(lineage, movie, review.links, job.outputs, progress=progress)
+    write_outputs(Results(lineage, movie, review.links), job.outputs, progress=progress)
     return JobResult(lineage, n_frames, time.perf_counter() - started)

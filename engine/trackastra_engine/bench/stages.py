@@ -17,7 +17,7 @@ from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Movie
 from trackastra_engine.intensity import IntensityHistogram
-from trackastra_engine.output.results import Outputs, write_outputs
+from trackastra_engine.output.results import Outputs, Results, write_outputs
 from trackastra_engine.review import Review
 from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.tracker import Tracker
@@ -71,7 +71,7 @@ def time_movie(movie: Movie, tracker: Tracker) -> MovieTimes:
     together = Tracker(tracker.model, review.watch(tracker.link))
     with TemporaryDirectory() as name, watch.running("together"):
         lineage = together.track_movie(movie)
-        write_outputs(lineage, movie, review.links, Outputs(folder=Path(name) / "out"))
+        write_outputs(Results(lineage, movie, review.links), Outputs(folder=Path(name) / "out"))
     cells = len(detections) / len(movie)
     pixel_bytes = sum(s.dtype.itemsize for s in (movie.masks, movie.images) if s is not None)
     return MovieTimes(
@@ -144,4 +144,4 @@ def _link_and_write(
         lineage = link(candidate_graph(detections, edges))
     watch.seconds["link"] = watch.seconds["score and link"] - watch.seconds["score"]
     with TemporaryDirectory() as name, watch.running("write"):
-        write_outputs(lineage, movie, review.links, Outputs(folder=Path(name) / "out"))
+        write_outputs(Results(lineage, movie, review.links), Outputs(folder=Path(name) / "out"))

@@ -21,7 +21,15 @@ from trackastra_engine.errors import InputError
     "-o",
     "--output",
     type=PATH,
-    help="Folder for all results: ctc/, edges.csv, tracks.csv, review.csv, tracks.svg.",
+    help="Folder for all results: tracks.svg, and what --format says.",
+)
+@click.option(
+    "--format",
+    "formats",
+    metavar="FORMAT,...",
+    multiple=True,
+    help="What --output gets: ctc (masks and tracks of the Cell Tracking Challenge), csv (tables "
+    "of tracks, links, and links to check).  [default: ctc,csv]",
 )
 @click.option("--output-ctc", type=PATH, help="Folder for masks and tracks as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
@@ -87,6 +95,7 @@ def track(
     output_ctc: Path | None,
     output_edge_table: Path | None,
     points: Path | None,
+    formats: tuple[str, ...],
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -103,9 +112,9 @@ def track(
     found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
     from trackastra_engine.cli.terminal import shown_progress
     from trackastra_engine.job import Job, run_job
-    from trackastra_engine.output.results import Outputs
+    from trackastra_engine.output.results import Outputs, parse_formats
 
-    outputs = Outputs(output, output_ctc, output_edge_table, overwrite)
+    outputs = Outputs(output, output_ctc, output_edge_table, overwrite, parse_formats(formats))
     job = Job(found_images, found_masks, outputs, are_points=are_points, **options)
     with shown_progress() as progress:
         result = run_job(job, progress=progress)

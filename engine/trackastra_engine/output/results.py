@@ -1,6 +1,6 @@
 """Stage 8: everything that a tracking leaves on disk, all of it or nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +22,57 @@ from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import DoubtfulLink
 
-CTC_FOLDER, PICTURE = "ctc", "tracks.svg"  # of masks only
-EDGE_TABLE, TRACK_TABLE, REVIEW = "edges.csv", "tracks.csv", "review.csv"
-RESULT_FILES = (CTC_FOLDER, PICTURE, EDGE_TABLE, TRACK_TABLE, REVIEW)
+EDGE_TABLE, TRACK_TABLE, REVIEW, PICTURE = "edges.csv", "tracks.csv", "review.csv", "tracks.svg"
+CTC_FOLDER = "ctc"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """What a tracking found, of which every format tells."""
+
+    lineage: Lineage
+    movie: Movie | None = None  # points have none
+    doubtful: Sequence[DoubtfulLink] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way in which results are written into their folder."""
+
+    write: Callable[[Results, Path, Progress], None]  # into that folder
+    names: tuple[str, ...]  # of what it writes there
+    entries: tuple[str, ...] = ()  # patterns of what lies inside, if that is a folder
+    needs_masks: bool = False
+
+
+def _write_ctc(results: Results, folder: Path, progress: Progress) -> None:
+    assert results.movie is not None, "points were refused at the door"
+    write_ctc(results.lineage, results.movie, folder / CTC_FOLDER, progress=progress)
+
+
+def _write_tables(results: Results, folder: Path, progress: Progress) -> None:
+    write_edge_table(results.lineage, folder / EDGE_TABLE)
+    write_track_table(results.lineage, folder / TRACK_TABLE)
+    write_review(results.doubtful, folder / REVIEW)
+
+
+FORMATS = {
+    "ctc": Format(_write_ctc, (CTC_FOLDER,), CHALLENGE_FILES, needs_masks=True),
+    "csv": Format(_write_tables, (EDGE_TABLE, TRACK_TABLE, REVIEW)),
+}
+DEFAULT_FORMATS = ("ctc", "csv")  # of points, those that need no masks
+RESULT_NAMES = (PICTURE, *(name for form in FORMATS.values() for name in form.names))
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """Where results go; None where they are not wanted."""
 
-    folder: Path | None = None  # gets RESULT_FILES
+    folder: Path | None = None  # gets a picture, and what the formats write
     ctc: Path | None = None  # folder in which masks and tracks have upstream's names
     edge_table: Path | None = None
     overwrite: bool = False
+    formats: tuple[str, ...] | None = None  # names in FORMATS; None: the default ones
 
     @property
     def paths(self) -> list[Path]:
@@ -42,17 +80,34 @@ class Outputs:
         return [path for path in (self.folder, self.ctc, self.edge_table) if path is not None]
 
 
-def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
+def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the formats in texts such as "ctc,csv", each once, or None if there are none.
+
+    Raises InputError for a name that is not in FORMATS.
+    """
+    names = [name.strip().lower() for text in texts for name in text.split(",")]
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise InputError(f"there is no format {unknown[0]!r}; choose of {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(names)) or None
+
+
+def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool = False) -> None:
     """Raise InputError if results cannot be written, or would replace what they are made from."""
     if not outputs.paths:
         raise InputError(
             "there is nowhere to write to; give --output, --output-ctc or --output-edge-table"
         )
+    if outputs.formats is not None and outputs.folder is None:
+        raise InputError("--format says what --output gets; give --output, too")
+    if are_points:
+        _refuse_masks(outputs)
     if outputs.folder is not None:
-        check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_FILES)
-        if (outputs.folder / CTC_FOLDER).is_dir():
-            nested = outputs.folder / CTC_FOLDER
-            check_output_folder(nested, overwrite=outputs.overwrite, ours=CHALLENGE_FILES)
+        check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_NAMES)
+        for form in FORMATS.values():
+            nested = outputs.folder / form.names[0]
+            if form.entries and nested.is_dir():
+                check_output_folder(nested, overwrite=outputs.overwrite, ours=form.entries)
     if outputs.ctc is not None:
         if (outputs.ctc / UPSTREAM.table).exists():
             raise InputError(
@@ -65,33 +120,33 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path]) -> None:
     _refuse_overlap(outputs, list(inputs))
 
 
-def write_outputs(
-    lineage: Lineage,
-    movie: Movie | None,
-    doubtful: Iterable[DoubtfulLink],
-    outputs: Outputs,
-    *,
-    progress: Progress = no_progress,
-) -> None:
-    """Write results to all places of `outputs`, which appear together when all are complete.
-
-    Without a movie, as points have none, there are tables alone.
-    """
+def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no_progress) -> None:
+    """Write results to all places of `outputs`, which appear together when all are complete."""
+    lineage, movie = results.lineage, results.movie
     with ExitStack() as places:
         # Left first is renamed last: readers take the edge table for the sign of success.
         if outputs.edge_table is not None:
             write_edge_table(lineage, places.enter_context(new_file(outputs.edge_table)))
         if outputs.folder is not None:
             folder = places.enter_context(new_folder(outputs.folder))
-            write_edge_table(lineage, folder / EDGE_TABLE)
-            write_track_table(lineage, folder / TRACK_TABLE)
-            write_review(doubtful, folder / REVIEW)
+            for name in outputs.formats or DEFAULT_FORMATS:
+                if movie is not None or not FORMATS[name].needs_masks:
+                    FORMATS[name].write(results, folder, progress)
             if movie is not None:
-                write_ctc(lineage, movie, folder / CTC_FOLDER, progress=progress)
                 draw_tracks(lineage, movie, folder / PICTURE)
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, names=UPSTREAM, progress=progress)
+
+
+def _refuse_masks(outputs: Outputs) -> None:
+    """Raise InputError if masks are wanted, which points do not make."""
+    masks = [f"--format {name}" for name in outputs.formats or () if FORMATS[name].needs_masks]
+    masks += ["--output-ctc"] * (outputs.ctc is not None)
+    if masks:
+        raise InputError(
+            f"points make no masks for {masks[0]}; give --output for tables of tracks and links"
+        )
 
 
 def _refuse_overlap(outputs: Outputs, inputs: list[Path]) -> None:
