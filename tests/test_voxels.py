@@ -1,4 +1,4 @@
-"""Voxel sizes as TIFFs say them, and distances in micrometres or found in the movie."""
+"""Voxel sizes and frame intervals as files say them; distances in um or found in the movie."""
 
 import logging
 from dataclasses import replace
@@ -65,6 +65,27 @@ def test_voxel_sizes_of_ome(tmp_path):
         metadata = {**OME, "axes": "ZYX"}
         tifffile.imwrite(folder / f"t{frame}.ome.tif", volume, metadata=metadata)
     assert open_movie(None, folder).voxel_um == pytest.approx((2.0, 0.5, 0.5))
+
+
+def interval_of(path, metadata, **options):
+    movie = np.zeros((3, 16, 20), np.uint16)
+    metadata = {"axes": "TYX", **metadata}
+    tifffile.imwrite(path, movie, photometric="minisblack", metadata=metadata, **options)
+    return open_movie(None, path).frame_interval_s
+
+
+def test_frame_intervals_of_imagej_and_ome_are_in_seconds(tmp_path):
+    path = tmp_path / "a.tif"
+    assert interval_of(path, {"finterval": 2.5}, imagej=True) == 2.5
+    assert interval_of(path, {"finterval": 2.5, "tunit": "min"}, imagej=True) == 150
+    assert interval_of(path, {"finterval": 0.0}, imagej=True) is None
+    assert interval_of(path, {"fps": 7.0}, imagej=True) is None  # how fast ImageJ plays the movie
+    path = tmp_path / "a.ome.tif"
+    assert interval_of(path, {"TimeIncrement": 2.5}) == 2.5
+    assert interval_of(path, {"TimeIncrement": 2.5, "TimeIncrementUnit": "ms"}) == 0.0025
+    assert interval_of(path, {"TimeIncrement": 2.5, "TimeIncrementUnit": "pixel"}) is None
+    assert interval_of(path, {}) is None
+    assert open_movie(None, np.zeros((3, 4, 4), np.uint8)).frame_interval_s is None
 
 
 def test_files_that_do_not_say_a_voxel_size(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from trackastra_engine.calibration import Calibration
 from trackastra_engine.errors import InputError
 from trackastra_engine.sources import ArraySource, FolderSource, StackSource, list_tiffs
 from trackastra_engine.voxels import VoxelSize, check_voxel_size
@@ -48,8 +49,8 @@ class FrameSource(Protocol):
         """Return the type of the pixels of the first frame."""
 
     @property
-    def voxel_um(self) -> VoxelSize | None:
-        """Return the size of a voxel, if the files say it."""
+    def calibration(self) -> Calibration:
+        """Return the size of a voxel and the time between frames, if the files say it."""
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""
@@ -62,6 +63,7 @@ class Movie:
     masks: FrameSource
     images: FrameSource | None
     voxel_um: VoxelSize | None = None  # size of a voxel, if the files or the user say it
+    frame_interval_s: float | None = None  # time between frames, if the files say it
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -118,7 +120,7 @@ def open_movie(
 
     Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
     stack, or an array (t, [z,] y, x). voxel_um: size of a voxel in micrometres, ([z,] y, x), in
-    place of what the images say, or else the masks.
+    place of what the images say, or else the masks, as they do of the time between frames.
 
     Raises InputError if they do not make a movie.
     """
@@ -134,10 +136,12 @@ def open_movie(
         )
     if voxel_um is not None:
         check_voxel_size(voxel_um, len(mask_source.frame_shape))
+    interval_s = None
     for source in (image_source, mask_source):
-        if voxel_um is None and source is not None:
-            voxel_um = source.voxel_um
-    return Movie(mask_source, image_source, voxel_um)
+        if source is not None:
+            voxel_um = voxel_um or source.calibration.voxel_um
+            interval_s = interval_s or source.calibration.frame_interval_s
+    return Movie(mask_source, image_source, voxel_um, interval_s)
 
 
 def _open_source(source: ArrayOrPath, kind: str) -> FrameSource:

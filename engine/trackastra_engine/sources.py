@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackastra_engine.calibration import UNKNOWN, Calibration, tiff_calibration
 from trackastra_engine.errors import InputError
 from trackastra_engine.tiff import TIFF_SUFFIXES, OpenTiff, open_tiff
-from trackastra_engine.voxels import VoxelSize, read_voxel_size
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class ArraySource:
     frame_shape: tuple[int, ...]
     dtype: np.dtype[Any]
     array: Any
-    voxel_um: VoxelSize | None = None
+    calibration: Calibration = UNKNOWN
 
     @classmethod
     def open(cls, array: Any, kind: str) -> "ArraySource":
@@ -54,15 +54,15 @@ class FolderSource:
     frame_shape: tuple[int, ...]
     dtype: np.dtype[Any]
     files: list[Path]
-    voxel_um: VoxelSize | None
+    calibration: Calibration
 
     @classmethod
     def open(cls, folder: Path, files: list[Path]) -> "FolderSource":
         """Return the frames of some files of a folder, of which the first is looked into."""
         with open_tiff(files[0], ignore_ome=True) as tiff:
             shape = _volume_shape(tiff)
-            voxel_um = read_voxel_size(tiff.file, len(shape))
-            return cls(str(folder), len(files), shape, tiff.dtype, files, voxel_um)
+            calibration = tiff_calibration(tiff.file, len(shape))
+            return cls(str(folder), len(files), shape, tiff.dtype, files, calibration)
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""
@@ -83,7 +83,7 @@ class StackSource:
     dtype: np.dtype[Any]
     path: Path
     planes: NDArray[np.intp]  # (T, Z), the planes of each frame
-    voxel_um: VoxelSize | None
+    calibration: Calibration
 
     @classmethod
     def open(cls, path: Path) -> "StackSource":
@@ -92,8 +92,8 @@ class StackSource:
             planes = _planes_of_frames(tiff)
             depth = (planes.shape[1],) if len(tiff.outer_shape) == 2 else ()
             shape = (*depth, *tiff.plane_shape)
-            voxel_um = read_voxel_size(tiff.file, len(shape))
-            return cls(str(path), len(planes), shape, tiff.dtype, path, planes, voxel_um)
+            calibration = tiff_calibration(tiff.file, len(shape))
+            return cls(str(path), len(planes), shape, tiff.dtype, path, planes, calibration)
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time, while the file stays open."""
