@@ -101,13 +101,13 @@ class EdgeStream:
             self._score_window(start)
         return self._close(self._n_frames)
 
-    def so_far(self) -> list[FrameEdges]:
-        """Return what `finish` would, and go on as if it had not been asked."""
+    def copy(self) -> "EdgeStream":
+        """Return a stream that goes on from here without changing this one."""
         stream = copy(self)
         stream._starts = self._starts.copy()
         stream._frames = self._frames.copy()
         stream._scored = [parts.copy() for parts in self._scored]
-        return stream.finish()
+        return stream
 
     @property
     def n_final(self) -> int:

@@ -1,6 +1,6 @@
 """One field of view: a movie that grows, and its links so far."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -50,20 +50,22 @@ class FieldOfView:
 
     def push(self, detections: Detections, number: int) -> Update | None:
         """Take the next frame; return None while its links, and all others, wait for the delay."""
+        stream = self.stream.copy()
+        parts = stream.push(detections)
+        shown = self._last_shown + 1
+        first = self.stream.n_final if self._delay is None else max(0, shown - 1)
+        if stream.n_final < shown:
+            parts += stream.copy().finish()
+        links = [self._link(part) for part in parts if first <= part.frame < shown]
+        # From here on nothing fails, so that a frame is either taken or changes nothing.
+        self.stream = stream
         self.numbers.append(number)
         self.found.append(detections)
         self._first_rows.append(self._first_rows[-1] + len(detections))
-        first = self.stream.n_final
-        parts = self.stream.push(detections)
-        shown = self._last_shown
         if shown < 0:
             return None
-        if self._delay is not None:
-            first = max(0, shown - 1)
-        if self.stream.n_final < shown:
-            parts += self.stream.so_far()
         before = self._stretch(first, shown)
-        self._replace_links(first, [part for part in parts if first <= part.frame < shown])
+        self.links[first:] = links
         self._number_tracks(min(first + 1, shown))
         after = self._stretch(first, shown + 1)
         return compare(self._fov, before, after, self.numbers[self._final_frame])
@@ -71,8 +73,8 @@ class FieldOfView:
     def finish(self) -> Lineage:
         """Decide all links and return the lineage, its frames numbered as the caller did."""
         first = self.stream.n_final if self._delay is None else len(self.links)
-        parts = [part for part in self.stream.finish() if part.frame >= first]
-        self._replace_links(first, parts)
+        parts = self.stream.copy().finish()
+        self.links[first:] = [self._link(part) for part in parts if part.frame >= first]
         detections = concatenate(self.found, self.ndim)
         numbers = np.array(self.numbers, np.int32)
         detections = replace(detections, frame=numbers[detections.frame])
@@ -92,10 +94,6 @@ class FieldOfView:
     def _final_frame(self) -> int:
         """Return the last frame into which no link will change."""
         return self._last_shown if self._delay is not None else self.stream.n_final
-
-    def _replace_links(self, first: int, parts: Sequence[FrameEdges]) -> None:
-        del self.links[first:]
-        self.links += [self._link(part) for part in parts]
 
     def _number_tracks(self, first: int) -> None:
         """Give track numbers to the detections from a frame to the last that is shown."""

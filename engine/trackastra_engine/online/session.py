@@ -103,7 +103,8 @@ class Session:
         image, mask: ([Z,] Y, X), image None if there is none; frame: the caller's number for it,
         larger than all before. Returns None while links wait for the delay.
 
-        Raises InputError if the frame does not fit the model or the field, which stays as it was.
+        Raises InputError if the frame does not fit the model or the field, which stays as it was, as
+        it does after any other error.
         """
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
@@ -167,7 +168,9 @@ class Session:
         """
         if fov not in self.fields:
             raise InputError(f"no frame of field of view {fov!r} came; push one first")
-        return self.fields.pop(fov).finish()
+        lineage = self.fields[fov].finish()
+        del self.fields[fov]
+        return lineage
 
     def new_field(self, fov: Hashable) -> FieldOfView:
         """Return a field of view without frames, which the session does not know yet."""
