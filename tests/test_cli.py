@@ -84,9 +84,9 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
         *(f"ctc/mask00{t}.tif" for t in range(6)),
         "ctc/res_track.txt",
         "edges.csv",
+        "report.html",
         "review.csv",
         "tracks.csv",
-        "tracks.svg",
     ]
     (line,) = result.stdout.splitlines()
     pattern = r"Tracked 6 frames with 15 detections: \d+ tracks, \d+ divisions, [\d.]+ s; see (.*)"
@@ -306,7 +306,7 @@ def test_a_stopped_run_leaves_nothing(movie, model, tmp_path, monkeypatch, sent,
         os.kill(os.getpid(), sent)
 
     before = entries(tmp_path)
-    monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", stop)
+    monkeypatch.setattr("trackastra_engine.output.results.write_report", stop)
     # A job in the background ignores SIGINT, and so would these tests.
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     result = run("track", *movie[:2], "-o", movie[2], "--model", model)
@@ -341,7 +341,7 @@ def test_the_demo_scores_itself_and_may_be_repeated(tmp_path, model):
     pattern = r"edge F1 [01]\.\d{3} \(\d+ of \d+ found, \d+ wrong\), division F1 [01]\.\d{3} "
     assert re.search(pattern, result.stdout)
     assert "trackastra-engine track IMAGES MASKS -o RESULTS" in result.stdout
-    assert (tmp_path / "demo" / "tracks" / "tracks.svg").exists()
+    assert (tmp_path / "demo" / "tracks" / "report.html").exists()
 
 
 def test_the_demo_replaces_nothing_but_a_demo(tmp_path, model):

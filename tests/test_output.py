@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import check_output_folder, new_file, new_folder
 from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
-from trackastra_engine.output.picture import draw_tracks
 from trackastra_engine.output.results import (
     Outputs,
     Results,
@@ -154,45 +152,6 @@ def test_edge_table_is_as_trackmate_reads_it(tmp_path, tracked):
     assert all(0.6 <= float(row[4]) <= 1 for row in rows)
 
 
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def test_picture_shows_tracks_and_the_division(tmp_path, tracked):
-    draw_tracks(*tracked, tmp_path / "tracks.svg")
-    root = ElementTree.parse(tmp_path / "tracks.svg").getroot()
-    lines = list(root.iter(f"{SVG}polyline"))
-    assert len(lines) == 4  # one per tracklet
-    colours = [line.get("stroke") for line in lines]
-    assert colours[1] == colours[2] == colours[3] != colours[0]  # one per lineage
-    (ring,) = [c for c in root.iter(f"{SVG}circle") if c.get("r") == "7"]
-    # Mother 2 in frame 2: pixels y 22 to 27, x 30 to 35 of 48, drawn 1000 wide.
-    assert float(ring.get("cx")) == pytest.approx(33 * 1000 / 48, abs=0.1)
-    assert float(ring.get("cy")) == pytest.approx(25 * 1000 / 48, abs=0.1)
-    text = " ".join(element.text for element in root.iter(f"{SVG}text"))
-    assert "Frame 6 of 6: 3 objects" in text
-    assert "4 tracks, 1 divisions" in text
-    links = [image.get("href") for image in root.iter(f"{SVG}image")]
-    assert len(links) == 2
-    assert all(link.startswith("data:image/png;base64,") for link in links)  # needs no other file
-
-
-@pytest.mark.parametrize("depth", [0, 3])
-@pytest.mark.parametrize("with_images", [True, False])
-def test_pictures_of_volumes_and_of_masks_alone(tmp_path, depth, with_images):
-    images, masks = dividing_cell()
-    if depth:
-        images, masks = (np.repeat(array[:, None], depth, axis=1) for array in (images, masks))
-    movie = open_movie(images if with_images else None, masks)
-    draw_tracks(true_lineage(masks), movie, tmp_path / "tracks.svg")
-    ElementTree.parse(tmp_path / "tracks.svg")
-
-
-def test_large_frames_are_shown_smaller(tmp_path, tracked):
-    big = np.kron(dividing_cell()[1], np.ones((1, 80, 80), np.uint16))
-    draw_tracks(true_lineage(big), open_movie(None, big), tmp_path / "tracks.svg")
-    assert (tmp_path / "tracks.svg").stat().st_size < 200_000
-
-
 # All or nothing ---------------------------------------------------------------------------------
 
 
@@ -246,9 +205,10 @@ def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
     assert [int(row["track"]) for row in rows] == sorted(lineage.tracklet_id)
 
 
-def test_without_a_movie_there_are_tables_alone(tmp_path, tracked):
+def test_without_a_movie_there_are_no_masks(tmp_path, tracked):
     write_outputs(Results(tracked[0]), Outputs(tmp_path / "out"))
-    assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv"]
+    names = ["edges.csv", "report.html", "review.csv", "tracks.csv"]
+    assert entries(tmp_path / "out") == names
 
 
 def test_all_outputs_together(tmp_path, tracked):
@@ -256,7 +216,7 @@ def test_all_outputs_together(tmp_path, tracked):
     check_outputs(outputs, [])
     write_outputs(Results(*tracked), outputs)
     assert entries(tmp_path / "out")[:2] == ["ctc", "ctc/mask000.tif"]
-    assert {"edges.csv", "review.csv", "tracks.csv", "tracks.svg"} < set(entries(tmp_path / "out"))
+    assert {"edges.csv", "review.csv", "tracks.csv", "report.html"} < set(entries(tmp_path / "out"))
     assert len(entries(tmp_path / "ctc")) == 7
     write_outputs(Results(*tracked), outputs)  # replaces them
 
@@ -266,8 +226,8 @@ def test_formats_are_chosen_by_name(tmp_path, tracked):
     assert parse_formats(["csv", "CTC, csv"]) == ("csv", "ctc")
     with pytest.raises(InputError, match="there is no format 'xls'; choose of ctc, csv"):
         parse_formats(["csv,xls"])
-    write_outputs(Results(*tracked), Outputs(tmp_path / "out", formats=("csv",)))
-    assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv", "tracks.svg"]
+    write_outputs(Results(*tracked), Outputs(tmp_path / "out", formats=("csv",), report=False))
+    assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv"]
 
 
 def test_formats_that_cannot_be_written(tmp_path):
@@ -283,7 +243,7 @@ def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):
         raise KeyboardInterrupt
 
     places = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "e.csv")
-    monkeypatch.setattr("trackastra_engine.output.results.draw_tracks", interrupt)
+    monkeypatch.setattr("trackastra_engine.output.results.write_report", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_outputs(Results(*tracked), places)
     assert entries(tmp_path) == []

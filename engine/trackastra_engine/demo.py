@@ -10,7 +10,7 @@ from trackastra_engine.job import Job, JobResult, run_job
 from trackastra_engine.model import DEFAULT_MODEL
 from trackastra_engine.output.atomic import check_output_folder, new_folder
 from trackastra_engine.output.edge_table import edge_ends, write_edges
-from trackastra_engine.output.results import PICTURE, Outputs
+from trackastra_engine.output.results import REPORT, Outputs
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.scoring import Counts, Scores, score_edges
 from trackastra_engine.simulation import (
@@ -52,7 +52,7 @@ class DemoResult:
                 f"{self.job}; see {self.folder / TRACKS}",
                 f"Against the truth: edge F1 {edges.f1:.3f} ({_found(edges)}), "
                 f"division F1 {divisions.f1:.3f} ({_found(divisions)})",
-                f"Picture: {self.folder / TRACKS / PICTURE} (open it in a browser)",
+                f"Look at them: {self.folder / TRACKS / REPORT} (open it in a browser)",
                 "Your own data: trackastra-engine track IMAGES MASKS -o RESULTS "
                 "(folders of TIFFs or TIFF stacks)",
             ]

@@ -1,7 +1,8 @@
 """One movie tracked from files to files: what the commands `track` and `demo` run."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 
 from trackastra_engine.frames import open_movie
@@ -9,6 +10,7 @@ from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.costs import read_costs
 from trackastra_engine.model import Device
+from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.points import read_points
 from trackastra_engine.progress import Progress, no_progress
@@ -44,7 +46,12 @@ class JobResult:
 
     lineage: Lineage
     n_frames: int
-    seconds: float
+    stage_s: tuple[tuple[str, float], ...]  # names and seconds, in their order
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the job took."""
+        return sum(seconds for _, seconds in self.stage_s)
 
     def __str__(self) -> str:
         lineage = self.lineage
@@ -80,6 +87,7 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         stride=job.stride,
         device=job.device,
     )
+    opened = time.perf_counter()
     if movie is None:
         points = read_points(job.masks)
         lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
@@ -89,5 +97,27 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         n_frames = len(movie)
     if job.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.min_track_length)
-    write_outputs(Results(lineage, movie, review.links), job.outputs, progress=progress)
-    return JobResult(lineage, n_frames, time.perf_counter() - started)
+    tracked = time.perf_counter()
+    stage_s = (("opening", opened - started), ("tracking", tracked - opened))
+    facts = RunFacts(_title(job), _settings(job, tracker), stage_s)
+    write_outputs(Results(lineage, movie, review.links, facts), job.outputs, progress=progress)
+    return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
+
+
+def _title(job: Job) -> str:
+    """Return the last two names of the path of the images, or else the masks."""
+    return "/".join((job.images or job.masks).absolute().parts[-2:])
+
+
+def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
+    """Return what a job was told, without what it was not, and what it ran with."""
+    told = [
+        (field.name.replace("_", " "), getattr(job, field.name))
+        for field in fields(job)
+        if field.name not in ("outputs", "are_points", "device")
+    ]
+    return (
+        *((name, str(value)) for name, value in told if value is not None),
+        ("device", tracker.model.device),
+        ("engine", version("trackastra-engine")),
+    )

@@ -14,6 +14,7 @@ STAGES = {
     "associate": "scoring associations",
     "compare": "comparing masks",
     "write": "writing results",
+    "report": "drawing the report",
     "bench": "timing stages",
 }
 

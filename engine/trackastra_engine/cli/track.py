@@ -21,7 +21,7 @@ from trackastra_engine.errors import InputError
     "-o",
     "--output",
     type=PATH,
-    help="Folder for all results: tracks.svg, and what --format says.",
+    help="Folder for all results: report.html, and what --format says.",
 )
 @click.option(
     "--format",
@@ -83,6 +83,9 @@ from trackastra_engine.errors import InputError
     help="Frames from a window to the next; more is faster, and less accurate.",
 )
 @click.option("--device", type=DEVICES, default="auto", show_default=True)
+@click.option(
+    "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"
+)
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @one_sentence_errors
 @upstream_flags
@@ -96,6 +99,7 @@ def track(
     output_edge_table: Path | None,
     points: Path | None,
     formats: tuple[str, ...],
+    report: bool,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -114,7 +118,9 @@ def track(
     from trackastra_engine.job import Job, run_job
     from trackastra_engine.output.results import Outputs, parse_formats
 
-    outputs = Outputs(output, output_ctc, output_edge_table, overwrite, parse_formats(formats))
+    outputs = Outputs(
+        output, output_ctc, output_edge_table, overwrite, parse_formats(formats), report
+    )
     job = Job(found_images, found_masks, outputs, are_points=are_points, **options)
     with shown_progress() as progress:
         result = run_job(job, progress=progress)

@@ -1,1 +1,1 @@
-"""What a lineage is written to: masks, tables and pictures."""
+"""What a lineage is written to: masks, tables and a page."""

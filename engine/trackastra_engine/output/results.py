@@ -16,13 +16,13 @@ from trackastra_engine.output.atomic import (
 )
 from trackastra_engine.output.ctc import CHALLENGE_FILES, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
-from trackastra_engine.output.picture import draw_tracks
+from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import DoubtfulLink
 
-EDGE_TABLE, TRACK_TABLE, REVIEW, PICTURE = "edges.csv", "tracks.csv", "review.csv", "tracks.svg"
+EDGE_TABLE, TRACK_TABLE, REVIEW, REPORT = "edges.csv", "tracks.csv", "review.csv", "report.html"
 CTC_FOLDER = "ctc"
 
 
@@ -33,6 +33,7 @@ class Results:
     lineage: Lineage
     movie: Movie | None = None  # points have none
     doubtful: Sequence[DoubtfulLink] = ()
+    facts: RunFacts = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +62,19 @@ FORMATS = {
     "csv": Format(_write_tables, (EDGE_TABLE, TRACK_TABLE, REVIEW)),
 }
 DEFAULT_FORMATS = ("ctc", "csv")  # of points, those that need no masks
-RESULT_NAMES = (PICTURE, *(name for form in FORMATS.values() for name in form.names))
+RESULT_NAMES = (REPORT, *(name for form in FORMATS.values() for name in form.names))
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """Where results go; None where they are not wanted."""
 
-    folder: Path | None = None  # gets a picture, and what the formats write
+    folder: Path | None = None  # gets a page to look at, and what the formats write
     ctc: Path | None = None  # folder in which masks and tracks have upstream's names
     edge_table: Path | None = None
     overwrite: bool = False
     formats: tuple[str, ...] | None = None  # names in FORMATS; None: the default ones
+    report: bool = True  # whether the folder gets the page
 
     @property
     def paths(self) -> list[Path]:
@@ -132,8 +134,11 @@ def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no
             for name in outputs.formats or DEFAULT_FORMATS:
                 if movie is not None or not FORMATS[name].needs_masks:
                     FORMATS[name].write(results, folder, progress)
-            if movie is not None:
-                draw_tracks(lineage, movie, folder / PICTURE)
+            if outputs.report:
+                page = folder / REPORT
+                write_report(
+                    lineage, movie, results.doubtful, results.facts, page, progress=progress
+                )
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, names=UPSTREAM, progress=progress)

@@ -1,0 +1,80 @@
+"""Stage 8: a lineage becomes one page to look at, which needs nothing but a browser."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trackastra_engine.frames import Movie
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.atomic import new_file
+from trackastra_engine.output.report.charts import charts, summary
+from trackastra_engine.output.report.document import document
+from trackastra_engine.output.report.film import film
+from trackastra_engine.output.report.links import described_links
+from trackastra_engine.output.report.positions import shown_positions
+from trackastra_engine.output.report.tree import lineage_tree
+from trackastra_engine.output.report.view import view_of_movie, view_of_points
+from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.review import DoubtfulLink
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the page says of how it came about."""
+
+    title: str  # what the movie is called
+    settings: tuple[tuple[str, str], ...] = ()  # names and values
+    stage_s: tuple[tuple[str, float], ...] = ()  # names of stages and their seconds
+
+
+UNKNOWN = RunFacts("tracks")
+
+
+def write_report(
+    lineage: Lineage,
+    movie: Movie | None,
+    doubtful: Iterable[DoubtfulLink],
+    facts: RunFacts,
+    path: str | Path,
+    *,
+    progress: Progress = no_progress,
+) -> None:
+    """Write a page with the movie, its tracks, the lineage tree, charts and the doubtful links.
+
+    The frames that are shown are read again, one by one; without a movie, as points have none,
+    there are dots. Long movies are thinned and large ones shown smaller, which the page says, so
+    that it stays a few megabytes. Raises InputError if the masks are not those that were tracked.
+    """
+    tree = lineage_tree(lineage)
+    view = view_of_points(lineage) if movie is None else view_of_movie(lineage, movie)
+    shots = film(movie, lineage, view, tree, progress) if movie is not None else None
+    positions = shown_positions(lineage, view, tree)
+    data = {
+        "title": facts.title,
+        "summary": summary(lineage, view.n_frames),
+        "notes": [*view.notes, *tree.notes],
+        "n_frames": view.n_frames,
+        "frames": view.frames.tolist(),
+        "size": [view.width, view.height],
+        "um_per_pixel": view.um_per_pixel,
+        "n_shown": len(positions["object_x"]),
+        "images": shots.images if shots else [],
+        "charts": charts(lineage, view.n_frames),
+        "links": described_links(doubtful, lineage, view, tree),
+        "settings": [*facts.settings, *(_measures(movie) if movie is not None else [])],
+        "stage_s": facts.stage_s,
+    }
+    arrays = tree.arrays() | positions | (shots.arrays if shots else {})
+    with new_file(Path(path)) as partial:
+        partial.write_text(document(facts.title, data, arrays), "utf-8", newline="\n")
+
+
+def _measures(movie: Movie) -> list[tuple[str, str]]:
+    """Return the size of a movie, and what is known of space and time in it."""
+    measures = [("frame", " x ".join(f"{size:,}" for size in movie.frame_shape[::-1]) + " pixels")]
+    if movie.voxel_um is not None:
+        voxel = " x ".join(f"{size:.4g}" for size in movie.voxel_um[::-1])
+        measures.append(("voxel", f"{voxel} µm"))
+    if movie.frame_interval_s is not None:
+        measures.append(("frame interval", f"{movie.frame_interval_s:.4g} s"))
+    return measures

@@ -1,0 +1,127 @@
+"""The shown frames of a page: small images and the outlines of objects, in one pass."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.ahead import computed_ahead
+from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.frames import Frame, Movie
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.ctc import relabel
+from trackastra_engine.output.report.outlines import Outlines, outlines, pack_steps
+from trackastra_engine.output.report.tree import Tree
+from trackastra_engine.output.report.view import View
+from trackastra_engine.progress import Progress
+
+IMAGE_BYTES = 3_600_000  # of all images together
+QUALITIES = (85, 70, 55, 40, 25)  # of JPEG: the first that the budget allows, or else the last
+LEVEL_FRAMES = 5  # from which black and white are found
+SHOWN_PERCENTILES = (0.5, 99.8)  # intensities that become black and white
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Film:
+    """What a page is given of the pixels of S frames."""
+
+    images: list[str]  # (S,) JPEG in base64; none without images
+    arrays: dict[str, NDArray[np.generic]]  # outlines
+
+
+def film(movie: Movie, lineage: Lineage, view: View, tree: Tree, progress: Progress) -> Film:
+    """Return the shown frames, which are read one by one."""
+    levels = _levels(movie, view)
+    images, parts = [], []
+    shots = (_shot(frame, lineage, view, levels) for frame in movie.frames(view.frames.tolist()))
+    with computed_ahead(shots) as computed:
+        for index, (image, ways) in enumerate(computed):
+            if image is not None:
+                images.append(base64.b64encode(image).decode("ascii"))
+            parts.append(ways)
+            progress("report", index + 1, len(view.frames))
+    return Film(images, _packed(parts, tree))
+
+
+def _shot(
+    frame: Frame, lineage: Lineage, view: View, levels: tuple[float, float]
+) -> tuple[bytes | None, Outlines]:
+    ids = _nearest(_flat(relabel(frame, lineage, np.dtype(np.uint32))), view)
+    if frame.image is None:
+        return None, outlines(ids)
+    low, high = levels
+    grey = (_mean(_flat(frame.image), view) - low) / (high - low if high > low else 1.0)
+    pixels = (255 * np.nan_to_num(grey).clip(0, 1)).astype(np.uint8)
+    return _jpeg(pixels, IMAGE_BYTES // len(view.frames)), outlines(ids)
+
+
+def _packed(parts: list[Outlines], tree: Tree) -> dict[str, NDArray[np.generic]]:
+    """Return the outlines of all frames, and where those of each frame begin."""
+    packed = [pack_steps(part.steps) for part in parts]
+    corner = np.concatenate([part.corner for part in parts])
+    owner = np.concatenate([part.owner for part in parts])
+    return {
+        "way_start": np.cumsum([0, *(len(part.owner) for part in parts)]).astype(np.uint32),
+        "way_track": tree.row_of_id[owner].astype(np.uint32),
+        "way_x": corner[:, 0].astype(np.uint16),
+        "way_y": corner[:, 1].astype(np.uint16),
+        "way_length": np.concatenate([part.length for part in parts]).astype(np.uint32),
+        "step_start": np.cumsum([0, *map(len, packed)]).astype(np.uint32),  # in bytes
+        "steps": np.concatenate(packed).astype(np.uint8),
+    }
+
+
+def _levels(movie: Movie, view: View) -> tuple[float, float]:
+    """Return the intensities of black and white, the same in all frames."""
+    if movie.images is None:
+        return 0.0, 1.0
+    chosen = np.unique(np.linspace(0, len(view.frames) - 1, LEVEL_FRAMES).astype(int))
+    sample = [
+        _nearest(_flat(frame.image), view)
+        for frame in movie.frames(view.frames[chosen].tolist())
+        if frame.image is not None
+    ]
+    low, high = np.nanpercentile(np.asarray(sample, float), SHOWN_PERCENTILES)
+    return float(low), float(high)
+
+
+def _flat(volume: NDArray[Any]) -> NDArray[Any]:
+    """Return (Y, X): the volume itself or its maximum along z."""
+    return np.asarray(volume.max(axis=0)) if volume.ndim == 3 else volume
+
+
+def _nearest(pixels: NDArray[Any], view: View) -> NDArray[Any]:
+    """Return the pixels in the middle of the shown ones."""
+    rows, columns = (
+        ((np.arange(shown) + 0.5) * size / shown).astype(int)
+        for size, shown in zip(pixels.shape, (view.height, view.width), strict=True)
+    )
+    return np.asarray(pixels[rows[:, None], columns])
+
+
+def _mean(pixels: NDArray[Any], view: View) -> FloatArray:
+    """Return the means of the pixels under the shown ones."""
+    means: FloatArray = pixels.astype(np.float32)
+    for axis, shown in enumerate((view.height, view.width)):
+        starts = _starts(means.shape[axis], shown)
+        counts = np.diff(starts, append=means.shape[axis])
+        sums = np.add.reduceat(means, starts, axis=axis)
+        means = sums / np.expand_dims(counts, 1 - axis).astype(np.float32)
+    return means
+
+
+def _starts(size: int, shown: int) -> IntArray:
+    return np.arange(shown) * size // shown
+
+
+def _jpeg(pixels: NDArray[np.uint8], most_bytes: int) -> bytes:
+    from imagecodecs import jpeg8_encode  # 0.2 s: only when images are shown
+
+    encoded = b""
+    for quality in QUALITIES:
+        encoded = bytes(jpeg8_encode(pixels, level=quality))
+        if len(encoded) <= most_bytes:
+            break
+    return encoded

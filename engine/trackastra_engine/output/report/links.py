@@ -1,0 +1,51 @@
+"""The least certain links, with the places that a page shows when one is chosen."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.report.tree import Tree
+from trackastra_engine.output.report.view import View
+from trackastra_engine.review import DoubtfulLink, Place
+
+MAX_ALTERNATIVES = 3
+
+
+def described_links(
+    doubtful: Iterable[DoubtfulLink], lineage: Lineage, view: View, tree: Tree
+) -> list[dict[str, Any]]:
+    """Return links in the order given, those of tracks that were dropped left out."""
+    found = lineage.detections
+    places = view.place(found.centroid)
+
+    def described(place: Place | None, score: float) -> dict[str, Any] | None:
+        if place is None:
+            return {"score": round(score, 3)}
+        row = _row(lineage, place)
+        if row is None:
+            return None
+        x, y = places[row].round(1).tolist()
+        track = int(tree.row_of_id[lineage.tracklet_id[row]])
+        name = {"frame": place[0], "label": place[1], "score": round(score, 3)}
+        return {**name, "x": x, "y": y, "track": track}
+
+    links = []
+    for link in doubtful:
+        target = described(link.target, link.score)
+        if target is not None:
+            others = (described(*other) for other in link.alternatives)
+            shown = [other for other in others if other is not None][:MAX_ALTERNATIVES]
+            source = described(link.source, link.score)
+            links.append({"target": target, "source": source, "alternatives": shown})
+    return links
+
+
+def _row(lineage: Lineage, place: Place) -> int | None:
+    """Return the row of a detection, or None where it was left out."""
+    frame, label = place
+    found = lineage.detections
+    first, stop = np.searchsorted(found.frame, [frame, frame + 1])
+    row = int(first + np.searchsorted(found.label[first:stop], label))
+    return row if row < stop and found.label[row] == label else None

@@ -1,0 +1,258 @@
+// The movie: image, outlines and tails of a frame, and which track is under a point.
+
+const TAIL = 12;  // shown frames that a track is drawn back
+const TAIL_FADES = [0.95, 0.6, 0.3];  // of its parts, the latest first
+const DIVISION_FRAMES = 4;  // for which a ring marks a division
+const REACH = 14;  // CSS pixels from a dot within which a click finds it
+const UNITS = 16;  // of positions, to a shown pixel
+const MAX_ZOOM = 24;
+
+const [frameWidth, frameHeight] = report.size;
+const hasOutlines = "way_start" in report.arrays;
+const spacing = Math.sqrt((frameWidth * frameHeight * report.frames.length) / report.n_shown);  // of objects
+const sight = { zoom: 1, x: frameWidth / 2, y: frameHeight / 2 };  // what is in the middle
+const pictures = [];  // images of frames, decoded when they are first needed
+const drawn = new Map();  // paths of the frames seen last
+
+function picture(shown) {
+  if (!(shown in report.images)) return null;
+  if (!pictures[shown]) {
+    pictures[shown] = new Image();
+    pictures[shown].onload = () => shown === state.frame && redraw();
+    pictures[shown].src = "data:image/jpeg;base64," + report.images[shown];
+  }
+  return pictures[shown];
+}
+
+// Calls visit(track, x, y, length, first step) for each way around an object.
+function eachWay(shown, visit) {
+  let step = 4 * arrays.step_start[shown];
+  for (let way = arrays.way_start[shown]; way < arrays.way_start[shown + 1]; way++) {
+    visit(arrays.way_track[way], arrays.way_x[way], arrays.way_y[way], arrays.way_length[way], step);
+    step += arrays.way_length[way];
+  }
+}
+
+const direction = (step) => (arrays.steps[step >> 2] >> (2 * (step & 3))) & 3;
+const STEP_X = [1, 0, -1, 0], STEP_Y = [0, 1, 0, -1];
+
+// Adds a way to a path as a smooth curve (a B-spline) that the middles of its steps control.
+function addWay(path, x, y, length, first) {
+  let controlX, controlY;
+  for (let step = 0; step <= length + 1; step++) {
+    const way = direction(first + (step % length));
+    const middleX = x + STEP_X[way] / 2, middleY = y + STEP_Y[way] / 2;
+    if (step === 1) path.moveTo((controlX + middleX) / 2, (controlY + middleY) / 2);
+    if (step > 1) path.quadraticCurveTo(controlX, controlY, (controlX + middleX) / 2, (controlY + middleY) / 2);
+    [controlX, controlY] = [middleX, middleY];
+    x += STEP_X[way];
+    y += STEP_Y[way];
+  }
+  path.closePath();
+}
+
+// Adds the way back of an object, over divisions, to one path for each part of the tail.
+function addTail(paths, object) {
+  let track = arrays.object_track[object], rank = tracks.rank[object], from = object;
+  const oldest = tracks.frame[object] - TAIL;
+  while (track < tracks.count) {
+    if (rank === 0) {
+      track = arrays.track_parent[track];
+      if (track < 0) return;
+      rank = tracks.start[track + 1] - tracks.start[track];
+      if (rank === 0) continue;
+    }
+    const to = tracks.objects[tracks.start[track] + --rank];
+    if (tracks.frame[to] < oldest) return;
+    const age = tracks.frame[object] - tracks.frame[to] - 1;
+    const path = paths[Math.min(TAIL_FADES.length - 1, Math.floor((age * TAIL_FADES.length) / TAIL))];
+    path.moveTo(arrays.object_x[from] / UNITS, arrays.object_y[from] / UNITS);
+    path.lineTo(arrays.object_x[to] / UNITS, arrays.object_y[to] / UNITS);
+    from = to;
+  }
+}
+
+// The paths of a frame by hue; those of one lineage alone if `root` is given.
+function framePaths(shown, root = -1) {
+  const key = shown + " " + root;
+  if (drawn.has(key)) return drawn.get(key);
+  const isMeant = (track) => root < 0 || (track < tracks.count && tracks.root[track] === root);
+  const hues = Array.from({ length: N_HUES + 1 }, () => ({
+    outlines: new Path2D(), dots: new Path2D(), tails: TAIL_FADES.map(() => new Path2D()),
+  }));
+  const rings = new Path2D();
+  for (let object = arrays.object_start[shown]; object < arrays.object_start[shown + 1]; object++) {
+    const track = arrays.object_track[object];
+    if (!isMeant(track)) continue;
+    const x = arrays.object_x[object] / UNITS, y = arrays.object_y[object] / UNITS;
+    hues[hueOf(track)].dots.moveTo(x, y);
+    hues[hueOf(track)].dots.lineTo(x, y);
+    addTail(hues[hueOf(track)].tails, object);
+    addRing(rings, track, shown);
+  }
+  if (hasOutlines) {
+    eachWay(shown, (track, ...way) => isMeant(track) && addWay(hues[hueOf(track)].outlines, ...way));
+  }
+  if (drawn.size > 8) drawn.delete(drawn.keys().next().value);
+  drawn.set(key, { hues, rings });
+  return drawn.get(key);
+}
+
+function addRing(rings, track, shown) {
+  const parent = track < tracks.count ? arrays.track_parent[track] : -1;
+  if (parent < 0 || tracks.children[parent].length < 2 || tracks.children[parent][0] !== track) return;
+  const last = tracks.objects[tracks.start[parent + 1] - 1];
+  if (tracks.start[parent] === tracks.start[parent + 1] || shown - tracks.frame[last] > DIVISION_FRAMES) return;
+  const x = arrays.object_x[last] / UNITS, y = arrays.object_y[last] / UNITS, radius = frameWidth / 90;
+  rings.moveTo(x + radius, y);
+  rings.arc(x, y, radius, 0, 2 * Math.PI);
+}
+
+// CSS pixels to a shown pixel, and where the corner of the frame lies on the canvas.
+function placement() {
+  const { clientWidth: width, clientHeight: height } = element("film");
+  const scale = sight.zoom * Math.min(width / frameWidth, height / frameHeight);
+  const corner = (size, shown, middle) =>
+    scale * shown <= size ? (size - scale * shown) / 2 : Math.min(0, Math.max(size - scale * shown, size / 2 - scale * middle));
+  return { scale, left: corner(width, frameWidth, sight.x), top: corner(height, frameHeight, sight.y) };
+}
+
+function drawFilm() {
+  const context = sized(element("film"));
+  const { scale, left, top } = placement();
+  context.fillStyle = "#0d0e10";
+  context.fillRect(0, 0, element("film").clientWidth, element("film").clientHeight);
+  context.save();
+  context.translate(left, top);
+  context.scale(scale, scale);
+  context.lineJoin = context.lineCap = "round";
+  const image = picture(state.frame);
+  for (let ahead = 1; ahead <= 3; ahead++) picture((state.frame + ahead) % report.frames.length);
+  if (image && element("image").checked && image.complete) context.drawImage(image, 0, 0, frameWidth, frameHeight);
+  const chosen = state.track >= 0;
+  drawPaths(context, framePaths(state.frame), chosen ? 0.3 : 1, scale);
+  if (chosen) drawChosen(context, scale);
+  if (state.link >= 0) drawLink(context, report.links[state.link], scale);
+  context.restore();
+  drawScaleBar(context, scale);
+}
+
+function drawPaths(context, paths, strength, scale) {
+  const isFilled = report.images.length === 0 || !element("image").checked;
+  paths.hues.forEach(({ outlines, dots, tails }, hue) => {
+    context.strokeStyle = context.fillStyle = hue < N_HUES ? colours.film[hue] : "#8b8f94";
+    if (element("outlines").checked && hasOutlines) {
+      context.globalAlpha = strength * (isFilled ? 0.34 : 0.1);
+      context.fill(outlines, "evenodd");
+      context.globalAlpha = strength * 0.9;
+      context.lineWidth = 1.2 / scale;
+      context.stroke(outlines);
+    }
+    if (element("tails").checked) {
+      context.lineWidth = 1.8 / scale;
+      tails.forEach((tail, part) => {
+        context.globalAlpha = strength * TAIL_FADES[part];
+        context.stroke(tail);
+      });
+    }
+    if (!hasOutlines) {
+      context.globalAlpha = strength;
+      context.lineWidth = 6 / scale;
+      context.stroke(dots);
+    }
+  });
+  context.globalAlpha = 0.9 * strength;
+  context.strokeStyle = "#fff";
+  context.lineWidth = 1.4 / scale;
+  context.stroke(paths.rings);
+}
+
+// The whole way of the chosen lineage, its objects of now, and the chosen track in white.
+function drawChosen(context, scale) {
+  const root = tracks.root[state.track];
+  context.strokeStyle = colours.film[hueOf(root)];
+  context.globalAlpha = 0.75;
+  context.lineWidth = 1.2 / scale;
+  for (let track = root; track < tracks.count && tracks.root[track] === root; track++) context.stroke(wayOf(track));
+  drawPaths(context, framePaths(state.frame, root), 1, scale);
+  context.globalAlpha = 1;
+  context.strokeStyle = "#fff";
+  context.lineWidth = 2.4 / scale;
+  const [object] = objectsOf(state.track).filter((one) => tracks.frame[one] === state.frame);
+  if (object === undefined) return;
+  const path = new Path2D();
+  if (hasOutlines) eachWay(state.frame, (track, ...way) => track === state.track && addWay(path, ...way));
+  else path.arc(arrays.object_x[object] / UNITS, arrays.object_y[object] / UNITS, 7 / scale, 0, 2 * Math.PI);
+  context.stroke(path);
+}
+
+const objectsOf = (track) => tracks.objects.subarray(tracks.start[track], tracks.start[track + 1]);
+
+function wayOf(track) {
+  const path = new Path2D(), parent = arrays.track_parent[track];
+  const objects = [...(parent >= 0 ? objectsOf(parent).slice(-1) : []), ...objectsOf(track)];
+  for (const object of objects) path.lineTo(arrays.object_x[object] / UNITS, arrays.object_y[object] / UNITS);
+  return path;
+}
+
+function drawLink(context, { target, source, alternatives }, scale) {
+  const line = (from, dash, colour) => {
+    if (!from || from.x === undefined) return;
+    context.setLineDash(dash.map((length) => length / scale));
+    context.strokeStyle = colour;
+    const path = new Path2D();
+    path.moveTo(from.x, from.y);
+    path.lineTo(target.x, target.y);
+    path.moveTo(from.x + 5 / scale, from.y);
+    path.arc(from.x, from.y, 5 / scale, 0, 2 * Math.PI);
+    context.stroke(path);
+  };
+  context.globalAlpha = 1;
+  context.lineWidth = 2.2 / scale;
+  for (const other of alternatives) line(other, [5, 5], "#ffd9c7");
+  line(source, [], "#fff");
+  context.setLineDash([]);
+  context.strokeStyle = "#ff7a52";
+  context.beginPath();
+  context.arc(target.x, target.y, 18 / scale, 0, 2 * Math.PI);
+  context.stroke();
+}
+
+function drawScaleBar(context, scale) {
+  if (!report.um_per_pixel) return;
+  const um = report.um_per_pixel / scale, most = 110 * um;
+  const ten = 10 ** Math.floor(Math.log10(most));
+  const length = [5, 2, 1].map((digit) => digit * ten).find((size) => size <= most);
+  const bottom = element("film").clientHeight - 14;
+  context.fillStyle = "#fff";
+  context.shadowColor = "#000";
+  context.shadowBlur = 4;
+  context.fillRect(14, bottom - 4, length / um, 4);
+  context.font = "12px system-ui, sans-serif";
+  context.fillText(length >= 1000 ? length / 1000 + " mm" : length + " µm", 14, bottom - 10);
+  context.shadowBlur = 0;
+}
+
+// The track under a point of the canvas (CSS pixels): inside of its outline, or near its dot.
+function trackAt(left, top) {
+  const place = placement();
+  const x = (left - place.left) / place.scale, y = (top - place.top) / place.scale;
+  const crossed = new Map();  // a point is inside of what it sees an odd number of sides of
+  if (hasOutlines) {
+    eachWay(state.frame, (track, cornerX, cornerY, length, first) => {
+      for (let step = first; step < first + length; step++) {
+        const way = direction(step), row = way === 3 ? cornerY - 1 : cornerY;
+        if (way % 2 && row === Math.floor(y) && cornerX <= x) crossed.set(track, !crossed.get(track));
+        cornerX += STEP_X[way];
+        cornerY += STEP_Y[way];
+      }
+    });
+  }
+  for (const [track, isInside] of crossed) if (isInside) return track;
+  let nearest = -1, least = REACH / place.scale;
+  for (let object = arrays.object_start[state.frame]; object < arrays.object_start[state.frame + 1]; object++) {
+    const far = Math.hypot(arrays.object_x[object] / UNITS - x, arrays.object_y[object] / UNITS - y);
+    if (far < least) [nearest, least] = [arrays.object_track[object], far];
+  }
+  return nearest;
+}

@@ -1,0 +1,315 @@
+"""The page to look at: what is in it, that it stays small and harmless, and that it works."""
+
+import base64
+import json
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+from browser import CHROMIUM, Browser
+from small_movies import dividing_cell, true_lineage
+from trackastra_engine.detections import Detections
+from trackastra_engine.edges import Edges
+from trackastra_engine.frames import open_movie
+from trackastra_engine.lineage import build_lineage
+from trackastra_engine.output.report import RunFacts, write_report
+from trackastra_engine.output.report.outlines import STEPS, outlines, pack_steps
+from trackastra_engine.output.report.tree import lineage_tree
+from trackastra_engine.review import DoubtfulLink
+
+HOSTILE = "</script><img src=x onerror=alert(1)>/$title 'movie' &amp;.tif"
+DOUBTFUL = DoubtfulLink((3, 4), (2, 2), 0.51, 0.02, (((2, 1), 0.49), (None, 0.0)))
+
+
+def written(tmp_path, lineage, movie, doubtful=(), facts=RunFacts("cells")):  # noqa: B008
+    write_report(lineage, movie, doubtful, facts, tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text("utf-8")
+
+
+def contents(page):
+    """Return the data and the arrays of a page, read as its scripts read them."""
+    data, packed = (
+        re.search(rf'<script type="[^"]*" id="{name}">(.*?)</script>', page, re.DOTALL).group(1)
+        for name in ("report", "arrays")
+    )
+    data, block = json.loads(data), zlib.decompress(base64.b64decode(packed))
+    arrays = {
+        name: np.frombuffer(block[first:end], kind.lower())
+        for name, (kind, first, end) in data["arrays"].items()
+    }
+    return data, arrays
+
+
+def test_a_page_holds_the_movie_and_the_lineage(tmp_path):
+    """Cell 1 all the time; 2 in frames 0 to 2, then 3 and 4 whose parent it is."""
+    images, masks = dividing_cell()
+    page = written(tmp_path, true_lineage(masks), open_movie(images, masks), [DOUBTFUL])
+    data, arrays = contents(page)
+    assert data["summary"] == [
+        ["6", "frames"],
+        ["15", "objects"],
+        ["4", "tracks"],
+        ["1", "divisions"],
+    ]
+    assert data["frames"] == [0, 1, 2, 3, 4, 5]
+    assert data["notes"] == []
+    assert all(base64.b64decode(image).startswith(b"\xff\xd8") for image in data["images"])
+    assert len(data["images"]) == 6
+    assert arrays["track_id"].tolist() == [2, 3, 4, 1]  # the lineage with most tracks comes first
+    assert arrays["track_parent"].tolist() == [-1, 0, 0, -1]
+    assert arrays["track_lane"].tolist() == [0.5, 0, 1, 2]
+    assert arrays["object_start"].tolist() == [0, 2, 4, 6, 9, 12, 15]
+    assert arrays["object_track"].tolist() == [3, 0] * 3 + [3, 1, 2] * 3
+    # Cell 1 in frame 0: pixels 4 to 9 along both, whose middle is 7; in units of 1/16.
+    assert (arrays["object_x"][0], arrays["object_y"][0]) == (7 * 16, 7 * 16)
+    link = data["links"][0]
+    assert (link["target"]["track"], link["source"]["track"]) == (2, 0)
+    assert [other["score"] for other in link["alternatives"]] == [0.49, 0.0]
+    count, divisions, lengths, scores = data["charts"]
+    assert count["values"] == [2, 2, 2, 3, 3, 3]
+    assert divisions["values"] == [0, 0, 1, 0, 0, 0]
+    assert lengths["values"] == [0, 0, 3, 0, 0, 1]
+    assert sum(scores["values"]) == 13
+
+
+def test_a_page_needs_no_other_file_and_no_network(tmp_path):
+    images, masks = dividing_cell()
+    page = written(tmp_path, true_lineage(masks), open_movie(images, masks))
+    assert "default-src 'none'; img-src data:" in page
+    addresses = set(re.findall(r"[a-z]+://[^\"'`\s]*", page))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, from which nothing is loaded
+    assert not re.search(r"<link|<script[^>]*src|<img|@import|url\(", page)
+
+
+def test_text_of_files_is_never_markup(tmp_path):
+    images, masks = dividing_cell()
+    facts = RunFacts(HOSTILE, (("masks", HOSTILE),))
+    page = written(tmp_path, true_lineage(masks), open_movie(images, masks), facts=facts)
+    assert "<img" not in page
+    assert page.count("</script>") == 3
+    assert contents(page)[0]["settings"][0] == ["masks", HOSTILE]
+    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;/$title &#x27;movie&#x27;" in page
+
+
+def filled(ways, shape):
+    """Return (Y, X) the objects inside of outlines: a slow twin, which crosses sides of pixels."""
+    image = np.zeros(shape, int)
+    steps = iter(ways.steps.tolist())
+    for owner, (x, y), length in zip(ways.owner, ways.corner, ways.length, strict=True):
+        start = x, y
+        for _ in range(length):
+            way = next(steps)
+            if way == 1:  # down along the right side of an object
+                image[y, x:] -= owner
+            if way == 3:  # up along its left side
+                image[y - 1, x:] += owner
+            x, y = x + STEPS[way][0], y + STEPS[way][1]
+        assert (x, y) == start
+    return image
+
+
+def test_outlines_give_the_objects_back():
+    """Random blocks have holes, pieces that touch at corners, and lie at the border."""
+    generator = np.random.default_rng(5)
+    for density in (0.2, 0.5, 0.9):
+        objects = generator.integers(1, 4, (17, 23)) * (generator.random((17, 23)) < density)
+        ways = outlines(objects.astype(np.uint32))
+        np.testing.assert_array_equal(filled(ways, objects.shape), objects)
+
+
+def test_steps_are_packed_four_to_a_byte():
+    steps = np.array([0, 1, 2, 3, 3], np.uint8)
+    assert pack_steps(steps).tolist() == [0b11100100, 0b11]
+
+
+def test_an_empty_frame_has_no_outline():
+    assert len(outlines(np.zeros((4, 5), np.uint32)).owner) == 0
+
+
+def tracks_of_points(n_tracks, n_frames, step=1.0):
+    """Return the lineage of points that walk side by side."""
+    frame = np.repeat(np.arange(n_frames), n_tracks)
+    label = np.tile(np.arange(1, n_tracks + 1), n_frames)
+    places = np.column_stack([10.0 * label, step * frame])
+    found = Detections(frame.astype(np.int32), label, places, np.zeros((len(frame), 7)))
+    rows = np.arange((n_frames - 1) * n_tracks)
+    return build_lineage(found, Edges(rows, rows + n_tracks, np.full(len(rows), 0.9)))
+
+
+def test_points_are_dots_in_the_box_of_them_all(tmp_path):
+    data, arrays = contents(written(tmp_path, tracks_of_points(3, 5), None))
+    assert data["images"] == []
+    assert "way_start" not in arrays
+    assert data["notes"] == ["Points are shown as dots; there are no images."]
+    width, height = data["size"]
+    assert arrays["object_x"].max() < width * 16
+    assert arrays["object_y"].max() < height * 16
+
+
+def test_volumes_are_seen_along_z(tmp_path):
+    images, masks = (np.repeat(array[:, None], 3, axis=1) for array in dividing_cell())
+    data, _ = contents(written(tmp_path, true_lineage(masks), open_movie(images, masks)))
+    assert data["size"] == [48, 40]
+    assert data["notes"] == ["Volumes are shown as their maximum along z."]
+
+
+def test_long_movies_are_thinned_and_say_so(tmp_path):
+    page = written(tmp_path, tracks_of_points(20, 1000), None)
+    data, arrays = contents(page)
+    assert data["frames"] == list(range(0, 1000, 7))
+    assert "The movie shows 143 of 1,000 frames, one in 7." in data["notes"]
+    assert len(arrays["object_x"]) == 143 * 20
+    assert sum(data["charts"][0]["values"]) == 20 * 250  # bins of four frames, means of each
+
+
+def test_large_frames_are_shown_smaller_and_say_so(tmp_path):
+    images, masks = (np.kron(array, np.ones((1, 40, 40), array.dtype)) for array in dividing_cell())
+    data, arrays = contents(written(tmp_path, true_lineage(masks), open_movie(images, masks)))
+    assert data["size"] == [1024, 853]
+    assert data["notes"] == ["Frames of 1,920 x 1,600 pixels are shown at 1,024 x 853."]
+    scale = 1024 / 1920
+    assert arrays["object_x"][0] == pytest.approx(7 * 40 * scale * 16, abs=1)
+    assert arrays["way_x"][0] == pytest.approx(4 * 40 * scale, abs=1)
+
+
+def test_noise_and_many_objects_stay_a_few_megabytes(tmp_path):
+    """Noise is the worst case of compression: 100 frames of 500 x 500 pixels of it."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 2**16, (500, 500), np.uint16)
+    masks = np.arange(1, 2501).reshape(50, 50).repeat(10, axis=0).repeat(10, axis=1)
+    masks = np.broadcast_to(masks.astype(np.uint16), (100, 500, 500))
+    images = np.broadcast_to(noise, masks.shape)
+    lineage = tracks_of_points(2500, 100)
+    page = written(tmp_path, lineage, open_movie(images, masks))
+    assert len(page) < 10e6
+    assert len(contents(page)[0]["frames"]) == 34
+
+
+def test_of_very_many_tracks_the_largest_lineages_are_shown(monkeypatch):
+    masks = dividing_cell()[1]
+    monkeypatch.setattr("trackastra_engine.output.report.tree.MAX_TRACKS", 3)
+    tree = lineage_tree(true_lineage(masks))
+    assert tree.tracklets[:, 0].tolist() == [2, 3, 4]
+    assert tree.row_of_id[1] == 3
+    assert "The tree shows 3 of 4 tracks" in tree.notes[0]
+
+
+def test_links_of_dropped_tracks_are_left_out(tmp_path):
+    lineage = true_lineage(dividing_cell()[1])
+    gone = DoubtfulLink((3, 9), None, 0.5, 0.0, ((None, 0.5),))
+    data, _ = contents(written(tmp_path, lineage, None, [gone, DOUBTFUL]))
+    assert [link["target"]["label"] for link in data["links"]] == [4]
+
+
+# In a browser ------------------------------------------------------------------------------------
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def opened(tmp_path, browser):
+    """Return a function that opens the page of the dividing cell."""
+    images, masks = dividing_cell()
+    facts = RunFacts(HOSTILE, (("masks", HOSTILE),), (("tracking", 1.5),))
+    written(tmp_path, true_lineage(masks), open_movie(images, masks), [DOUBTFUL], facts)
+
+    def opened(**window):
+        browser.open(tmp_path / "report.html", **window)
+        browser.wait("document.readyState === 'complete'")
+        browser.wait("document.getElementById('now').textContent !== ''")
+        return browser
+
+    return opened
+
+
+def place_of(page, canvas, x, y):
+    """Return the place in the window of a point on a canvas, in its CSS pixels."""
+    box = f"document.getElementById('{canvas}').getBoundingClientRect()"
+    return page.value(f"{box}.left") + x, page.value(f"{box}.top") + y
+
+
+def chosen(page):
+    return page.value("state.track < 0 ? 0 : arrays.track_id[state.track]")
+
+
+@needs_chromium
+def test_scripts_run_without_an_error_and_hostile_text_is_text(opened):
+    page = opened()
+    assert page.value("document.querySelector('h1').textContent") == HOSTILE
+    assert page.value("document.querySelectorAll('img').length") == 0
+    assert HOSTILE in page.value("element('settings').textContent")
+    assert "tracking1.5 s" in page.value("element('settings').textContent")
+    page.press("n", "n")
+    page.press("ArrowRight")
+    page.press(" ", " ")
+    page.wait("state.frame === 5")
+    page.press(" ", " ")
+    assert page.value("playing") == 0
+    assert page.errors == []
+
+
+@needs_chromium
+def test_a_click_in_the_movie_chooses_the_track_in_the_tree_too(opened):
+    page = opened()
+    scale = page.value("placement().scale")
+    page.click(*place_of(page, "film", 33 * scale, 25 * scale))  # cell 2 of frame 0
+    assert chosen(page) == 2
+    assert (
+        page.value("element('chosen').textContent")
+        == "Track 2: frames 0 to 2 (3), divides into 3 and 4."
+    )
+    page.click(*place_of(page, "film", 2, 2))  # the background
+    assert chosen(page) == 0
+    assert page.errors == []
+
+
+@needs_chromium
+def test_a_click_in_the_tree_chooses_the_track_and_goes_there(opened):
+    page = opened()
+    daughter = page.value("arrays.track_id.indexOf(4)")
+    x, y = page.value("timeX(5)"), page.value(f"laneY({daughter})")
+    page.click(*place_of(page, "tree", x, y))
+    assert chosen(page) == 4
+    assert page.value("state.frame") == 5
+    before = page.value("element('film').toDataURL()")
+    page.press("Escape")
+    page.wait("!isDue")
+    assert chosen(page) == 0
+    assert page.value("element('film').toDataURL()") != before  # it was drawn in white
+
+
+@needs_chromium
+def test_keys_move_through_frames_tracks_and_doubtful_links(opened):
+    page = opened()
+    for key, frame in (("End", 5), ("ArrowLeft", 4), ("Home", 0), ("ArrowLeft", 0)):
+        page.press(key)
+        assert page.value("state.frame") == frame
+    page.value("element('tree').focus()")
+    for track in (3, 2, 4, 1, 1):  # from the top
+        page.press("ArrowDown")
+        assert chosen(page) == track
+    page.press("n", "n")
+    assert (chosen(page), page.value("state.frame")) == (4, 3)
+    assert page.value("element('links').querySelector('button').getAttribute('aria-current')")
+    assert page.errors == []
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_all_in_its_width_in_light_and_dark(opened, dark):
+    page = opened(width=390, height=800, dark=dark)
+    assert page.value("document.documentElement.scrollWidth") == 390
+    luminance = page.value(
+        "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)[0]"
+    )
+    assert (luminance < 64) == dark
+    assert page.errors == []
