@@ -95,6 +95,28 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
     assert "\r" not in result.stderr  # plain lines where there is no terminal
 
 
+def test_formats_of_other_programs(movie, model):
+    images, masks, out = movie
+    formats = ("--format", "geff,trackmate", "--format", "napari")
+    command = ("track", images, masks, "-o", out, "--model", model, "--voxel", "0.5,0.25")
+    result = run(*command, *formats)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in out.iterdir()) == [
+        "napari_graph.json",
+        "napari_tracks.csv",
+        "report.html",
+        "tracks.geff",
+        "tracks.xml",
+    ]
+    assert 'pixelwidth="0.25"' in (out / "tracks.xml").read_text("utf-8")
+    assert run(*command, "--overwrite", "--format", "csv").exit_code == 0
+    assert (out / "tracks.csv").read_text().startswith("track,parent,frame,label,y,x,y_um,x_um,")
+
+
+def test_a_format_that_is_not_known(track_refusal, movie):
+    assert "no format 'xls'" in track_refusal(*movie[:2], "--format", "xls")
+
+
 def test_the_files_say_what_python_says(movie, model):
     images, masks, out = movie
     lineage = Tracker.load(model).track(images, masks)

@@ -192,7 +192,7 @@ def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
     write_track_table(lineage, tmp_path / "tracks.csv")
     with (tmp_path / "tracks.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["track", "parent", "frame", "label", "y", "x"]
+    assert list(rows[0])[:8] == ["track", "parent", "frame", "label", "y", "x", "score", "diameter"]
     found = lineage.detections
     told = {(int(row["frame"]), int(row["label"])): row for row in rows}
     assert len(told) == len(rows) == len(found)
@@ -206,7 +206,7 @@ def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
 
 
 def test_without_a_movie_there_are_no_masks(tmp_path, tracked):
-    write_outputs(Results(tracked[0]), Outputs(tmp_path / "out"))
+    write_outputs(Results(tracked[0], doubtful=[]), Outputs(tmp_path / "out"))
     names = ["edges.csv", "report.html", "review.csv", "tracks.csv"]
     assert entries(tmp_path / "out") == names
 
@@ -214,7 +214,7 @@ def test_without_a_movie_there_are_no_masks(tmp_path, tracked):
 def test_all_outputs_together(tmp_path, tracked):
     outputs = Outputs(tmp_path / "out", tmp_path / "ctc", tmp_path / "deep" / "edges.csv")
     check_outputs(outputs, [])
-    write_outputs(Results(*tracked), outputs)
+    write_outputs(Results(*tracked, []), outputs)
     assert entries(tmp_path / "out")[:2] == ["ctc", "ctc/mask000.tif"]
     assert {"edges.csv", "review.csv", "tracks.csv", "report.html"} < set(entries(tmp_path / "out"))
     assert len(entries(tmp_path / "ctc")) == 7
@@ -227,7 +227,7 @@ def test_formats_are_chosen_by_name(tmp_path, tracked):
     with pytest.raises(InputError, match="there is no format 'xls'; choose of ctc, csv"):
         parse_formats(["csv,xls"])
     write_outputs(Results(*tracked), Outputs(tmp_path / "out", formats=("csv",), report=False))
-    assert entries(tmp_path / "out") == ["edges.csv", "review.csv", "tracks.csv"]
+    assert entries(tmp_path / "out") == ["edges.csv", "tracks.csv"]
 
 
 def test_formats_that_cannot_be_written(tmp_path):

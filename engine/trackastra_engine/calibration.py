@@ -1,7 +1,7 @@
 """What files say of the size of voxels and of the time between frames, in one unit each."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -42,6 +42,13 @@ class Calibration:
             voxel if all(map(_is_possible, voxel)) else None,
             interval if _is_possible(interval) else None,
         )
+
+    def along(self, ndim: int) -> "Calibration":
+        """Return it for 2 or 3 spatial axes: planes taken as volumes get a z as long as x."""
+        voxel = self.voxel_um
+        if voxel is None or len(voxel) == ndim:
+            return self
+        return replace(self, voxel_um=(voxel[-1], *voxel))
 
 
 UNKNOWN = Calibration()

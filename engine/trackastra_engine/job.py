@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
+from trackastra_engine.calibration import Calibration
 from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking import linker
@@ -100,7 +101,10 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     tracked = time.perf_counter()
     stage_s = (("opening", opened - started), ("tracking", tracked - opened))
     facts = RunFacts(_title(job), _settings(job, tracker), stage_s)
-    write_outputs(Results(lineage, movie, review.links, facts), job.outputs, progress=progress)
+    known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
+    calibration = Calibration(*known).along(lineage.detections.ndim)
+    results = Results(lineage, movie, review.links, facts, calibration)
+    write_outputs(results, job.outputs, progress=progress)
     return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
 
 

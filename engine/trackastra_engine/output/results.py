@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from trackastra_engine.errors import InputError
+from trackastra_engine.calibration import UNKNOWN as UNCALIBRATED
+from trackastra_engine.calibration import Calibration
+from trackastra_engine.errors import InputError, MissingDependencyError
 from trackastra_engine.frames import Movie
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import (
@@ -16,14 +19,18 @@ from trackastra_engine.output.atomic import (
 )
 from trackastra_engine.output.ctc import CHALLENGE_FILES, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
+from trackastra_engine.output.geff_graph import GEFF_ENTRIES, write_geff
+from trackastra_engine.output.napari_tracks import write_napari
 from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
+from trackastra_engine.output.trackmate import write_trackmate
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import DoubtfulLink
 
 EDGE_TABLE, TRACK_TABLE, REVIEW, REPORT = "edges.csv", "tracks.csv", "review.csv", "report.html"
-CTC_FOLDER = "ctc"
+CTC_FOLDER, GEFF, TRACKMATE = "ctc", "tracks.geff", "tracks.xml"
+NAPARI, NAPARI_GRAPH = "napari_tracks.csv", "napari_graph.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +39,9 @@ class Results:
 
     lineage: Lineage
     movie: Movie | None = None  # points have none
-    doubtful: Sequence[DoubtfulLink] = ()
+    doubtful: Sequence[DoubtfulLink] | None = None  # None where no linker told
     facts: RunFacts = UNKNOWN
+    calibration: Calibration = UNCALIBRATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Format:
     names: tuple[str, ...]  # of what it writes there
     entries: tuple[str, ...] = ()  # patterns of what lies inside, if that is a folder
     needs_masks: bool = False
+    package: str | None = None  # that it needs, and the extra that installs it
 
 
 def _write_ctc(results: Results, folder: Path, progress: Progress) -> None:
@@ -53,13 +62,30 @@ def _write_ctc(results: Results, folder: Path, progress: Progress) -> None:
 
 def _write_tables(results: Results, folder: Path, progress: Progress) -> None:
     write_edge_table(results.lineage, folder / EDGE_TABLE)
-    write_track_table(results.lineage, folder / TRACK_TABLE)
-    write_review(results.doubtful, folder / REVIEW)
+    write_track_table(results.lineage, folder / TRACK_TABLE, results.calibration)
+    if results.doubtful is not None:
+        write_review(results.doubtful, folder / REVIEW)
+
+
+def _write_geff(results: Results, folder: Path, progress: Progress) -> None:
+    write_geff(results.lineage, folder / GEFF, results.calibration)
+
+
+def _write_trackmate(results: Results, folder: Path, progress: Progress) -> None:
+    path = folder / TRACKMATE
+    write_trackmate(results.lineage, path, results.calibration, movie=results.movie)
+
+
+def _write_napari(results: Results, folder: Path, progress: Progress) -> None:
+    write_napari(results.lineage, folder / NAPARI, folder / NAPARI_GRAPH)
 
 
 FORMATS = {
     "ctc": Format(_write_ctc, (CTC_FOLDER,), CHALLENGE_FILES, needs_masks=True),
     "csv": Format(_write_tables, (EDGE_TABLE, TRACK_TABLE, REVIEW)),
+    "geff": Format(_write_geff, (GEFF,), GEFF_ENTRIES, package="geff"),
+    "trackmate": Format(_write_trackmate, (TRACKMATE,)),
+    "napari": Format(_write_napari, (NAPARI, NAPARI_GRAPH)),
 }
 DEFAULT_FORMATS = ("ctc", "csv")  # of points, those that need no masks
 RESULT_NAMES = (REPORT, *(name for form in FORMATS.values() for name in form.names))
@@ -95,7 +121,10 @@ def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool = False) -> None:
-    """Raise InputError if results cannot be written, or would replace what they are made from."""
+    """Raise InputError if results cannot be written, or would replace what they are made from.
+
+    Raises MissingDependencyError if a format needs a package that is not installed.
+    """
     if not outputs.paths:
         raise InputError(
             "there is nowhere to write to; give --output, --output-ctc or --output-edge-table"
@@ -104,6 +133,12 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool 
         raise InputError("--format says what --output gets; give --output, too")
     if are_points:
         _refuse_masks(outputs)
+    for name in outputs.formats or ():
+        package = FORMATS[name].package
+        if package is not None and find_spec(package) is None:
+            raise MissingDependencyError(
+                f"the format {name} needs a package; install trackastra-engine[{package}]"
+            )
     if outputs.folder is not None:
         check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_NAMES)
         for form in FORMATS.values():
@@ -135,10 +170,8 @@ def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no
                 if movie is not None or not FORMATS[name].needs_masks:
                     FORMATS[name].write(results, folder, progress)
             if outputs.report:
-                page = folder / REPORT
-                write_report(
-                    lineage, movie, results.doubtful, results.facts, page, progress=progress
-                )
+                page, doubtful = folder / REPORT, results.doubtful or ()
+                write_report(lineage, movie, doubtful, results.facts, page, progress=progress)
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, names=UPSTREAM, progress=progress)

@@ -1,32 +1,76 @@
 """Stage 8: a lineage becomes a table of tracks, with a line for each detection."""
 
+from collections.abc import Iterator
+from math import isnan
 from pathlib import Path
 
 import numpy as np
 
+from trackastra_engine.calibration import UNKNOWN, Calibration
+from trackastra_engine.detections import FloatArray, IntArray, feature_names
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import new_file
 
-COLUMNS = ("track", "parent", "frame", "label")  # then the position, ([z,] y, x)
+COLUMNS = ("track", "parent", "frame", "label")  # then numbers, as in `number_names`
 PORTION_SIZE = 10_000  # detections that are Python's numbers at a time
 
 
-def write_track_table(lineage: Lineage, path: str | Path) -> None:
-    """Write COLUMNS and the position in pixels of every detection, by track, then frame.
+def write_track_table(
+    lineage: Lineage, path: str | Path, calibration: Calibration = UNKNOWN
+) -> None:
+    """Write COLUMNS and `number_names` of every detection, by track, then frame.
 
     A track is a tracklet; its parent is that of its first detection, or 0; frames count from 0.
+    The score is that of the link to the detection before; cells of unknown numbers are empty.
     """
-    found = lineage.detections
-    order = np.lexsort((found.frame, lineage.tracklet_id))
-    names = (*COLUMNS, *("z", "y", "x")[-found.ndim :])
+    order = np.lexsort((lineage.detections.frame, lineage.tracklet_id))
+    score = np.full(len(order), np.nan)
+    score[lineage.edges.target] = lineage.edges.score
+    names = (*COLUMNS, *number_names(lineage.detections.ndim, calibration))
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(names) + "\n")
         for rows in np.array_split(order, len(order) // PORTION_SIZE + 1):
-            track = lineage.tracklet_id[rows]
-            parent = lineage.tracklets[track - 1, 3]
-            integers = np.column_stack([track, parent, found.frame[rows], found.label[rows]])
-            for numbers, place in zip(
-                integers.tolist(), found.centroid[rows].tolist(), strict=True
-            ):
-                position = ",".join(f"{value:.3f}" for value in place)
-                file.write(f"{','.join(map(str, numbers))},{position}\n")
+            integers = _integers(lineage, rows).tolist()
+            numbers = _numbers(lineage, rows, score, calibration)
+            file.writelines(
+                f"{','.join(map(str, cells))},{','.join(more)}\n"
+                for cells, more in zip(integers, numbers, strict=True)
+            )
+
+
+def number_names(ndim: int, calibration: Calibration) -> tuple[str, ...]:
+    """Return the names of the columns of numbers.
+
+    The position in pixels, and in micrometres and seconds as far as these are known; the `score`
+    of the link; and `feature_names`, in pixels.
+    """
+    axes = ("z", "y", "x")[-ndim:]
+    in_um = [f"{axis}_um" for axis in axes] if calibration.voxel_um else []
+    time = ["time_s"] if calibration.frame_interval_s else []
+    return (*axes, *in_um, *time, "score", *feature_names(ndim))
+
+
+def _integers(lineage: Lineage, rows: IntArray) -> IntArray:
+    """Return (N, 4) COLUMNS of some detections."""
+    track = lineage.tracklet_id[rows]
+    parent = lineage.tracklets[track - 1, 3]
+    found = lineage.detections
+    return np.column_stack([track, parent, found.frame[rows], found.label[rows]])
+
+
+def _numbers(
+    lineage: Lineage, rows: IntArray, score: FloatArray, calibration: Calibration
+) -> Iterator[list[str]]:
+    """Yield the cells of the columns of numbers of some detections."""
+    found = lineage.detections
+    places = found.centroid[rows]
+    columns = [[f"{value:.3f}" for value in values] for values in places.T.tolist()]
+    if calibration.voxel_um:
+        in_um = (places * calibration.voxel_um).T.tolist()
+        columns += [[f"{value:.4f}" for value in values] for values in in_um]
+    if calibration.frame_interval_s:
+        seconds = found.frame[rows] * calibration.frame_interval_s
+        columns.append([f"{value:.10g}" for value in seconds.tolist()])
+    for values in (score[rows], *found.features[rows].T):
+        columns.append(["" if isnan(value) else f"{value:.6g}" for value in values.tolist()])
+    return map(list, zip(*columns, strict=True))

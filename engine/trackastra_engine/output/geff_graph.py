@@ -1,0 +1,92 @@
+"""Stage 8: a lineage becomes a GEFF, the exchange format for graphs of tracks (package `geff`)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trackastra_engine.calibration import UNKNOWN, Calibration
+from trackastra_engine.detections import FloatArray, IntArray, feature_names
+from trackastra_engine.lineage import Lineage, root_of_tracklets
+
+if TYPE_CHECKING:
+    import geff_spec
+
+GEFF_ENTRIES = (".zattrs", ".zgroup", "nodes", "edges")
+
+
+def write_geff(lineage: Lineage, folder: str | Path, calibration: Calibration = UNKNOWN) -> None:
+    """Write detections as nodes, numbered from 1 by frame and label, and links as edges.
+
+    Axes are t in frames and ([z,] y, x) in pixels, as in the masks; `scale` makes them seconds and
+    micrometres where these are known. Nodes have the properties `label` (in the mask), `tracklet`,
+    `lineage` and `feature_names`, edges `score`; those of which nothing is known are
+    left out.
+    """
+    from geff.core_io import write_arrays  # 2 s: only when a GEFF is written
+
+    found, edges = lineage.detections, lineage.edges
+    values = {
+        "t": found.frame,
+        **dict(zip(("z", "y", "x")[-found.ndim :], found.centroid.T, strict=True)),
+        "label": found.label,
+        "tracklet": _tracklets_over_gaps(lineage.tracklets)[lineage.tracklet_id],
+        "lineage": root_of_tracklets(lineage.tracklets)[lineage.tracklet_id],
+        **dict(zip(feature_names(found.ndim), found.features.T, strict=True)),
+    }
+    # Node ids from 1: funtracks takes 0 for the background.
+    write_arrays(
+        folder,
+        np.arange(1, len(found) + 1, dtype=np.uint64),
+        _properties(values),
+        np.column_stack([edges.source, edges.target]).astype(np.uint64) + np.uint64(1),
+        _properties({"score": edges.score}),
+        _metadata(found.ndim, calibration),
+    )
+
+
+def _tracklets_over_gaps(tracklets: IntArray) -> IntArray:
+    """Return (K + 1,) for each tracklet id that of its GEFF tracklet; entry 0 is 0.
+
+    GEFF's tracklets end where cells divide, ours also at a gap, as the Cell Tracking Challenge
+    asks for.
+    """
+    parent = tracklets[:, 3]
+    is_only_child = np.bincount(parent, minlength=len(tracklets) + 1)[parent] == 1
+    links = tracklets.copy()
+    links[:, 3] = np.where(is_only_child, parent, 0)
+    return root_of_tracklets(links)
+
+
+def _properties(values: dict[str, FloatArray | IntArray]) -> dict[str, Any]:
+    """Return properties as geff takes them, without those of which nothing is known."""
+    return {
+        name: {"values": np.ascontiguousarray(array), "missing": None}
+        for name, array in values.items()
+        if len(array) == 0 or not np.isnan(array).all()
+    }
+
+
+def _metadata(ndim: int, calibration: Calibration) -> "geff_spec.GeffMetadata":
+    from geff_spec import Axis, DisplayHint, GeffMetadata
+
+    interval_s, voxel_um = calibration.frame_interval_s, calibration.voxel_um
+    time = {"scale": interval_s, "scaled_unit": "second"} if interval_s else {}
+    names = ("z", "y", "x")[-ndim:]
+    axes = [Axis(name="t", type="time", unit="frame", **time)]
+    for name, size in zip(names, voxel_um or [None] * ndim, strict=True):
+        space = {"scale": size, "scaled_unit": "micrometer"} if size else {}
+        axes.append(Axis(name=name, type="space", unit="pixel", **space))
+    return GeffMetadata(
+        directed=True,
+        axes=axes,
+        node_props_metadata={},
+        edge_props_metadata={},
+        track_node_props={"tracklet": "tracklet", "lineage": "lineage"},
+        display_hints=DisplayHint(
+            display_horizontal="x",
+            display_vertical="y",
+            display_depth="z" if ndim == 3 else None,
+            display_time="t",
+        ),
+    )
