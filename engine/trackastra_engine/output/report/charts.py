@@ -76,4 +76,4 @@ def _length_chart(length: IntArray) -> dict[str, Any]:
 def _share_above(score: Any) -> str:
     if len(score) == 0:
         return "no links"
-    return f"{100 * (score >= 0.9).mean():.0f} % are 0.9 or more"
+    return f"{100 * (score >= 0.9).mean():.1f} % are 0.9 or more"

@@ -1,6 +1,6 @@
 // Small charts, drawn once; those over time show the frame of now and take clicks.
 
-const CHART = { width: 320, height: 150, left: 40, right: 8, top: 8, bottom: 30 };
+const CHART = { width: 320, height: 150, left: 46, right: 8, top: 8, bottom: 30 };
 const playheads = [];
 
 function svg(name, attributes, text) {

@@ -6,6 +6,7 @@ const DIVISION_FRAMES = 4;  // for which a ring marks a division
 const REACH = 14;  // CSS pixels from a dot within which a click finds it
 const UNITS = 16;  // of positions, to a shown pixel
 const MAX_ZOOM = 24;
+const SMOOTH_SCALE = 2;  // CSS pixels to a shown pixel from which outlines are curves
 
 const [frameWidth, frameHeight] = report.size;
 const hasOutlines = "way_start" in report.arrays;
@@ -36,8 +37,26 @@ function eachWay(shown, visit) {
 const direction = (step) => (arrays.steps[step >> 2] >> (2 * (step & 3))) & 3;
 const STEP_X = [1, 0, -1, 0], STEP_Y = [0, 1, 0, -1];
 
-// Adds a way to a path as a smooth curve (a B-spline) that the middles of its steps control.
-function addWay(path, x, y, length, first) {
+// Adds a way to a path, along the middles of its steps.
+function addWay(path, isSmooth, x, y, length, first) {
+  if (isSmooth) return addCurve(path, x, y, length, first);
+  path.moveTo(x + 0.5, y);
+  let before = 0;
+  for (let step = first + 1; step < first + length; step++) {
+    x += STEP_X[before];
+    y += STEP_Y[before];
+    const way = direction(step);
+    if (way !== before) {
+      path.lineTo(x - STEP_X[before] / 2, y - STEP_Y[before] / 2);
+      path.lineTo(x + STEP_X[way] / 2, y + STEP_Y[way] / 2);
+    }
+    before = way;
+  }
+  path.closePath();
+}
+
+// The same as a curve (a B-spline), without steps that show where pixels are large.
+function addCurve(path, x, y, length, first) {
   let controlX, controlY;
   for (let step = 0; step <= length + 1; step++) {
     const way = direction(first + (step % length));
@@ -74,7 +93,7 @@ function addTail(paths, object) {
 
 // The paths of a frame by hue; those of one lineage alone if `root` is given.
 function framePaths(shown, root = -1) {
-  const key = shown + " " + root;
+  const isSmooth = placement().scale >= SMOOTH_SCALE, key = [shown, root, isSmooth].join();
   if (drawn.has(key)) return drawn.get(key);
   const isMeant = (track) => root < 0 || (track < tracks.count && tracks.root[track] === root);
   const hues = Array.from({ length: N_HUES + 1 }, () => ({
@@ -91,7 +110,7 @@ function framePaths(shown, root = -1) {
     addRing(rings, track, shown);
   }
   if (hasOutlines) {
-    eachWay(shown, (track, ...way) => isMeant(track) && addWay(hues[hueOf(track)].outlines, ...way));
+    eachWay(shown, (track, ...way) => isMeant(track) && addWay(hues[hueOf(track)].outlines, isSmooth, ...way));
   }
   if (drawn.size > 8) drawn.delete(drawn.keys().next().value);
   drawn.set(key, { hues, rings });
@@ -142,8 +161,8 @@ function drawPaths(context, paths, strength, scale) {
   paths.hues.forEach(({ outlines, dots, tails }, hue) => {
     context.strokeStyle = context.fillStyle = hue < N_HUES ? colours.film[hue] : "#8b8f94";
     if (element("outlines").checked && hasOutlines) {
-      context.globalAlpha = strength * (isFilled ? 0.34 : 0.1);
-      context.fill(outlines, "evenodd");
+      context.globalAlpha = strength * 0.34;
+      if (isFilled) context.fill(outlines, "evenodd");
       context.globalAlpha = strength * 0.9;
       context.lineWidth = 1.2 / scale;
       context.stroke(outlines);
@@ -181,7 +200,7 @@ function drawChosen(context, scale) {
   const [object] = objectsOf(state.track).filter((one) => tracks.frame[one] === state.frame);
   if (object === undefined) return;
   const path = new Path2D();
-  if (hasOutlines) eachWay(state.frame, (track, ...way) => track === state.track && addWay(path, ...way));
+  if (hasOutlines) eachWay(state.frame, (track, ...way) => track === state.track && addWay(path, scale >= SMOOTH_SCALE, ...way));
   else path.arc(arrays.object_x[object] / UNITS, arrays.object_y[object] / UNITS, 7 / scale, 0, 2 * Math.PI);
   context.stroke(path);
 }

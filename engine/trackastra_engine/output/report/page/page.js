@@ -2,7 +2,7 @@
 
 const state = { frame: 0, track: -1, link: -1 };
 const colours = { film: [], hues: [] };
-const LINK_SPACINGS = 6;  // of objects, that are in sight beside an uncertain link
+const LINK_SPACINGS = 4;  // of objects, that are in sight beside an uncertain link
 let playing = 0;  // the number of the timer, or 0
 let isDue = false;
 
