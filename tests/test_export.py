@@ -16,13 +16,14 @@ from golden_cases import CASES, model_folder, recorded_windows
 from trackastra_engine.cli import main
 from trackastra_engine.errors import ModelError
 from trackastra_engine.locality import plan_attention
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.model import AssociationModel, embedded_models, model_path
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
 from trackastra_export import export
 from trackastra_export.builder import OPSET
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
+from trackastra_training.exported import read_exported, read_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
 # The rounding of float32 in the layers: 6e-6 seen. Wrong arithmetic shows as 1e-2 or more.
@@ -285,3 +286,44 @@ def test_a_file_of_an_earlier_engine_is_refused(tmp_path):
     onnx.save(graph, path)
     with pytest.raises(ModelError, match="earlier engine; export the model again"):
         AssociationModel.load(path, device="cpu")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_exported_model_is_read_back_as_it_was(name, tmp_path, quick_verification):
+    """Golden models of all kinds of attention: the same weights, which give the same file."""
+    model, spec = load_model(model_folder(name)), load_spec(model_folder(name))
+    export.export_model(model, spec, tmp_path / "model.onnx")
+    read, read_spec = read_exported(tmp_path / "model.onnx")
+    assert read.config == model.config
+    assert replace(read_spec, n_parameters=0) == spec
+    learned = dict(read.named_parameters())
+    for key, weights in model.named_parameters():
+        assert torch.equal(learned[key], weights), key
+    export.export_model(read, read_spec, tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", embedded_models())
+def test_embedded_models_are_read_by_name_and_score_as_their_file(name, quick_verification):
+    model, spec = read_model(name)
+    assert spec.name == name
+    assert export.largest_difference(model, model_path(name)) < SCORE_TOLERANCE
+
+
+def test_files_that_are_no_networks_are_refused_in_one_sentence(tmp_path, quick_verification):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(ModelError, match="there is no model"):
+        read_model(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="cannot be read as an ONNX model"):
+        read_model(path)
+    model = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
+    names = [entry.name for entry in model.graph.initializer]
+    del model.graph.initializer[names.index("norm.weight")]
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"lacks the weights norm\.weight"):
+        read_model(path)
+    onnx.helper.set_model_props(model, {METADATA_KEY: load_spec(UPSTREAM).to_json()})
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="does not say what network it holds"):
+        read_model(path)

@@ -30,7 +30,7 @@ def imported(folder):
     ("package", "forbidden"),
     [
         (ENGINE, {"trackastra_training", "trackastra_export", "torch", "onnx"}),
-        (TRAINING, {"trackastra_export", "onnx", "onnxruntime"}),
+        (TRAINING, {"trackastra_export", "onnxruntime"}),
     ],
     ids=["engine", "training"],
 )

@@ -31,6 +31,7 @@ from trackastra_training.configuration import (
     write_configuration,
 )
 from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position
+from trackastra_training.exported import read_model
 from trackastra_training.learner import Learner, Progress, learning_rate, optimise
 from trackastra_training.loss import batch_loss
 from trackastra_training.processes import Processes
@@ -360,6 +361,18 @@ def test_upstream_models_are_trained_further(tmp_path, labelled):
     assert read_configuration(tmp_path / "m" / CONFIGURATION_FILE).model.d_model == 32
     assert invoke("finetune", folder, *arguments, "--resume").exit_code == 0
     assert invoke("evaluate", tmp_path / "m", labelled[0]).exit_code == 0
+
+
+def test_fine_tuning_starts_from_an_embedded_model(tmp_path, labelled):
+    """At a rate so small that nothing is learned, the model goes on scoring as before."""
+    path = write_run(tmp_path, labelled[0], steps=1, learning_rate=1e-30, weight_decay=0.0)
+    arguments = (path, "-o", tmp_path / "m", "--data-root", labelled[0].parent)
+    result = invoke("finetune", "general_2d", *arguments)
+    assert result.exit_code == 0, result.output
+    learned = load_model(tmp_path / "m").state_dict()
+    for name, weights in read_model("general_2d")[0].state_dict().items():
+        torch.testing.assert_close(learned[name], weights, rtol=0, atol=1e-12)
+    assert invoke("evaluate", "general_2d", labelled[0]).exit_code == 0
 
 
 def test_a_movie_shorter_than_the_window_and_a_taken_folder_are_refused(tmp_path, labelled):

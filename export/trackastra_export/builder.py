@@ -1,15 +1,12 @@
 """Collects the nodes and constants of an ONNX graph."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-
-from trackastra_engine.spec import METADATA_KEY, ModelSpec
 
 OPSET = 23  # the first with Attention; ONNX Runtime reads it from 1.23 on
 IR_VERSION = 11  # that opset's
@@ -67,10 +64,6 @@ class GraphBuilder:
         """Return a parameter or buffer of the network."""
         return self._weights[name].detach().cpu().numpy().astype(np.float32)
 
-    def derived(self, name: str, array: NDArray[np.floating[Any]]) -> str:
-        """Return the name of a constant that was computed from parameters."""
-        return self._initializer(name, array)
-
     def linear(self, name: str, tokens: str) -> str:
         """Append a linear layer of tokens (M, C)."""
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
@@ -82,7 +75,10 @@ class GraphBuilder:
         return self.op("LayerNormalization", tokens, weight, bias, epsilon=1e-5)
 
     def model(
-        self, inputs: Mapping[str, tuple[int, Shape]], outputs: Mapping[str, Shape], spec: ModelSpec
+        self,
+        inputs: Mapping[str, tuple[int, Shape]],
+        outputs: Mapping[str, Shape],
+        metadata: dict[str, str],
     ) -> ModelProto:
         """Return everything appended so far as a model.
 
@@ -101,7 +97,7 @@ class GraphBuilder:
             ir_version=IR_VERSION,
             producer_name="trackastra-export",
         )
-        helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+        helper.set_model_props(model, metadata)
         return model
 
     def _new_name(self, kind: str) -> str:

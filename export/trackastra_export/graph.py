@@ -3,16 +3,21 @@
 No tracing: exporters fail on, or take minutes for, what is below (DESIGN.md, section 4). The
 graph takes one window as tokens in blocks, with the keys that each block sees
 (`trackastra_engine.locality`), and ends with the scores of candidate pairs, so that the engine
-needs no arithmetic of its own.
+needs no arithmetic of its own. Every parameter is in the file under its name, so that
+`trackastra_training.exported` can read it back.
 """
+
+import json
+from dataclasses import asdict
 
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_export.builder import GraphBuilder
 from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
 from trackastra_export.pairs import n_pair_facts, pair_facts, pair_terms, shape_table
+from trackastra_training.exported import NETWORK_KEY
 from trackastra_training.transformer import (
     NORMALISATION_EPS,
     TrackingTransformer,
@@ -45,7 +50,8 @@ def build_graph(model: TrackingTransformer, spec: ModelSpec) -> ModelProto:
         "decoder_key_count": (integer, ["b"]),
         "candidates": (integer, ["b", "G", "W", "S"]),
     }
-    return graph.model(inputs, {"scores": ["b", "G", "W", "S"]}, spec)
+    metadata = {METADATA_KEY: spec.to_json(), NETWORK_KEY: json.dumps(asdict(config))}
+    return graph.model(inputs, {"scores": ["b", "G", "W", "S"]}, metadata)
 
 
 class Network:
@@ -176,14 +182,14 @@ class Network:
         )  # (1, B * W, C) and twice (1, M, C)
         if config.attn_positional_bias == "rope":
             query, key = self._rotate(name, query, key, blocks)
+        if blocks.bucket:
+            bias = graph.op("Transpose", graph.weight(f"{name}.pos_bias.bias"), perm=[1, 0])
+            table = graph.op("Unsqueeze", bias, graph.integers(0))  # (1, H, buckets)
 
         def attend(queries: str, keys: str, n_keys: str, mask: str, *bucket: str) -> list[str]:
             keys = first(graph, keys, n_keys, axis=0)
             mask = first(graph, mask, n_keys, axis=1)
             if bucket:
-                table = graph.derived(
-                    f"{name}.pos_bias.table", graph.array(f"{name}.pos_bias.bias").T[None]
-                )  # (1, H, buckets)
                 rows = first(graph, bucket[0], n_keys, axis=1)
                 mask = graph.op("Add", mask, graph.op("Gather", table, rows, axis=2))
             seen = [graph.op("Gather", values, keys, axis=1) for values in (key, value)]
@@ -200,16 +206,8 @@ class Network:
     def _rotate(self, name: str, query: str, key: str, blocks: Blocks) -> tuple[str, str]:
         """Append query (1, B * W, C) and key (1, M, C), turned at the learned frequencies."""
         graph = self.graph
-        frequencies = np.concatenate(
-            [
-                graph.array(f"{name}.rot_pos_enc.freqs.{axis}").ravel()
-                for axis in range(1 + self.config.coord_dim)
-            ]
-        )
-        exact = frequencies[None, None].astype(np.float64)
-        of_all = waves(
-            graph, self.rotary_turns, graph.derived(f"{name}.rot_pos_enc.freqs", exact)
-        )  # (1, M, C / H / 2)
+        frequencies = self._frequencies(f"{name}.rot_pos_enc", 1 + self.config.coord_dim, axis=2)
+        of_all = waves(graph, self.rotary_turns, frequencies)  # (1, M, C / H / 2)
         of_queries = of_all
         if blocks is self.targets:
             of_queries = tuple(graph.op("Gather", wave, "target", axis=1) for wave in of_all)
@@ -222,12 +220,17 @@ class Network:
     def _fourier(self, name: str, turns: str, n_axes: int) -> str:
         """Append the Fourier encoding of turns (M, A): sines, then cosines, axis by axis."""
         graph = self.graph
-        frequencies = np.concatenate([graph.array(f"{name}.freqs.{a}")[0] for a in range(n_axes)])
-        exact = graph.derived(f"{name}.freqs", frequencies.astype(np.float64))
+        frequencies = self._frequencies(name, n_axes, axis=1)  # (1, A, width / 2)
         spread = graph.op("Unsqueeze", turns, graph.integers(2))  # (M, A, 1)
-        cosine, sine = waves(graph, spread, exact)
+        cosine, sine = waves(graph, spread, frequencies)
         both = graph.op("Concat", sine, cosine, axis=2)
         return graph.op("Reshape", both, graph.integers(0, -1))
+
+    def _frequencies(self, name: str, n_axes: int, *, axis: int) -> str:
+        """Append the frequencies (1, 1, n) of all axes, side by side along an axis, in float64."""
+        weights = [self.graph.weight(f"{name}.freqs.{a}") for a in range(n_axes)]
+        joined = self.graph.op("Concat", *weights, axis=axis)
+        return self.graph.op("Cast", joined, to=TensorProto.DOUBLE)
 
     def _feed_forward(self, name: str, tokens: str) -> str:
         graph = self.graph

@@ -106,14 +106,18 @@ def run(configuration: Path, output: Path, data_root: Path | None, resume: bool)
 
 
 @main.command()
-@click.argument("model", type=PATH)
+@click.argument("model")
 @click.argument("configuration", type=PATH)
 @run_options
 @one_sentence_errors
 def finetune(
-    model: Path, configuration: Path, output: Path, data_root: Path | None, resume: bool
+    model: str, configuration: Path, output: Path, data_root: Path | None, resume: bool
 ) -> None:
-    """Train the model in the folder MODEL, ours or upstream's, further, as CONFIGURATION says."""
+    """Train MODEL further, as CONFIGURATION says.
+
+    MODEL is a checkpoint folder, ours or upstream's, an .onnx file, or the name of a model that
+    comes with the engine.
+    """
     from trackastra_training.train import start_from_model
 
     _train(
@@ -126,20 +130,20 @@ def finetune(
 
 
 @main.command()
-@click.argument("model", type=PATH)
+@click.argument("model")
 @click.argument("data", nargs=-1, required=True, metavar="FOLDER[:FIRST-LAST]...")
 @one_sentence_errors
-def evaluate(model: Path, data: tuple[str, ...]) -> None:
-    """Tell how well the model in the folder MODEL tracks annotated movies, by greedy linking.
+def evaluate(model: str, data: tuple[str, ...]) -> None:
+    """Tell how well MODEL tracks annotated movies, by greedy linking.
 
-    Each is a folder in the form of the Cell Tracking Challenge or a .toml file, which stands for
-    its [[validate]] movies.
+    MODEL is as for `finetune`. Each movie is a folder in the form of the Cell Tracking Challenge or
+    a .toml file, which stands for its [[validate]] movies.
     """
-    from trackastra_training.checkpoint import load_model, load_spec
+    from trackastra_training.exported import read_model
     from trackastra_training.ground_truth import read_known_movies
     from trackastra_training.validation import validate
 
-    movies, spec, network = _listed_movies(data), load_spec(model), load_model(model)
+    movies, (network, spec) = _listed_movies(data), read_model(model)
     known = read_known_movies(movies, spec)
     click.echo("edge F1  precision  recall  division F1  precision  recall  movie")
     for movie, truth in zip(movies, known, strict=True):

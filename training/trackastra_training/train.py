@@ -11,9 +11,10 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.simulation import KnownMovie
 from trackastra_engine.spec import ModelSpec
 from trackastra_engine.tokens import token_feature_count
-from trackastra_training.checkpoint import load_model, load_spec, save_model
+from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
 from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position
+from trackastra_training.exported import read_model
 from trackastra_training.ground_truth import read_known_movies
 from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
 from trackastra_training.processes import joined_processes
@@ -83,32 +84,32 @@ def new_start(configuration: Configuration) -> Start:
     return Start(configuration, spec, TrackingTransformer(config))
 
 
-def start_from_model(configuration: Configuration, folder: Path) -> Start:
-    """Return the model of a checkpoint folder, ours or upstream's, to be trained further.
+def start_from_model(configuration: Configuration, model: str | Path) -> Start:
+    """Return a model, as `exported.read_model` takes it, to be trained further.
 
     Its shape and tokens stay; the configuration gives a new name, description and dropout, and a
     model for our tokens that has no pair terms gets them: it scores as before until it learns.
     """
-    trained, spec, options = load_model(folder), load_spec(folder), configuration.model
+    (trained, spec), options = read_model(model), configuration.model
     pair_width = trained.config.pair_width
     if spec.recipe == "relative" and not pair_width:
         pair_width = options.pair_width
     torch.manual_seed(configuration.training.seed)
-    model = TrackingTransformer(
+    network = TrackingTransformer(
         replace(trained.config, dropout=options.dropout, pair_width=pair_width)
     )
-    model.load_state_dict({**model.state_dict(), **trained.state_dict()})
+    network.load_state_dict({**network.state_dict(), **trained.state_dict()})
     shape = replace(
         options,
-        ndim=model.config.coord_dim,
-        window=model.config.window,
-        d_model=model.config.d_model,
-        n_layers=model.config.num_encoder_layers,
-        n_heads=model.config.nhead,
+        ndim=network.config.coord_dim,
+        window=network.config.window,
+        d_model=network.config.d_model,
+        n_layers=network.config.num_encoder_layers,
+        n_heads=network.config.nhead,
         pair_width=pair_width,
     )
     spec = replace(spec, name=options.name, description=options.description)
-    return Start(replace(configuration, model=shape), spec, model)
+    return Start(replace(configuration, model=shape), spec, network)
 
 
 def train(

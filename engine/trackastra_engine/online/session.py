@@ -103,8 +103,8 @@ class Session:
         image, mask: ([Z,] Y, X), image None if there is none; frame: the caller's number for it,
         larger than all before. Returns None while links wait for the delay.
 
-        Raises InputError if the frame does not fit the model or the field, which stays as it was, as
-        it does after any other error.
+        Raises InputError if the frame does not fit the model or the field, which stays as it was,
+        as it does after any other error.
         """
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)

@@ -1,0 +1,205 @@
+"""Tracking of frames as they come, in a thread of its own."""
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.lineage import Lineage
+from trackastra_engine.online.session import Session
+from trackastra_engine.online.update import Update
+
+logger = logging.getLogger(__name__)
+
+Overflow: TypeAlias = Literal["block", "drop_oldest", "raise"]
+Segment: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]  # an image to its mask
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """A frame that waits to be tracked."""
+
+    image: NDArray[Any] | None
+    mask: NDArray[Any] | None
+    fov: Hashable
+    number: int
+
+
+class OnlineTracker:
+    """Tracks frames in a thread of its own, so that who pushes them need not wait for it.
+
+    Both callbacks run in that thread: `on_update(update)` after each frame (see Session), and
+    `on_error(fov, frame, error)` whenever a frame could not be segmented or tracked, or `on_update`
+    raised. Such a frame is missing from its field of view, or if `on_update` raised, is tracked all
+    the same; all later frames and all other fields go on. A camera that starts again counts from 0
+    again: its frames are such errors until `finish` was called for the field.
+
+    Use it in a with-block, whose end waits for all frames; if the block raises, those that wait
+    are given up. After that the session is yours again, to save for example. Methods may be called
+    from any thread but, as they would wait for themselves, not from a callback.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        on_update: Callable[[Update], object],
+        on_error: Callable[[Hashable, int, BaseException], object],
+        *,
+        segment: Segment | None = None,
+        max_waiting: int = 16,
+        overflow: Overflow = "block",
+    ) -> None:
+        """Begin to track in `session`, which nobody else may use meanwhile.
+
+        segment: returns the mask of an image, for frames that are pushed without one; max_waiting:
+        frames kept while others are tracked; overflow: what `push` does when there are as many: it
+        waits, drops the frame that has waited longest, or raises queue.Full.
+
+        Raises InputError if an option is not one of these.
+        """
+        if overflow not in get_args(Overflow):
+            raise InputError(f"overflow is {overflow!r}; choose one of {get_args(Overflow)}")
+        if max_waiting < 1:
+            raise InputError(f"max_waiting is {max_waiting}; let at least 1 frame wait")
+        self._session = session
+        self._on_update = on_update
+        self._on_error = on_error
+        self._segment = segment
+        self._max_waiting = max_waiting
+        self._overflow = overflow
+        self._numbers = {fov: movie.numbers[-1] for fov, movie in session.fields.items()}
+        self._waiting: deque[_Frame] = deque()
+        self._changed = threading.Condition()  # whether there is room in `_waiting`, or it is over
+        self._is_closed = False
+        # An executor is waited for when the interpreter ends, and ends when nobody holds it.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="trackastra-online")
+        self._thread = self._worker.submit(threading.get_ident).result()
+
+    def push(
+        self,
+        image: NDArray[Any] | None,
+        mask: NDArray[Any] | None = None,
+        *,
+        fov: Hashable = 0,
+        frame: int | None = None,
+    ) -> None:
+        """Hand over the next frame of a field of view, and return before it is tracked.
+
+        See Session.push. Both arrays are copied, so their buffers may be used again at once. A
+        frame that is dropped or refused is missing from its field, and the next update says so.
+
+        Raises InputError if there is neither a mask nor a way to one, and RuntimeError if the
+        tracker is closed.
+        """
+        if mask is None and (image is None or self._segment is None):
+            raise InputError("a frame came without mask; give one, or an image and `segment`")
+        self._refuse_own_thread()
+        kept_image, kept_mask = (None if a is None else np.array(a) for a in (image, mask))
+        with self._changed:
+            if self._overflow == "block":
+                self._changed.wait_for(lambda: self._is_closed or not self._is_full)
+            if self._is_closed:
+                raise RuntimeError("the online tracker is closed; begin a new one")
+            number = self._numbers.get(fov, -1) + 1 if frame is None else frame
+            self._numbers[fov] = number
+            if self._is_full and self._overflow == "raise":
+                raise queue.Full(
+                    f"{self._max_waiting} frames wait to be tracked already, so frame {number} of "
+                    f"field of view {fov!r} was not taken; let more wait, or push fewer"
+                )
+            if self._is_full:
+                dropped = self._waiting.popleft()
+                logger.warning("dropped frame %d of field %r", dropped.number, dropped.fov)
+            else:
+                self._worker.submit(self._track_next)  # one for each frame that waits
+            self._waiting.append(_Frame(kept_image, kept_mask, fov, number))
+
+    def flush(self) -> None:
+        """Wait until all frames that were pushed so far are tracked and their callbacks done."""
+        self._in_turn(lambda: None)
+
+    def finish(self, fov: Hashable = 0) -> Lineage:
+        """Return the tracks of a field of view after all frames pushed so far, and forget it.
+
+        Raises InputError if no frame of the field could be tracked.
+        """
+        self._numbers.pop(fov, None)
+        return self._in_turn(lambda: self._session.finish(fov))
+
+    def close(self) -> None:
+        """Track all frames that wait, and end the thread."""
+        self._close()
+
+    def __enter__(self) -> "OnlineTracker":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close(gives_up=kind is not None)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._max_waiting
+
+    def _close(self, *, gives_up: bool = False) -> None:
+        self._refuse_own_thread()
+        with self._changed:
+            self._is_closed = True
+            if gives_up:
+                self._waiting.clear()
+            self._changed.notify_all()
+        self._worker.shutdown()
+
+    def _in_turn(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a function gives in the worker's thread, after all that came before."""
+        self._refuse_own_thread()
+        return self._worker.submit(call).result()
+
+    def _track_next(self) -> None:
+        """Track the frame that has waited longest, if none was given up."""
+        with self._changed:
+            if not self._waiting:
+                return
+            frame = self._waiting.popleft()
+            self._changed.notify()
+        try:
+            self._track(frame)
+        except BaseException as error:  # also sys.exit(), which nobody would see in this thread
+            self._report(frame, error)
+
+    def _track(self, frame: _Frame) -> None:
+        mask = frame.mask
+        if mask is None and frame.image is not None and self._segment is not None:
+            mask = self._segment(frame.image)
+        assert mask is not None  # push refuses frames without a way to one
+        update = self._session.push(frame.image, mask, fov=frame.fov, frame=frame.number)
+        if update is not None:
+            self._on_update(update)
+
+    def _report(self, frame: _Frame, error: BaseException) -> None:
+        logger.warning("frame %d of field %r: %s", frame.number, frame.fov, error)
+        try:
+            self._on_error(frame.fov, frame.number, error)
+        except BaseException:
+            logger.exception("on_error raised, too, at frame %d of %r", frame.number, frame.fov)
+
+    def _refuse_own_thread(self) -> None:
+        if threading.get_ident() == self._thread:
+            raise RuntimeError(
+                "a callback of the online tracker called it, which would wait for itself; do so "
+                "from another thread"
+            )
