@@ -15,6 +15,7 @@ from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.points import read_points
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.resources import peak_memory_mb
 from trackastra_engine.review import Review
 from trackastra_engine.tracker import Tracker
 from trackastra_engine.voxels import parse_voxel_size
@@ -53,6 +54,19 @@ class JobResult:
     def seconds(self) -> float:
         """Return how long the job took."""
         return sum(seconds for _, seconds in self.stage_s)
+
+    def figures(self) -> dict[str, float | None]:
+        """Return counts, seconds and the peak of memory by name."""
+        peak_mb = peak_memory_mb()
+        return {
+            "frames": self.n_frames,
+            "detections": len(self.lineage.detections),
+            "tracks": len(self.lineage.tracklets),
+            "divisions": self.lineage.n_divisions,
+            "seconds": round(self.seconds, 3),
+            **{f"{name}_s": round(seconds, 3) for name, seconds in self.stage_s},
+            "peak_memory_mb": None if peak_mb is None else round(peak_mb, 1),
+        }
 
     def __str__(self) -> str:
         lineage = self.lineage

@@ -117,10 +117,10 @@ def list_tiffs(folder: Path, kind: str) -> list[Path]:
             f"the folder of the {kind}, {folder}, holds no .tif or .tiff file; "
             f"give a folder with one TIFF per frame, or one TIFF stack"
         )
-    return sorted(files, key=_natural_key)
+    return sorted(files, key=natural_key)
 
 
-def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Return a key by which t9999 comes before t10000."""
     parts = re.split(r"(\d+)", path.stem.lower())
     numbered = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

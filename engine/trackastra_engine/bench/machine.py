@@ -1,14 +1,14 @@
 """What bounds the speed of any program on this machine: memory bandwidth and matrix products."""
 
-import os
 import platform
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from trackastra_engine.resources import usable_cores
 
 COPIED_BYTES = 128 * 2**20  # larger than caches
 MATRIX_SIZE = 1024
@@ -35,20 +35,10 @@ def measure_machine() -> Machine:
     product_s = _least_seconds(lambda: np.matmul(matrix, matrix, out=product))
     return Machine(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        cores=len(usable_cores()),
         memory_gb_s=2 * COPIED_BYTES / copy_s / 1e9,
         product_gflop_s=2 * MATRIX_SIZE**3 / product_s / 1e9,
     )
-
-
-def peak_memory_mb() -> float | None:
-    """Return the largest memory of this process so far; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource  # not on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes or kilobytes
 
 
 def _least_seconds(run: Callable[[], object]) -> float:

@@ -1,15 +1,13 @@
 """What a bench found: a small table for people, and JSON for programs."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from trackastra_engine.bench.machine import Machine
 from trackastra_engine.bench.stages import MovieTimes
-from trackastra_engine.output.atomic import check_output_file, new_file
+from trackastra_engine.output.figures import check_figures_file, write_figures
 
-FIRST_LINES = '{\n "machine"'  # by which an earlier report is known
 GIGA = 1e9
 
 
@@ -68,10 +66,9 @@ def _table(movie: MovieTimes, bounds: dict[str, float]) -> str:
 
 def check_report(path: Path) -> None:
     """Raise InputError if a report cannot be written, or would replace another kind of file."""
-    check_output_file(path, overwrite=False, first_line=FIRST_LINES)
+    check_figures_file(path, "machine")
 
 
 def write_report(report: BenchReport, path: Path) -> None:
     """Write all figures as JSON; the file appears when it is complete."""
-    with new_file(path) as partial:
-        partial.write_text(json.dumps(report.as_dict(), indent=1) + "\n", "utf-8")
+    write_figures(report.as_dict(), path)

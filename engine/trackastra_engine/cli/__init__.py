@@ -5,6 +5,7 @@ All imports that take time are where they serve.
 
 import click
 
+from trackastra_engine.cli.batch import batch
 from trackastra_engine.cli.bench import bench
 from trackastra_engine.cli.demo import demo
 from trackastra_engine.cli.evaluate import evaluate
@@ -41,5 +42,5 @@ def main() -> None:
     """Track cells in movies with transformers: images and masks in, tracks out."""
 
 
-for command in (track, info, demo, evaluate, bench, shim):
+for command in (track, batch, info, demo, evaluate, bench, shim):
     main.add_command(command)

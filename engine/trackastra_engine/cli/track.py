@@ -86,6 +86,7 @@ from trackastra_engine.errors import InputError
 @click.option(
     "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"
 )
+@click.option("--json", "json_file", type=PATH, help="File for counts and times, as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @one_sentence_errors
 @upstream_flags
@@ -100,6 +101,7 @@ def track(
     points: Path | None,
     formats: tuple[str, ...],
     report: bool,
+    json_file: Path | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -116,14 +118,19 @@ def track(
     found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
     from trackastra_engine.cli.terminal import shown_progress
     from trackastra_engine.job import Job, run_job
+    from trackastra_engine.output.figures import check_figures_file, write_figures
     from trackastra_engine.output.results import Outputs, parse_formats
 
     outputs = Outputs(
         output, output_ctc, output_edge_table, overwrite, parse_formats(formats), report
     )
     job = Job(found_images, found_masks, outputs, are_points=are_points, **options)
+    if json_file is not None:
+        check_figures_file(json_file, "frames")
     with shown_progress() as progress:
         result = run_job(job, progress=progress)
+    if json_file is not None:
+        write_figures(result.figures(), json_file)
     click.echo(f"{result}; see {', '.join(map(str, outputs.paths))}")
 
 

@@ -1,15 +1,12 @@
 """What an evaluation found: figures, a table for people, and JSON for programs."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trackastra_engine.output.atomic import check_output_file, new_file
+from trackastra_engine.output.figures import check_figures_file, write_figures
 from trackastra_engine.scoring import Counts
-
-FIRST_LINES = '{\n "n_frames"'  # by which an earlier report is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +47,12 @@ class Evaluation:
 
 def check_report(path: Path) -> None:
     """Raise InputError if a report cannot be written, or would replace another kind of file."""
-    check_output_file(path, overwrite=False, first_line=FIRST_LINES)
+    check_figures_file(path, "n_frames")
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
     """Write all figures as JSON; the file appears when it is complete."""
-    with new_file(path) as partial:
-        partial.write_text(json.dumps(evaluation.as_dict(), indent=1) + "\n", "utf-8")
+    write_figures(evaluation.as_dict(), path)
 
 
 def _line(name: str, counts: Counts) -> str:

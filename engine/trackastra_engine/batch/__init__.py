@@ -1,0 +1,69 @@
+"""Many movies: each tracked by a process of its own, a few at a time."""
+
+import logging
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from trackastra_engine.batch.budget import Budget, need_mb
+from trackastra_engine.batch.positions import Position, find_positions
+from trackastra_engine.batch.process import TrackProcess
+from trackastra_engine.batch.record import Record, fingerprint
+from trackastra_engine.batch.summary import Outcome
+from trackastra_engine.progress import NOTICE
+from trackastra_engine.resources import usable_cores
+
+__all__ = ["Budget", "find_positions", "run_batch"]
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.1
+
+Cores = tuple[int, ...]
+
+
+def run_batch(
+    positions: Sequence[Position], options: Sequence[str], output: Path, budget: Budget
+) -> Generator[Outcome, None, None]:
+    """Track positions into folders of `output`, and yield what became of each as it ends.
+
+    options: of the command `track`, for all. What an earlier batch tracked from the same inputs
+    with the same options is not tracked again. A position that fails does not stop the others.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    waiting, peaks = [], []
+    for position in positions:
+        record = Record(output, position.name)
+        key = fingerprint([*position.arguments, *options])
+        peaks += record.peaks_mb()
+        if record.is_finished(key):
+            yield Outcome(position.name, "unchanged", record.figures())
+        else:
+            waiting.append((position, record, key))
+    free = _shares(min(budget.jobs, len(waiting)))
+    logger.log(NOTICE, "%d to track, up to %d at a time", len(waiting), len(free))
+    running: list[TrackProcess] = []
+    try:
+        while waiting or running:
+            need = need_mb(peaks, (process.peak_memory_mb() for process in running))
+            if waiting and free and budget.has_room(len(running), need):
+                running.append(TrackProcess(*waiting.pop(0), options, free.pop()))
+                continue
+            time.sleep(POLL_S)
+            for process in [process for process in running if process.has_ended()]:
+                running.remove(process)
+                free.append(process.cores)
+                yield process.outcome()
+                peaks += process.record.peaks_mb()
+    finally:
+        for process in running:
+            process.stop()
+
+
+def _shares(n_jobs: int) -> list[Cores]:
+    """Return the cores of each of the jobs that run at a time; where there are few, they share."""
+    cores = usable_cores()
+    return [
+        tuple(cores[job::n_jobs]) if n_jobs <= len(cores) else (cores[job % len(cores)],)
+        for job in range(n_jobs)
+    ]

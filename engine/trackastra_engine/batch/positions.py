@@ -1,0 +1,89 @@
+"""Which movies a batch holds: the lines of a table, or the folders in a folder."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.sources import natural_key
+
+INPUTS = ("images", "masks", "points")  # options whose values are always paths
+CONVENTION = "a folder for each position, with masks and perhaps images in it, or points.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One movie of a batch."""
+
+    name: str  # of its results
+    arguments: tuple[str, ...]  # of the command `track`: inputs, and options of its own
+
+
+def find_positions(movies: Path) -> list[Position]:
+    """Return the positions of a manifest (.csv) or of a folder.
+
+    Raises InputError if there are none, or names are missing, given twice or no names of folders.
+    """
+    movies = movies.absolute()
+    if movies.is_dir():
+        found = list(_in_folder(movies))
+    elif movies.is_file():
+        found = list(_in_manifest(movies))
+    else:
+        raise InputError(f"{movies} does not exist; give a table (.csv) or {CONVENTION}")
+    if not found:
+        raise InputError(f"{movies} holds no position; give a table (.csv) or {CONVENTION}")
+    _check_names(position.name for position in found)
+    return found
+
+
+def _in_folder(folder: Path) -> Iterator[Position]:
+    """Yield the folders that hold something called images, masks or points, as .tif for example."""
+    for place in sorted(filter(Path.is_dir, folder.iterdir()), key=natural_key):
+        inputs = {path.name.split(".")[0].lower(): path for path in sorted(place.iterdir())}
+        given = [(name, inputs[name]) for name in INPUTS if name in inputs]
+        if any(name != "images" for name, _ in given):
+            arguments = (part for name, path in given for part in (f"--{name}", str(path)))
+            yield Position(place.name, tuple(arguments))
+
+
+def _in_manifest(path: Path) -> Iterator[Position]:
+    """Yield the lines of a table with the columns `name`, INPUTS and any other option of `track`.
+
+    Empty cells give nothing; paths start at the folder of the table.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no table of positions ({error})") from None
+    table = csv.DictReader(lines, skipinitialspace=True)
+    columns = table.fieldnames or []
+    if "name" not in columns or not {"masks", "points"} & set(columns):
+        raise InputError(
+            f"{path} has the columns {', '.join(columns) or 'none'}; expected name, masks and "
+            "perhaps images, or name and points, and any other option of track"
+        )
+    for number, row in enumerate(table, 2):
+        if None in row or None in row.values():
+            raise InputError(f"line {number} of {path} has not as many cells as the first line")
+        name = row.pop("name").strip()
+        cells = ((column.strip(), cell.strip()) for column, cell in row.items())
+        arguments = (part for option in cells if option[1] for part in _option(*option, path))
+        yield Position(name, tuple(arguments))
+
+
+def _option(column: str, cell: str, manifest: Path) -> tuple[str, str]:
+    beside = manifest.parent / cell
+    value = str(beside) if column in INPUTS or beside.is_file() else cell
+    return f"--{column.replace('_', '-')}", value
+
+
+def _check_names(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+            raise InputError(f"a position is called {name!r}; give it a name as files have")
+        if name.lower() in seen:
+            raise InputError(f"two positions are called {name}; give each a name of its own")
+        seen.add(name.lower())

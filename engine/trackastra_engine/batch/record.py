@@ -1,0 +1,73 @@
+"""What a batch knows of a position that it tracked: from what, how, and what came out."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from trackastra_engine.output.figures import write_figures
+
+
+class Record:
+    """The file beside the results of a position."""
+
+    def __init__(self, output: Path, name: str) -> None:
+        self.folder = output / name  # of the results
+        self.log = output / f"{name}.log"
+        self._path = output / f"{name}.json"
+
+    @property
+    def exists(self) -> bool:
+        """Return whether an earlier batch began the position, so that its results are ours."""
+        return self._path.exists()
+
+    def is_finished(self, key: str) -> bool:
+        """Return whether the results are those of the same inputs and options."""
+        known = self._known()
+        return known.get("key") == key and known["figures"] is not None and self.folder.is_dir()
+
+    def figures(self) -> dict[str, Any]:
+        """Return what came out, empty if nothing did."""
+        return self._known().get("figures") or {}
+
+    def peaks_mb(self) -> list[float]:
+        """Return the most memory that the position needed, if that is known."""
+        peak = self.figures().get("peak_memory_mb")
+        return [] if peak is None else [peak]
+
+    def write(self, key: str, figures: dict[str, Any] | None) -> None:
+        """Note what came out, or None for a position that has only begun."""
+        write_figures({"key": key, "figures": figures}, self._path)
+
+    def _known(self) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = json.loads(self._path.read_text("utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return known
+
+
+def fingerprint(arguments: Sequence[str]) -> str:
+    """Return what changes with options, inputs and the engine: names, sizes and dates of files.
+
+    arguments: of the command `track`; those that are paths stand for what lies there.
+    """
+    known = [version("trackastra-engine"), *arguments]
+    for argument in arguments:
+        known += map(str, _files(Path(argument)))
+    return hashlib.sha256("\0".join(known).encode("utf-8")).hexdigest()
+
+
+def _files(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield path, size and date of the files at or below a path, if there are any."""
+    if path.is_file():
+        stat = path.stat()
+        yield str(path), stat.st_size, stat.st_mtime_ns
+    elif path.is_dir():
+        with os.scandir(path) as entries:
+            below = sorted(entry.path for entry in entries)
+        for entry in below:
+            yield from _files(Path(entry))

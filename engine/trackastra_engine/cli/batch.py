@@ -1,0 +1,90 @@
+"""The command `batch`."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.options import PATH
+from trackastra_engine.cli.track import track
+from trackastra_engine.errors import InputError
+
+SOME_FAILED = 1  # exit code; 2 is that of wrong input, with which nothing runs
+# What is said for each position, or follows from it.
+NOT_FOR_ALL = {
+    *("images_path", "masks_path", "images", "masks", "points"),
+    *("output", "output_ctc", "output_edge_table", "json_file"),
+}
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("movies", type=PATH)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TRACK]")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for all results.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Movies at a time, which share the cores.  [default: one for each core]",
+)
+@click.option(
+    "--memory",
+    "memory_gb",
+    type=click.FloatRange(0, min_open=True),
+    help="Gigabytes for all movies at a time.  [default: most of what is free]",
+)
+@one_sentence_errors
+def batch(
+    movies: Path, options: tuple[str, ...], output: Path, jobs: int | None, memory_gb: float | None
+) -> None:
+    """Track many movies, each with a process of its own.
+
+    MOVIES is a table, a .csv with the columns name, masks and perhaps images (or name and points),
+    and any other option of track, such as model or voxel; paths start at its folder. Or it is a
+    folder that holds a folder for each position, with masks and perhaps images in it (folders of
+    TIFFs, .tif or whatever track takes), or points.csv. Options of track that follow are for all:
+
+        trackastra-engine batch MOVIES -o OUT --mode ilp --max-gap 2
+
+    OUT gets a folder for each position, what its track said (.log), and summary.csv and
+    summary.html. One failure does not stop the rest; the exit code is then 1. Again, the same
+    command tracks what is missing, failed before, or has other files or options.
+    """
+    from trackastra_engine.batch import Budget, find_positions, run_batch
+    from trackastra_engine.batch.budget import default_memory_mb
+    from trackastra_engine.batch.summary import PAGE, write_summary
+    from trackastra_engine.resources import usable_cores
+
+    positions = find_positions(movies)
+    for position in positions:
+        _check_options((*position.arguments, *options), position.name)
+    given = _check_options(options, "all") & NOT_FOR_ALL
+    if given:
+        raise InputError(f"{min(given)} cannot be the same for all positions; leave it out")
+    memory_mb = default_memory_mb() if memory_gb is None else 1000 * memory_gb
+    budget = Budget(len(usable_cores()) if jobs is None else jobs, memory_mb)
+    outcomes = {}
+    with closing(run_batch(positions, options, output, budget)) as ending:
+        for outcome in ending:
+            outcomes[outcome.name] = outcome
+            click.echo(f"{len(outcomes)}/{len(positions)} {outcome}", err=True)
+    write_summary([outcomes[position.name] for position in positions], output)
+    n_failed = sum(outcome.status == "failed" for outcome in outcomes.values())
+    click.echo(f"{len(positions) - n_failed} of {len(positions)} positions; see {output / PAGE}")
+    if n_failed:
+        sys.exit(SOME_FAILED)
+
+
+def _check_options(arguments: tuple[str, ...], name: str) -> set[str]:
+    """Return which parameters of track are given; raises InputError if it would not take them."""
+    try:
+        context = track.make_context("track", list(arguments))
+    except click.UsageError as error:
+        raise InputError(f"track cannot run for {name}: {error.format_message()}") from None
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }

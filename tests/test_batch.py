@@ -1,0 +1,213 @@
+"""Many movies: which are tracked, when, and what is told of them."""
+
+import csv
+import json
+import os
+import re
+
+import pytest
+
+from small_movies import dividing_cell, write_folder
+from test_cli import entries, refusal, run
+from trackastra_engine.batch.budget import Budget, need_mb
+from trackastra_engine.batch.positions import find_positions
+from trackastra_engine.batch.record import fingerprint
+from trackastra_engine.batch.summary import Outcome, write_summary
+from trackastra_engine.errors import InputError
+from trackastra_engine.resources import free_memory_mb, peak_memory_mb, usable_cores
+
+QUICK = ("--format", "csv", "--no-report", "--device", "cpu")
+
+
+@pytest.fixture
+def plate(tmp_path):
+    """Return a folder of three positions; the second is broken, and p10 comes after p2."""
+    images, masks = dividing_cell()
+    for name in ("p1", "p2", "p10"):
+        write_folder(tmp_path / "plate" / name / "images", images)
+        write_folder(tmp_path / "plate" / name / "masks", masks)
+    broken = tmp_path / "plate" / "p2" / "masks" / "t003.tif"
+    broken.write_bytes(broken.read_bytes()[:200])
+    (tmp_path / "plate" / "notes").mkdir()
+    return tmp_path / "plate"
+
+
+def summary(folder):
+    with (folder / "summary.csv").open(encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def test_one_failure_does_not_stop_the_rest_and_is_mended_alone(plate, tmp_path):
+    out = tmp_path / "out"
+    result = run("batch", plate, "-o", out, *QUICK)
+    assert result.exit_code == 1, result.output
+    assert result.stdout.startswith("2 of 3 positions; see ")
+    assert "p1 tracked: 6 frames, 15 detections, 4 tracks, 1 divisions" in result.stderr
+    rows = summary(out)
+    assert list(rows) == ["p1", "p2", "p10"]
+    assert [row["status"] for row in rows.values()] == ["tracked", "failed", "tracked"]
+    assert "t003.tif is truncated" in rows["p2"]["reason"]
+    assert rows["p10"]["tracks"] == "4"
+    assert float(rows["p10"]["peak_memory_mb"]) > 50
+    tables = ["edges.csv", "review.csv", "tracks.csv"]
+    assert entries(out / "p1") == tables
+    assert not (out / "p2").exists()
+
+    whole = plate / "p1" / "masks" / "t003.tif"
+    (plate / "p2" / "masks" / "t003.tif").write_bytes(whole.read_bytes())
+    before = (out / "p1" / "edges.csv").stat().st_mtime_ns
+    result = run("batch", plate, "-o", out, *QUICK)
+    assert result.exit_code == 0, result.output
+    statuses = {name: row["status"] for name, row in summary(out).items()}
+    assert statuses == {"p1": "unchanged", "p2": "tracked", "p10": "unchanged"}
+    assert (out / "p1" / "edges.csv").stat().st_mtime_ns == before
+    assert entries(out / "p2") == tables
+    beside = {"summary.csv", "summary.html", "p1.json", "p1.log", "p2.json", "p2.log"}
+    assert {path.name for path in out.iterdir() if path.is_file()} == beside | {
+        "p10.json",
+        "p10.log",
+    }
+
+
+def test_other_options_track_again_and_results_of_others_are_left_alone(plate, tmp_path):
+    out = tmp_path / "out"
+    manifest = tmp_path / "movies.csv"
+    manifest.write_text("name,masks,mode\none,plate/p1/masks,greedy_nodiv\n")
+    assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
+    assert summary(out)["one"]["divisions"] == "0"
+    manifest.write_text("name,masks,mode\none,plate/p1/masks,\n")
+    assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
+    assert summary(out)["one"]["divisions"] == "1"
+    (out / "one.json").unlink()  # so that the folder may be anybody's
+    assert run("batch", manifest, "-o", out, *QUICK).exit_code == 1
+    assert "is not empty" in summary(out)["one"]["reason"]
+
+
+def test_figures_for_programs(plate, tmp_path):
+    masks, figures = plate / "p1" / "masks", tmp_path / "figures.json"
+    command = ("track", "--masks", masks, "--output-edge-table", tmp_path / "e.csv")
+    for _ in range(2):  # the second replaces those of the first
+        assert run(*command, "--json", figures, "--device", "cpu").exit_code == 0
+    told = json.loads(figures.read_text())
+    assert (told["frames"], told["detections"], told["divisions"]) == (6, 15, 1)
+    stages = told["opening_s"] + told["tracking_s"] + told["writing_s"]
+    assert told["seconds"] == pytest.approx(stages, abs=0.01)
+    figures.write_text("my own file")
+    assert "exists" in refusal(tmp_path, *command, "--json", figures)
+
+
+# Which movies -------------------------------------------------------------------------------------
+
+
+def arguments(position):
+    return dict(zip(position.arguments[::2], position.arguments[1::2], strict=True))
+
+
+def test_positions_of_a_folder_come_in_natural_order(plate):
+    (plate / "p3").mkdir()
+    (plate / "p3" / "Masks.ome.tif").write_text("")
+    (plate / "p4").mkdir()
+    (plate / "p4" / "points.csv").write_text("")
+    found = find_positions(plate)
+    assert [position.name for position in found] == ["p1", "p2", "p3", "p4", "p10"]
+    images, masks = str(plate / "p1" / "images"), str(plate / "p1" / "masks")
+    assert arguments(found[0]) == {"--images": images, "--masks": masks}
+    assert arguments(found[2]) == {"--masks": str(plate / "p3" / "Masks.ome.tif")}
+    assert arguments(found[3]) == {"--points": str(plate / "p4" / "points.csv")}
+
+
+def test_columns_of_a_manifest_are_options_and_its_paths_start_beside_it(tmp_path):
+    (tmp_path / "my.onnx").write_text("")
+    table = (
+        'name, masks, model, max_gap, voxel\na, a/m.tif, my.onnx, 2, "2,1,1"\nb, /b, general_2d,,\n'
+    )
+    (tmp_path / "movies.csv").write_text(table)
+    first, second = find_positions(tmp_path / "movies.csv")
+    assert arguments(first) == {
+        **{"--masks": str(tmp_path / "a/m.tif"), "--model": str(tmp_path / "my.onnx")},
+        **{"--max-gap": "2", "--voxel": "2,1,1"},
+    }
+    assert arguments(second) == {"--masks": "/b", "--model": "general_2d"}
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("", "has the columns none; expected name, masks"),
+        ("name,images\na,b\n", "has the columns name, images; expected name, masks"),
+        ("name,masks\n", "holds no position"),
+        ("name,masks\na,b\nA,c\n", "two positions are called A"),
+        ("name,masks\n../a,b\n", "is called '../a'; give it a name as files have"),
+        ("name,masks\na,b,c\n", "line 2 of .* has not as many cells"),
+    ],
+)
+def test_manifests_that_cannot_be_used(tmp_path, table, sentence):
+    (tmp_path / "movies.csv").write_text(table)
+    with pytest.raises(InputError, match=sentence):
+        find_positions(tmp_path / "movies.csv")
+
+
+def test_wrong_options_are_refused_before_anything_runs(plate, tmp_path):
+    command = ("batch", plate, "-o", tmp_path / "out")
+    assert "No such option: --modle" in refusal(tmp_path, *command, "--modle", "ilp")
+    assert "masks cannot be the same for all" in refusal(tmp_path, *command, "--masks", plate)
+    manifest = tmp_path / "movies.csv"
+    manifest.write_text("name,masks,colour\na,b,red\n")
+    assert "track cannot run for a: No such option: --colour" in refusal(
+        tmp_path, "batch", manifest, "-o", tmp_path / "out"
+    )
+
+
+# What is needed -----------------------------------------------------------------------------------
+
+
+def test_memory_bounds_how_many_run_but_one_always_does():
+    budget = Budget(jobs=4, memory_mb=3000)
+    assert budget.has_room(0, 5000)
+    assert budget.has_room(2, 1000)
+    assert not budget.has_room(3, 1000)
+    assert not Budget(jobs=4, memory_mb=1e6).has_room(4, 1)
+
+
+def test_the_need_is_guessed_until_it_is_measured():
+    assert need_mb([], []) == 2048
+    assert need_mb([400, 300], [200]) == 500
+    assert need_mb([400], [800]) == 1000
+    assert need_mb([], [4000]) == 5000
+
+
+def test_this_machine_has_memory_and_cores():
+    assert 0 < peak_memory_mb() < 1e6
+    assert free_memory_mb() > 0
+    assert len(usable_cores()) >= 1
+
+
+def test_a_fingerprint_changes_with_options_and_files(tmp_path):
+    (tmp_path / "masks").mkdir()
+    frame = tmp_path / "masks" / "t0.tif"
+    frame.write_text("a")
+    told = ["--masks", str(tmp_path / "masks")]
+    first = fingerprint(told)
+    assert fingerprint(told) == first
+    assert fingerprint([*told, "--mode", "ilp"]) != first
+    os.utime(frame, ns=(1, 1))
+    second = fingerprint(told)
+    assert second != first
+    (tmp_path / "masks" / "t1.tif").write_text("")
+    assert fingerprint(told) != second
+
+
+def test_the_page_escapes_names_and_reasons_and_links_to_reports(tmp_path):
+    name = "<b>&'p'"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "report.html").write_text("")
+    figures = {"frames": 1200, "tracks": 5, "seconds": 1.25}
+    reason = "<script>alert(1)</script>"
+    outcomes = [Outcome(name, "tracked", figures), Outcome("q", "failed", {}, reason)]
+    write_summary(outcomes, tmp_path)
+    page = (tmp_path / "summary.html").read_text("utf-8")
+    assert "<b>" not in page
+    assert "<script>" not in page
+    assert re.search(r'href="%3Cb%3E%26%27p%27/report.html">&lt;b&gt;', page)
+    assert "<td>1,200" in page
+    assert "1 tracked, 1 failed" in page
