@@ -6,6 +6,7 @@ import numpy as np
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray
 from trackastra_engine.edges import Edges
+from trackastra_engine.kernels.links import keep_shortest, measure_edges
 
 MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api.py)
 
@@ -26,11 +27,14 @@ class CandidateGraph:
 
     def lengths(self, proportions: FloatArray | None = None) -> FloatArray:
         """Return the length (E,) of each edge in pixels of x; see `voxels.proportions`."""
-        centroid = self.detections.centroid
-        step = centroid[self.edges.target] - centroid[self.edges.source]
+        place = self.detections.centroid
         if proportions is not None:
-            step = step * proportions
-        return np.asarray(np.linalg.norm(step, axis=1))
+            place = place * proportions
+        lengths = np.empty(len(self.edges))
+        measure_edges(
+            self.edges.source, self.edges.target, np.ascontiguousarray(place, float), lengths
+        )
+        return lengths
 
 
 def candidate_graph(
@@ -42,16 +46,15 @@ def candidate_graph(
 ) -> CandidateGraph:
     """Return the graph in which each source keeps its nearest scored targets in each later frame.
 
-    max_distance: longest edge in pixels of x; None leaves the limit to the model's own reach;
-    proportions: (D,) of a voxel, see voxels.py. As upstream's `build_graph` (tracking.py).
+    edges: sorted by source, then the frame of the target, and so are those of the graph, nearest
+    targets first; max_distance: longest edge in pixels of x, None leaves the limit to the model's
+    own reach; proportions: (D,) of a voxel, see voxels.py. As upstream's `build_graph`
+    (tracking.py).
     """
-    distance = CandidateGraph(detections, edges).lengths(proportions)
-    if max_distance is not None:
-        is_near = np.flatnonzero(distance <= max_distance)
-        edges, distance = edges.rows(is_near), distance[is_near]
-    frame = detections.frame[edges.target]
-    order = np.lexsort((distance, frame, edges.source))
-    starts = np.diff(edges.source[order], prepend=-1) | np.diff(frame[order], prepend=-1)
-    place = np.arange(len(order))
-    rank = place - np.maximum.accumulate(np.where(starts, place, 0))
-    return CandidateGraph(detections, edges.rows(order[rank < MAX_NEIGHBORS]))
+    lengths = CandidateGraph(detections, edges).lengths(proportions)
+    limit = np.inf if max_distance is None else max_distance
+    kept = np.empty(len(edges), np.int64)
+    n_kept = keep_shortest(
+        edges.source, edges.target, detections.frame, lengths, limit, MAX_NEIGHBORS, kept
+    )
+    return CandidateGraph(detections, edges.rows(kept[:n_kept]))

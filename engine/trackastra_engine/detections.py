@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine import kernels
 from trackastra_engine.frames import Frame
+from trackastra_engine.kernels.pixels import N_SUMS, measure_runs
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
@@ -133,10 +133,10 @@ def _measure(labels: NDArray[Any], image: NDArray[Any] | None) -> _Objects:
         keys, slots = np.empty(2 * capacity, np.int64), np.full(2 * capacity, -1, np.int64)
         found = np.empty(capacity, np.int64)
         first = np.empty((capacity, 3), np.int64)
-        sums = np.zeros((capacity, kernels.N_SUMS), np.int64)
+        sums = np.zeros((capacity, N_SUMS), np.int64)
         intensity = np.zeros(capacity)
         box = np.empty((capacity, 4), np.int64)
-        n_objects = kernels.measure_runs(
+        n_objects = measure_runs(
             labels, pixels, has_image, keys, slots, found, first, sums, intensity, box
         )
     moments = sums[:n_objects].astype(float)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trackastra_engine import kernels
 from trackastra_engine.detections import Detections, IntArray
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
+from trackastra_engine.kernels.links import number_tracklets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,7 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     is_next_frame = detections.frame - detections.frame[parent] == 1
     continues = has_parent & is_next_frame & (n_children[parent] == 1)
     tracklet_id = np.empty(n_detections, np.int64)
-    kernels.number_tracklets(parent, continues, tracklet_id)
+    number_tracklets(parent, continues, tracklet_id)
     starts = np.flatnonzero(~continues)
     tracklets = np.zeros((len(starts), 4), np.int64)
     tracklets[:, 0] = tracklet_id[starts]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.edges import Edges
-from trackastra_engine.kernels import find_candidates, find_keys
+from trackastra_engine.kernels.blocks import find_candidates, find_keys
 
 # Queries of a block: 48 to 96 took the same time within 5 % on a CPU for 400 to 4000 tokens of
 # which 57 a frame lie within the cutoff; 192 took 2 to 15 % more.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trackastra_engine import kernels
 from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.detections import IntArray
+from trackastra_engine.kernels.links import accept_greedily
 from trackastra_engine.linking.costs import MISSED_FRAME
 
 MIN_LINK_SCORE = 0.5  # the paper's theta
@@ -18,13 +18,15 @@ def choose_greedily(
     divisions: whether two children are allowed; min_division_score: what the second needs. An
     edge over a gap counts as MISSED_FRAME less for each frame that it passes over.
     """
-    edges, n_detections = graph.edges, len(graph.detections)
-    merit = edges.score - MISSED_FRAME * graph.n_missed
+    # Most candidates are too weak whatever they pass over.
+    likely = np.flatnonzero(graph.edges.score >= MIN_LINK_SCORE)
+    edges, n_detections = graph.edges.rows(likely), len(graph.detections)
+    merit = edges.score - MISSED_FRAME * CandidateGraph(graph.detections, edges).n_missed
     # Equal scores keep the order of the candidate graph, as in upstream's stable sort.
     order = np.argsort(-merit, kind="stable")
     order = order[merit[order] >= MIN_LINK_SCORE]
     accepted = np.zeros(len(edges), bool)
-    kernels.accept_greedily(
+    accept_greedily(
         order,
         edges.source,
         edges.target,
@@ -33,4 +35,4 @@ def choose_greedily(
         1 + (divisions & (merit >= min_division_score)),
         accepted,
     )
-    return np.flatnonzero(accepted)
+    return likely[accepted]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from trackastra_engine import kernels
 from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.kernels.links import match_targets
 
 
 def best_matching(
@@ -23,7 +23,7 @@ def best_matching(
     order = np.argsort(target, kind="stable")
     n_sources, n_targets = int(source.max()) + 1, int(target.max()) + 1
     slot_edge = np.full(n_sources * len(slots), -1, np.int64)
-    kernels.match_targets(
+    match_targets(
         np.searchsorted(target[order], np.arange(n_targets + 1)),
         source[order].astype(np.int64),
         target[order].astype(np.int64),

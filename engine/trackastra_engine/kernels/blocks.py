@@ -1,0 +1,65 @@
+"""Loops over blocks of tokens: which of them see each other, and which may be linked."""
+
+from trackastra_engine.kernels import kernel
+
+
+@kernel
+def squared_gap(boxes, i, others, j):
+    """Return the squared distance between two boxes of (N, 2, D) lowest and highest corners."""
+    total = 0.0
+    for axis in range(boxes.shape[2]):
+        gap = max(boxes[i, 0, axis] - others[j, 1, axis], others[j, 0, axis] - boxes[i, 1, axis])
+        if gap > 0:
+            total += gap * gap
+    return total
+
+
+@kernel
+def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach, keys, n_keys):
+    """Fill `keys` (B, K) with the tokens within `reach` of any query of each block.
+
+    Queries and tokens are points, as boxes (N, 2, D), sorted by block; block b has the rows
+    starts[b] to starts[b + 1] and the bounding box blocks[b]. n_keys (B,) counts also what K has
+    no room for. Returns the largest count.
+    """
+    for block in range(len(n_keys)):
+        n_found = 0
+        for other in range(len(token_blocks)):
+            if squared_gap(blocks, block, token_blocks, other) > reach**2:
+                continue
+            for token in range(token_starts[other], token_starts[other + 1]):
+                if squared_gap(blocks, block, tokens, token) > reach**2:
+                    continue
+                for query in range(starts[block], starts[block + 1]):
+                    if squared_gap(queries, query, tokens, token) <= reach**2:
+                        if n_found < keys.shape[1]:
+                            keys[block, n_found] = token
+                        n_found += 1
+                        break
+        n_keys[block] = n_found
+    return n_keys.max()
+
+
+@kernel
+def find_candidates(starts, queries, latest, tokens, frame, keys, n_keys, reach, candidates):
+    """Fill `candidates` (B, G, W, S) with the columns of `keys` that hold possible sources.
+
+    The sources of query w of block b at gap g are tokens of frame latest[row] - g within `reach`;
+    the rest as in find_keys. Returns the largest number of sources, also if above S.
+    """
+    most = 0
+    for block in range(len(n_keys)):
+        for query in range(starts[block], starts[block + 1]):
+            for gap in range(candidates.shape[1]):
+                n_found = 0
+                for column in range(n_keys[block]):
+                    token = keys[block, column]
+                    if (
+                        frame[token] == latest[query] - gap
+                        and squared_gap(queries, query, tokens, token) <= reach**2
+                    ):
+                        if n_found < candidates.shape[3]:
+                            candidates[block, gap, query - starts[block], n_found] = column
+                        n_found += 1
+                most = max(most, n_found)
+    return most

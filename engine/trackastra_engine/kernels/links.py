@@ -1,0 +1,152 @@
+"""Loops over edges: which are candidates, which are links, and what tracks they form."""
+
+import heapq
+
+import numpy as np
+
+from trackastra_engine.kernels import kernel
+
+
+@kernel
+def measure_edges(source, target, place, length):
+    """Fill `length` (E,) with the distances between the ends of edges, at `place` (N, D)."""
+    for edge in range(len(source)):
+        squared = 0.0
+        for axis in range(place.shape[1]):
+            squared += (place[target[edge], axis] - place[source[edge], axis]) ** 2
+        length[edge] = np.sqrt(squared)
+
+
+@kernel
+def keep_shortest(source, target, frame, length, limit, most, kept):
+    """Fill `kept` (E,) with the at most `most` shortest edges of each source to each frame.
+
+    Edges (E,) are sorted by source, then the `frame` (N,) of the target, and stay so; then the
+    shortest come first, equal ones in their order. Edges longer than `limit` are left out. Returns
+    the number of edges kept.
+    """
+    n_kept, first = 0, 0
+    last_source, last_frame = -1, -1
+    for edge in range(len(source)):
+        if source[edge] != last_source or frame[target[edge]] != last_frame:
+            first, last_source, last_frame = n_kept, source[edge], frame[target[edge]]
+        place = n_kept
+        if n_kept - first == most:
+            place -= 1
+        if length[edge] > limit or (place < n_kept and length[edge] >= length[kept[place]]):
+            continue
+        n_kept = place + 1
+        while place > first and length[kept[place - 1]] > length[edge]:
+            kept[place] = kept[place - 1]
+            place -= 1
+        kept[place] = edge
+    return n_kept
+
+
+@kernel
+def accept_greedily(order, source, target, n_children, has_parent, max_children, accepted):
+    """Mark in `accepted` (E,) the edges that fit when taken in `order` (E,).
+
+    An edge fits if its target has no parent yet and its source fewer children than the edge's
+    `max_children` (E,); n_children (N,) and has_parent (N,) start at zero and count what was
+    accepted.
+    """
+    for edge in order:
+        parent, child = source[edge], target[edge]
+        if not has_parent[child] and n_children[parent] < max_children[edge]:
+            has_parent[child] = True
+            n_children[parent] += 1
+            accepted[edge] = True
+
+
+@kernel
+def number_tracklets(parent, continues, tracklet_id):
+    """Fill `tracklet_id` (N,) from 1 in the order of the rows, parents before children.
+
+    A detection that `continues` (N,) its `parent` (N,) takes the parent's number; every other one
+    starts a tracklet. Returns the number of tracklets.
+    """
+    n_tracklets = 0
+    for row in range(len(parent)):
+        if continues[row]:
+            tracklet_id[row] = tracklet_id[parent[row]]
+        else:
+            n_tracklets += 1
+            tracklet_id[row] = n_tracklets
+    return n_tracklets
+
+
+@kernel
+def match_targets(first, source, target, gain, bonus, slot_edge):
+    """Give targets their sources so that the gains have the largest sum.
+
+    Edges (E,) are sorted by target, those of target j are first[j] to first[j + 1]; each source
+    has S slots, and an edge in slot k gains bonus[k] (S,) on top. slot_edge (N * S,) starts at -1
+    and gets the edge in each slot. By shortest augmenting paths, one target after another, as in
+    Jonker and Volgenant (1987, doi 10.1007/BF02278710); what a search touches is undone, so its
+    cost does not depend on the size of the movie.
+    """
+    n_slots = len(slot_edge)
+    price, distance = np.zeros(n_slots), np.full(n_slots, np.inf)
+    via, reached = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
+    is_settled = np.zeros(n_slots, np.bool_)
+    target_slot = np.full(len(first) - 1, -1, np.int64)
+    for row in range(len(first) - 1):
+        end, is_dropped, length, n_reached = search_slot(
+            row, first, source, target, gain, bonus, slot_edge,
+            price, distance, via, reached, is_settled,
+        )  # fmt: skip
+        for slot in reached[:n_reached]:
+            if is_settled[slot]:
+                price[slot] += distance[slot] - length
+                is_settled[slot] = False
+            distance[slot] = np.inf
+        if is_dropped and end >= 0:
+            target_slot[target[slot_edge[end]]] = -1
+        while end >= 0:
+            slot_edge[end] = via[end]
+            child = target[via[end]]
+            end, target_slot[child] = target_slot[child], end
+
+
+@kernel
+def search_slot(
+    row, first, source, target, gain, bonus, slot_edge, price, distance, via, reached, is_settled
+):  # fmt: skip
+    """Return the cheapest way to serve target `row`: (slot, is_dropped, length, n_reached).
+
+    It ends in a free slot, or in one whose target is dropped; slot -1 drops `row` itself. Arrays
+    as in match_targets, filled for the `n_reached` taken slots in `reached`.
+    """
+    end, is_dropped, length, n_reached = -1, True, np.inf, 0
+    queue = [(0.0, -1)]
+    while queue:
+        at, slot = heapq.heappop(queue)
+        if at >= length:
+            break
+        child, base = row, 0.0
+        if slot >= 0:
+            if is_settled[slot]:
+                continue
+            is_settled[slot] = True
+            edge = slot_edge[slot]
+            child = target[edge]
+            base = at + gain[edge] + bonus[slot % len(bonus)] + price[slot]
+        if base < length:
+            end, is_dropped, length = slot, True, base
+        for edge in range(first[child], first[child + 1]):
+            for k in range(len(bonus)):
+                other = source[edge] * len(bonus) + k
+                new = base - gain[edge] - bonus[k] - price[other]
+                if is_settled[other] or new >= min(length, distance[other]):
+                    continue
+                via[other] = edge
+                if slot_edge[other] < 0:
+                    end, is_dropped, length = other, False, new
+                    continue
+                if distance[other] == np.inf:
+                    reached[n_reached] = other
+                    n_reached += 1
+                distance[other] = new
+                heapq.heappush(queue, (new, other))
+    return end, is_dropped, length, n_reached

@@ -1,0 +1,109 @@
+"""Loops over the pixels of a frame."""
+
+import numpy as np
+
+from trackastra_engine.kernels import kernel
+
+HASH_MULTIPLIER = 0x4F1BBCDCBFA53E0B  # 2^63 / golden ratio, made odd: Fibonacci hashing
+
+# Columns of `sums` in measure_runs, all relative to the object's first pixel.
+N_SUMS = 10  # count, z, y, x, zz, yy, xx, zy, zx, yx
+
+
+@kernel
+def find_slot(label, keys, slots):
+    """Return the position of `label` in the open hash table `keys`, or where it would stand."""
+    mask = keys.shape[0] - 1
+    position = ((label * HASH_MULTIPLIER) >> 20) & mask
+    while slots[position] >= 0 and keys[position] != label:
+        position = (position + 1) & mask
+    return position
+
+
+@kernel
+def measure_runs(labels, image, has_image, keys, slots, found, first, sums, intensity, box):
+    """Measure the objects of `labels` (Z, Y, X) from their runs of equal pixels along x.
+
+    keys, slots: (2^k,) hash table from label to object, slots -1 where free, at least twice as
+    long as the arrays by object, which have room for C objects: found (C,) labels, first (C, 3)
+    first pixel, sums (C, N_SUMS) exact integer moments, intensity (C,) summed over pixels,
+    box (C, 4) first and last y and x. Returns the number of objects, or -1 if there are
+    more than C.
+    """
+    is_end = np.zeros(8 * (labels.shape[2] // 8 + 1), np.uint8)
+    ends = np.empty(labels.shape[2], np.int64)
+    n_objects = 0
+    for z in range(labels.shape[0]):
+        for y in range(labels.shape[1]):
+            end = 0
+            for run in range(find_ends(labels[z, y], is_end, ends)):
+                start, end = end, ends[run]
+                label = np.int64(labels[z, y, start])
+                if label == 0:
+                    continue
+                position = find_slot(label, keys, slots)
+                row = slots[position]
+                if row < 0:
+                    if n_objects == found.shape[0]:
+                        return -1
+                    row = n_objects
+                    n_objects += 1
+                    keys[position] = label
+                    slots[position] = row
+                    found[row] = label
+                    first[row, 0], first[row, 1], first[row, 2] = z, y, start
+                    box[row, 0], box[row, 1], box[row, 2], box[row, 3] = y, y, start, end - 1
+                add_run(
+                    sums[row],
+                    z - first[row, 0],
+                    y - first[row, 1],
+                    start - first[row, 2],
+                    end - start,
+                )
+                box[row, 0] = min(box[row, 0], y)
+                box[row, 1] = max(box[row, 1], y)
+                box[row, 2] = min(box[row, 2], start)
+                box[row, 3] = max(box[row, 3], end - 1)
+                if has_image:
+                    total = 0.0
+                    for i in range(start, end):
+                        total += image[z, y, i]
+                    intensity[row] += total
+    return n_objects
+
+
+@kernel
+def find_ends(line, is_end, ends):
+    """Fill `ends` with where runs of equal values in `line` (X,) end; returns their number.
+
+    is_end: scratch for 8 k > X bytes, 0 behind X. Eight are looked at together, as nearly all
+    pixels lie within a run; the comparisons before are vectorised.
+    """
+    for x in range(1, len(line)):
+        is_end[x] = line[x] != line[x - 1]
+    is_end[len(line)] = 1
+    n_runs = 0
+    for eight, together in enumerate(is_end.view(np.uint64)):
+        if together != 0:
+            for x in range(8 * eight, 8 * eight + 8):
+                if is_end[x]:
+                    ends[n_runs] = x
+                    n_runs += 1
+    return n_runs
+
+
+@kernel
+def add_run(sums, z, y, x, length):
+    """Add the moments of the pixels (z, y, x) to (z, y, x + length - 1) to `sums` (N_SUMS,)."""
+    last = length - 1
+    sum_x = length * x + length * last // 2
+    sums[0] += length
+    sums[1] += length * z
+    sums[2] += length * y
+    sums[3] += sum_x
+    sums[4] += length * z * z
+    sums[5] += length * y * y
+    sums[6] += length * x * x + x * length * last + last * length * (2 * last + 1) // 6
+    sums[7] += length * z * y
+    sums[8] += z * sum_x
+    sums[9] += y * sum_x
