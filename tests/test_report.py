@@ -128,11 +128,11 @@ def test_an_empty_frame_has_no_outline():
     assert len(outlines(np.zeros((4, 5), np.uint32)).owner) == 0
 
 
-def tracks_of_points(n_tracks, n_frames, step=1.0):
-    """Return the lineage of points that walk side by side."""
+def tracks_of_points(n_tracks, n_frames):
+    """Return the lineage of points that walk side by side, a hundred in a row."""
     frame = np.repeat(np.arange(n_frames), n_tracks)
     label = np.tile(np.arange(1, n_tracks + 1), n_frames)
-    places = np.column_stack([10.0 * label, step * frame])
+    places = np.column_stack([10.0 * (label // 100), 10.0 * (label % 100) + frame])
     found = Detections(frame.astype(np.int32), label, places, np.zeros((len(frame), 7)))
     rows = np.arange((n_frames - 1) * n_tracks)
     return build_lineage(found, Edges(rows, rows + n_tracks, np.full(len(rows), 0.9)))
@@ -247,7 +247,7 @@ def test_scripts_run_without_an_error_and_hostile_text_is_text(opened):
     assert page.value("document.querySelector('h1').textContent") == HOSTILE
     assert page.value("document.querySelectorAll('img').length") == 0
     assert HOSTILE in page.value("element('settings').textContent")
-    assert "tracking1.5 s" in page.value("element('settings').textContent")
+    assert "time, tracking1.5 s" in page.value("element('settings').textContent")
     page.press("n", "n")
     page.press("ArrowRight")
     page.press(" ", " ")
@@ -313,3 +313,23 @@ def test_a_phone_shows_all_in_its_width_in_light_and_dark(opened, dark):
     )
     assert (luminance < 64) == dark
     assert page.errors == []
+
+
+@needs_chromium
+def test_of_5000_tracks_the_tree_draws_those_in_sight_and_scrolls_to_the_chosen_one(
+    tmp_path, browser
+):
+    written(tmp_path, tracks_of_points(5000, 20), None)
+    browser.open(tmp_path / "report.html")
+    browser.wait("document.getElementById('now')?.textContent")
+    height = browser.value("element('tree').clientHeight")
+    assert 0 < browser.value(f"tracksBetween(0, {height}).length") < 100
+    track = browser.value("arrays.track_id.indexOf(4321)")
+    x, y = (
+        browser.value(f"arrays.object_{axis}[{track}] / UNITS * placement().scale") for axis in "xy"
+    )
+    top = browser.value("placement().top")
+    browser.click(*place_of(browser, "film", x, y + top))
+    assert chosen(browser) == 4321
+    browser.wait(f"laneY(state.track) > 0 && laneY(state.track) < {height}")
+    assert browser.errors == []

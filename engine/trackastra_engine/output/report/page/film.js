@@ -149,7 +149,7 @@ function drawFilm() {
   for (let ahead = 1; ahead <= 3; ahead++) picture((state.frame + ahead) % report.frames.length);
   if (image && element("image").checked && image.complete) context.drawImage(image, 0, 0, frameWidth, frameHeight);
   const chosen = state.track >= 0;
-  drawPaths(context, framePaths(state.frame), chosen ? 0.3 : 1, scale);
+  drawPaths(context, framePaths(state.frame), chosen ? 0.4 : 1, scale);
   if (chosen) drawChosen(context, scale);
   if (state.link >= 0) drawLink(context, report.links[state.link], scale);
   context.restore();
@@ -176,7 +176,7 @@ function drawPaths(context, paths, strength, scale) {
     }
     if (!hasOutlines) {
       context.globalAlpha = strength;
-      context.lineWidth = 6 / scale;
+      context.lineWidth = Math.max(2, Math.min(6, 0.5 * spacing * scale)) / scale;
       context.stroke(dots);
     }
   });

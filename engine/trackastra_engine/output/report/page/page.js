@@ -233,7 +233,7 @@ function fillIn() {
   report.charts.forEach(drawChart);
   report.links.forEach((link, index) => element("links").append(linkItem(link, index)));
   if (report.links.length === 0) element("links").append(made("li", "Every link was the only one possible.", { class: "quiet" }));
-  const seconds = report.stage_s.map(([name, value]) => [name, `${value.toFixed(1)} s`]);
+  const seconds = report.stage_s.map(([name, value]) => ["time, " + name, `${value.toFixed(1)} s`]);
   for (const [name, value] of [...report.settings, ...seconds]) element("settings").append(made("dt", name), made("dd", value));
 }
 

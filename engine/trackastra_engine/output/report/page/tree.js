@@ -62,7 +62,7 @@ function drawLanes(context, height) {
   let labelled = -Infinity;
   for (const track of seen) {
     const isChosen = tracks.root[track] === chosenRoot;
-    context.globalAlpha = chosenRoot < 0 || isChosen ? 1 : 0.35;
+    context.globalAlpha = chosenRoot < 0 || isChosen ? 1 : 0.45;
     context.strokeStyle = track === state.track ? colours.text : colours.hues[hueOf(track)];
     context.lineWidth = track === state.track ? 4 : isChosen ? 2.6 : 2;
     drawTrack(context, track);
@@ -88,7 +88,7 @@ function drawTrack(context, track) {
     context.lineTo(first, laneY(parent));
   }
   context.lineTo(first, y);
-  context.lineTo(Math.max(last, first + 2), y);
+  context.lineTo(Math.max(last, first + 3), y);
   context.stroke();
 }
 
