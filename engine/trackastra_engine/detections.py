@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Frame
 from trackastra_engine.kernels.pixels import N_SUMS, measure_runs
 
@@ -15,6 +16,8 @@ IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
 
 INITIAL_CAPACITY = 4096  # objects a frame is expected to hold; doubled until they fit
+NO_LIMIT = 2**63
+PIXEL_TYPES = (np.uint8, np.uint16, np.float32, np.float64)  # the others fit into these
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,15 +86,19 @@ def split_frames(detections: Detections, n_frames: int) -> list[Detections]:
     return [detections.rows(slice(first, stop)) for first, stop in pairwise(bounds)]
 
 
-def detect(frame: Frame, ndim: int) -> Detections:
+def detect(frame: Frame, ndim: int, *, max_objects: int = NO_LIMIT) -> Detections:
     """Return the detections of one frame, measured in one pass over its pixels.
 
     With `ndim` 3, a frame (Y, X) is taken as a volume of one plane. Values equal those of
     skimage's `regionprops` (moments are summed as exact integers relative to the object).
     A frame of more than 4096 objects is begun again with more room.
+
+    Raises InputError if there are more than `max_objects`, for which no memory is taken.
     """
     labels = _volume(frame.labels)
-    objects = _measure(labels, None if frame.image is None else _volume(frame.image))
+    labels = labels.view(f"u{labels.itemsize}")  # none is negative
+    image = None if frame.image is None else _pixels(_volume(frame.image))
+    objects = _measure(labels, image, max_objects)
     order = np.argsort(objects.label)
     features = _features(objects, labels.shape, ndim)
     return Detections(
@@ -119,12 +126,26 @@ def _volume(pixels: NDArray[Any]) -> NDArray[Any]:
     volume = pixels[None] if pixels.ndim == 2 else pixels
     if volume.dtype == bool:
         volume = volume.view(np.uint8)
-    if volume.dtype == np.float16:  # which Numba does not know
-        volume = volume.astype(np.float32)
     return np.ascontiguousarray(volume, dtype=volume.dtype.newbyteorder("="))
 
 
-def _measure(labels: NDArray[Any], image: NDArray[Any] | None) -> _Objects:
+def _pixels(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image in one of a few types, as each takes a second to compile when it is new."""
+    if image.dtype in PIXEL_TYPES:
+        return image
+    return image.astype(np.float32 if image.itemsize <= 2 else np.float64)
+
+
+def check_number(n_objects: int, max_objects: int) -> None:
+    """Raise InputError if a frame holds too many objects."""
+    if n_objects > max_objects:
+        raise InputError(
+            f"a frame holds more than {max_objects} objects, which is the limit here; are they the "
+            "cells of a segmentation?"
+        )
+
+
+def _measure(labels: NDArray[Any], image: NDArray[Any] | None, max_objects: int) -> _Objects:
     pixels = labels if image is None else image
     has_image = image is not None
     capacity, n_objects = INITIAL_CAPACITY // 2, -1
@@ -139,6 +160,7 @@ def _measure(labels: NDArray[Any], image: NDArray[Any] | None) -> _Objects:
         n_objects = measure_runs(
             labels, pixels, has_image, keys, slots, found, first, sums, intensity, box
         )
+        check_number(capacity + 1 if n_objects == -1 else n_objects, max_objects)
     moments = sums[:n_objects].astype(float)
     count = moments[:, 0]
     mean = moments[:, 1:4] / count[:, None]

@@ -144,6 +144,6 @@ def _features(places: FloatArray, diameter: FloatArray, intensity: FloatArray) -
     along_axis = SECOND_MOMENT[ndim] * diameter**2
     inertia = (ndim - 1) * along_axis[:, None, None] * np.eye(ndim)
     plane = places[:, -2:]  # as of objects in masks, z has no border
-    low, high = plane.min(axis=0), plane.max(axis=0)
+    low, high = plane.min(axis=0, initial=np.inf), plane.max(axis=0, initial=-np.inf)
     margin = np.minimum(plane - low, high - plane).min(axis=1)
-    return np.column_stack([diameter, intensity, inertia.reshape(n_points, -1), margin])
+    return np.column_stack([diameter, intensity, inertia.reshape(n_points, ndim**2), margin])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackastra_engine.association import EdgeStream
-from trackastra_engine.detections import Detections, detect
+from trackastra_engine.detections import NO_LIMIT, Detections, check_number, detect
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Movie
 from trackastra_engine.lineage import Lineage
@@ -44,13 +44,14 @@ class Session:
         delay: int | None = None,
         intensity_range: IntensityRange | None = None,
         voxel_um: VoxelSize | None = None,
+        max_objects: int = NO_LIMIT,
         like: tuple[NDArray[Any] | None, NDArray[Any]] | None = None,
     ) -> None:
         """Make ready to track, which takes a second or so.
 
         intensity_range: of the images, for models that take it from the whole movie; voxel_um:
-        size of a voxel along ([z,] y, x); like: an image (or None) and a mask of the types that
-        will come, which are made ready for, too.
+        size of a voxel along ([z,] y, x); max_objects: of a frame, which is refused if it holds
+        more; like: what is given to `prepare`, too.
 
         Raises InputError if the tracker's linker, stride or longest link need the whole movie, the
         delay is longer than that of final links, or the voxel size does not fit.
@@ -87,8 +88,11 @@ class Session:
         self.tracker = tracker
         self.delay = delay
         self.intensity_range = intensity_range
+        self.max_objects = max_objects
         self.fields: dict[Hashable, FieldOfView] = {}
-        self._warm_up(like)
+        self.prepare(*self._small_frame())
+        if like is not None:
+            self.prepare(*like)
 
     def push(
         self,
@@ -123,6 +127,7 @@ class Session:
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
         spec = self.tracker.model.spec
+        check_number(len(detections), self.max_objects)
         if detections.ndim != spec.ndim:
             raise InputError(
                 f"the detections are {detections.ndim}D but the model {spec.name} takes "
@@ -153,9 +158,11 @@ class Session:
         position: (N, D) pixels, ([z,] y, x); label: (N,), from 1 in their order if not given;
         diameter: (N,) pixels, half the typical spacing of this frame if not given.
         """
-        zeros = np.zeros(len(np.asarray(position)), int)
+        places = np.atleast_1d(position)
+        check_number(len(places), self.max_objects)
+        zeros = np.zeros(len(places), int)
         detections = detections_of_points(
-            zeros, position, label=label, diameter=diameter, intensity=intensity
+            zeros, places, label=label, diameter=diameter, intensity=intensity
         )
         return self.push_detections(detections, fov=fov, frame=frame)
 
@@ -172,6 +179,16 @@ class Session:
         del self.fields[fov]
         return lineage
 
+    def prepare(self, image: NDArray[Any] | None, mask: NDArray[Any]) -> None:
+        """Track a frame in a field of its own, so that none of its types and size waits later.
+
+        What is loaded or compiled only once is so now. Raises InputError as `push` does.
+        """
+        apart = object()
+        for _ in range(self.tracker.model.spec.window + 1):
+            self.push(image, mask, fov=apart)
+        self.finish(apart)
+
     def new_field(self, fov: Hashable) -> FieldOfView:
         """Return a field of view without frames, which the session does not know yet."""
         spec = self.tracker.model.spec
@@ -182,6 +199,8 @@ class Session:
         self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int
     ) -> Detections:
         """Return the detections of the next frame, checked as those of a movie are."""
+        if 0 in mask.shape:
+            raise InputError(f"the mask of frame {number} in {movie.name} holds no pixel")
         shape = movie.frame_shape or mask.shape
         images = None
         if image is not None:
@@ -193,7 +212,9 @@ class Session:
         self.tracker.check_fit(arrived)
         frame = next(arrived.frames([number]))
         index = len(movie.found)
-        detections = detect(replace(frame, index=index), self.tracker.model.spec.ndim)
+        detections = detect(
+            replace(frame, index=index), self.tracker.model.spec.ndim, max_objects=self.max_objects
+        )
         if image is not None and not np.isfinite(detections.features).all():
             raise InputError(
                 f"the image of frame {number} of {movie.name} holds pixels inside objects that are "
@@ -215,20 +236,13 @@ class Session:
                 "that normalises by window"
             )
 
-    def _warm_up(self, like: tuple[NDArray[Any] | None, NDArray[Any]] | None) -> None:
-        """Track a few cells, so that no frame waits for what is loaded or compiled only once."""
+    def _small_frame(self) -> tuple[NDArray[Any] | None, NDArray[Any]]:
+        """Return an image, if it can be used, and a mask of a few cells."""
         spec = self.tracker.model.spec
         mask = np.zeros((WARM_UP_SIDE,) * spec.ndim, np.uint16)
         for label, start in enumerate(range(8, WARM_UP_SIDE - 8, 8), start=1):
             mask[(slice(start, start + 4),) * spec.ndim] = label
-        image = None if spec.normalisation == "movie" else mask
-        samples = [(image, mask)]
-        if like is not None:
-            samples.append(like)
-        for image, mask in samples:
-            for _ in range(spec.window + 1):
-                self.push(image, mask)
-            self.finish()
+        return (None if spec.normalisation == "movie" else mask), mask
 
 
 def _next_number(movie: FieldOfView, number: int | None) -> int:
@@ -237,7 +251,7 @@ def _next_number(movie: FieldOfView, number: int | None) -> int:
         return last + 1
     if not last < number <= MAX_NUMBER:
         raise InputError(
-            f"frame {number} of {movie.name} came after frame {last}; numbers must increase: "
-            "finish the field of view before it begins anew"
+            f"frame {number} of {movie.name} came after frame {last}; numbers must increase, up to "
+            f"{MAX_NUMBER}: finish the field of view before it begins anew"
         )
     return int(number)

@@ -1,0 +1,90 @@
+"""The command `serve`."""
+
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import click
+
+from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.options import MODEL_OPTION
+
+MEBIBYTE = 2**20
+
+
+@click.command()
+@click.option(
+    "--listen",
+    "address",
+    default="127.0.0.1:41800",
+    show_default=True,
+    metavar="ADDRESS",
+    help="HOST:PORT, unix:PATH, or stdio for one client on standard input and output.",
+)
+@click.option(
+    "--allow-network",
+    is_flag=True,
+    help="Let an ADDRESS that other machines reach be listened at: without password or encryption.",
+)
+@MODEL_OPTION
+@click.option(
+    "--mode",
+    type=click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv"]),
+    default="greedy",
+    show_default=True,
+    help="How to link.",
+)
+@click.option(
+    "--max-distance", metavar="LENGTH", help="Longest link: 40 or 40px.  [default: model's reach]"
+)
+@click.option(
+    "--delay",
+    type=int,
+    help="Frames after which links are decided for good.  [default: at once, and corrected]",
+)
+@click.option(
+    "--max-message",
+    "max_message_mib",
+    type=click.IntRange(1, 2**20),
+    default=256,
+    show_default=True,
+    help="Largest image and mask together, in MiB.",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@one_sentence_errors
+def serve(
+    address: str,
+    allow_network: bool,
+    model: str,
+    mode: str,
+    max_distance: str | None,
+    delay: int | None,
+    max_message_mib: int,
+    device: Any,
+) -> None:
+    """Track frames that programs in other languages send while they acquire.
+
+    Messages are described in trackastra_engine/serving/__init__.py, and examples in C and Python
+    lie beside it.
+    """
+    from trackastra_engine import Tracker
+    from trackastra_engine.online import Session
+    from trackastra_engine.serving import Limits, listen, serve_sockets, serve_standard_streams
+
+    limits = Limits(array_bytes=max_message_mib * MEBIBYTE)
+
+    def load() -> Callable[[], Session]:
+        tracker = Tracker.load(model, mode=mode, max_distance=max_distance, device=device)
+        return partial(Session, tracker, delay=delay, max_objects=limits.objects)
+
+    if address == "stdio":
+        serve_standard_streams(load(), limits)
+        return
+    with closing(listen(address, allow_network=allow_network)) as listener:
+        new_session = load()
+        new_session()  # compiles what is new, so that no client waits for that
+        click.echo(f"Listening at {listener.name}")
+        serve_sockets(listener, new_session, limits)
