@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +13,7 @@ from small_movies import dividing_cell, write_folder
 from test_cli import entries, refusal, run
 from trackastra_engine.batch.budget import Budget, need_mb
 from trackastra_engine.batch.positions import find_positions
-from trackastra_engine.batch.record import fingerprint
+from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome, write_summary
 from trackastra_engine.errors import InputError
 from trackastra_engine.resources import free_memory_mb, peak_memory_mb, usable_cores
@@ -81,6 +83,18 @@ def test_other_options_track_again_and_results_of_others_are_left_alone(plate, t
     (out / "one.json").unlink()  # so that the folder may be anybody's
     assert run("batch", manifest, "-o", out, *QUICK).exit_code == 1
     assert "is not empty" in summary(out)["one"]["reason"]
+
+
+def test_a_stopped_batch_leaves_no_unfinished_results(plate, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "trackastra_engine", "batch", str(plate), "-o", str(out)]
+    process = subprocess.Popen([*command, *QUICK], stderr=subprocess.DEVNULL)
+    while not (out / "p1.json").exists():
+        assert process.poll() is None
+    process.terminate()
+    assert process.wait(60) == 143
+    assert {path.suffix for path in out.iterdir()} <= {".json", ".log"}
+    assert not Record(out, "p1").figures()
 
 
 def test_figures_for_programs(plate, tmp_path):

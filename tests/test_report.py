@@ -258,6 +258,14 @@ def test_scripts_run_without_an_error_and_hostile_text_is_text(opened):
 
 
 @needs_chromium
+def test_times_of_frames_are_told_where_they_are_known(opened):
+    page = opened()
+    assert page.value("element('now').textContent") == "frame 0 of 0\u20135"
+    page.value("report.interval_s = 1800; show(3)")
+    assert page.value("element('now').textContent") == "frame 3 of 0\u20135, 1.5 h"
+
+
+@needs_chromium
 def test_a_click_in_the_movie_chooses_the_track_in_the_tree_too(opened):
     page = opened()
     scale = page.value("placement().scale")

@@ -1,9 +1,11 @@
 """One movie tracked from files to files: what the commands `track` and `demo` run."""
 
 import time
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from trackastra_engine.calibration import Calibration
 from trackastra_engine.frames import open_movie
@@ -19,6 +21,8 @@ from trackastra_engine.resources import peak_memory_mb
 from trackastra_engine.review import Review
 from trackastra_engine.tracker import Tracker
 from trackastra_engine.voxels import parse_voxel_size
+
+UNTOLD = ("outputs", "are_points", "device")  # of a job, in its report
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +133,20 @@ def _title(job: Job) -> str:
 
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
     """Return what a job was told, without what it was not, and what it ran with."""
-    told = [
-        (field.name.replace("_", " "), getattr(job, field.name))
-        for field in fields(job)
-        if field.name not in ("outputs", "are_points", "device")
-    ]
     return (
-        *((name, str(value)) for name, value in told if value is not None),
+        *_told(job),
         ("device", tracker.model.device),
         ("engine", version("trackastra-engine")),
     )
+
+
+def _told(options: Any) -> Iterator[tuple[str, str]]:
+    """Yield names and values of options, and of options within them."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value is None or field.name in UNTOLD:
+            continue
+        if is_dataclass(value):
+            yield from _told(value)
+        else:
+            yield field.name.replace("_", " "), str(value)

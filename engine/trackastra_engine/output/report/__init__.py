@@ -57,6 +57,7 @@ def write_report(
         "frames": view.frames.tolist(),
         "size": [view.width, view.height],
         "um_per_pixel": view.um_per_pixel,
+        "interval_s": movie.frame_interval_s if movie is not None else None,
         "n_shown": len(positions["object_x"]),
         "images": shots.images if shots else [],
         "charts": charts(lineage, view.n_frames),

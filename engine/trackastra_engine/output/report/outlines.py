@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trackastra_engine.detections import IntArray
-from trackastra_engine.kernels import kernel
+from trackastra_engine.kernels.outlines import trace_outlines
 
 STEPS_PER_BYTE = 4
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # x and y of a step: right, down, left, up
@@ -45,45 +44,3 @@ def pack_steps(steps: IntArray) -> IntArray:
     quads = filled.reshape(-1, STEPS_PER_BYTE)
     packed: IntArray = quads[:, 0] | quads[:, 1] << 2 | quads[:, 2] << 4 | quads[:, 3] << 6
     return packed
-
-
-@kernel
-def trace_outlines(
-    objects: IntArray,
-    is_seen: NDArray[np.bool_],
-    directions: IntArray,
-    ways: IntArray,
-    steps: IntArray,
-) -> int:
-    """Walk around the objects of (Y, X), whose margin is background; returns the number of ways.
-
-    Fills `ways` (L, 4) with object, x, y and length, and `steps` (sides of pixels,); marks pixels
-    whose upper side was walked along in `is_seen` (Y, X). Every way has such a side.
-    """
-    n_ways = n_steps = 0
-    for row in range(1, objects.shape[0]):
-        for column in range(1, objects.shape[1]):
-            own = objects[row, column]
-            if own == 0 or is_seen[row, column] or objects[row - 1, column] == own:
-                continue
-            x, y, step, first = column, row, 0, n_steps
-            while n_steps == first or x != column or y != row or step != 0:
-                if step == 0:
-                    is_seen[y, x] = True
-                steps[n_steps] = step
-                n_steps += 1
-                x += directions[step, 0]
-                y += directions[step, 1]
-                # The pixels ahead: to the right of the way, and to the left.
-                right_y, right_x = y - (step > 1), x - (step == 1 or step == 2)
-                left_y, left_x = y - (step == 0 or step == 3), x - (step > 1)
-                if objects[right_y, right_x] != own:
-                    step = (step + 1) % 4
-                elif objects[left_y, left_x] == own:
-                    step = (step + 3) % 4
-            ways[n_ways, 0] = own
-            ways[n_ways, 1] = column
-            ways[n_ways, 2] = row
-            ways[n_ways, 3] = n_steps - first
-            n_ways += 1
-    return n_ways

@@ -32,8 +32,16 @@ function show(shown) {
   const frame = report.frames[state.frame];
   element("time").value = state.frame;
   element("time").setAttribute("aria-valuetext", `frame ${frame}`);
-  element("now").textContent = `frame ${frame.toLocaleString("en")} of 0–${(report.n_frames - 1).toLocaleString("en")}`;
+  element("now").textContent = `frame ${frame.toLocaleString("en")} of 0–${(report.n_frames - 1).toLocaleString("en")}${timeOf(frame)}`;
   redraw();
+}
+
+// When a frame was taken, after the first, if that is known.
+function timeOf(frame) {
+  if (!report.interval_s) return "";
+  const seconds = frame * report.interval_s;
+  const [unit, size] = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]].find(([, size]) => report.interval_s * (report.n_frames - 1) >= 2 * size) || ["s", 1];
+  return `, ${+(seconds / size).toFixed(size > 1 ? 1 : 2)} ${unit}`;
 }
 
 function choose(track) {
