@@ -93,7 +93,8 @@ def test_a_stopped_batch_leaves_no_unfinished_results(plate, tmp_path):
         assert process.poll() is None
     process.terminate()
     assert process.wait(60) == 143
-    assert {path.suffix for path in out.iterdir()} <= {".json", ".log"}
+    assert {path.suffix for path in out.iterdir() if path.is_file()} <= {".json", ".log"}
+    assert list(out.glob("*/[!.]*")) == []
     assert not Record(out, "p1").figures()
 
 

@@ -59,11 +59,15 @@ def run(*arguments):
 
 
 def entries(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Return what lies in a folder, but for what is kept for a next run."""
+    kept = list(folder.rglob(".trackastra"))
+    lonely = [path.parent for path in kept if len(list(path.parent.iterdir())) == 1]
+    found = [path for path in folder.rglob("*") if ".trackastra" not in path.parts]
+    return sorted(str(path.relative_to(folder)) for path in found if path not in lonely)
 
 
 def refusal(tmp_path, *arguments):
-    """Return the one sentence with which a command fails, which must leave no file behind."""
+    """Return the one sentence with which a command fails, which must leave no result behind."""
     before = entries(tmp_path)
     result = run(*arguments)
     assert result.exit_code == 2, result.output
@@ -102,6 +106,7 @@ def test_formats_of_other_programs(movie, model):
     result = run(*command, *formats)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in out.iterdir()) == [
+        ".trackastra",
         "napari_graph.json",
         "napari_tracks.csv",
         "report.html",
@@ -323,7 +328,7 @@ def test_a_disk_that_fills_up(track_refusal, monkeypatch):
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_leaves_nothing(movie, model, tmp_path, monkeypatch, sent, code):
+def test_a_stopped_run_leaves_no_results(movie, model, tmp_path, monkeypatch, sent, code):
     def stop(*_, **__):
         os.kill(os.getpid(), sent)
 

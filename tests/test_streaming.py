@@ -10,6 +10,7 @@ from trackastra_engine import InputError, Tracker
 from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
 from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.chunks.association import CHUNK_FRAMES
 from trackastra_engine.detections import concatenate, detect
 from trackastra_engine.displacement import MaxDistance
 from trackastra_engine.edges import Edges, concatenate_edges
@@ -107,21 +108,19 @@ class GrowingCrowd:
 
 
 def test_memory_does_not_grow_with_the_movie_but_for_its_tracks():
-    def peak_bytes(n_frames):
+    def peak_and_tracks(n_frames):
         tracemalloc.start()
         lineage = Tracker(RandomModel(), linker("greedy")).track(None, GrowingCrowd(n_frames))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return peak, lineage
+        found, kept = lineage.detections, lineage.edges
+        arrays = [found.frame, found.label, found.centroid, found.features, kept.source]
+        arrays += [kept.target, kept.score, lineage.tracklet_id, lineage.tracklets]
+        return np.array([peak, sum(array.nbytes for array in arrays)])
 
-    peak_bytes(5)  # loads and compiles
-    short, _ = peak_bytes(10)
-    long, lineage = peak_bytes(220)
-    found, kept = lineage.detections, lineage.edges
-    arrays = [found.frame, found.label, found.centroid, found.features, kept.source, kept.target]
-    arrays += [kept.score, lineage.tracklet_id, lineage.tracklets]
-    tracks = sum(array.nbytes for array in arrays)
-    assert long - short < 1.4 * tracks  # a fifth to grow into, and what builds the lineage
+    peak_and_tracks(5)  # loads and compiles
+    peak, tracks = peak_and_tracks(9 * CHUNK_FRAMES) - peak_and_tracks(2 * CHUNK_FRAMES)
+    assert peak < 1.4 * tracks  # a fifth to grow into, and what builds the lineage
 
 
 def test_growing_rows_equal_the_parts_and_are_there_once():

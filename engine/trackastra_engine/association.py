@@ -25,11 +25,11 @@ Score: TypeAlias = Callable[[Detections], Edges]  # of the detections of a windo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameEdges:
-    """All edges from the detections of one frame, with the detections that they join."""
+    """All edges from the detections of one frame, or of some in a row, and what they join."""
 
-    frame: int
+    frame: int  # the first one
     first_row: int  # of `detections`, among those of the movie
-    detections: Detections  # of the frame, and of those that its edges lead to
+    detections: Detections  # of these frames, and of those that their edges lead to
     edges: Edges  # rows of `detections`, sorted by source, then target
 
 
@@ -61,11 +61,20 @@ class EdgeStream:
     upstream does (predict.py). Edges whose mean lies below MIN_SCORE are left out.
     """
 
-    def __init__(self, score: Score, spec: ModelSpec, *, stride: int = 1, max_gap: int = 1) -> None:
-        """Begin a movie.
+    def __init__(
+        self,
+        score: Score,
+        spec: ModelSpec,
+        *,
+        stride: int = 1,
+        max_gap: int = 1,
+        first_frame: int = 0,
+    ) -> None:
+        """Begin a movie, or a part of one.
 
         score: returns the edges, 1 to `max_gap` frames long, between the detections of a window;
-        stride: frames from a window to the next; the last one ends with the movie all the same.
+        stride: frames from a window to the next; the last one ends with the movie all the same;
+        first_frame: the number of the first frame that will come, where the first window begins.
 
         Raises InputError if windows so far apart leave out pairs of frames.
         """
@@ -74,11 +83,11 @@ class EdgeStream:
         self._spec = spec
         self._stride = stride
         self._max_gap = max_gap
-        self._n_frames = 0
+        self._begin = self._n_frames = first_frame  # so many frames came, or are left out
         self._starts: deque[int] = deque(maxlen=spec.window)  # of the latest windows scored
         # What is not final: from this frame and row on, detections by frame, and the edges from
         # them, which each window scored anew; rows count from the first detection of the frame.
-        self._first_frame = 0
+        self._first_frame = first_frame
         self._first_row = 0
         self._frames: list[Detections] = []
         self._scored: list[list[Edges]] = []
@@ -88,18 +97,18 @@ class EdgeStream:
         self._frames.append(detections)
         self._scored.append([])
         self._n_frames += 1
-        start = self._starts[-1] + self._stride if self._starts else 0
+        start = self._starts[-1] + self._stride if self._starts else self._begin
         if start + self._spec.window > self._n_frames:
             return []
         self._score_window(start)
-        return self._close(start + 1)
+        return self.close(start + 1)
 
     def finish(self) -> list[FrameEdges]:
         """End the movie, and return the edges of all frames that were not final."""
-        start = max(0, self._n_frames - self._spec.window)
+        start = max(self._begin, self._n_frames - self._spec.window)
         if not self._starts or self._starts[-1] < start:
             self._score_window(start)
-        return self._close(self._n_frames)
+        return self.close(self._n_frames)
 
     def copy(self) -> "EdgeStream":
         """Return a stream that goes on from here without changing this one."""
@@ -165,8 +174,8 @@ class EdgeStream:
             own = edges.rows(np.flatnonzero(source_frame == offset))
             scored.append(own.shifted(len(frames[offset]) - int(ends[offset])))
 
-    def _close(self, stop: int) -> list[FrameEdges]:
-        """Return the edges of the frames before `stop` and forget what no later one needs."""
+    def close(self, stop: int) -> list[FrameEdges]:
+        """Return the edges of the frames before `stop`, which no window to come may hold."""
         closed = []
         while self._first_frame < stop:
             closed.append(self._mean_edges())

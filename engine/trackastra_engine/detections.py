@@ -80,9 +80,10 @@ def concatenate(parts: Iterable[Detections], ndim: int) -> Detections:
     )
 
 
-def split_frames(detections: Detections, n_frames: int) -> list[Detections]:
-    """Return the detections of each frame of a movie; this copies nothing."""
-    bounds = np.searchsorted(detections.frame, np.arange(n_frames + 1)).tolist()
+def split_frames(detections: Detections, n_frames: int, first_frame: int = 0) -> list[Detections]:
+    """Return the detections of each frame of a movie, or of some in a row; this copies nothing."""
+    frames = np.arange(first_frame, first_frame + n_frames + 1)
+    bounds = np.searchsorted(detections.frame, frames).tolist()
     return [detections.rows(slice(first, stop)) for first, stop in pairwise(bounds)]
 
 

@@ -55,6 +55,9 @@ class FrameSource(Protocol):
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""
 
+    def stamp(self, index: int) -> str | None:
+        """Return what changes if the files of a frame do; None if there are no files."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Movie:

@@ -1,5 +1,6 @@
 """The movie's intensity range, gathered frame by frame in constant memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,18 +30,46 @@ class IntensityHistogram:
 
         Raises InputError if the pixel type differs from the earlier frames'.
         """
-        if self._dtype is None:
-            self._dtype = image.dtype
-            self._counts = np.zeros(2**16 if self._is_exact else 2**N_COARSE_BITS, np.int64)
-        elif image.dtype != self._dtype:
-            raise InputError(
-                f"a frame has pixels of type {image.dtype} after frames of type {self._dtype}; "
-                "save the whole movie with one type"
-            )
+        counts = self._counts_of(image.dtype)
         if all(side > 64 * SUBSAMPLE for side in image.shape[-2:]):
             image = image[..., ::SUBSAMPLE, ::SUBSAMPLE]
-        assert self._counts is not None
-        self._counts += np.bincount(self._bins(image.ravel()), minlength=len(self._counts))
+        counts += np.bincount(self._bins(image.ravel()), minlength=len(counts))
+
+    def merge(self, other: "IntensityHistogram") -> None:
+        """Add the counts of other frames of the movie.
+
+        Raises InputError if their pixel type differs.
+        """
+        if other._dtype is not None and other._counts is not None:
+            counts = self._counts_of(other._dtype)
+            counts += other._counts
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that is known, in no more numbers than there are different values."""
+        if self._counts is None:
+            return {}
+        bins = np.flatnonzero(self._counts)
+        return {"none": np.empty(0, self._dtype), "bins": bins, "counts": self._counts[bins]}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, NDArray[Any]]) -> "IntensityHistogram":
+        """Return the histogram whose state is given."""
+        histogram = cls()
+        if state:
+            histogram._counts_of(state["none"].dtype)[state["bins"]] = state["counts"]
+        return histogram
+
+    def _counts_of(self, dtype: np.dtype[Any]) -> NDArray[np.int64]:
+        """Return the counts by bin; raises InputError if there are some of another pixel type."""
+        if self._counts is None:
+            self._dtype = dtype
+            self._counts = np.zeros(2**16 if self._is_exact else 2**N_COARSE_BITS, np.int64)
+        elif dtype != self._dtype:
+            raise InputError(
+                f"a frame has pixels of type {dtype} after frames of type {self._dtype}; "
+                "save the whole movie with one type"
+            )
+        return self._counts
 
     @property
     def _is_exact(self) -> bool:

@@ -22,7 +22,7 @@ from trackastra_engine.review import Review
 from trackastra_engine.tracker import Tracker
 from trackastra_engine.voxels import parse_voxel_size
 
-UNTOLD = ("outputs", "are_points", "device")  # of a job, in its report
+UNTOLD = ("outputs", "are_points", "cache", "device")  # of a job, in its report
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Job:
     ilp_time_limit_s: float | None = None
     voxel: str | None = None  # "z,y,x" in micrometres
     stride: int = 1  # frames
+    cache: Path | None = None  # folder that keeps what is computed, for a next time
     device: Device = "auto"
 
 
@@ -112,7 +113,7 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
         n_frames = int(points.frame[-1]) + 1
     else:
-        lineage = tracker.track_movie(movie, progress=progress)
+        lineage = tracker.track_movie(movie, cache=job.cache, progress=progress)
         n_frames = len(movie)
     if job.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.min_track_length)

@@ -1,7 +1,9 @@
 """Stage 4: an ONNX model scores the tokens of a window; nothing else here knows ONNX Runtime."""
 
+import hashlib
 import logging
 import os
+from functools import cached_property
 from importlib import import_module, resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,6 +82,13 @@ class AssociationModel:
     def device(self) -> str:
         """Return the device that the model runs on, "cpu" or "cuda"."""
         return "cuda" if PROVIDERS["cuda"] in self._session.get_providers() else "cpu"
+
+    @cached_property
+    def identity(self) -> str:
+        """Return what changes if the scores may, even in their last digits."""
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{digest} {self.device} {_import_runtime().__version__}"
 
     def associate(self, tokens: Tokens, *, max_gap: int = 1) -> Edges:
         """Return scored edges between tokens: all pairs within the cutoff, 1..max_gap frames apart.

@@ -44,6 +44,9 @@ class ArraySource:
         for index in indices:
             yield np.asarray(self.array[index])
 
+    def stamp(self, index: int) -> None:
+        """Return None: what is in memory cannot be known again."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FolderSource:
@@ -71,6 +74,10 @@ class FolderSource:
             with open_tiff(self.files[index], ignore_ome=True) as tiff:
                 volume = _read_planes(tiff, np.arange(tiff.n_planes))
                 yield volume.reshape(_volume_shape(tiff))
+
+    def stamp(self, index: int) -> str:
+        """Return what changes if a frame does."""
+        return file_stamp(self.files[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +107,16 @@ class StackSource:
         with open_tiff(self.path) as tiff:
             for index in indices:
                 yield _read_planes(tiff, self.planes[index]).reshape(self.frame_shape)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes if a frame does."""
+        return f"{file_stamp(self.path)} planes {self.planes[index].tolist()}"
+
+
+def file_stamp(path: Path) -> str:
+    """Return where a file is, its size, and when it was last changed."""
+    status = path.stat()
+    return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def list_tiffs(folder: Path, kind: str) -> list[Path]:

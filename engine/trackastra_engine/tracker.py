@@ -1,29 +1,27 @@
 """The way of one movie through the engine, from frames to a lineage."""
 
 import logging
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.ahead import computed_ahead
-from trackastra_engine.association import EdgeStream, Score, check_gap, check_stride
-from trackastra_engine.detections import Detections, concatenate, detect, split_frames
+from trackastra_engine.association import Score, check_gap, check_stride
+from trackastra_engine.chunks.association import Association
+from trackastra_engine.chunks.cache import ChunkCache
+from trackastra_engine.chunks.local import edges_of_chunks, edges_of_movie
+from trackastra_engine.detections import Detections, concatenate, split_frames
 from trackastra_engine.displacement import MaxDistance
-from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.growing import GrowingRows
-from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.shapes import in_true_proportion
-from trackastra_engine.tokens import IntensityRange, prepare_tokens
-from trackastra_engine.voxels import VoxelSize, check_voxel_size, proportions
+from trackastra_engine.tokens import IntensityRange
+from trackastra_engine.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
 
@@ -86,22 +84,21 @@ class Tracker:
         """
         return self.track_movie(open_movie(images, masks, voxel_um=voxel_um), progress=progress)
 
-    def track_movie(self, movie: Movie, *, progress: Progress = no_progress) -> Lineage:
+    def track_movie(
+        self, movie: Movie, *, cache: Path | None = None, progress: Progress = no_progress
+    ) -> Lineage:
         """Return the lineage of an opened movie; see `track`.
 
-        Frames are read and measured in a thread while windows of earlier ones are scored, and are
-        linked as soon as that is possible.
+        cache: folder that keeps detections and edges, so that nothing is computed twice.
         """
         self.check_fit(movie)
         voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
-        found = GrowingRows(concatenate([], self.model.spec.ndim))
-        intensities = IntensityHistogram()
-        with computed_ahead(self._detect(movie, intensities)) as measured:
-            frames: Iterable[Detections] = _gathered(found, measured, len(movie), progress)
-            if self.needs_range(movie):
-                deque(frames, maxlen=0)
-                frames = split_frames(found.whole(), len(movie))
-            links = self._links(frames, len(movie), intensities.range(), voxel_um, progress)
+        association = self.association(voxel_um)
+        kept = None if cache is None else ChunkCache(cache, association, movie)
+        found = GrowingRows(concatenate([], association.spec.ndim))
+        links = self._links(voxel_um)
+        with closing(edges_of_movie(association, movie, found, kept, progress)) as edges:
+            links.push(edges)
         if len(found) == 0:
             raise InputError(
                 f"none of the {len(movie)} masks holds an object; segment the movie first"
@@ -131,7 +128,10 @@ class Tracker:
             check_voxel_size(voxel_um, detections.ndim)
         frames = split_frames(detections, n_frames)
         voxel_um = self.relevant_voxel(detections.ndim, voxel_um)
-        return self._links(frames, n_frames, None, voxel_um, progress).finish(detections)
+        links = self._links(voxel_um)
+        association = self.association(voxel_um)
+        links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
+        return links.finish(detections)
 
     def check_fit(self, movie: Movie | Detections) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
@@ -143,24 +143,12 @@ class Tracker:
                 "choose another model"
             )
 
-    def _links(
-        self,
-        frames: Iterable[Detections],
-        n_frames: int,
-        intensity_range: IntensityRange | None,
-        voxel_um: VoxelSize | None,
-        progress: Progress,
-    ) -> LinkStream:
-        """Associate and link frame by frame, and return the links, which wait to be finished."""
-        spec = self.model.spec
-        links = LinkStream(self.link, self.max_distance, voxel_um, spec.ndim)
-        score = self.scoring(intensity_range, voxel_um)
-        stream = EdgeStream(score, spec, stride=self.stride, max_gap=self.link.max_gap)
-        for index, detections in enumerate(frames):
-            links.push(stream.push(detections))
-            progress("associate", index + 1, n_frames)
-        links.push(stream.finish())
-        return links
+    def _links(self, voxel_um: VoxelSize | None) -> LinkStream:
+        return LinkStream(self.link, self.max_distance, voxel_um, self.model.spec.ndim)
+
+    def association(self, voxel_um: VoxelSize | None) -> Association:
+        """Return how detections of a movie with such voxels, as far as relevant, become edges."""
+        return Association(self.model, self.stride, self.link.max_gap, voxel_um)
 
     def relevant_voxel(self, ndim: int, voxel_um: VoxelSize | None) -> VoxelSize | None:
         """Return the size of a voxel where it matters: to the model, or to distances in um."""
@@ -173,45 +161,8 @@ class Tracker:
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
         return voxel_um if is_seen or is_in_um else None
 
-    def needs_range(self, movie: Movie) -> bool:
-        """Return whether the first window can be scored only when all frames were seen."""
-        return self.model.spec.normalisation == "movie" and movie.images is not None
-
-    def _detect(
-        self, movie: Movie, intensities: IntensityHistogram
-    ) -> Generator[Detections, None, None]:
-        """Yield the detections of each frame, and gather intensities if the model needs them."""
-        for frame in movie:
-            detections = detect(frame, self.model.spec.ndim)
-            if frame.image is not None and not np.isfinite(detections.features).all():
-                raise InputError(
-                    f"the image of frame {frame.index} holds pixels inside objects that are not "
-                    "finite numbers; replace NaN and infinity, by the background for example"
-                )
-            if frame.image is not None and self.needs_range(movie):
-                intensities.add(frame.image)
-            yield detections
-
     def scoring(
         self, intensity_range: IntensityRange | None, voxel_um: VoxelSize | None = None
     ) -> Score:
         """Return how the detections of a window are scored, given what is known of the movie."""
-        spec = self.model.spec
-
-        def score(detections: Detections) -> Edges:
-            if spec.uses_voxel_size and voxel_um is not None:
-                detections = in_true_proportion(detections, proportions(voxel_um, spec.ndim))
-            tokens = prepare_tokens(detections, spec.recipe, intensity_range)
-            return self.model.associate(tokens, max_gap=self.link.max_gap)
-
-        return score
-
-
-def _gathered(
-    found: GrowingRows[Detections], frames: Iterable[Detections], n_frames: int, progress: Progress
-) -> Iterator[Detections]:
-    """Yield the detections of each frame, added to those found."""
-    for index, detections in enumerate(frames):
-        found.add(detections)
-        progress("detect", index + 1, n_frames)
-        yield detections
+        return self.association(voxel_um).score(intensity_range)

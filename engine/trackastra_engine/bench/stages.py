@@ -12,6 +12,7 @@ import numpy as np
 
 from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.chunks.measured import needs_range
 from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
@@ -100,7 +101,7 @@ def _detected(
             detect(frame, ndim)  # compiles the kernels, or reads them from their cache
         with watch.running("detect"):
             found.append(detect(frame, ndim))
-            if frame.image is not None and tracker.needs_range(movie):
+            if frame.image is not None and needs_range(tracker.model.spec, movie):
                 intensities.add(frame.image)
     return found, intensities.range()
 

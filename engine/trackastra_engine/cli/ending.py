@@ -32,7 +32,7 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
             place = error.filename or "a file"
             _fail(f"{place} could not be read or written ({error.strerror or error})")
         except KeyboardInterrupt:
-            click.echo("Stopped; nothing was written.", err=True)
+            click.echo("Stopped; no results were written.", err=True)
             sys.exit(INTERRUPTED)
 
     return run

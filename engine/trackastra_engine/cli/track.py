@@ -87,6 +87,11 @@ from trackastra_engine.errors import InputError
     "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"
 )
 @click.option("--json", "json_file", type=PATH, help="File for counts and times, as JSON.")
+@click.option(
+    "--cache",
+    type=PATH,
+    help="Folder that keeps what was computed, for a next run.  [default: OUTPUT/.trackastra]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @one_sentence_errors
 @upstream_flags
@@ -102,6 +107,7 @@ def track(
     formats: tuple[str, ...],
     report: bool,
     json_file: Path | None,
+    cache: Path | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -119,12 +125,15 @@ def track(
     from trackastra_engine.cli.terminal import shown_progress
     from trackastra_engine.job import Job, run_job
     from trackastra_engine.output.figures import check_figures_file, write_figures
+    from trackastra_engine.output.refilled import PRIVATE
     from trackastra_engine.output.results import Outputs, parse_formats
 
     outputs = Outputs(
         output, output_ctc, output_edge_table, overwrite, parse_formats(formats), report
     )
-    job = Job(found_images, found_masks, outputs, are_points=are_points, **options)
+    if cache is None and output is not None:
+        cache = output / PRIVATE
+    job = Job(found_images, found_masks, outputs, are_points=are_points, cache=cache, **options)
     if json_file is not None:
         check_figures_file(json_file, "frames")
     with shown_progress() as progress:

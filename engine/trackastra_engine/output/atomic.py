@@ -10,18 +10,20 @@ from pathlib import Path
 from trackastra_engine.errors import InputError
 
 
-def check_output_folder(folder: Path, *, overwrite: bool, ours: Iterable[str]) -> None:
+def check_output_folder(
+    folder: Path, *, overwrite: bool, ours: Iterable[str], kept: str | None = None
+) -> None:
     """Raise InputError if results cannot be written to a folder.
 
-    An existing folder must be empty, or `overwrite` be true and all that lies in it match the
-    patterns `ours`: overwriting replaces a folder, which must not cost anybody other files.
+    An existing folder must be empty but for the entry `kept`, or `overwrite` be true and all else
+    that lies in it match the patterns `ours`: overwriting must not cost anybody other files.
     """
     if folder.resolve() == Path.cwd() or folder.is_mount():
         raise InputError(
             f"the output folder {folder} cannot be replaced as a whole; choose one inside it"
         )
     if folder.is_dir():
-        entries = sorted(path.name for path in folder.iterdir())
+        entries = sorted(path.name for path in folder.iterdir() if path.name != kept)
         foreign = [name for name in entries if not any(fnmatch(name, mine) for mine in ours)]
         if entries and not overwrite:
             raise InputError(
@@ -58,7 +60,7 @@ def _begins_with(path: Path, line: str) -> bool:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `folder` at the end, if all went well."""
     folder = folder.resolve()  # the place of what a link points to, not of the link
-    with _new_parents(folder):
+    with new_parents(folder):
         partial = _partial_name(folder)
         partial.mkdir()
         try:
@@ -72,7 +74,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Give the path of a file to write that takes the place of `path` at the end."""
-    with _new_parents(path):
+    with new_parents(path):
         partial = _partial_name(path)
         try:
             yield partial
@@ -98,7 +100,7 @@ def _replace_folder(new: Path, old: Path) -> None:
 
 
 @contextmanager
-def _new_parents(path: Path) -> Iterator[None]:
+def new_parents(path: Path) -> Iterator[None]:
     """Create the folders above a path, and remove them again if what follows fails."""
     missing = [parent for parent in path.absolute().parents if not parent.exists()]
     path.absolute().parent.mkdir(parents=True, exist_ok=True)

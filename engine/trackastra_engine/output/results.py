@@ -21,6 +21,7 @@ from trackastra_engine.output.ctc import CHALLENGE_FILES, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.geff_graph import GEFF_ENTRIES, write_geff
 from trackastra_engine.output.napari_tracks import write_napari
+from trackastra_engine.output.refilled import PRIVATE, is_half_filled, refilled_folder
 from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
@@ -140,11 +141,12 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool 
                 f"the format {name} needs a package; install trackastra-engine[{package}]"
             )
     if outputs.folder is not None:
-        check_output_folder(outputs.folder, overwrite=outputs.overwrite, ours=RESULT_NAMES)
+        overwrite = outputs.overwrite or is_half_filled(outputs.folder)
+        check_output_folder(outputs.folder, overwrite=overwrite, ours=RESULT_NAMES, kept=PRIVATE)
         for form in FORMATS.values():
             nested = outputs.folder / form.names[0]
             if form.entries and nested.is_dir():
-                check_output_folder(nested, overwrite=outputs.overwrite, ours=form.entries)
+                check_output_folder(nested, overwrite=overwrite, ours=form.entries)
     if outputs.ctc is not None:
         if (outputs.ctc / UPSTREAM.table).exists():
             raise InputError(
@@ -165,7 +167,8 @@ def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no
         if outputs.edge_table is not None:
             write_edge_table(lineage, places.enter_context(new_file(outputs.edge_table)))
         if outputs.folder is not None:
-            folder = places.enter_context(new_folder(outputs.folder))
+            refilled = refilled_folder(outputs.folder, ours=RESULT_NAMES, last=EDGE_TABLE)
+            folder = places.enter_context(refilled)
             for name in outputs.formats or DEFAULT_FORMATS:
                 if movie is not None or not FORMATS[name].needs_masks:
                     FORMATS[name].write(results, folder, progress)
