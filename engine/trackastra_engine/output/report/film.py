@@ -48,7 +48,8 @@ def film(movie: Movie, lineage: Lineage, view: View, tree: Tree, progress: Progr
 def _shot(
     frame: Frame, lineage: Lineage, view: View, levels: tuple[float, float]
 ) -> tuple[bytes | None, Outlines]:
-    ids = _nearest(_flat(relabel(frame, lineage, np.dtype(np.uint32))), view)
+    shown = Frame(frame.index, None, _nearest(_flat(frame.labels), view))
+    ids = relabel(shown, lineage, np.dtype(np.uint32))
     if frame.image is None:
         return None, outlines(ids)
     low, high = levels

@@ -18,7 +18,6 @@ def described_links(
 ) -> list[dict[str, Any]]:
     """Return links in the order given, those of tracks that were dropped left out."""
     found = lineage.detections
-    places = view.place(found.centroid)
 
     def described(place: Place | None, score: float) -> dict[str, Any] | None:
         if place is None:
@@ -26,7 +25,7 @@ def described_links(
         row = _row(lineage, place)
         if row is None:
             return None
-        x, y = places[row].round(1).tolist()
+        x, y = view.place(found.centroid[row : row + 1])[0].round(1).tolist()
         track = int(tree.row_of_id[lineage.tracklet_id[row]])
         name = {"frame": place[0], "label": place[1], "score": round(score, 3)}
         return {**name, "x": x, "y": y, "track": track}

@@ -13,11 +13,11 @@ UNITS_PER_PIXEL = 16  # positions are whole numbers of units, below 2^16
 def shown_positions(lineage: Lineage, view: View, tree: Tree) -> dict[str, NDArray[np.generic]]:
     """Return the rows of the tree and the places of all objects, and where each frame begins."""
     found = lineage.detections
-    rows = np.flatnonzero(np.isin(found.frame, view.frames))
+    bounds = np.searchsorted(found.frame, [view.frames, view.frames + 1])
+    rows = np.concatenate([np.arange(first, stop) for first, stop in bounds.T])
     places = np.rint(view.place(found.centroid[rows]) * UNITS_PER_PIXEL)
-    starts = np.searchsorted(found.frame[rows], view.frames)
     return {
-        "object_start": np.append(starts, len(rows)).astype(np.uint32),
+        "object_start": np.cumsum([0, *(bounds[1] - bounds[0])]).astype(np.uint32),
         "object_track": tree.row_of_id[lineage.tracklet_id[rows]].astype(np.uint32),
         "object_x": places[:, 0].astype(np.uint16),
         "object_y": places[:, 1].astype(np.uint16),
