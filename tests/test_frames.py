@@ -221,14 +221,6 @@ def test_a_list_of_frames(masks):
     assert "numpy.stack" in refusal(None, list(masks))
 
 
-def test_images_of_colours_and_channels(tmp_path, masks):
-    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((6, 40, 48, 3), np.uint8), photometric="rgb")
-    assert "one channel" in refusal(tmp_path / "rgb.tif", masks)
-    two = np.zeros((6, 2, 40, 48), np.uint16)
-    tifffile.imwrite(tmp_path / "two.tif", two, imagej=True, metadata={"axes": "TCYX"})
-    assert "save the channel" in refusal(tmp_path / "two.tif", masks)
-
-
 def test_complex_images(masks):
     assert "expected real numbers" in refusal(masks.astype(complex), masks)
 

@@ -7,11 +7,12 @@ lineage = Tracker.load("general_2d").track(images, masks)
 from typing import TYPE_CHECKING, Any
 
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
+from trackastra_engine.selection import Selection
 
 if TYPE_CHECKING:
     from trackastra_engine.tracker import Tracker
 
-__all__ = ["InputError", "MissingDependencyError", "ModelError", "Tracker"]
+__all__ = ["InputError", "MissingDependencyError", "ModelError", "Selection", "Tracker"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,13 +54,15 @@ class Calibration:
 UNKNOWN = Calibration()
 
 
-def tiff_calibration(file: "tifffile.TiffFile", ndim: int) -> Calibration:
-    """Return what a TIFF of ImageJ or in OME's form says; ndim: 2 or 3 spatial axes.
+def tiff_calibration(file: "tifffile.TiffFile", ndim: int, image: int = 0) -> Calibration:
+    """Return what a TIFF of ImageJ or in OME's form says of one of its images, the first or later.
+
+    ndim: 2 or 3 spatial axes.
 
     The resolution of other TIFFs is not believed: programs write 72 or 96 dots per inch there.
     """
     description = file.pages[0].description
-    sizes = _ome_sizes(description) if "<OME" in description else _imagej_sizes(file)
+    sizes = _ome_sizes(description, image) if "<OME" in description else _imagej_sizes(file)
     return Calibration.of(sizes, ndim)
 
 
@@ -86,12 +88,10 @@ def _imagej_sizes(file: "tifffile.TiffFile") -> dict[str, float]:
     return sizes
 
 
-def _ome_sizes(description: str) -> dict[str, float]:
+def _ome_sizes(description: str, image: int) -> dict[str, float]:
     try:
-        pixels = ElementTree.fromstring(description).find(".//{*}Pixels")
-    except ElementTree.ParseError:
-        return {}
-    if pixels is None:
+        pixels = ElementTree.fromstring(description).findall("./{*}Image/{*}Pixels")[image]
+    except (ElementTree.ParseError, IndexError):
         return {}
     names = {axis: (f"PhysicalSize{axis.upper()}", "um") for axis in "zyx"}
     names["t"] = ("TimeIncrement", "s")

@@ -11,3 +11,8 @@ class ModelError(ValueError):
 
 class MissingDependencyError(ImportError):
     """An optional package is needed; the message names what to install."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,6 +1,7 @@
 """Stage 1: paths or arrays become a movie, whose frames are read one at a time."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 
 from trackastra_engine.calibration import Calibration
 from trackastra_engine.errors import InputError
+from trackastra_engine.omezarr import is_in_zarr, open_omezarr
+from trackastra_engine.selection import EVERYTHING, Part, Selection
 from trackastra_engine.sources import ArraySource, FolderSource, StackSource, list_tiffs
 from trackastra_engine.voxels import VoxelSize, check_voxel_size
 
+REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # s3://, https:// and their like
 MAX_LABEL = 2**63 - 1  # labels are kept as int64
 
 ArrayLike: TypeAlias = Any  # has shape, dtype and [index]: numpy, a memory map, zarr, dask
@@ -117,25 +121,31 @@ class Movie:
 
 
 def open_movie(
-    images: ArrayOrPath | None, masks: ArrayOrPath, *, voxel_um: VoxelSize | None = None
+    images: ArrayOrPath | None,
+    masks: ArrayOrPath,
+    *,
+    selection: Selection = EVERYTHING,
+    voxel_um: VoxelSize | None = None,
 ) -> Movie:
     """Return the movie of some masks, with their images if there are any, without reading it.
 
     Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
-    stack, or an array (t, [z,] y, x). voxel_um: size of a voxel in micrometres, ([z,] y, x), in
-    place of what the images say, or else the masks, as they do of the time between frames.
+    stack, an OME-Zarr, or an array (t, [z,] y, x). selection: axes, channels, position and level,
+    where these hold more or do not say it; voxel_um: size of a voxel in micrometres, ([z,] y, x),
+    in place of what the images say, or else the masks, as they do of the time between frames.
 
     Raises InputError if they do not make a movie.
     """
-    mask_source = _open_source(masks, "masks")
+    mask_source = _open_source(masks, selection.of_masks(beside_images=images is not None))
     _check_label_type(mask_source.dtype, mask_source.name)
-    image_source = None if images is None else _open_source(images, "images")
+    image_source = None if images is None else _open_source(images, selection.of_images())
     if image_source is not None:
         _check_images(image_source, mask_source)
     if mask_source.n_frames < 2:
         raise InputError(
             f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
-            f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x)"
+            f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x), and name its "
+            "axes with --axes if they are others than it says"
         )
     if voxel_um is not None:
         check_voxel_size(voxel_um, len(mask_source.frame_shape))
@@ -147,23 +157,30 @@ def open_movie(
     return Movie(mask_source, image_source, voxel_um, interval_s)
 
 
-def _open_source(source: ArrayOrPath, kind: str) -> FrameSource:
+def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
     if not isinstance(source, str | os.PathLike):
         if not (hasattr(source, "shape") and hasattr(source, "dtype")):
             raise InputError(
-                f"the {kind} are of type {type(source).__name__}; expected a path or one array "
-                f"(t, y, x) or (t, z, y, x): numpy.stack makes one of a list of frames"
+                f"the {part.kind} are of type {type(source).__name__}; expected a path or one "
+                f"array (t, y, x) or (t, z, y, x): numpy.stack makes one of a list of frames"
             )
-        return ArraySource.open(source, kind)
+        return ArraySource.open(source, f"the array of the {part.kind}", part)
+    if re.match(REMOTE, str(source)):
+        raise InputError(
+            f"the {part.kind} are at {re.sub(':/+', '://', str(source))}, which is not a path on "
+            "this machine; copy or mount them, and give their path"
+        )
     path = Path(source).expanduser()
+    if is_in_zarr(path):
+        return open_omezarr(path, part)
     if path.is_dir():
-        return FolderSource.open(path, list_tiffs(path, kind))
+        return FolderSource.open(path, list_tiffs(path, part.kind), part)
     if not path.exists():
         raise InputError(
-            f"the path of the {kind}, {path}, does not exist; "
-            f"give a folder of TIFF files or one TIFF stack"
+            f"the path of the {part.kind}, {path}, does not exist; "
+            f"give a folder of TIFF files, one TIFF stack or an OME-Zarr"
         )
-    return StackSource.open(path)
+    return StackSource.open(path, part)
 
 
 def _shortened(source: Any, n_frames: int) -> Any:
@@ -179,9 +196,11 @@ def _check_images(images: FrameSource, masks: FrameSource) -> None:
             f"{masks.name}; give one mask for each image"
         )
     if images.frame_shape != masks.frame_shape:
+        is_deeper = len(images.frame_shape) > len(masks.frame_shape)
         raise InputError(
             f"images in {images.name} are {_size(images.frame_shape)} but masks in {masks.name} "
             f"are {_size(masks.frame_shape)}; both must be ([z,] y, x) of the same size"
+            + (": choose one with --channel if the images have channels" if is_deeper else "")
         )
     if images.dtype.kind not in "buif":
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackastra_engine.calibration import Calibration
+from trackastra_engine.errors import InputError
 from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking import linker
@@ -19,6 +20,7 @@ from trackastra_engine.points import read_points
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import peak_memory_mb
 from trackastra_engine.review import Review
+from trackastra_engine.selection import EVERYTHING, Selection
 from trackastra_engine.tracker import Tracker
 from trackastra_engine.voxels import parse_voxel_size
 
@@ -33,6 +35,7 @@ class Job:
     masks: Path  # or a table of points
     outputs: Outputs
     are_points: bool = False
+    selection: Selection = EVERYTHING
     model: str = "general_2d"
     mode: str = "greedy"
     max_gap: int = 1  # frames
@@ -91,7 +94,11 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     inputs = [path for path in (job.images, job.masks) if path is not None]
     check_outputs(job.outputs, inputs, are_points=job.are_points)
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
-    movie = None if job.are_points else open_movie(job.images, job.masks, voxel_um=voxel_um)
+    movie = None
+    if not job.are_points:
+        movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
+    elif job.selection != EVERYTHING:
+        raise InputError("points have no axes, channels, positions or levels; leave these out")
     link = linker(
         job.mode,
         max_gap=job.max_gap,

@@ -13,7 +13,7 @@ import numpy as np
 
 from trackastra_engine.detections import FloatArray
 from trackastra_engine.edges import Edges
-from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
+from trackastra_engine.errors import InputError, MissingDependencyError, ModelError, first_line
 from trackastra_engine.locality import PLAN_INPUTS, plan_attention
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
@@ -121,9 +121,7 @@ def _open_session(path: Path, device: Device) -> Any:
             str(path), options, providers=[PROVIDERS[name] for name in names]
         )
     except Exception as error:  # ONNX Runtime's own exception types share no base class
-        raise ModelError(
-            f"{path} cannot be read as an ONNX model ({_first_line(error)})"
-        ) from error
+        raise ModelError(f"{path} cannot be read as an ONNX model ({first_line(error)})") from error
     # A session that asked for CUDA and did not get it runs on the CPU without a word.
     if device == "cuda" and PROVIDERS["cuda"] not in session.get_providers():
         raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")
@@ -171,7 +169,3 @@ def _is_installed(distribution: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

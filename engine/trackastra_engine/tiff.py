@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.errors import InputError
+from trackastra_engine.axes import UNKNOWN_AXIS
+from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.selection import Part
 
 if TYPE_CHECKING:
     import tifffile
@@ -31,12 +34,14 @@ class OpenTiff:
 
     path: Path
     file: "tifffile.TiffFile"
-    axes: str  # letters of the axes before Y and X; Q and I are unknown ones
+    axes: str  # letters of the axes before Y and X: t, c, z, or ? for one that is not known
     outer_shape: tuple[int, ...]  # their lengths, product P
     plane_shape: tuple[int, int]
     dtype: np.dtype[Any]
     pages: list[Any]  # fewer than promised where all planes lie behind `data_offset`
     planes_per_page: int
+    has_colours_last: bool  # pages are (Y, X, C)
+    image: int  # which of the images of the file these planes make
     data_offset: int | None  # where P uncompressed planes start, if they are in one piece
 
     @property
@@ -54,7 +59,11 @@ class OpenTiff:
                 return self._raw_plane(self.data_offset, index)
             page = self.pages[index // self.planes_per_page]
             _refuse_cut_page(self.path, page, index)
-            planes = np.asarray(page.asarray()).reshape(-1, *self.plane_shape)
+            with _opened(page.parent.filehandle):
+                planes = np.asarray(page.asarray())
+            if self.has_colours_last:
+                planes = np.moveaxis(planes, -1, 0)
+            planes = planes.reshape(-1, *self.plane_shape)
             return np.asarray(planes[index % self.planes_per_page])
         except InputError:
             raise
@@ -62,8 +71,26 @@ class OpenTiff:
         except Exception as error:
             raise InputError(
                 f"{self.path} is truncated or damaged: plane {index} cannot be read "
-                f"({_first_line(error)}); {EXPORT_AGAIN}"
+                f"({first_line(error)}); {EXPORT_AGAIN}"
             ) from error
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the channels, of a file in OME's form."""
+        if not self.file.is_ome:
+            return ()
+        pixels = ElementTree.fromstring(self.file.ome_metadata or "").findall(
+            "./{*}Image/{*}Pixels"
+        )
+        return tuple(
+            channel.get("Name", "") for channel in pixels[self.image].findall("{*}Channel")
+        )
+
+    def path_of(self, index: int) -> Path:
+        """Return the file that holds a plane, which is another one in sets of files."""
+        if self.data_offset is not None:
+            return self.path
+        return Path(self.pages[index // self.planes_per_page].parent.filehandle.path)
 
     def _raw_plane(self, start: int, index: int) -> NDArray[Any]:
         stored = self.dtype.newbyteorder(self.file.byteorder)
@@ -74,69 +101,121 @@ class OpenTiff:
 
 
 @contextmanager
-def open_tiff(path: Path, *, ignore_ome: bool = False) -> Iterator[OpenTiff]:
+def _opened(handle: Any) -> Iterator[None]:
+    """Open a file of a set, which tifffile leaves closed, as long as it is read."""
+    was_closed = handle.closed
+    handle.open()
+    try:
+        yield
+    finally:
+        if was_closed:
+            handle.close()
+
+
+@contextmanager
+def open_tiff(
+    path: Path, part: Part | None = None, *, is_alone: bool = False
+) -> Iterator[OpenTiff]:
     """Open a TIFF and check what can be checked without reading pixels.
 
-    `ignore_ome` reads only the planes of this very file, where OME metadata may describe a set.
-    Raises InputError if the file is not a TIFF, is truncated, or holds no single-channel planes.
+    part: which image, if the file holds several; is_alone: read only the planes of this very file,
+    where OME metadata may describe a set.
+
+    Raises InputError if the file is not a TIFF, is truncated, or does not hold the image.
     """
     import tifffile  # 0.2 s with numpy: only when a TIFF is read
 
-    flags = {"is_ome": False} if ignore_ome else {}
     try:
-        file = tifffile.TiffFile(path, **flags)
+        file = tifffile.TiffFile(path)
     except tifffile.TiffFileError as error:
         what = "is not a TIFF file" if "not a TIFF" in str(error) else "is a damaged TIFF file"
         raise InputError(
-            f"{path} {what} ({_first_line(error)}); give a folder of TIFF files or one TIFF stack"
+            f"{path} {what} ({first_line(error)}); give a folder of TIFF files or one TIFF stack"
         ) from error
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; it was there when the movie was opened") from None
     except struct.error as error:
         raise InputError(f"{path} is truncated: it ends in its header; {EXPORT_AGAIN}") from error
     with file:
-        yield _checked(path, file)
+        yield _checked(path, file, part, is_alone=is_alone)
 
 
-def _checked(path: Path, file: "tifffile.TiffFile") -> OpenTiff:
+def _checked(
+    path: Path, file: "tifffile.TiffFile", part: Part | None, *, is_alone: bool
+) -> OpenTiff:
     try:
-        return _layout(path, file)
+        if len(file.pages) == 0:
+            raise InputError(f"{path} is truncated: it is a TIFF without a page; {EXPORT_AGAIN}")
+        _refuse_broken_chain(path, file)
+        if is_alone and file.is_ome and not _is_whole(file):
+            file.is_ome = False
+        return _layout(path, file, _image(path, file, part))
     except InputError:
         raise
     # A damaged header makes tifffile raise whatever its values lead to: KeyError, struct.error ...
     except Exception as error:
         raise InputError(
             f"{path} is truncated or damaged: its pages cannot be listed "
-            f"({_first_line(error)}); {EXPORT_AGAIN}"
+            f"({first_line(error)}); {EXPORT_AGAIN}"
         ) from error
 
 
-def _layout(path: Path, file: "tifffile.TiffFile") -> OpenTiff:
-    if len(file.pages) == 0:
-        raise InputError(f"{path} is truncated: it is a TIFF without a page; {EXPORT_AGAIN}")
-    _refuse_broken_chain(path, file)
-    series = file.series[0]
-    *outer_shape, height, width = series.shape if series.ndim > 1 else (0, 0)
-    if not series.axes.endswith("YX") or file.pages[0].shape[-2:] != (height, width):
+def _is_whole(file: "tifffile.TiffFile") -> bool:
+    """Tell whether OME metadata describes the planes of this very file, and no set of files."""
+    images = ElementTree.fromstring(file.ome_metadata or "").findall("./{*}Image/{*}Pixels")
+    sizes = [[int(pixels.get(f"Size{axis}", 1)) for axis in "TCZ"] for pixels in images]
+    return sum(map(math.prod, sizes)) == len(file.pages)
+
+
+def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
+    """Return which image of the file is meant."""
+    names = [series.name for series in file.series]
+    is_one = len(names) == 1 or _is_written_plane_by_plane(file)
+    if part is None or is_one:
+        if part is not None:
+            part.refuse_subdivision(str(path))
+        return 0
+    if part.position is None and not file.is_ome:
+        return 0  # others may be thumbnails
+    if part.position in names:
+        return names.index(part.position)
+    if part.position is None or part.position not in map(str, range(len(names))):
         raise InputError(
-            f"{path} has the axes {series.axes} {series.shape}; expected one channel, "
-            f"([t, z,] y, x): save the channel to be tracked as a file of its own"
+            f"{path} holds {len(names)} images ({', '.join(names)}); choose one with --position, a "
+            f"number from 0 to {len(names) - 1} or a name"
         )
-    axes, pages, data_offset = series.axes[:-2], list(series.pages), series.dataoffset
+    return int(part.position)
+
+
+def _layout(path: Path, file: "tifffile.TiffFile", image: int) -> OpenTiff:
+    series = file.series[image]
+    axes, shape = series.axes, series.shape
+    has_colours_last = axes.endswith("YXS")
+    if has_colours_last:
+        axes = axes[:-3].replace("C", "Q") + "CYX"
+        shape = (*shape[:-3], shape[-1], *shape[-3:-1])
+    if not axes.endswith("YX") or math.prod(shape) == 0:
+        raise InputError(
+            f"{path} has the axes {axes} {shape}; expected planes (y, x), of which ([t, z, c])"
+        )
+    *outer_shape, height, width = shape
+    axes, pages, data_offset = axes[:-2], list(series.pages), series.dataoffset
     if _is_written_plane_by_plane(file):
         axes, outer_shape = "Q", [len(file.series)]
         pages, data_offset = [part.pages[0] for part in file.series], None
     opened = OpenTiff(
         path=path,
         file=file,
-        axes=axes,
+        axes="".join(letter.lower() if letter in "TCZ" else UNKNOWN_AXIS for letter in axes),
         outer_shape=tuple(outer_shape),
         plane_shape=(height, width),
         dtype=np.dtype(series.dtype).newbyteorder("="),
         pages=pages,
         # tifffile writes volumes of 3 or 4 planes as the colours of one page, if not told better.
-        planes_per_page=math.prod(file.pages[0].shape[:-2]),
-        data_offset=data_offset,
+        planes_per_page=math.prod(series.keyframe.shape) // (height * width),
+        has_colours_last=has_colours_last,
+        image=image,
+        data_offset=None if has_colours_last else data_offset,
     )
     _refuse_missing_planes(opened)
     return opened
@@ -206,7 +285,3 @@ def _order(file: "tifffile.TiffFile") -> Any:
 def _bytes_at(handle: Any, offset: int, count: int) -> bytes:
     handle.seek(offset)
     return bytes(handle.read(count))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

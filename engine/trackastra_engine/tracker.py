@@ -20,6 +20,7 @@ from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.selection import EVERYTHING, Selection
 from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.voxels import VoxelSize, check_voxel_size
 
@@ -72,17 +73,20 @@ class Tracker:
         images: ArrayOrPath | None,
         masks: ArrayOrPath,
         *,
+        selection: Selection = EVERYTHING,
         voxel_um: VoxelSize | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
-        """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs.
+        """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs or OME-Zarr.
 
-        images: None if there are only masks; masks: integers, 0 is background; voxel_um: size of
-        a voxel along ([z,] y, x), in place of what the files say.
+        images: None if there are only masks; masks: integers, 0 is background; selection: which
+        axes, channel, position and level, such as Selection(axes="tcyx", channel=1); voxel_um:
+        size of a voxel along ([z,] y, x), in place of what the files say.
 
         Raises InputError if the movie cannot be read, holds no object or does not fit the model.
         """
-        return self.track_movie(open_movie(images, masks, voxel_um=voxel_um), progress=progress)
+        movie = open_movie(images, masks, selection=selection, voxel_um=voxel_um)
+        return self.track_movie(movie, progress=progress)
 
     def track_movie(
         self, movie: Movie, *, cache: Path | None = None, progress: Progress = no_progress

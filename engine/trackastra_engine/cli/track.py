@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.ending import one_sentence_errors
-from trackastra_engine.cli.options import DEVICES, MODEL_OPTION, MODES, PATH
+from trackastra_engine.cli.options import DEVICES, MODEL_OPTION, MODES, PATH, selection_options
 from trackastra_engine.cli.upstream_flags import upstream_flags
 from trackastra_engine.errors import InputError
 
@@ -95,6 +95,7 @@ from trackastra_engine.errors import InputError
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @one_sentence_errors
 @upstream_flags
+@selection_options
 def track(
     images_path: Path | None,
     masks_path: Path | None,
@@ -113,10 +114,16 @@ def track(
 ) -> None:
     """Link the objects in MASKS over time.
 
-    IMAGES and MASKS are folders with one TIFF per frame, or TIFF stacks (t, y, x) or (t, z, y, x).
-    Masks hold 0 for background and a number for each object. Without images, give masks alone:
+    IMAGES and MASKS are folders with one TIFF per frame, TIFF stacks (of ImageJ, in OME's form or
+    plain) or OME-Zarr images. Masks hold 0 for background and a number for each object. Without
+    images, give masks alone:
 
         trackastra-engine track --masks MASKS -o OUT
+
+    Where files do not name their axes, they are taken as (t, y, x) or (t, z, y, x), and that is
+    told; --axes names them, for masks beside images too, but for the channels. --channel is that of
+    the images. --position and --level count for masks, too, if they have several. Masks that are
+    an OME-Zarr image with labels are its labels.
 
     Spots and particles come as a .csv of points: frame,y,x or frame,z,y,x and if known label,
     diameter and intensity. It takes the place of both.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trackastra_engine.detections import IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import Movie
+from trackastra_engine.selection import Part
 from trackastra_engine.sources import FolderSource, list_tiffs
 
 
@@ -90,7 +91,7 @@ def _open(place: Path, layout: CtcLayout) -> CtcFolder:
     table = place / layout.tracks
     tracks = _read_table(table)
     _check_table(table, tracks, len(files))
-    return CtcFolder(Movie(FolderSource.open(place, files), None), tracks, table)
+    return CtcFolder(Movie(FolderSource.open(place, files, Part("masks")), None), tracks, table)
 
 
 def _read_table(path: Path) -> IntArray:

@@ -1,0 +1,394 @@
+"""Positions, levels, labels, axes and channels are chosen by option; what is not there is told."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from ome_zarrs import plain, write_image, write_labels, write_metadata, write_plate, write_series
+from small_movies import dividing_cell, write_folder
+from test_cli import run
+from trackastra_engine import InputError, Selection
+from trackastra_engine.frames import open_movie
+
+IMAGES, MASKS = dividing_cell(5)
+TWO = np.stack([IMAGES, IMAGES[::-1]], axis=1)  # (t, c, y, x)
+
+
+def images_of(*sources, **selection):
+    movie = open_movie(*sources, selection=Selection(**selection))
+    return np.array([frame.image for frame in movie])
+
+
+def masks_of(*sources, **selection):
+    movie = open_movie(*sources, selection=Selection(**selection))
+    return np.array([frame.labels for frame in movie])
+
+
+def refusal(images, masks, **selection):
+    """Return the sentence with which a movie is refused when it is opened or read."""
+    with pytest.raises(InputError) as caught:
+        list(open_movie(images, masks, selection=Selection(**selection)))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_position_of_a_plate_is_that_of_images_and_masks(tmp_path, zarr_format):
+    fields = ("A/1/0", "A/1/1", "B/02/0")
+    movies = {field: TWO + number for number, field in enumerate(fields)}
+    images = write_plate(tmp_path / "plate", movies, "tcyx", zarr_format=zarr_format)
+    masks = {field: MASKS * (number + 1) for number, field in enumerate(fields)}
+    masks = write_plate(tmp_path / "masks", masks, "tyx", zarr_format=zarr_format)
+    for position, number in (("A/1/0", 0), ("A/1/1", 1), ("B/02/0", 2), ("B/02", 2)):
+        chosen = {"channel": 1, "position": position}
+        np.testing.assert_array_equal(images_of(images, masks, **chosen), TWO[:, 1] + number)
+        np.testing.assert_array_equal(
+            masks_of(images, masks, **chosen), MASKS * np.uint16(number + 1)
+        )
+    np.testing.assert_array_equal(images_of(images / "A/1/1", MASKS, channel=0), TWO[:, 0] + 1)
+    assert "plate holds 2 wells, A/1, B/02; choose one with --position" in refusal(images, MASKS)
+    sentence = refusal(images, MASKS, position="A/1", channel=0)
+    assert "A/1 holds 2 images, 0, 1; choose one with --position, such as --position A/1/0" in (
+        sentence
+    )
+    assert "has no position C/1; there are A/1, B/02" in refusal(images, MASKS, position="C/1")
+    assert "there is no " in refusal(images / "C/1/0", MASKS)
+
+
+def test_a_plate_of_one_field_needs_no_position(tmp_path):
+    plate = write_plate(tmp_path / "plate", {"A/1/0": MASKS}, "tyx")
+    np.testing.assert_array_equal(masks_of(None, plate), MASKS)
+
+
+def test_series_of_bioformats2raw_are_numbered(tmp_path):
+    series = write_series(tmp_path / "series", [MASKS * (n + 1) for n in range(11)], "tyx")
+    np.testing.assert_array_equal(masks_of(None, series, position="10"), MASKS * np.uint16(11))
+    assert "series holds 11 images, 0, 1, 2, 3, 4, 5, ..." in refusal(None, series)
+
+
+def test_images_of_an_ome_tiff_are_numbered_or_named(tmp_path):
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for number, name in enumerate(("left", "right")):
+            metadata = {"axes": "TYX", "Name": name, "TimeIncrement": number + 1.0}
+            writer.write(MASKS * np.uint16(number + 1), metadata=metadata)
+    for position, number in (("0", 0), ("1", 1), ("right", 1)):
+        np.testing.assert_array_equal(masks_of(None, path, position=position), MASKS * (number + 1))
+        movie = open_movie(None, path, selection=Selection(position=position))
+        assert movie.frame_interval_s == number + 1
+    assert "holds 2 images (left, right); choose one with --position" in refusal(None, path)
+    assert "choose one with --position" in refusal(None, path, position="2")
+
+
+def test_a_coarser_level_has_larger_voxels(tmp_path):
+    image = write_image(tmp_path / "image", MASKS, "tyx", n_levels=3)
+    for level in range(3):
+        movie = open_movie(None, image, selection=Selection(level=level))
+        step = 2**level
+        np.testing.assert_array_equal([f.labels for f in movie], MASKS[:, ::step, ::step])
+        assert movie.voxel_um == pytest.approx((0.5 * step, 0.25 * step))
+        assert movie.frame_interval_s == 120
+    assert "no level 3; its 3 levels are counted from 0" in refusal(None, image, level=3)
+    assert "no level -1" in refusal(None, image, level=-1)
+
+
+def test_masks_beside_images_take_the_level_if_they_have_several(tmp_path):
+    images = write_image(tmp_path / "images", IMAGES, "tyx", n_levels=2)
+    one = write_image(tmp_path / "one", MASKS[:, ::2, ::2], "tyx")
+    two = write_image(tmp_path / "two", MASKS, "tyx", n_levels=2)
+    for masks in (one, two, MASKS[:, ::2, ::2]):
+        np.testing.assert_array_equal(masks_of(images, masks, level=1), MASKS[:, ::2, ::2])
+    assert "20 x 24 but masks" in refusal(images, MASKS, level=1)
+    assert "two has no level 2" in refusal(
+        write_image(tmp_path / "three", IMAGES, "tyx", n_levels=3), two, level=2
+    )
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_labels_are_masks_by_their_path_or_if_they_are_alone(tmp_path, zarr_format, caplog):
+    image = write_image(tmp_path / "image", TWO, "tcyx", zarr_format=zarr_format)
+    labels = write_labels(image, "nuclei", MASKS, "tyx")
+    np.testing.assert_array_equal(masks_of(image, labels, channel=0), MASKS)
+    np.testing.assert_array_equal(images_of(image, labels, channel=1), TWO[:, 1])
+    with caplog.at_level(logging.INFO):
+        np.testing.assert_array_equal(masks_of(image, image, channel=0), MASKS)
+    assert f"masks are the labels {labels}" in caplog.text
+    np.testing.assert_array_equal(masks_of(None, image / "labels"), MASKS)
+    write_labels(image, "cells", MASKS, "tyx")
+    assert "image holds 2 label images, cells, nuclei; give the path" in refusal(None, image)
+    assert "holds cells, nuclei" in refusal(None, image / "labels" / "nulcei")
+
+
+def test_axes_of_masks_follow_those_of_images(tmp_path):
+    """Unless they name their own, or are told."""
+    images = tmp_path / "images.tif"
+    tifffile.imwrite(images, TWO.swapaxes(0, 1), photometric="minisblack")
+    for masks in (MASKS, write_image(tmp_path / "masks", MASKS, "tyx")):
+        np.testing.assert_array_equal(masks_of(images, masks, axes="ctyx", channel=1), MASKS)
+        np.testing.assert_array_equal(
+            images_of(images, masks, axes="ctyx", channel=1), TWO.swapaxes(0, 1)[1]
+        )
+    turned = MASKS.transpose(1, 2, 0)
+    chosen = {"axes": "CTYX", "channel": 0, "mask_axes": "yxt"}
+    np.testing.assert_array_equal(masks_of(images, turned, **chosen), MASKS)
+
+
+def test_images_and_masks_may_be_channels_of_one_file(tmp_path):
+    path = tmp_path / "both.tif"
+    tifffile.imwrite(path, np.stack([IMAGES, MASKS], 1), imagej=True, metadata={"axes": "TCYX"})
+    chosen = {"channel": 0, "mask_channel": 1}
+    np.testing.assert_array_equal(images_of(path, path, **chosen), IMAGES)
+    np.testing.assert_array_equal(masks_of(path, path, **chosen), MASKS)
+    assert "both.tif has 2 channels; choose one with --mask-channel" in refusal(path, path)
+
+
+def test_a_colour_is_a_channel(tmp_path):
+    colours = np.stack([MASKS, MASKS * 2, MASKS * 3], axis=-1).astype(np.uint8)
+    for options in ({}, {"imagej": True, "metadata": {"axes": "TYXS"}}, {"compression": "zlib"}):
+        path = tmp_path / "rgb.tif"
+        tifffile.imwrite(path, colours, photometric="rgb", **options)
+        np.testing.assert_array_equal(masks_of(None, path, channel=2), MASKS * 3)
+        assert "rgb.tif has 3 channels; choose one" in refusal(None, path)
+
+
+def test_guessed_axes_are_told(tmp_path, caplog):
+    path = tmp_path / "two.tif"
+    tifffile.imwrite(path, TWO, photometric="minisblack")
+    images_of(path, MASKS, channel=1)
+    assert "two.tif does not say which axis is time; read as (t, c, y, x)" in caplog.text
+    caplog.clear()
+    masks_of(None, MASKS)
+    masks_of(None, write_image(tmp_path / "image", MASKS, "tyx"))
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("selection", "sentence"),
+    [
+        ({"axes": "tcyx"}, "has 3 axes, (5, 40, 48), but tcyx names 4"),
+        ({"axes": "tqyx"}, "the axes are 'tqyx'; give a letter for each"),
+        ({"axes": "tty"}, "the axes are 'tty'; give a letter for each"),
+        ({"axes": "zyx"}, "is a movie of one frame"),
+        ({"channel": 0}, "has no channels, its axes are (t, y, x)"),
+        ({"position": "A/1"}, "has no positions; leave --position out"),
+        ({"level": 1}, "has no levels; leave --level out"),
+        ({"axes": "cyx", "channel": 5}, "has no channel 5, but 5 channels; give"),
+        ({"axes": "cyx", "channel": "GFP"}, "has no channel GFP, but 5 channels; give"),
+    ],
+)
+def test_what_masks_do_not_have_is_refused(tmp_path, selection, sentence):
+    path = tmp_path / "masks.tif"
+    tifffile.imwrite(path, MASKS, imagej=True, metadata={"axes": "TYX"})
+    for source in (path, MASKS):
+        assert sentence in refusal(None, source, **selection)
+
+
+def test_a_wrong_name_of_a_channel_is_answered_by_the_names_there_are(tmp_path):
+    image = write_image(tmp_path / "image", TWO, "tcyx", channels=("DAPI", "GFP"))
+    assert "image has 2 channels (DAPI, GFP); choose one with --channel" in refusal(image, MASKS)
+    assert "no channel RFP, but 2 channels (DAPI, GFP)" in refusal(image, MASKS, channel="RFP")
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/a.zarr", "https://host/a.zarr", "gs://b/a.tif"])
+def test_addresses_are_refused(address):
+    """As text, and as a path, which loses a slash."""
+    for source in (address, Path(address)):
+        assert f"the masks are at {address}, which is not a path on" in refusal(None, source)
+
+
+# Damage -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("compressors", ["auto", None])
+def test_a_cut_chunk_is_refused(tmp_path, zarr_format, compressors):
+    path = plain(
+        tmp_path / "a.zarr",
+        MASKS,
+        zarr_format=zarr_format,
+        chunks=(1, 40, 48),
+        compressors=compressors,
+    )
+    chunk = path / ("3.0.0" if zarr_format == 2 else "c/3/0/0")
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[: len(whole) // 2])
+    assert "a.zarr is truncated or damaged: frame 3 cannot be read" in refusal(None, path)
+
+
+def test_a_cut_shard_is_refused(tmp_path):
+    path = plain(tmp_path / "a.zarr", MASKS, chunks=(1, 20, 24), shards=(1, 40, 48))
+    shard = path / "c/3/0/0"
+    shard.write_bytes(shard.read_bytes()[:-10])
+    assert "a.zarr is truncated or damaged: frame 3 cannot be read" in refusal(None, path)
+
+
+@pytest.mark.parametrize("chunks", [(1, 20, 24), (2, 20, 24)])
+def test_images_of_which_a_frame_is_missing_are_refused_and_masks_are_empty(
+    tmp_path, chunks, caplog
+):
+    """Masks of a frame without cells have no chunk, by the format; images are never all 0."""
+    images = plain(tmp_path / "images.zarr", IMAGES, chunks=chunks)
+    masks = plain(tmp_path / "masks.zarr", MASKS, chunks=chunks)
+    for store in (images, masks):
+        shutil.rmtree(store / "c" / str(4 // chunks[0]))
+    assert "images.zarr is truncated: there is no data of frame 4" in refusal(images, MASKS)
+    assert caplog.text == ""
+    assert not masks_of(None, masks)[4].any()
+    assert caplog.text.count("masks.zarr has no data of frame 4") == 1
+
+
+def test_an_image_that_is_dark_in_part_needs_no_chunk_there(tmp_path):
+    dark = np.where(MASKS > 0, 100, 0).astype(np.uint16)
+    images = plain(tmp_path / "images.zarr", dark, chunks=(1, 8, 48))
+    np.testing.assert_array_equal(images_of(images, MASKS), dark)
+
+
+def test_damaged_metadata_is_refused(tmp_path):
+    image = write_image(tmp_path / "image.zarr", MASKS, "tyx", n_levels=2)
+    metadata = image / "zarr.json"
+    whole = metadata.read_text()
+    metadata.write_text(whole[: len(whole) // 2])
+    assert "image.zarr is damaged, or no Zarr" in refusal(None, image)
+    metadata.write_text(whole.replace("datasets", "data"))
+    assert "image.zarr is damaged, or no Zarr" in refusal(None, image)
+    metadata.write_text(whole)
+    shutil.rmtree(image / "s1")
+    assert "image.zarr is damaged, or no Zarr" in refusal(None, image, level=1)
+    metadata.unlink()
+    assert "no Zarr group or array at" in refusal(None, image)
+
+
+def test_a_group_without_an_image_is_refused(tmp_path):
+    zarr.open_group(tmp_path / "a.zarr", mode="w")
+    assert "a.zarr holds no image" in refusal(None, tmp_path / "a.zarr")
+
+
+def test_units_that_are_not_told_are_not_believed(tmp_path):
+    """Many programs write a scale of 1 where they know none."""
+    group = zarr.open_group(write_image(tmp_path / "image", MASKS, "tyx"), mode="r+")
+    told = group.attrs["ome"]["multiscales"][0]
+    for axis in told["axes"]:
+        axis.pop("unit")
+    write_metadata(group, {"multiscales": [told]})
+    movie = open_movie(None, tmp_path / "image")
+    assert (movie.voxel_um, movie.frame_interval_s) == (None, None)
+
+
+def test_the_scale_of_the_whole_pyramid_counts_too(tmp_path):
+    group = zarr.open_group(write_image(tmp_path / "image", MASKS, "tyx"), mode="r+")
+    told = group.attrs["ome"]["multiscales"][0]
+    told["coordinateTransformations"] = [{"type": "scale", "scale": [0.5, 2, 2]}]
+    write_metadata(group, {"multiscales": [told]})
+    movie = open_movie(None, tmp_path / "image")
+    assert movie.voxel_um == pytest.approx((1.0, 0.5))
+    assert movie.frame_interval_s == pytest.approx(60)
+
+
+# Memory -----------------------------------------------------------------------------------------
+
+
+def test_a_chunk_of_several_frames_is_read_once():
+    """And frames of which a chunk is too large to keep are read in parts of it."""
+    asked = []
+
+    class Chunked:
+        shape, dtype, chunks = MASKS.shape, MASKS.dtype, (3, 40, 48)
+
+        def __getitem__(self, index):
+            asked.append(index)
+            return MASKS[index]
+
+    np.testing.assert_array_equal(masks_of(None, Chunked()), MASKS)
+    assert asked == [slice(0, 3), slice(3, 5)]
+
+
+def test_a_chunk_that_is_too_large_is_read_in_parts(monkeypatch):
+    monkeypatch.setattr("trackastra_engine.sources.BLOCK_BYTES", 2 * MASKS[0].nbytes)
+    asked = []
+
+    class Chunked:
+        shape, dtype, chunks = MASKS.shape, MASKS.dtype, MASKS.shape
+
+        def __getitem__(self, index):
+            asked.append(index)
+            return MASKS[index]
+
+    np.testing.assert_array_equal(masks_of(None, Chunked()), MASKS)
+    assert asked == [slice(0, 2), slice(2, 4), slice(4, 5)]
+
+
+# Stamps, by which a cache knows frames again -----------------------------------------------------
+
+
+def stamps_of(source, **selection):
+    movie = open_movie(None, source, selection=Selection(**selection))
+    return [movie.masks.stamp(index) for index in range(len(movie))]
+
+
+def test_a_changed_chunk_changes_the_stamp_of_its_frames_alone(tmp_path):
+    image = write_image(tmp_path / "image", TWO, "tcyx")
+    before = stamps_of(image, channel=1)
+    assert len(set(before)) == len(TWO)
+    assert set(before).isdisjoint(stamps_of(image, channel=0))
+    array = zarr.open_array(image / "s0", mode="r+")
+    array[3, 1, 0, 0] = 9
+    changed = [a != b for a, b in zip(before, stamps_of(image, channel=1), strict=True)]
+    assert changed == [False, False, False, True, False]
+
+
+def test_the_stamp_of_a_frame_tells_its_channel(tmp_path):
+    stack, folder = tmp_path / "stack.tif", tmp_path / "frames"
+    tifffile.imwrite(stack, TWO, photometric="minisblack")
+    write_folder(folder, TWO)
+    for source in (stack, folder):
+        assert set(stamps_of(source, channel=0)).isdisjoint(stamps_of(source, channel=1))
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+def test_track_takes_a_channel_a_position_and_a_level(tmp_path):
+    plate = write_plate(tmp_path / "plate.zarr", {"A/1/0": TWO, "A/2/0": TWO}, "tcyx")
+    write_labels(plate / "A/2/0", "nuclei", MASKS, "tyx")
+    chosen = ("--channel", 1, "--position", "A/2/0")
+    done = run("track", plate, plate, *chosen, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    expected = run("track", "--masks", plate / "A/2/0", "-o", tmp_path / "alone")
+    assert expected.exit_code == 0
+    edges = [(tmp_path / name / "edges.csv").read_text() for name in ("out", "alone")]
+    assert len(edges[0].splitlines()) == len(edges[1].splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("--channel", 2),
+        ("--position", "A/1"),
+        ("--level", 1),
+        ("--axes", "tyx"),
+        ("--axes", "tqx"),
+        ("--mask-channel", 1),
+        (),
+    ],
+)
+def test_track_answers_a_wrong_choice_in_one_sentence(tmp_path, chosen):
+    image = write_image(tmp_path / "image.zarr", TWO, "tcyx")
+    masks = write_labels(image, "nuclei", MASKS, "tyx")
+    done = run("track", image, masks, *chosen, "-o", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_points_have_no_axes(tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("frame,y,x\n0,1,1\n1,1,1\n")
+    done = run("track", points, "--axes", "tyx", "-o", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "points have no axes" in done.stderr
