@@ -6,6 +6,7 @@ from benchmarks.accuracy import accuracy
 from benchmarks.calibration import calibration
 from benchmarks.default_model import default_model
 from benchmarks.gaps import gaps
+from benchmarks.large import large
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.models import models
@@ -23,7 +24,7 @@ def main() -> None:
 
 for benchmark in (
     *(accuracy, calibration, models, gaps, linking),
-    *(stages, transformer, whole, default_model, length, startup),
+    *(stages, transformer, whole, default_model, length, large, startup),
     tables,
 ):
     main.add_command(benchmark)

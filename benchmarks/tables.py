@@ -10,6 +10,7 @@ from benchmarks import (
     accuracy,
     default_model,
     gaps,
+    large,
     length,
     linking,
     models,
@@ -40,6 +41,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "stages": ("stages", stages.table),
     "default-model": ("default_model", default_model.speed_table),
     "strides": ("default_model", default_model.stride_table),
+    "large": ("large", large.table),
     "length": ("length", length.table),
     "startup": ("startup", startup.table),
 }

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.graphs import save_graph, walking_cells
+from benchmarks.large import table as large_table
+from benchmarks.large import track_movie
 from benchmarks.movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.plots import draw_transformer
 from benchmarks.runs import Run, command, compared, compared_task
@@ -92,6 +94,15 @@ def test_tracking_ends_before_its_first_window(tmp_path):
     module = ("-m", "benchmarks.workers.first_window")
     command(sys.executable, *module, *folders, "-o", tmp_path / "out", "--device", "cpu")()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_large_movie_is_written_and_tracked_whatever_its_size(tmp_path):
+    row = track_movie(tmp_path, n_frames=4, n_cells=16, side_px=128, device="cpu")
+    assert row["raw_gb"] == round(4 * 128**2 * 8 / 1e9, 3)
+    assert (tmp_path / "out" / "edges.csv").is_file()
+    head, line = large_table({"movies": [row]})
+    assert len(head) == len(line)
+    assert line[0] == "4"
 
 
 def test_other_features_than_upstreams_are_refused():
