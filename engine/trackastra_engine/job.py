@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from trackastra_engine.calibration import Calibration
+from trackastra_engine.chunks.kept import FILE_NAME
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
-from trackastra_engine.linking import linker
-from trackastra_engine.linking.costs import read_costs
+from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
 from trackastra_engine.model import Device
+from trackastra_engine.output.refilled import PRIVATE
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.points import read_points
@@ -37,13 +38,7 @@ class Job:
     are_points: bool = False
     selection: Selection = EVERYTHING
     model: str = "general_2d"
-    mode: str = "greedy"
-    max_gap: int = 1  # frames
-    max_distance: float | str | None = None  # pixels, "40px", "12um" or "auto"
-    min_division_score: float | None = None
-    min_track_length: int = 1  # frames
-    ilp_costs: str | None = None  # a name, or a TOML file
-    ilp_time_limit_s: float | None = None
+    linking: LinkingOptions = DEFAULT_OPTIONS
     voxel: str | None = None  # "z,y,x" in micrometres
     stride: int = 1  # frames
     cache: Path | None = None  # folder that keeps what is computed, for a next time
@@ -99,18 +94,11 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
     elif job.selection != EVERYTHING:
         raise InputError("points have no axes, channels, positions or levels; leave these out")
-    link = linker(
-        job.mode,
-        max_gap=job.max_gap,
-        min_division_score=job.min_division_score,
-        costs=read_costs(job.ilp_costs) if job.ilp_costs else None,
-        time_limit_s=job.ilp_time_limit_s,
-    )
     review = Review()
     tracker = Tracker.load(
         job.model,
-        mode=review.watch(link),
-        max_distance=job.max_distance,
+        mode=review.watch(job.linking.linker()),
+        max_distance=job.linking.max_distance,
         stride=job.stride,
         device=job.device,
     )
@@ -120,10 +108,10 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
         n_frames = int(points.frame[-1]) + 1
     else:
-        lineage = tracker.track_movie(movie, cache=job.cache, progress=progress)
+        lineage = tracker.track_movie(movie, cache=job.cache, index=_index(job), progress=progress)
         n_frames = len(movie)
-    if job.min_track_length > 1:
-        lineage = without_short_tracks(lineage, job.min_track_length)
+    if job.linking.min_track_length > 1:
+        lineage = without_short_tracks(lineage, job.linking.min_track_length)
     tracked = time.perf_counter()
     stage_s = (("opening", opened - started), ("tracking", tracked - opened))
     facts = RunFacts(_title(job), _settings(job, tracker), stage_s)
@@ -134,6 +122,12 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
 
 
+def _index(job: Job) -> Path | None:
+    """Return the file that is to tell which kept chunks make the movie, for `link`."""
+    folder = job.outputs.folder
+    return None if folder is None else folder / PRIVATE / FILE_NAME
+
+
 def _title(job: Job) -> str:
     """Return the last two names of the path of the images, or else the masks."""
     return "/".join((job.images or job.masks).absolute().parts[-2:])
@@ -142,19 +136,19 @@ def _title(job: Job) -> str:
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
     """Return what a job was told, without what it was not, and what it ran with."""
     return (
-        *_told(job),
+        *told(job),
         ("device", tracker.model.device),
         ("engine", version("trackastra-engine")),
     )
 
 
-def _told(options: Any) -> Iterator[tuple[str, str]]:
+def told(options: Any) -> Iterator[tuple[str, str]]:
     """Yield names and values of options, and of options within them."""
     for field in fields(options):
         value = getattr(options, field.name)
         if value is None or field.name in UNTOLD:
             continue
         if is_dataclass(value):
-            yield from _told(value)
+            yield from told(value)
         else:
             yield field.name.replace("_", " "), str(value)

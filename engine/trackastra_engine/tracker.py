@@ -9,6 +9,7 @@ import numpy as np
 from trackastra_engine.association import Score, check_gap, check_stride
 from trackastra_engine.chunks.association import Association
 from trackastra_engine.chunks.cache import ChunkCache
+from trackastra_engine.chunks.kept import note_kept
 from trackastra_engine.chunks.local import edges_of_chunks, edges_of_movie
 from trackastra_engine.detections import Detections, concatenate, split_frames
 from trackastra_engine.displacement import MaxDistance
@@ -89,11 +90,17 @@ class Tracker:
         return self.track_movie(movie, progress=progress)
 
     def track_movie(
-        self, movie: Movie, *, cache: Path | None = None, progress: Progress = no_progress
+        self,
+        movie: Movie,
+        *,
+        cache: Path | None = None,
+        index: Path | None = None,
+        progress: Progress = no_progress,
     ) -> Lineage:
         """Return the lineage of an opened movie; see `track`.
 
-        cache: folder that keeps detections and edges, so that nothing is computed twice.
+        cache: folder that keeps detections and edges, so that nothing is computed twice; index:
+        file that tells which of these are the movie's, with which it can be linked again.
         """
         self.check_fit(movie)
         voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
@@ -107,6 +114,8 @@ class Tracker:
             raise InputError(
                 f"none of the {len(movie)} masks holds an object; segment the movie first"
             )
+        if kept is not None and index is not None:
+            note_kept(kept, index, movie, association)
         return links.finish(found.whole())
 
     def track_detections(

@@ -46,12 +46,20 @@ class ChunkCache:
 
         Raises InputError if the movie is an array in memory.
         """
-        self._folder = folder
+        self.folder = folder
+        self.files: list[tuple[int, int, str, str]] = []  # of the chunks asked for, see KeptMovie
         self._frames = [_stamp(movie, index) for index in range(len(movie))]
         spec, versions = association.spec, [version(name) for name in COMPUTED_WITH]
         self._measuring = _hash(FORMAT_VERSION, versions, spec.ndim, needs_range(spec, movie))
         options = association.stride, association.max_gap, association.voxel_um
         self._scoring = _hash(self._measuring, association.model.identity, options)
+
+    def forget_others(self) -> None:
+        """Remove what a run did not need, from a folder that is for its movie alone."""
+        needed = {name for *_, found, edges in self.files for name in (found, edges)}
+        for path in self.folder.glob("*.npz*"):
+            if path.name not in needed:
+                path.unlink()
 
     def has_detections(self, chunk: Chunk) -> bool:
         """Return whether the detections of a chunk are kept."""
@@ -59,7 +67,7 @@ class ChunkCache:
 
     def detections(self, chunk: Chunk) -> Measured | None:
         """Return what was measured of a chunk, or None if that is not kept or damaged."""
-        return _read(self._detections_path(chunk), _as_measured)
+        return read_detections(self._detections_path(chunk))
 
     def keep_detections(self, chunk: Chunk, measured: Measured) -> None:
         """Keep what was measured of a chunk."""
@@ -71,7 +79,10 @@ class ChunkCache:
 
     def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
         """Return the edges of a chunk, or None if they are not kept or damaged."""
-        return _read(self._edges_path(chunk, intensity_range), _as_edges)
+        path = self._edges_path(chunk, intensity_range)
+        ends = chunk.frames.start, chunk.frames.stop
+        self.files.append((*ends, self._detections_path(chunk).name, path.name))
+        return read_edges(path)
 
     def keep_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
@@ -81,15 +92,25 @@ class ChunkCache:
 
     def _detections_path(self, chunk: Chunk) -> Path:
         key = _hash(self._measuring, chunk.frames, *self._frames_in(chunk.frames))
-        return self._folder / f"detections-{key}.npz"
+        return self.folder / f"detections-{key}.npz"
 
     def _edges_path(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Path:
         seen = self._frames_in(chunk.reach)
         key = _hash(self._scoring, chunk, intensity_range, *seen)
-        return self._folder / f"edges-{key}.npz"
+        return self.folder / f"edges-{key}.npz"
 
     def _frames_in(self, frames: range) -> list[str]:
         return self._frames[frames.start : frames.stop]
+
+
+def read_detections(path: Path) -> Measured | None:
+    """Return what was measured of a chunk, or None if that is not kept or damaged."""
+    return _read(path, _as_measured)
+
+
+def read_edges(path: Path) -> Edges | None:
+    """Return the edges of a chunk, or None if they are not kept or damaged."""
+    return _read(path, _as_edges)
 
 
 def _stamp(movie: Movie, index: int) -> str:

@@ -10,6 +10,7 @@ from trackastra_engine.cli.bench import bench
 from trackastra_engine.cli.demo import demo
 from trackastra_engine.cli.evaluate import evaluate
 from trackastra_engine.cli.info import info
+from trackastra_engine.cli.link import link
 from trackastra_engine.cli.serve import serve
 from trackastra_engine.cli.shim import shim
 from trackastra_engine.cli.track import track
@@ -43,5 +44,5 @@ def main() -> None:
     """Track cells in movies with transformers: images and masks in, tracks out."""
 
 
-for command in (track, batch, info, demo, evaluate, bench, serve, shim):
+for command in (track, link, batch, info, demo, evaluate, bench, serve, shim):
     main.add_command(command)

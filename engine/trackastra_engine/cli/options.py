@@ -1,13 +1,18 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import reduce, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from trackastra_engine.selection import Selection
+
+if TYPE_CHECKING:
+    from trackastra_engine.linking.options import LinkingOptions
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 MODES = click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
@@ -42,3 +47,59 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
         command(selection=selection, **options)
 
     return with_selection
+
+
+_LINKING = (
+    click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link."),
+    click.option(
+        "--max-gap",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Longest link, in frames; 2 finds cells again that were missed in one frame.",
+    ),
+    click.option(
+        "--max-distance",
+        metavar="LENGTH",
+        help="Longest link: 40 or 40px, 12um, or auto.  [default: the model's reach]",
+    ),
+    click.option(
+        "--min-division-score",
+        type=float,
+        help="Score that a second daughter needs.  [default: 0.5; ilp: what makes it pay]",
+    ),
+    click.option(
+        "--min-track-length",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Frames of the shortest track to keep, its descendants included.",
+    ),
+    click.option(
+        "--ilp-costs",
+        metavar="COSTS",
+        help="Costs of ilp: gt, deepcell_gt, deepcell_gt_tuned, deepcell_res_tuned or a TOML file.",
+    ),
+    click.option(
+        "--ilp-time-limit",
+        "ilp_time_limit_s",
+        type=float,
+        help="Seconds after which ilp takes the best links so far.  [default: 300]",
+    ),
+)
+
+
+def with_linking_options(command: Command) -> Command:
+    """Give a command the options of linking, which `linking_of` gathers."""
+    return reduce(lambda given, option: option(given), reversed(_LINKING), command)
+
+
+def linking_of(options: dict[str, Any]) -> "LinkingOptions":
+    """Take the options of linking out of all that were given."""
+    from dataclasses import fields
+
+    from trackastra_engine.linking.options import LinkingOptions
+
+    return LinkingOptions(
+        **{field.name: options.pop(field.name) for field in fields(LinkingOptions)}
+    )

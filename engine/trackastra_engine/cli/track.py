@@ -6,7 +6,14 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.ending import one_sentence_errors
-from trackastra_engine.cli.options import DEVICES, MODEL_OPTION, MODES, PATH, selection_options
+from trackastra_engine.cli.options import (
+    DEVICES,
+    MODEL_OPTION,
+    PATH,
+    linking_of,
+    selection_options,
+    with_linking_options,
+)
 from trackastra_engine.cli.upstream_flags import upstream_flags
 from trackastra_engine.errors import InputError
 
@@ -34,42 +41,7 @@ from trackastra_engine.errors import InputError
 @click.option("--output-ctc", type=PATH, help="Folder for masks and tracks as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
 @MODEL_OPTION
-@click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link.")
-@click.option(
-    "--max-gap",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Longest link, in frames; 2 finds cells again that were missed in one frame.",
-)
-@click.option(
-    "--max-distance",
-    metavar="LENGTH",
-    help="Longest link: 40 or 40px, 12um, or auto.  [default: the model's reach]",
-)
-@click.option(
-    "--min-division-score",
-    type=float,
-    help="Score that a second daughter needs.  [default: 0.5; ilp: what makes it pay]",
-)
-@click.option(
-    "--min-track-length",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Frames of the shortest track to keep, its descendants included.",
-)
-@click.option(
-    "--ilp-costs",
-    metavar="COSTS",
-    help="Costs of ilp: gt, deepcell_gt, deepcell_gt_tuned, deepcell_res_tuned or a TOML file.",
-)
-@click.option(
-    "--ilp-time-limit",
-    "ilp_time_limit_s",
-    type=float,
-    help="Seconds after which ilp takes the best links so far.  [default: 300]",
-)
+@with_linking_options
 @click.option(
     "--voxel",
     metavar="Z,Y,X",
@@ -138,9 +110,9 @@ def track(
     outputs = Outputs(
         output, output_ctc, output_edge_table, overwrite, parse_formats(formats), report
     )
-    if cache is None and output is not None:
-        cache = output / PRIVATE
-    job = Job(found_images, found_masks, outputs, are_points=are_points, cache=cache, **options)
+    kept = cache or (output / PRIVATE if output is not None else None)
+    inputs = found_images, found_masks, outputs, are_points
+    job = Job(*inputs, linking=linking_of(options), cache=kept, **options)
     if json_file is not None:
         check_figures_file(json_file, "frames")
     with shown_progress() as progress:

@@ -1,0 +1,47 @@
+"""The command `link`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.options import PATH, linking_of, with_linking_options
+
+
+@click.command()
+@click.argument("tracked", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Folder for all results.  [default: TRACKED]")
+@click.option(
+    "--format",
+    "formats",
+    metavar="FORMAT,...",
+    multiple=True,
+    help="What --output gets: csv, geff, trackmate, napari.  [default: csv]",
+)
+@with_linking_options
+@click.option("--report/--no-report", default=True, help="A page to look at.  [default: report]")
+@click.option("--overwrite", is_flag=True, help="Replace earlier results in --output.")
+@one_sentence_errors
+def link(
+    tracked: Path,
+    output: Path | None,
+    formats: tuple[str, ...],
+    report: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Link a movie again, from what its tracking kept.
+
+    TRACKED is the output folder of track. Detections and scores are those of its last run, so that
+    neither images nor masks are read. Without --output, the results in TRACKED are replaced.
+    """
+    from trackastra_engine.cli.terminal import shown_progress
+    from trackastra_engine.output.results import Outputs, parse_formats
+    from trackastra_engine.relink import link_again
+
+    folder = output or tracked
+    outputs = Outputs(folder, None, None, overwrite, parse_formats(formats), report)
+    with shown_progress() as progress:
+        result = link_again(tracked, linking_of(options), outputs, progress=progress)
+    click.echo(f"{result}; see {folder}")

@@ -1,0 +1,107 @@
+"""Linking again, from what a tracking kept: the tables that a new tracking would give."""
+
+import shutil
+
+import pytest
+import tifffile
+
+from test_cli import exported, refusal, run
+from trackastra_engine.chunks import association as chunk_module
+from trackastra_engine.simulation import Motion, SimulationParameters, render
+
+PARAMETERS = SimulationParameters(n_frames=14, n_cells=30, motion=Motion(drift=(0.1, 0.1)))
+TABLES = ("edges.csv", "tracks.csv", "review.csv")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return exported("rope2d", tmp_path_factory.mktemp("models"), max_frame_gap=2)
+
+
+@pytest.fixture
+def tracked(tmp_path, model, monkeypatch):
+    """The command that tracks a movie, without where its results go, and a folder of its results.
+
+    Detections and edges over up to two frames are kept there; the chunks are short.
+    """
+    monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
+    masks = tmp_path / "masks.tif"
+    tifffile.imwrite(masks, render(PARAMETERS, seed=1).masks, photometric="minisblack")
+    command = ("track", "--masks", masks, "--model", model, "--no-report", "--voxel", "0.5,0.5")
+    result = run(*command, "-o", tmp_path / "out", "--max-gap", "2")
+    assert result.exit_code == 0, result.output
+    return command, tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--max-gap", "2", "--mode", "ilp", "--max-distance", "40"),
+        ("--max-gap", "2", "--mode", "lap", "--max-distance", "12um"),
+        ("--min-track-length", "3"),
+        ("--mode", "greedy_nodiv", "--max-distance", "auto"),
+        ("--mode", "ilp", "--ilp-costs", "gt", "--min-division-score", "0.6"),
+    ],
+    ids=" ".join,
+)
+def test_links_are_those_of_a_new_tracking(tracked, tmp_path, options):
+    command, out = tracked
+    assert run(*command, "-o", tmp_path / "new", *options).exit_code == 0
+    (tmp_path / "masks.tif").unlink()
+    result = run("link", out, "-o", tmp_path / "linked", *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Tracked 14 frames with ")
+    for name in TABLES:
+        expected = (tmp_path / "new" / name).read_text()
+        assert (tmp_path / "linked" / name).read_text() == expected
+    assert {path.name for path in (tmp_path / "linked").iterdir()} == {*TABLES, "report.html"}
+
+
+def test_in_place_no_earlier_result_stays_beside_the_new_ones(tracked, tmp_path):
+    _, out = tracked
+    moved = tmp_path / "moved"
+    shutil.move(out, moved)  # with what it keeps
+    before = (moved / "edges.csv").read_text()
+    for options in (("--mode", "greedy_nodiv", "--max-distance", "5"), ("--max-gap", "2")):
+        result = run("link", moved, *options, "--no-report")
+        assert result.exit_code == 0, result.output
+        assert {path.name for path in moved.iterdir()} == {*TABLES, ".trackastra"}
+        assert ("had the earlier tracks and is removed" in result.stderr) == ("5" in options)
+        assert ((moved / "edges.csv").read_text() == before) == ("5" not in options)
+
+
+def test_masks_are_written_again_by_track_from_what_is_kept(tracked, monkeypatch):
+    command, out = tracked
+    monkeypatch.setattr("trackastra_engine.model.AssociationModel.associate", None)
+    monkeypatch.setattr("trackastra_engine.chunks.measured.detect", None)
+    result = run(*command, "-o", out, "--overwrite", "--max-gap", "2", "--mode", "ilp")
+    assert result.exit_code == 0, result.output
+    assert (out / "ctc").is_dir()
+
+
+def test_what_cannot_be_linked_again(tracked, tmp_path):
+    _, out = tracked
+    assert "run track with the same inputs" in refusal(tmp_path, "link", out, "--format", "ctc")
+    assert "track the movie again with --max-gap 3" in refusal(
+        tmp_path, "link", out, "--max-gap", "3"
+    )
+    new = ("-o", tmp_path / "new")
+    assert "keeps no detections" in refusal(tmp_path, "link", tmp_path / "nowhere", *new)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "edges.csv").write_text("")
+    assert "is not empty; choose another" in refusal(tmp_path, "link", out, *new)
+    shutil.rmtree(tmp_path / "new")
+    sorted((out / ".trackastra").glob("edges-*"))[0].unlink()
+    assert "is not complete; track the movie again" in refusal(tmp_path, "link", out, *new)
+    (out / ".trackastra" / "movie.json").write_text("{}")
+    assert "is damaged" in refusal(tmp_path, "link", out, *new)
+
+
+def test_what_an_earlier_run_kept_for_other_options_goes(tracked):
+    command, out = tracked
+    files = {path.name for path in (out / ".trackastra").iterdir()}
+    assert len(files) == 2 * 3 + 1
+    assert run(*command, "-o", out, "--overwrite").exit_code == 0
+    left = {path.name for path in (out / ".trackastra").iterdir()}
+    assert len(left) == 7
+    assert {name for name in files & left if name.startswith("edges-")} == set()
