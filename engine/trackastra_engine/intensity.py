@@ -33,7 +33,8 @@ class IntensityHistogram:
         counts = self._counts_of(image.dtype)
         if all(side > 64 * SUBSAMPLE for side in image.shape[-2:]):
             image = image[..., ::SUBSAMPLE, ::SUBSAMPLE]
-        counts += np.bincount(self._bins(image.ravel()), minlength=len(counts))
+        counted = np.bincount(self._bins(image.ravel()))
+        counts[: len(counted)] += counted  # mostly far from the highest value of the type
 
     def merge(self, other: "IntensityHistogram") -> None:
         """Add the counts of other frames of the movie.
@@ -78,7 +79,7 @@ class IntensityHistogram:
 
     def _bins(self, pixels: NDArray[Any]) -> NDArray[Any]:
         if self._is_exact:
-            return pixels.astype(np.int32) + (2**15 if pixels.dtype.kind == "i" else 0)
+            return pixels.astype(np.int32) + 2**15 if pixels.dtype.kind == "i" else pixels
         bits = pixels.astype(np.float32).view(np.uint32)
         ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # sorts as the floats do
         return ordered >> np.uint32(32 - N_COARSE_BITS)
