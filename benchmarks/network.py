@@ -11,6 +11,7 @@ from trackastra_training.checkpoint import save_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
 WINDOW = 4  # frames
+WIDTH = 256
 CUTOFF_PX = 256
 HEAD_GAIN = 4.0  # makes scores spread over 0 to 1: 1.2 candidates and 0.7 links a detection
 SPEC = ModelSpec(
@@ -30,7 +31,7 @@ def published_size() -> TrackingTransformer:
     config = TransformerConfig(
         coord_dim=2,
         feat_dim=7,
-        d_model=256,
+        d_model=WIDTH,
         nhead=4,
         num_encoder_layers=6,
         num_decoder_layers=6,

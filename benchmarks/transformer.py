@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.network import CUTOFF_PX, WINDOW, published_size, write_network
+from benchmarks.network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_network
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
 from trackastra_engine.locality import plan_attention
@@ -58,6 +58,7 @@ def measure(
         clock="cpu_s" if device == "cpu" else "wall_s",
     )
     row["plan_s"] = round(plan_time(window["coordinates"]), 5)
+    row["products_s"] = round(product_time(window["coordinates"]), 4)
     scores = {name: found["scores"] for name, found in zip(SIDES, results, strict=False) if found}
     if n_tokens <= MAX_EXACT:
         scores["float64"] = exact_scores(window)
@@ -74,6 +75,37 @@ def plan_time(coordinates: NDArray[np.float32]) -> float:
     start = time.process_time()
     plan_attention(coordinates, CUTOFF_PX)
     return time.process_time() - start
+
+
+def product_time(coordinates: NDArray[np.float32]) -> float:
+    """Return the CPU seconds of the network's matrix products alone, at this core's best rate.
+
+    Counted are those of all layers, attention's within the planned blocks, and both heads'.
+    """
+    plan, network = plan_attention(coordinates, CUTOFF_PX), published_size().config
+    n_tokens, n_targets = len(plan.token), len(plan.target)
+    encoder = 16 * WIDTH**2 * n_tokens + 4 * WIDTH * n_pairs(n_tokens, plan.encoder_key_count)
+    decoder = 12 * WIDTH**2 * n_targets + 4 * WIDTH * n_pairs(n_targets, plan.decoder_key_count)
+    decoder += 4 * WIDTH**2 * n_tokens  # keys and values
+    heads = 8 * WIDTH**2 * (n_tokens + n_targets)
+    operations = network.num_encoder_layers * encoder + network.num_decoder_layers * decoder + heads
+    return operations / operations_per_second()
+
+
+def n_pairs(n_queries: int, n_keys: NDArray[np.int32]) -> int:
+    """Return the number of pairs in attention, of queries in equal blocks with their keys."""
+    return n_queries // len(n_keys) * int(n_keys.sum())
+
+
+def operations_per_second(size: int = 1024, repeats: int = 10) -> float:
+    """Return the rate of a large product of matrices on one core."""
+    square = torch.rand(size, size)
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        square @ square
+        times.append(time.process_time() - start)
+    return 2 * size**3 / min(times)
 
 
 @torch.inference_mode()
@@ -101,12 +133,16 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of window sizes: CPU time and memory of the engine and of upstream."""
-    yield ["tokens of a window", "engine", "per token", "peak memory", "upstream", "times faster"]
+    yield [
+        *("tokens of a window", "engine", "its matrix products", "per token", "peak memory"),
+        *("upstream", "times faster"),
+    ]
     for window in result["windows"]:
         engine, upstream = window["engine"], window.get("upstream")
         yield [
             f"{window['tokens']:,}",
             f"{engine['cpu_s']:.3f} s",
+            f"{window['products_s']:.3f} s" if "products_s" in window else "",
             f"{1e3 * engine['cpu_s'] / window['tokens']:.2f} ms",
             f"{engine['peak_mb']:,} MB",
             f"{upstream['cpu_s']:.3f} s" if upstream else "",
