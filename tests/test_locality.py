@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackastra_engine import locality
+from trackastra_engine import InputError, locality
 from trackastra_engine.locality import KEY_MARGIN, plan_attention
 
 CUTOFF = 10.0
@@ -120,3 +120,13 @@ def test_lists_of_keys_do_not_grow_with_the_movie():
         return plan_attention(coordinates, CUTOFF).encoder_key_count.mean()
 
     assert mean_length(32_000) < 1.25 * mean_length(2_000)
+
+
+def test_more_pairs_than_memory_could_hold_are_refused(monkeypatch):
+    coordinates = np.zeros((300, 3), np.float32)
+    coordinates[150:, 0] = 1
+    monkeypatch.setattr(locality, "MAX_ENTRIES", 150 * 150)
+    plan_attention(coordinates, CUTOFF)
+    monkeypatch.setattr(locality, "MAX_ENTRIES", 150 * 150 - 1)
+    with pytest.raises(InputError, match="150 detections of a few frames lie within reach of one"):
+        plan_attention(coordinates, CUTOFF)

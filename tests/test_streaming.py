@@ -38,7 +38,7 @@ class RandomModel:
         frame = tokens.coordinates[:, 0]
         gap = frame[None, :] - frame[:, None]
         source, target = np.nonzero((gap >= 1) & (gap <= max_gap))
-        rng = np.random.default_rng(int(1e6 * np.abs(tokens.coordinates).sum()))
+        rng = np.random.default_rng(int(1e6 * np.abs(tokens.coordinates).sum(dtype=float)))
         return Edges(source, target, rng.choice([0.2, 0.5, 0.6, 0.8, 0.9], len(source)))
 
 

@@ -6,6 +6,7 @@ the cutoff of any of them. This is exact: a key beyond the cutoff of one query i
 the graph. In a small window every list holds all tokens.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.detections import FloatArray, IntArray
 from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.blocks import find_candidates, find_keys
 
 # Queries of a block: 48 to 96 took the same time within 5 % on a CPU for 400 to 4000 tokens of
@@ -22,6 +24,7 @@ BLOCK_SIZE = 64
 # The graph measures in float32, whose rounding is under 1e-6, and has the last word on attention.
 KEY_MARGIN = 1e-6
 LIKELY_KEYS, LIKELY_CANDIDATES = 1024, 128  # lists that turn out longer are made again
+MAX_ENTRIES = 2**27  # of such a table: 100 000 cells a frame, of which 400 lie within reach
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +69,8 @@ def plan_attention(
     """Return the plan for tokens at (N, 1 + D) times and positions, at least one.
 
     Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later.
+
+    Raises InputError if too many tokens are within reach of each other to be compared.
     """
     frame = coordinates[:, 0].astype(np.int64)
     everyone = _Blocks.cut(coordinates, np.arange(len(frame)), block_size)
@@ -178,10 +183,16 @@ def _filled(
 ) -> NDArray[np.int32]:
     """Return a table of that shape and a last axis just long enough for what `fill` writes.
 
-    `fill` returns the length that it needs; unused places are -1.
+    `fill` returns the length that it needs; unused places are -1. Raises InputError if the table
+    would take more memory than any sensible window needs.
     """
     table = np.full((*shape, likely), -1, np.int32)
     needed = fill(table) if table.size else 0
+    if needed * math.prod(shape) > MAX_ENTRIES:
+        raise InputError(
+            f"{needed} detections of a few frames lie within reach of one, and there are too many "
+            "others to compare them all: are most of them noise, or larger than their distances?"
+        )
     if needed > likely:
         table = np.full((*shape, needed), -1, np.int32)
         fill(table)

@@ -45,9 +45,10 @@ numbered by the client, or counted.
     error         A sentence in "message". The session stays as it was, and goes on.
 
 **Limits.** A message with a header, arrays or objects beyond the limits, which hello tells, is
-refused before memory is taken for it. The connection ends, after an error, where the next
-message cannot be found: a wrong first 4 bytes, too long a header, a message that does not go on
-for 30 s. Nothing in a message is executed, or names a file.
+refused before memory is taken for it. A session grows by its tracks, some 150 bytes an object,
+until a field of view is finished. The connection ends, after an error, where the next message
+cannot be found: a wrong first 4 bytes, too long a header, a message that does not go on for 30 s.
+Nothing in a message is executed, or names a file.
 
 messages.py reads and writes messages, conversation.py answers them, replies.py holds what to say,
 streams.py and server.py connect; examples/ has clients in Python and C.
