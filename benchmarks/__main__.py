@@ -7,9 +7,11 @@ from benchmarks.calibration import calibration
 from benchmarks.default_model import default_model
 from benchmarks.gaps import gaps
 from benchmarks.large import large
+from benchmarks.latency import latency
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.models import models
+from benchmarks.soak import soak
 from benchmarks.stages import stages
 from benchmarks.startup import startup
 from benchmarks.tables import tables
@@ -25,6 +27,7 @@ def main() -> None:
 for benchmark in (
     *(accuracy, calibration, models, gaps, linking),
     *(stages, transformer, whole, default_model, length, large, startup),
+    *(latency, soak),
     tables,
 ):
     main.add_command(benchmark)

@@ -11,9 +11,11 @@ from benchmarks import (
     default_model,
     gaps,
     large,
+    latency,
     length,
     linking,
     models,
+    soak,
     stages,
     startup,
     transformer,
@@ -44,6 +46,8 @@ TABLES: dict[str, tuple[str, Table]] = {
     "large": ("large", large.table),
     "length": ("length", length.table),
     "startup": ("startup", startup.table),
+    "latency": ("latency", latency.table),
+    "soak": ("soak", soak.table),
 }
 
 

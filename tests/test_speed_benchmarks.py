@@ -11,14 +11,19 @@ import pytest
 from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
+from benchmarks.latency import pushed
 from benchmarks.movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.plots import draw_transformer
 from benchmarks.runs import Run, command, compared, compared_task
 from benchmarks.stages import check_features
 from benchmarks.whole import compare_edges
+from benchmarks.workers.online import bytes_held
 from small_movies import dividing_cell, write_folder
+from test_streaming import RandomModel, crowd
+from trackastra_engine import Tracker
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.linking import linker
+from trackastra_engine.online import Session
 
 RUN = Run(cpu_s=1.0, wall_s=2.0, peak_mb=3.0)
 
@@ -140,3 +145,21 @@ def test_plots_are_pictures_with_text_that_depend_on_the_result_alone(tmp_path):
     texts = [element.text for element in ET.parse(tmp_path / "one.svg").iter() if element.text]
     assert {"engine", "upstream", "1,000"} <= set(texts)
     assert (tmp_path / "one.svg").read_text() == (tmp_path / "two.svg").read_text()
+
+
+@pytest.mark.parametrize("way", ["session", "serve"])
+def test_pushes_are_timed_frame_by_frame(way):
+    found = pushed(way, 100, 4, 40, "cpu")
+    assert len(found["wall_s"]) == len(found["cpu_s"]) == 100
+    assert (found["wall_s"] > 0).all()
+    assert 50 < found["memory_mb"][0] < 1000
+    assert (way == "session") == ("tracks_mb" in found)
+
+
+def test_what_a_field_of_view_keeps_is_counted():
+    session = Session(Tracker(RandomModel(), linker("greedy")))
+    for mask in crowd():
+        session.push(None, mask)
+    n_detections, n_links = 11 * 30, sum(map(len, session.fields[0].links))
+    smallest = n_detections * (4 + 8 + 16 + 56 + 8) + n_links * 24
+    assert smallest < bytes_held(session.fields[0]) < smallest + 12 * 8 * 150

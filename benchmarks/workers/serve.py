@@ -49,6 +49,15 @@ def peak_mb() -> float:
 
     `ru_maxrss` would start at the memory of the process that started this one.
     """
+    return _status_mb("VmHWM")
+
+
+def memory_mb() -> float:
+    """Return the resident memory; Linux only."""
+    return _status_mb("VmRSS")
+
+
+def _status_mb(name: str) -> float:
     status = Path("/proc/self/status").read_text().splitlines()
-    peak = next(line for line in status if line.startswith("VmHWM"))
-    return int(peak.split()[1]) / 1024
+    line = next(line for line in status if line.startswith(name))
+    return int(line.split()[1]) / 1024
