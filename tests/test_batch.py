@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from ome_zarrs import write_labels, write_plate
 from small_movies import dividing_cell, write_folder
 from test_cli import entries, refusal, run
 from trackastra_engine.batch.budget import Budget, need_mb
@@ -16,6 +18,7 @@ from trackastra_engine.batch.positions import find_positions
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome, write_summary
 from trackastra_engine.errors import InputError
+from trackastra_engine.frames import open_movie
 from trackastra_engine.resources import free_memory_mb, peak_memory_mb, usable_cores
 
 QUICK = ("--format", "csv", "--no-report", "--device", "cpu")
@@ -93,8 +96,8 @@ def test_a_stopped_batch_leaves_no_unfinished_results(plate, tmp_path):
         assert process.poll() is None
     process.terminate()
     assert process.wait(60) == 143
-    assert {path.suffix for path in out.iterdir() if path.is_file()} <= {".json", ".log"}
-    assert list(out.glob("*/[!.]*")) == []
+    assert not list(out.rglob("*.csv"))
+    assert not list(out.glob(".*"))
     assert not Record(out, "p1").figures()
 
 
@@ -129,6 +132,20 @@ def test_positions_of_a_folder_come_in_natural_order(plate):
     assert arguments(found[0]) == {"--images": images, "--masks": masks}
     assert arguments(found[2]) == {"--masks": str(plate / "p3" / "Masks.ome.tif")}
     assert arguments(found[3]) == {"--points": str(plate / "p4" / "points.csv")}
+
+
+def test_positions_of_a_plate_are_its_images_with_their_labels(tmp_path):
+    images, masks = dividing_cell()
+    fields = {"A/1/0": images, "A/1/1": images, "B/2/0": images}
+    plate = write_plate(tmp_path / "plate.zarr", fields, "tyx")
+    for field in fields:
+        write_labels(plate / field, "cells", masks, "tyx")
+    found = find_positions(plate)
+    assert [position.name for position in found] == ["A-1-0", "A-1-1", "B-2-0"]
+    told = arguments(found[2])
+    movie = open_movie(told["--images"], told["--masks"])
+    np.testing.assert_array_equal(next(movie.frames([3])).labels, masks[3])
+    assert [position.name for position in find_positions(plate / "A/1/0")] == ["0"]
 
 
 def test_columns_of_a_manifest_are_options_and_its_paths_start_beside_it(tmp_path):

@@ -6,6 +6,8 @@ its labels, or an array; an image is a pyramid of arrays.
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,14 +45,42 @@ def open_omezarr(path: Path, part: Part) -> ArraySource:
 
     Raises InputError if it is damaged, or does not hold what is asked for.
     """
-    import zarr  # 0.5 s: only where there is such a store
+    with _opened(path) as node:
+        import zarr
 
-    try:
-        node = zarr.open(str(path), mode="r")
         image, name, part = _find_image(node, str(path), part)
         if isinstance(image, zarr.Array):
             return _plain_source(image, name, part)
         return _image_source(image, name, part)
+
+
+def list_images(path: Path) -> list[Path]:
+    """Return the places of all images in a Zarr store, such as plate.zarr/A/1/0.
+
+    Raises InputError if it is damaged.
+    """
+    with _opened(path) as node:
+        return list(_images_below(node, path))
+
+
+def _images_below(node: Any, path: Path) -> Iterator[Path]:
+    import zarr
+
+    about = _metadata(node)
+    if "multiscales" in about or not isinstance(node, zarr.Group):
+        yield path
+        return
+    for child in _positions(node, about):
+        yield from _images_below(node[child], path / child)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Give what a store holds, and say in one sentence what is wrong with it."""
+    import zarr  # 0.5 s: only where there is such a store
+
+    try:
+        yield zarr.open(str(path), mode="r")
     except InputError:
         raise
     except FileNotFoundError:

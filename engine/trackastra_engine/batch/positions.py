@@ -1,4 +1,4 @@
-"""Which movies a batch holds: the lines of a table, or the folders in a folder."""
+"""Which movies a batch holds: lines of a table, folders in a folder, or images of a plate."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.omezarr import is_in_zarr, list_images
 from trackastra_engine.sources import natural_key
 
 INPUTS = ("images", "masks", "points")  # options whose values are always paths
-CONVENTION = "a folder for each position, with masks and perhaps images in it, or points.csv"
+CONVENTION = (
+    "an OME-Zarr plate, or a folder for each position, with masks and perhaps images in it, or "
+    "points.csv"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,14 @@ class Position:
 
 
 def find_positions(movies: Path) -> list[Position]:
-    """Return the positions of a manifest (.csv) or of a folder.
+    """Return the positions of a manifest (.csv), a folder or an OME-Zarr plate.
 
     Raises InputError if there are none, or names are missing, given twice or no names of folders.
     """
     movies = movies.absolute()
-    if movies.is_dir():
+    if movies.is_dir() and is_in_zarr(movies):
+        found = [_of_image(place, movies) for place in list_images(movies)]
+    elif movies.is_dir():
         found = list(_in_folder(movies))
     elif movies.is_file():
         found = list(_in_manifest(movies))
@@ -36,6 +42,12 @@ def find_positions(movies: Path) -> list[Position]:
         raise InputError(f"{movies} holds no position; give a table (.csv) or {CONVENTION}")
     _check_names(position.name for position in found)
     return found
+
+
+def _of_image(place: Path, plate: Path) -> Position:
+    """Return an image of a plate, whose masks are its labels."""
+    name = "-".join(place.relative_to(plate).parts) or plate.stem
+    return Position(name, ("--images", str(place), "--masks", str(place)))
 
 
 def _in_folder(folder: Path) -> Iterator[Position]:

@@ -44,7 +44,8 @@ def batch(
     MOVIES is a table, a .csv with the columns name, masks and perhaps images (or name and points),
     and any other option of track, such as model or voxel; paths start at its folder. Or it is a
     folder that holds a folder for each position, with masks and perhaps images in it (folders of
-    TIFFs, .tif or whatever track takes), or points.csv. Options of track that follow are for all:
+    TIFFs, .tif or whatever track takes), or points.csv. Or it is an OME-Zarr plate, whose images
+    have their masks as labels. Options of track that follow are for all:
 
         trackastra-engine batch MOVIES -o OUT --mode ilp --max-gap 2
 
