@@ -386,6 +386,13 @@ def test_track_answers_a_wrong_choice_in_one_sentence(tmp_path, chosen):
     assert not (tmp_path / "out").exists()
 
 
+def test_bench_takes_the_same_options(tmp_path):
+    image = write_image(tmp_path / "image.zarr", TWO, "tcyx")
+    done = run("bench", "--images", image, "--masks", image, "--channel", 5, "--mask-channel", 1)
+    assert done.exit_code == 2
+    assert "image.zarr has no channel 5, but 2 channels" in done.stderr
+
+
 def test_points_have_no_axes(tmp_path):
     points = tmp_path / "points.csv"
     points.write_text("frame,y,x\n0,1,1\n1,1,1\n")

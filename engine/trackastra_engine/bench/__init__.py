@@ -12,6 +12,7 @@ from trackastra_engine.frames import Movie, open_movie
 from trackastra_engine.model import DEFAULT_MODEL, Device
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import peak_memory_mb
+from trackastra_engine.selection import EVERYTHING, Selection
 from trackastra_engine.simulation import Shape, SimulationParameters, render, write_frames
 from trackastra_engine.tracker import Tracker
 
@@ -27,6 +28,7 @@ def run_bench(
     images: Path | None = None,
     masks: Path | None = None,
     *,
+    selection: Selection = EVERYTHING,
     cells: tuple[int, ...] = CELLS,
     model: str = DEFAULT_MODEL,
     device: Device = "auto",
@@ -41,7 +43,7 @@ def run_bench(
     tracker = Tracker.load(model, device=device)
     times = []
     if masks is not None:
-        times.append(time_movie(open_movie(images, masks), tracker))
+        times.append(time_movie(open_movie(images, masks, selection=selection), tracker))
     else:
         for index, n_cells in enumerate(cells):
             with _simulated(n_cells) as movie:

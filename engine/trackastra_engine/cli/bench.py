@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.ending import one_sentence_errors
-from trackastra_engine.cli.options import MODEL_OPTION, PATH
+from trackastra_engine.cli.options import MODEL_OPTION, PATH, selection_options
 from trackastra_engine.errors import InputError
+from trackastra_engine.selection import Selection
 
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
 
@@ -21,8 +22,14 @@ DEVICES = click.Choice(["auto", "cpu", "cuda"])
 )
 @click.option("--json", "json_file", type=PATH, help="File for all figures, as JSON.")
 @one_sentence_errors
+@selection_options
 def bench(
-    images: Path | None, masks: Path | None, model: str, device: Any, json_file: Path | None
+    images: Path | None,
+    masks: Path | None,
+    selection: Selection,
+    model: str,
+    device: Any,
+    json_file: Path | None,
 ) -> None:
     """Time each stage of tracking on this machine, in about a minute."""
     if images is not None and masks is None:
@@ -33,7 +40,9 @@ def bench(
     if json_file is not None:
         check_report(json_file)
     with shown_progress() as progress:
-        report = run_bench(images, masks, model=model, device=device, progress=progress)
+        report = run_bench(
+            images, masks, selection=selection, model=model, device=device, progress=progress
+        )
     if json_file is not None:
         write_report(report, json_file)
     click.echo(report)
