@@ -5,6 +5,7 @@ import click
 from benchmarks.accuracy import accuracy
 from benchmarks.calibration import calibration
 from benchmarks.default_model import default_model
+from benchmarks.delay import delay
 from benchmarks.gaps import gaps
 from benchmarks.large import large
 from benchmarks.latency import latency
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 for benchmark in (
-    *(accuracy, calibration, models, gaps, linking),
+    *(accuracy, calibration, models, gaps, delay, linking),
     *(stages, transformer, whole, default_model, length, large, startup),
     *(latency, soak),
     tables,

@@ -13,6 +13,7 @@ from benchmarks.record import write_result
 from trackastra_engine.model import AssociationModel
 
 MODES = ("greedy", "ilp")
+KINDS = ("real", "real with errors", "rendered", "rendered with errors")
 
 
 def measure(model: AssociationModel, movies: tuple[str, ...]) -> dict[str, Any]:
@@ -73,29 +74,23 @@ def means(sets: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of models: size, cost, and mean F1 of greedy links on each kind of sets."""
-    yield [
-        "model",
-        "parameters",
-        "CPU s per 1,000 detections",
-        "real",
-        "real with errors",
-        "rendered",
-        "rendered with errors",
-    ]
+    yield ["model", "parameters", "CPU s per 1,000 detections", *KINDS]
     for row in result["models"]:
-        scores = {(mean["kind"], mean["has_errors"]): mean for mean in row["means"]["greedy"]}
-        kinds = [(kind, errors) for kind in ("real", "rendered") for errors in (False, True)]
         yield [
             row["model"],
             f"{row['parameters']:,}",
             f"{row['cpu_s_per_1000_detections']:.2f}",
-            *(
-                f"{scores[kind]['edge_f1']:.4f} / {scores[kind]['division_f1']:.3f}"
-                if kind in scores
-                else ""
-                for kind in kinds
-            ),
+            *in_columns(row["means"]["greedy"]),
         ]
+
+
+def in_columns(scores: list[dict[str, Any]]) -> list[str]:
+    """Return what `means` gave as cells of a table, one for each of KINDS."""
+    cells = dict.fromkeys(KINDS, "")
+    for mean in scores:
+        kind = mean["kind"] + (" with errors" if mean["has_errors"] else "")
+        cells[kind] = f"{mean['edge_f1']:.4f} / {mean['division_f1']:.3f}"
+    return list(cells.values())
 
 
 @click.command()

@@ -9,6 +9,7 @@ import click
 from benchmarks import (
     accuracy,
     default_model,
+    delay,
     gaps,
     large,
     latency,
@@ -36,6 +37,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "accuracy-errors": ("accuracy", accuracy.errors_table),
     "models": ("models", models.table),
     "gaps": ("gaps", gaps.table),
+    "delay": ("delay", delay.table),
     "linking": ("linking", linking.table),
     "ilp": ("linking", linking.upstream_table),
     "transformer": ("transformer", transformer.table),

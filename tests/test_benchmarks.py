@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from benchmarks import delay as delay_benchmark
 from benchmarks import spoiled_masks, tables
 from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
@@ -227,3 +228,23 @@ def test_links_over_gaps_are_counted_apart():
     movie = SpoiledMovie("drawn", CandidateGraph(detections, edges), np.array([-1, -1, 0, 1, 2]))
     assert movie.count("greedy", 1) == {"links": [0, 1, 3], "gaps": [0, 0, 2]}
     assert movie.count("greedy", 2) == {"links": [1, 2, 3], "gaps": [1, 1, 2]}
+
+
+def test_a_delay_is_compared_with_what_is_final_in_the_end(truth_folder):
+    """Links of one division and one cell are the same at all delays."""
+    movie = read_movie(truth_folder, 0, 2)
+    rows = delay_benchmark.measure(movie, Tracker.load("general_2d", device="cpu"))
+    assert [row["tracker"] for row in rows] == ["delay 0", "delay 1", "delay 2"]
+    assert rows[-1]["links"] > 0
+    assert rows[-1]["links_changed"] == rows[-1]["divisions_changed"] == 0
+
+
+def test_changed_links_and_divisions_are_counted():
+    at_once = np.array([[0, 3], [0, 4], [1, 5], [2, 7], [2, 8]])
+    final = np.array([[0, 4], [1, 3], [1, 5], [2, 7], [2, 8]])
+    assert delay_benchmark.changes(at_once, final) == {
+        "links": 5,
+        "links_changed": 1,
+        "divisions": 2,
+        "divisions_changed": 1,
+    }

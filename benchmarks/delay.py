@@ -1,0 +1,101 @@
+"""How often does tracking at once have to correct itself, and what does it gain to wait?"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.accuracy_sets import accuracy_sets, in_words, summary
+from benchmarks.models import KINDS, in_columns, means
+from benchmarks.record import write_result
+from benchmarks.true_movies import TrueMovie
+from trackastra_engine import Tracker
+from trackastra_engine.detections import IntArray
+from trackastra_engine.online import Session
+
+SHOWN = {0: "at once", 1: "after 1 frame", 2: "after 2 frames, for good"}
+
+
+def decided_links(movie: TrueMovie, tracker: Tracker, delay: int) -> IntArray:
+    """Return the links (E, 2) as they are decided so many frames after the one they lead to."""
+    voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
+    session = Session(tracker, delay=delay, voxel_um=voxel)
+    for t, mask in enumerate(movie.masks):
+        session.push(None if movie.images is None else movie.images[t], mask)
+    edges = session.finish().edges
+    return np.column_stack([edges.source, edges.target])
+
+
+def changes(links: IntArray, final: IntArray) -> dict[str, int]:
+    """Return how many links, and how many divisions, are not among the final ones."""
+    decided, divisions = set(map(tuple, links.tolist())), divisions_of(links)
+    return {
+        "links": len(decided),
+        "links_changed": len(decided.difference(map(tuple, final.tolist()))),
+        "divisions": len(divisions),
+        "divisions_changed": len(divisions - divisions_of(final)),
+    }
+
+
+def divisions_of(links: IntArray) -> set[tuple[int, ...]]:
+    """Return mother and daughters of all divisions."""
+    children = defaultdict(list)
+    for mother, child in links.tolist():
+        children[mother].append(child)
+    return {(m, *sorted(found)) for m, found in children.items() if len(found) == 2}
+
+
+def measure(movie: TrueMovie, tracker: Tracker) -> list[dict[str, Any]]:
+    """Return the accuracy at each delay, and what changes from there until links are final."""
+    delays = range(tracker.model.spec.window - 1)
+    decided = [decided_links(movie, tracker, delay) for delay in delays]
+    return [
+        {
+            "tracker": f"delay {delay}",
+            **summary(movie.score(links)),
+            **changes(links, decided[-1]),
+        }
+        for delay, links in zip(delays, decided, strict=True)
+    ]
+
+
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of delays: what changes later, and mean F1 on each kind of sets."""
+    yield ["links are decided", "links that change", "divisions that change", *KINDS]
+    for delay, when in SHOWN.items():
+        rows = [
+            row
+            for case in result["sets"]
+            for row in case["trackers"]
+            if row["tracker"] == f"delay {delay}"
+        ]
+        shares = [
+            sum(row[f"{kind}_changed"] for row in rows) / sum(row[kind] for row in rows)
+            for kind in ("links", "divisions")
+        ]
+        scores = means(result["sets"], f"delay {delay}")
+        yield [when, *(f"{100 * share:.2f} %" for share in shares), *in_columns(scores)]
+
+
+@click.command()
+@click.argument("movies", nargs=-1)
+@click.option("--model", "models", multiple=True, default=("general_2d",), show_default=True)
+def delay(movies: tuple[str, ...], models: tuple[str, ...]) -> None:
+    """Track rendered movies and MOVIES frame by frame, with images where there are any.
+
+    Each of MOVIES is NAME=FOLDER:FIRST-LAST with FOLDER as 02_GT of the Cell Tracking Challenge.
+    Links are greedy.
+    """
+    trackers = [Tracker.load(model, device="cpu") for model in models]
+    by_ndim = {tracker.model.spec.ndim: tracker for tracker in trackers}
+    results = []
+    for case in accuracy_sets(movies, set(by_ndim)):
+        rows = measure(case.movie, by_ndim[case.movie.detections.ndim])
+        results.append({**case.facts(), "trackers": rows})
+        for row in rows:
+            changed = f"{row['links_changed']} links, {row['divisions_changed']} divisions change"
+            print(f"{case!s:24s} {row['tracker']} {in_words(row)}  {changed}", flush=True)
+    answer = {"models": [tracker.model.spec.name for tracker in trackers], "sets": results}
+    print(f"\nwritten to {write_result('delay', answer)}")

@@ -1,0 +1,85 @@
+"""Tracking of tables of positions, in pipelines that keep their cells in pandas DataFrames."""
+
+import threading
+from collections.abc import Hashable
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from trackastra_engine.detections import IntArray
+from trackastra_engine.errors import InputError
+from trackastra_engine.online.session import Session
+from trackastra_engine.online.update import Update
+from trackastra_engine.tracker import Tracker
+
+DataFrame: TypeAlias = Any  # of pandas, which those have who call this
+
+
+class FieldState(Hashable, Protocol):
+    """What a pipeline knows of a field of view; the same object for all its frames."""
+
+    fov_timestep_counter: int  # number of the frame
+
+
+class TableTracker:
+    """A tracker for rtm-pymmcore (faro), and pipelines that call `track_cells` in the same way.
+
+    Rows that were returned are never changed: links are decided at once, from the newest window
+    (see the README on what that costs). May be called from several threads.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        """Make ready to track, with a tracker that fits a Session."""
+        self._session = Session(tracker, delay=0)
+        self._one_at_a_time = threading.Lock()
+        self._axes = ["z", "y", "x"][-tracker.model.spec.ndim :]
+
+    def track_cells(self, df_old: DataFrame, df_new: DataFrame, fov_state: FieldState) -> DataFrame:
+        """Return the rows of `df_old`, and after them those of `df_new` with their tracks.
+
+        df_old: what was returned for the frame before; empty when a field of view begins; df_new:
+        a row for each object of the frame, with columns `label` and [`z`], `y` and `x` in pixels.
+
+        New columns are `particle`, the number of the track in the field of view; where a track
+        begins by a division, `parent_particle`, the track of the mother; and `fov_timestep`.
+
+        Raises InputError if columns are missing, or the frame came before.
+        """
+        import pandas as pd  # of the caller
+
+        missing = [name for name in ("label", *self._axes) if name not in df_new.columns]
+        if missing and len(df_new) > 0:
+            raise InputError(
+                f"the table has no column {missing[0]!r}; expected label, {', '.join(self._axes)}"
+            )
+        update = self._push(df_new, fov_state, is_first=len(df_old) == 0)
+        if len(df_new) == 0:
+            return df_old
+        objects, label = update.objects, df_new["label"].to_numpy()
+        track = objects.track[np.searchsorted(objects.label, label)]
+        parent = pd.Series(_mothers(update, track), index=df_new.index)
+        table = df_new.assign(
+            particle=track.astype(np.uint32),
+            parent_particle=parent.where(parent > 0).astype("Int64"),
+            fov_timestep=fov_state.fov_timestep_counter,
+        )
+        return table if len(df_old) == 0 else pd.concat([df_old, table], ignore_index=True)
+
+    def _push(self, table: DataFrame, fov_state: FieldState, *, is_first: bool) -> Update:
+        position = table[self._axes].to_numpy() if len(table) else np.empty((0, len(self._axes)))
+        label = table["label"].to_numpy() if len(table) else None
+        with self._one_at_a_time:
+            if is_first and fov_state in self._session.fields:
+                self._session.finish(fov_state)
+            update = self._session.push_points(
+                position, label=label, fov=fov_state, frame=fov_state.fov_timestep_counter
+            )
+        assert update is not None  # as nothing waits
+        return update
+
+
+def _mothers(update: Update, track: IntArray) -> IntArray:
+    """Return the track of the mother of each track, or 0 if it did not begin by a division."""
+    mother, *daughters = update.divisions.track.reshape(-1, 3).T
+    mother_of = {d: m for pair in daughters for d, m in zip(pair, mother, strict=True)}
+    return np.array([mother_of.get(number, 0) for number in track.tolist()], np.int64)
