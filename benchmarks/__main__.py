@@ -7,6 +7,7 @@ from benchmarks.calibration import calibration
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
 from benchmarks.gaps import gaps
+from benchmarks.gpu import gpu_benchmark
 from benchmarks.large import large
 from benchmarks.latency import latency
 from benchmarks.length import length
@@ -28,7 +29,7 @@ def main() -> None:
 for benchmark in (
     *(accuracy, calibration, models, gaps, delay, linking),
     *(stages, transformer, whole, default_model, length, large, startup),
-    *(latency, soak),
+    *(latency, soak, gpu_benchmark),
     tables,
 ):
     main.add_command(benchmark)

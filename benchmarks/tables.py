@@ -11,6 +11,7 @@ from benchmarks import (
     default_model,
     delay,
     gaps,
+    gpu,
     large,
     latency,
     length,
@@ -50,6 +51,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "startup": ("startup", startup.table),
     "latency": ("latency", latency.table),
     "soak": ("soak", soak.table),
+    "gpu": ("gpu", gpu.table),
 }
 
 

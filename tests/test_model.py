@@ -4,7 +4,12 @@ import os
 import subprocess
 import sys
 
+import onnxruntime
 import pytest
+
+from trackastra_engine import model
+from trackastra_engine.errors import ModelError
+from trackastra_engine.model import AssociationModel
 
 COUNT_STRAYING_THREADS = """
 import os
@@ -22,3 +27,40 @@ def test_a_model_keeps_to_the_processors_that_the_process_was_given():
     command = [sys.executable, "-c", COUNT_STRAYING_THREADS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) == 0
+
+
+class RuntimeWithoutDriver:
+    """ONNX Runtime for CUDA on a machine without a driver: it lists CUDA, and takes the CPU."""
+
+    SessionOptions = onnxruntime.SessionOptions
+
+    def get_available_providers(self):
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def InferenceSession(self, path, options, *, providers):  # noqa: N802
+        self.asked = providers
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture
+def runtime(monkeypatch):
+    runtime = RuntimeWithoutDriver()
+    monkeypatch.setattr(model, "_import_runtime", lambda: runtime)
+    return runtime
+
+
+def test_cuda_that_does_not_start_is_an_error(runtime):
+    with pytest.raises(ModelError, match="device cuda could not be started"):
+        AssociationModel.load(device="cuda")
+
+
+def test_auto_says_that_cuda_did_not_start(runtime, caplog):
+    assert AssociationModel.load(device="auto").device == "cpu"
+    assert "CUDA could not be started, so the CPU is used" in caplog.text
+
+
+def test_cuda_is_asked_for_whole_float32_products(runtime):
+    AssociationModel.load(device="auto")
+    (name, options), (fallback, _) = runtime.asked
+    assert (name, fallback) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options["use_tf32"] == "0"

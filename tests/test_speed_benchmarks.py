@@ -1,5 +1,6 @@
 """The benchmarks of speed measure what they say, and refuse results that differ."""
 
+import json
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -7,7 +8,10 @@ from dataclasses import replace
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.gpu import gpu_benchmark
+from benchmarks.gpu import table as gpu_table
 from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
@@ -163,3 +167,17 @@ def test_what_a_field_of_view_keeps_is_counted():
     n_detections, n_links = 11 * 30, sum(map(len, session.fields[0].links))
     smallest = n_detections * (4 + 8 + 16 + 56 + 8) + n_links * 24
     assert smallest < bytes_held(session.fields[0]) < smallest + 12 * 8 * 150
+
+
+def test_the_benchmark_of_a_gpu_runs_without_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.record.RESULTS", tmp_path)
+    small = ["--sizes", "8,12", "--answered", "12", "--frames", "6", "--pushes", "100"]
+    done = CliRunner().invoke(gpu_benchmark, ["--device", "cpu", "--repeats", "1", *small])
+    assert done.exit_code == 0, done.output
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert result["device"] == "cpu"
+    assert all(movie["links"] >= 5 * movie["cells"] - 1 for movie in result["movies"])
+    header, *rows = gpu_table(result)
+    assert [row[0] for row in rows] == ["8", "12"]
+    assert [bool(row[-1]) for row in rows] == [False, True]
+    assert {len(row) for row in rows} == {len(header)}
