@@ -189,6 +189,24 @@ def test_other_addresses_are_refused(address, sentence):
     assert done.output.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--voxel", "small"), "the voxel size is 'small'"),
+        (("--voxel", "2,1,1"), "but the movie is 2D"),
+        (("--max-distance", "9um"), "voxel"),
+        (("--delay", "9"), "the delay is 9 frames; give 0 to 2"),
+    ],
+)
+def test_options_that_do_not_fit_end_the_server_before_it_listens(options, sentence):
+    done = CliRunner().invoke(
+        main, ["serve", "--device", "cpu", "--listen", "127.0.0.1:0", *options]
+    )
+    assert done.exit_code == 2
+    assert sentence in done.output
+    assert "Listening" not in done.output
+
+
 def test_the_network_is_served_if_that_is_wanted():
     listen("0.0.0.0:0", allow_network=True).close()
 

@@ -36,8 +36,11 @@ MEBIBYTE = 2**20
     help="How to link.",
 )
 @click.option(
-    "--max-distance", metavar="LENGTH", help="Longest link: 40 or 40px.  [default: model's reach]"
+    "--max-distance",
+    metavar="LENGTH",
+    help="Longest link: 40, 40px or 12um.  [default: model's reach]",
 )
+@click.option("--voxel", metavar="Z,Y,X", help="Size of a voxel in micrometres.")
 @click.option(
     "--delay",
     type=int,
@@ -61,6 +64,7 @@ def serve(
     model: str,
     mode: str,
     max_distance: str | None,
+    voxel: str | None,
     delay: int | None,
     max_message_mib: int,
     device: Any,
@@ -73,12 +77,14 @@ def serve(
     from trackastra_engine import Tracker
     from trackastra_engine.online import Session
     from trackastra_engine.serving import Limits, listen, serve_sockets, serve_standard_streams
+    from trackastra_engine.voxels import parse_voxel_size
 
+    voxel_um = parse_voxel_size(voxel) if voxel else None
     limits = Limits(array_bytes=max_message_mib * MEBIBYTE)
 
     def load() -> Callable[[], Session]:
         tracker = Tracker.load(model, mode=mode, max_distance=max_distance, device=device)
-        return partial(Session, tracker, delay=delay, max_objects=limits.objects)
+        return partial(Session, tracker, delay=delay, voxel_um=voxel_um, max_objects=limits.objects)
 
     if address == "stdio":
         serve_standard_streams(load(), limits)
