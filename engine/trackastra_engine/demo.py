@@ -76,7 +76,7 @@ def run_demo(
         write_frames(movie.masks, partial / MASKS)
         write_edges(movie.edges, np.ones(len(movie.edges)), partial / TRUTH)
         outputs = Outputs(folder=partial / TRACKS)
-        job = Job(partial / IMAGES, partial / MASKS, outputs, model=model)
+        job = Job(partial / IMAGES, partial / MASKS, outputs, model=model, title="demo")
         result = run_job(job, progress=progress)
     scores = score_edges(edge_ends(result.lineage), movie.edges)
     return DemoResult(folder, result, scores)

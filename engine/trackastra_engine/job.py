@@ -25,7 +25,7 @@ from trackastra_engine.selection import EVERYTHING, Selection
 from trackastra_engine.tracker import Tracker
 from trackastra_engine.voxels import parse_voxel_size
 
-UNTOLD = ("outputs", "are_points", "cache", "device")  # of a job, in its report
+UNTOLD = ("outputs", "are_points", "cache", "device", "title")  # of a job, in its report
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Job:
     stride: int = 1  # frames
     cache: Path | None = None  # folder that keeps what is computed, for a next time
     device: Device = "auto"
+    title: str | None = None  # of the movie in the report, in place of its paths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,14 +130,14 @@ def _index(job: Job) -> Path | None:
 
 
 def _title(job: Job) -> str:
-    """Return the last two names of the path of the images, or else the masks."""
-    return "/".join((job.images or job.masks).absolute().parts[-2:])
+    """Return what the movie is called, or the last names of the path of its images or masks."""
+    return job.title or "/".join((job.images or job.masks).absolute().parts[-2:])
 
 
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
     """Return what a job was told, without what it was not, and what it ran with."""
     return (
-        *told(job),
+        *(pair for pair in told(job) if job.title is None or pair[0] not in ("images", "masks")),
         ("device", tracker.model.device),
         ("engine", version("trackastra-engine")),
     )
