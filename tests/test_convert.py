@@ -1,0 +1,125 @@
+"""Tracks that were written are read again, and told in other formats."""
+
+import inspect
+
+import geff
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from small_movies import dividing_cell, true_lineage
+from trackastra_engine.calibration import Calibration
+from trackastra_engine.cli import main
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import open_movie
+from trackastra_engine.lineage import build_lineage
+from trackastra_engine.output.ctc import UPSTREAM, write_ctc
+from trackastra_engine.output.results import Outputs, Results, write_outputs
+from trackastra_engine.saved_tracks import read_tracks
+
+CALIBRATION = Calibration((2.0, 0.325, 0.108333), 90.5)
+
+
+def run(*arguments):
+    # Until click 8.2, which the package traccuracy refuses, both streams are one if not told.
+    parameters = inspect.signature(CliRunner).parameters
+    runner = CliRunner(**({"mix_stderr": False} if "mix_stderr" in parameters else {}))
+    return runner.invoke(main, ["convert", *map(str, arguments)])
+
+
+def assert_same(read, lineage):
+    np.testing.assert_array_equal(read.tracklets, lineage.tracklets)
+    np.testing.assert_array_equal(read.tracklet_id, lineage.tracklet_id)
+    np.testing.assert_allclose(read.detections.centroid, lineage.detections.centroid, atol=5e-4)
+    np.testing.assert_allclose(read.detections.features, lineage.detections.features, rtol=1e-5)
+    order, other = np.argsort(read.edges.target), np.argsort(lineage.edges.target)
+    for name in ("source", "target"):
+        ours, theirs = getattr(read.edges, name)[order], getattr(lineage.edges, name)[other]
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_tables_are_read_as_they_were_written(tmp_path):
+    lineage = true_lineage(dividing_cell()[1][:, None])  # volumes of one plane
+    lineage.detections.label[-1] = 2**60 + 1  # as some programs write hashes
+    results = Results(lineage, calibration=CALIBRATION)
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    saved = read_tracks(tmp_path)
+    assert_same(saved.lineage, lineage)
+    assert saved.lineage.detections.label[-1] == 2**60 + 1
+    np.testing.assert_allclose(
+        np.sort(saved.lineage.edges.score), np.sort(lineage.edges.score), rtol=1e-5
+    )
+    # z is 0 everywhere, which cannot tell how deep a voxel is
+    assert saved.calibration.voxel_um is None
+    assert saved.calibration.frame_interval_s == 90.5
+
+
+def test_the_size_of_voxels_is_read_from_the_tables(tmp_path):
+    results = Results(true_lineage(dividing_cell()[1]), calibration=Calibration((0.325, 0.1), None))
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    assert read_tracks(tmp_path).calibration == Calibration((0.325, 0.1), None)
+
+
+@pytest.mark.parametrize("is_upstream", [True, False])
+def test_masks_of_the_challenge_are_measured_again(tmp_path, is_upstream):
+    images, masks = dividing_cell()
+    lineage = true_lineage(masks)
+    names = {"names": UPSTREAM} if is_upstream else {}
+    write_ctc(lineage, open_movie(images, masks), tmp_path / "ctc", **names)
+    saved = read_tracks(tmp_path)
+    assert_same(saved.lineage, lineage)
+    assert np.isnan(saved.lineage.edges.score).all()
+
+
+def test_convert_writes_what_is_asked_for(tmp_path):
+    images, masks = dividing_cell()
+    write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")
+    options = ("--voxel", "0.5,0.25", "--interval", "60")
+    result = run(tmp_path / "tracks", "--to", "geff,trackmate", "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Converted 15 detections in 4 tracks; see ")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "tracks.geff",
+        "tracks.xml",
+    ]
+    graph, metadata = geff.read(tmp_path / "out" / "tracks.geff")
+    assert (len(graph.nodes), len(graph.edges)) == (15, 13)
+    assert [axis.scale for axis in metadata.axes] == [60, 0.5, 0.25]
+    assert "score" not in metadata.edge_props_metadata
+    assert "LINK_COST=" not in (tmp_path / "out" / "tracks.xml").read_text("utf-8")
+
+
+def test_tracks_that_cannot_be_converted(tmp_path):
+    images, masks = dividing_cell()
+    write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")
+    for folder, options, sentence in (
+        ("tracks", ("--to", "ctc"), "masks are not converted"),
+        ("tracks", ("--to", "csv", "--voxel", "1,1,1"), "the movie is 2D"),
+        ("none", ("--to", "csv"), "does not exist"),
+    ):
+        result = run(tmp_path / folder, *options, "-o", tmp_path / "out")
+        assert result.exit_code == 2
+        assert sentence in result.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_tables_without_a_link(tmp_path, recwarn):
+    lineage = true_lineage(dividing_cell()[1])
+    none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
+    results = Results(build_lineage(lineage.detections, none))
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    assert len(read_tracks(tmp_path).lineage.tracklets) == 15
+    assert list(recwarn) == []
+
+
+def test_tables_that_do_not_fit_each_other(tmp_path):
+    results = Results(true_lineage(dividing_cell()[1]))
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    with (tmp_path / "edges.csv").open("a") as file:
+        file.write("4,9,5,9,1\n")
+    with pytest.raises(InputError, match="links object 9 of frame 4, which"):
+        read_tracks(tmp_path)
+    (tmp_path / "tracks.csv").write_text("track,parent,frame,label,y,x\n1,0,0,1,2,2\n")
+    with pytest.raises(InputError, match="no column 'diameter'"):
+        read_tracks(tmp_path)
