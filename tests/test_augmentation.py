@@ -106,24 +106,27 @@ def test_cells_hidden_in_a_merger_are_found_again():
     assert merged.n_children.tolist() == [1, 1, 1, 0, 0]
 
 
-def test_halves_are_those_of_a_shape_cut_in_two():
+@pytest.mark.parametrize("column", [100, 108, 120], ids=["middle", "near it", "far from it"])
+def test_parts_are_those_of_a_shape_cut_in_two(column):
     """An ellipse, cut across its longer axis, between two others that stay as they are."""
     mask = np.zeros((200, 200), int)
     mask[5:15, 5:15], mask[180:190, 5:15] = 1, 3
     mask[40:161, 40:161][ellipsoid(np.eye(2), (20, 50), 60)] = 2
     window = window_of([mask, mask], np.stack([mask, mask]) * 1.0, [-1, -1, -1, 0, 1, 2])
-    found = cut_in_two(window, np.array([1]))
+    found = cut_in_two(window, np.array([1]), np.array([(column - 100) / 50]))
     cut = mask.copy()
-    cut[:, 100:][mask[:, 100:] == 2] = 4
+    cut[:, column:][mask[:, column:] == 2] = 4
     expected = detect(Frame(0, mask * 1.0, cut), 2)
     first = found.detections.rows(np.flatnonzero(found.detections.frame == 0))
     assert first.label.tolist() == [1, 2, 3, 4]
-    halves, order = [1, 3], np.argsort(first.centroid[[1, 3], 1])
-    np.testing.assert_allclose(first.centroid[halves][order], expected.centroid[[1, 3]], atol=0.5)
-    np.testing.assert_allclose(first.features[halves, 0], expected.features[halves, 0], rtol=0.01)
-    # of a drawn ellipse, whose halves miss half a column of pixels
-    inertia = covariances(expected)[halves]
-    np.testing.assert_allclose(covariances(first)[halves], inertia, atol=0.03 * inertia.max())
+    halves, from_middle = [1, 3], np.abs(first.centroid[:, 1] - 100)
+    np.testing.assert_allclose(
+        from_middle[halves], np.abs(expected.centroid[halves, 1] - 100), atol=0.5
+    )
+    # Drawn parts miss half a column.
+    np.testing.assert_allclose(first.features[halves, 0], expected.features[halves, 0], rtol=0.015)
+    along = covariances(expected)[halves, 1, 1]  # across the axis, a part counts as the whole
+    np.testing.assert_allclose(covariances(first)[halves, 1, 1], along, atol=0.03 * along.max())
     np.testing.assert_array_equal(first.features[[0, 2]], expected.features[[0, 2]])
     assert found.parent.tolist() == [-1, -1, -1, -1, 0, 1, 2]
     assert found.n_children.tolist() == [1, 1, 1, 0, 0, 0, 0]

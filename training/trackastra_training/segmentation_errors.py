@@ -5,15 +5,13 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import Detections, IntArray
+from trackastra_engine.detections import Detections, FloatArray, IntArray
 from trackastra_engine.shapes import covariances, inertias
 from trackastra_engine.simulation import KnownMovie
+from trackastra_engine.simulation.cuts import cut, random_cuts
 from trackastra_training.configuration import Augmentation
 
 TOUCHING = 1.25  # detections closer than this many mean diameters may merge
-# Half an ellipse, cut through its middle: how far its centroid is from the cut (8 / (3 pi) half
-# radii), in standard deviations of the whole, and its variance along that axis, as a share.
-HALF_SHIFT, HALF_VARIANCE = 0.8488, 0.2795
 
 
 def keep_rows(movie: KnownMovie, rows: IntArray) -> KnownMovie:
@@ -42,7 +40,8 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
         is_chosen = rng.random(len(larger)) < merged
         window = merge(window, larger[is_chosen], smaller[is_chosen])
     if split:
-        window = cut_in_two(window, np.flatnonzero(rng.random(len(window.parent)) < split))
+        chosen = np.flatnonzero(rng.random(len(window.parent)) < split)
+        window = cut_in_two(window, chosen, random_cuts(len(chosen), rng))
     kept = np.flatnonzero(rng.random(len(window.parent)) >= missed)
     return keep_rows(window, kept) if 0 < len(kept) < len(window.parent) else window
 
@@ -89,24 +88,23 @@ def merge(window: KnownMovie, larger: IntArray, smaller: IntArray) -> KnownMovie
     return keep_rows(replace(window, detections=detections), rows)
 
 
-def cut_in_two(window: KnownMovie, rows: IntArray) -> KnownMovie:
-    """Return the window where some detections are two halves, the second of which is nobody.
+def cut_in_two(window: KnownMovie, rows: IntArray, place: FloatArray) -> KnownMovie:
+    """Return the window where some detections are two, the smaller of which is nobody.
 
-    They are cut across their longest axis, in the middle, as ellipses.
+    They are cut across their longest axis, as ellipses; place: (K,) as `cuts.cut` takes it.
     """
     detections, n_before = window.detections, len(window.parent)
-    first, second = rows, np.arange(n_before, n_before + len(rows))
     value, vector = np.linalg.eigh(covariances(detections)[rows])
     axis, variance = vector[:, :, -1], np.maximum(value[:, -1], 0)
-    shift = HALF_SHIFT * np.sqrt(variance)[:, None] * axis
-    flatter = (1 - HALF_VARIANCE) * variance[:, None, None] * axis[:, :, None] * axis[:, None, :]
+    along = variance[:, None, None] * axis[:, :, None] * axis[:, None, :]
     doubled = detections.rows(np.concatenate([np.arange(n_before), rows]))
     covariance = covariances(doubled)
-    for half, sign in ((first, 1), (second, -1)):
-        doubled.centroid[half] += sign * shift
-        covariance[half] -= flatter
-        doubled.features[half, 0] *= 0.5 ** (1 / detections.ndim)
-        doubled.features[half, 2:-1] = inertias(covariance[half])
+    second = np.arange(n_before, n_before + len(rows))
+    for those, part in zip((rows, second), cut(place), strict=True):
+        doubled.centroid[those] += (part.shift * np.sqrt(variance))[:, None] * axis
+        covariance[those] -= (1 - part.variance)[:, None, None] * along
+        doubled.features[those, 0] *= part.volume ** (1 / detections.ndim)
+        doubled.features[those, 2:-1] = inertias(covariance[those])
     doubled.label[second] = detections.label.max(initial=0) + 1 + np.arange(len(rows))
     nobody = np.full(len(rows), -1)
     order = np.lexsort((doubled.label, doubled.frame))

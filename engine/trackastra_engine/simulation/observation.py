@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate
 from trackastra_engine.simulation.cells import Outlines, field_of_view, typical_spacing_px
+from trackastra_engine.simulation.cuts import cut, random_cuts
 from trackastra_engine.simulation.parameters import Errors, SimulationParameters
 from trackastra_engine.simulation.truth import KnownMovie, known_movie
 
@@ -271,24 +272,20 @@ def _absorb(regions: Regions, larger: IntArray, smaller: IntArray) -> Regions:
 
 
 def _split(regions: Regions, errors: Errors, rng: np.random.Generator) -> Regions:
-    """Return the objects with some cut in two across their long axis.
-
-    The parts of an ellipse cut in the middle lie 0.85 standard deviations (8 / (3 pi) half
-    radii) from its centre and have 0.28 of its variance along the axis.
-    """
+    """Return the objects with some cut in two across their long axis."""
     chosen = np.flatnonzero(rng.random(len(regions.identity)) < errors.split)
     if not len(chosen):
         return regions
     value, vector = np.linalg.eigh(regions.covariance[chosen])
     axis, variance = vector[:, :, -1], value[:, -1]
-    shift = 0.85 * np.sqrt(variance)[:, None] * axis
-    flatter = 0.72 * variance[:, None, None] * axis[:, :, None] * axis[:, None, :]
+    along = variance[:, None, None] * axis[:, :, None] * axis[:, None, :]
     n_before = len(regions.identity)
     result = regions.rows(np.concatenate([np.arange(n_before), chosen]))
     second = np.arange(n_before, n_before + len(chosen))
     result.identity[second] = result.mother[second] = -1
-    for rows, sign in ((chosen, 1), (second, -1)):
-        result.centroid[rows] += sign * shift
-        result.covariance[rows] -= flatter
-        result.volume[rows] /= 2
+    parts = cut(random_cuts(len(chosen), rng))
+    for rows, part in zip((chosen, second), parts, strict=True):
+        result.centroid[rows] += (part.shift * np.sqrt(variance))[:, None] * axis
+        result.covariance[rows] -= (1 - part.variance)[:, None, None] * along
+        result.volume[rows] *= part.volume
     return result

@@ -14,9 +14,9 @@ import numpy as np
 
 Regime = Literal["nuclei", "rods", "packed", "particles"]
 REGIME_CHANCES: dict[Regime, float] = {
-    "nuclei": 0.4,
+    "nuclei": 0.36,
     "rods": 0.16,
-    "packed": 0.36,
+    "packed": 0.4,
     "particles": 0.08,
 }
 
@@ -142,7 +142,8 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motion:
-    is_calm = regime in ("packed", "rods")
+    is_packed = regime == "packed"
+    is_calm = is_packed or regime == "rods"
     fastest = 0.16 if is_calm else 0.45 if regime == "particles" else 0.3
     drift = rng.normal(size=ndim)
     drift *= _log_uniform(rng, 0.02, 0.6) / np.linalg.norm(drift)
@@ -154,7 +155,8 @@ def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motio
         jump=_log_uniform(rng, 0.1, 0.6),
         flow=_log_uniform(rng, 0.01, 0.25 if is_calm else 0.5),
         flow_wavelength=_log_uniform(rng, 5, 30),
-        diffusion=_log_uniform(rng, 0.01, fastest),
+        # Skin filmed rarely is the rule among packed cells, not the exception.
+        diffusion=rng.uniform(0.01, 0.2) if is_packed else _log_uniform(rng, 0.01, fastest),
         persistent=_log_uniform(rng, 0.01, fastest),
         persistence=rng.uniform(0.3, 0.95),
         jitter=_log_uniform(rng, 0.005, 0.05),
@@ -171,7 +173,7 @@ def _random_shape(rng: np.random.Generator, regime: Regime) -> Shape:
     return Shape(
         diameter_px=_log_uniform(rng, 7, 20) if is_rod else _log_uniform(rng, 8, 50),
         spread=rng.uniform(0.02, 0.12 if is_packed else 0.25),
-        flicker=_log_uniform(rng, 0.01, 0.16 if is_packed else 0.08),
+        flicker=rng.uniform(0.01, 0.16) if is_packed else _log_uniform(rng, 0.01, 0.08),
         aspect=_log_uniform(rng, 1.6, 4.0)
         if is_rod
         else rng.uniform(1.0, 1.1 if is_packed else 1.6),
@@ -191,7 +193,7 @@ def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
             _log_uniform(rng, 4, 40), 0.15, asymmetry=rng.uniform(0.02, 0.15), brightness=0.0
         )
     is_packed = regime == "packed"
-    cycle = _log_uniform(rng, 7, 60) if is_packed else _log_uniform(rng, 10, 150)
+    cycle = _log_uniform(rng, 6, 45) if is_packed else _log_uniform(rng, 10, 150)
     return Division(
         cycle_frames=cycle,
         cycle_spread=rng.uniform(0.1, 0.4),
