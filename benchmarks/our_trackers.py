@@ -33,6 +33,6 @@ def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) 
 
 
 def chosen_links(graph: CandidateGraph, mode: str) -> NDArray[np.int64]:
-    """Return the links (E, 2) that the linker of a mode chooses."""
-    edges = linker(mode)(graph).edges
+    """Return the links (E, 2) that the linker of a mode chooses, of edges that our models score."""
+    edges = linker(mode, chances=True)(graph).edges
     return np.column_stack([edges.source, edges.target])

@@ -220,11 +220,11 @@ def test_links_over_gaps_are_counted_apart():
     """
     frame  0   1   2   3
            A   A   .   A     A is missed in frame 2, where no candidate leads over
-           B   .   B         B in frame 1; the candidate A - A is given to B
+           B   .   B         B in frame 1; the last A is given to B
     """
     frame = np.array([0, 0, 1, 2, 3])
     detections = Detections(frame, np.ones(5, int), np.zeros((5, 2)), np.ones((5, 7)))
-    edges = Edges(np.array([1, 1]), np.array([2, 3]), np.array([0.9, 0.9]))
+    edges = Edges(np.array([1, 3]), np.array([3, 4]), np.array([0.9, 0.9]))
     movie = SpoiledMovie("drawn", CandidateGraph(detections, edges), np.array([-1, -1, 0, 1, 2]))
     assert movie.count("greedy", 1) == {"links": [0, 1, 3], "gaps": [0, 0, 2]}
     assert movie.count("greedy", 2) == {"links": [1, 2, 3], "gaps": [1, 1, 2]}

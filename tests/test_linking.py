@@ -299,6 +299,37 @@ def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_divi
     assert (kept.score[by_parent][is_second] >= min_division_score - ROUNDING).all()
 
 
+@given(graphs(max_edges=9, max_step=1, levels=()))
+def test_of_chances_the_links_that_exceed_their_price_most_are_chosen(graph):
+    """Twin: all subsets. A link pays above 0.4, a second child above 0.7; no parent has three."""
+    edges = graph.edges
+    best = 0.0
+    for kept in itertools.product([False, True], repeat=len(edges)):
+        rows = np.flatnonzero(kept)
+        n_children = np.bincount(edges.source[rows], minlength=1)
+        if len(set(edges.target[rows])) == len(rows) and n_children.max(initial=0) <= 2:
+            worth = (edges.score[rows] - 0.4).sum() - 0.3 * (n_children == 2).sum()
+            best = max(best, worth)
+    found = linker("ilp", chances=True).choose(graph)
+    n_children = np.bincount(edges.source[found], minlength=1)
+    worth = (edges.score[found] - 0.4).sum() - 0.3 * (n_children == 2).sum()
+    assert worth == pytest.approx(best)
+
+
+@pytest.mark.parametrize("mode", ["greedy", "lap", "ilp"])
+def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
+    """A mother and two daughters, one of them sure; the other is as good as the number says."""
+    frames = np.array([0, 1, 1])
+    for score, is_division in ((0.65, False), (0.75, True)):
+        edges = Edges(np.array([0, 0]), np.array([1, 2]), np.array([0.99, score]))
+        graph = CandidateGraph(detections_in(frames, 0), edges)
+        assert len(linker(mode, chances=True)(graph).edges) == 1 + is_division
+        assert len(linker(mode)(graph).edges) == 2
+        assert len(linker(mode, chances=True, min_division_score=0.6)(graph).edges) == (
+            2 if mode != "ilp" or is_division else 1
+        )
+
+
 def test_no_gap_takes_the_place_of_the_detection_between():
     """
     frame 0   1   2      edges 0-1 and 1-2 of score 0.7, and 0-2 of 0.95

@@ -9,11 +9,12 @@ from typing import Any
 
 from trackastra_engine.calibration import Calibration
 from trackastra_engine.chunks.kept import FILE_NAME
+from trackastra_engine.displacement import MaxDistance
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
-from trackastra_engine.model import Device
+from trackastra_engine.model import AssociationModel, Device
 from trackastra_engine.output.refilled import PRIVATE
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
@@ -96,12 +97,13 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     elif job.selection != EVERYTHING:
         raise InputError("points have no axes, channels, positions or levels; leave these out")
     review = Review()
-    tracker = Tracker.load(
-        job.model,
-        mode=review.watch(job.linking.linker()),
-        max_distance=job.linking.max_distance,
+    longest = job.linking.max_distance
+    model = AssociationModel.load(job.model, device=job.device)
+    tracker = Tracker(
+        model,
+        review.watch(job.linking.linker(chances=model.spec.scores_are_chances)),
+        max_distance=None if longest is None else MaxDistance.parse(longest),
         stride=job.stride,
-        device=job.device,
     )
     opened = time.perf_counter()
     if movie is None:

@@ -37,7 +37,8 @@ def link_again(
     outputs = replace(outputs, overwrite=outputs.overwrite or in_place)
     _refuse_masks(outputs)
     check_outputs(outputs, [] if in_place else [tracked], are_points=True)
-    kept, review, link = KeptMovie.read(tracked), Review(), linking.linker()
+    kept, review = KeptMovie.read(tracked), Review()
+    link = linking.linker(chances=kept.scores_are_chances)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
     voxel_um = kept.voxel_um if kept.sees_voxel or in_um else None

@@ -26,6 +26,7 @@ class ModelSpec:
     cutoff: float  # reach of attention and association, in the units of the token coordinates
     averaging: Averaging  # which windows count in an edge's mean score, see edges.py
     max_frame_gap: int = 1  # longest link, in frames, that the model was trained for
+    scores_are_chances: bool = False  # so that linkers may price them as such, see linking/costs.py
     uses_voxel_size: bool = False  # sees positions and shapes in true proportion, see shapes.py
     accepts_planes: bool = False  # a 3D model that takes 2D movies as volumes of one plane
     description: str = ""  # one line for people: what it was trained on

@@ -64,9 +64,10 @@ class Tracker:
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """
-        link = linker(mode) if isinstance(mode, str) else mode
         longest = None if max_distance is None else MaxDistance.parse(max_distance)
         loaded = AssociationModel.load(model, device=device)
+        chances = loaded.spec.scores_are_chances
+        link = linker(mode, chances=chances) if isinstance(mode, str) else mode
         return cls(loaded, link, max_distance=longest, stride=stride)
 
     def track(

@@ -10,7 +10,7 @@ from trackastra_engine.association import associate_movie
 from trackastra_engine.candidates import candidate_graph
 from trackastra_engine.detections import Detections, IntArray
 from trackastra_engine.edges import Edges
-from trackastra_engine.linking.greedy import choose_greedily
+from trackastra_engine.linking import linker
 from trackastra_engine.scoring import Counts, Scores, score_edges
 from trackastra_engine.simulation import KnownMovie, random_parameters
 from trackastra_engine.spec import ModelSpec
@@ -76,7 +76,7 @@ def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovi
     edges = associate_movie(score, spec, movie.detections)
     model.train(was_training)
     graph = candidate_graph(movie.detections, edges)
-    return graph.edges.rows(choose_greedily(graph))
+    return linker("greedy", chances=spec.scores_are_chances)(graph).edges
 
 
 def _neighbour_edges(scores: NDArray[np.float32], frame: IntArray) -> Edges:

@@ -36,6 +36,7 @@ class KeptMovie:
     max_gap: int  # frames of the longest edges
     voxel_um: VoxelSize | None
     frame_interval_s: float | None
+    scores_are_chances: bool
     sees_voxel: bool  # whether distances are measured in true proportion in any case
     format_version: int = FORMAT_VERSION
 
@@ -119,6 +120,7 @@ def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Associat
         max_gap=association.max_gap,
         voxel_um=movie.voxel_um,
         frame_interval_s=movie.frame_interval_s,
+        scores_are_chances=association.spec.scores_are_chances,
         sees_voxel=association.spec.uses_voxel_size,
     )
     kept.write(path)

@@ -66,7 +66,7 @@ _LINKING = (
     click.option(
         "--min-division-score",
         type=float,
-        help="Score that a second daughter needs.  [default: 0.5; ilp: what makes it pay]",
+        help="Score that a second daughter needs.  [default: 0.7, with upstream's models 0.5]",
     ),
     click.option(
         "--min-track-length",
@@ -78,7 +78,8 @@ _LINKING = (
     click.option(
         "--ilp-costs",
         metavar="COSTS",
-        help="Costs of ilp: gt, deepcell_gt, deepcell_gt_tuned, deepcell_res_tuned or a TOML file.",
+        help="Costs of ilp: chances, gt, deepcell_gt, deepcell_gt_tuned, deepcell_res_tuned or a "
+        "TOML file.  [default: chances, with upstream's models gt]",
     ),
     click.option(
         "--ilp-time-limit",

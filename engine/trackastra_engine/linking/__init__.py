@@ -9,7 +9,7 @@ from trackastra_engine.detections import IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.linking.assignment import LapCosts, choose_by_assignment
-from trackastra_engine.linking.costs import LinkCosts
+from trackastra_engine.linking.costs import CHANCES, DIVISION_CHANCE, LinkCosts
 from trackastra_engine.linking.greedy import MIN_LINK_SCORE, choose_greedily
 from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
 
@@ -35,6 +35,7 @@ def linker(
     mode: str,
     *,
     max_gap: int = 1,
+    chances: bool = False,
     min_division_score: float | None = None,
     costs: LinkCosts | None = None,
     time_limit_s: float | None = None,
@@ -43,8 +44,11 @@ def linker(
 
     max_gap: frames from the source to the target of the longest links, 1 for neighbouring frames
     alone, 2 for links over one frame in which a cell was missed;
-    min_division_score: what a second child needs, by default 0.5, and with "ilp" what makes the
-    division pay; costs and time_limit_s: of "ilp" and "ilp_nodiv" alone, see ilp.py.
+    chances: whether scores are chances (`ModelSpec.scores_are_chances`), else they are upstream's;
+    min_division_score: what a second child needs, by default 0.7 if scores are chances, otherwise
+    0.5, and with "ilp" what makes the division pay;
+    costs (`CHANCES` if scores are chances, otherwise "gt") and time_limit_s: of "ilp" and
+    "ilp_nodiv" alone, see ilp.py.
 
     Raises InputError if there is no such linker, or it has no such option.
     """
@@ -54,7 +58,7 @@ def linker(
     if min_division_score is not None:
         _check_division_score(min_division_score, mode)
     if mode.startswith("ilp"):
-        costs = costs or LinkCosts()
+        costs = costs or (CHANCES if chances else LinkCosts())
         if min_division_score is not None:
             costs = costs.with_min_division_score(min_division_score)
         limit = TIME_LIMIT_S if time_limit_s is None else time_limit_s
@@ -64,7 +68,9 @@ def linker(
         raise InputError(
             f"costs and a time limit are for the linkers ilp and ilp_nodiv, not {mode}"
         )
-    score = MIN_LINK_SCORE if min_division_score is None else min_division_score
+    score = min_division_score
+    if score is None:
+        score = DIVISION_CHANCE if chances else MIN_LINK_SCORE
     if mode == "lap":
         choose = partial(choose_by_assignment, costs=LapCosts(split=1 - score))
         return Linker(choose, is_separable=False, max_gap=max_gap)
