@@ -105,7 +105,7 @@ def test_links_are_as_long_as_upstreams(movie, monkeypatch, tmp_path):
         ("--model", model),
     ]:
         assert run(*movie, *options, "--device", "mps").exit_code == 0
-    assert [job.max_distance for job in asked] == [128, "50", None]
+    assert [job.linking.max_distance for job in asked] == [128, "50", None]
     assert {job.device for job in asked} == {"cpu"}
 
 
