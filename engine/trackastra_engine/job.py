@@ -43,6 +43,7 @@ class Job:
     voxel: str | None = None  # "z,y,x" in micrometres
     stride: int = 1  # frames
     cache: Path | None = None  # folder that keeps what is computed, for a next time
+    dask: str | None = None  # address of a cluster, or local:N
     device: Device = "auto"
     title: str | None = None  # of the movie in the report, in place of its paths
 
@@ -111,7 +112,9 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
         lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
         n_frames = int(points.frame[-1]) + 1
     else:
-        lineage = tracker.track_movie(movie, cache=job.cache, index=_index(job), progress=progress)
+        lineage = tracker.track_movie(
+            movie, cache=job.cache, index=_index(job), dask=job.dask, progress=progress
+        )
         n_frames = len(movie)
     if job.linking.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.linking.min_track_length)

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module, resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -86,6 +86,10 @@ class AssociationModel:
             raise ModelError(f"{path} was made for an earlier engine; export the model again")
         return cls(session, ModelSpec.from_json(metadata[METADATA_KEY]), path)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the model be sent to another process, which opens the same file."""
+        return _reopened, (self.path, self.device, self.identity)
+
     @property
     def device(self) -> str:
         """Return the device that the model runs on, "cpu" or "cuda"."""
@@ -113,6 +117,18 @@ class AssociationModel:
             }
             scores = self._session.run(["scores"], inputs)[0]
         return plan.edges(scores)
+
+
+@lru_cache(maxsize=1)
+def _reopened(path: Path, device: Device, identity: str) -> AssociationModel:
+    """Return the model of a file, once in a process; raises ModelError if scores may differ."""
+    model = AssociationModel.load(path, device=device)
+    if model.identity != identity:
+        raise ModelError(
+            f"{path} or ONNX Runtime is another here ({model.identity}) than where the tracking "
+            f"began ({identity}); give all machines the same"
+        )
+    return model
 
 
 def _open_session(path: Path, device: Device) -> Any:
@@ -151,6 +167,9 @@ def session_options(runtime: Any) -> Any:
     options.enable_mem_pattern = False
     # By itself it takes all cores, also those that `taskset` or a cluster gave to others.
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = os.environ.get("OMP_NUM_THREADS", "")  # as Dask tells each of its workers
+    if told.isdecimal():
+        usable = min(usable or 1, max(1, int(told)))
     if usable != os.cpu_count():
         options.intra_op_num_threads = usable
     return options

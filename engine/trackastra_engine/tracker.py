@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from trackastra_engine.association import Score, check_gap, check_stride
 from trackastra_engine.chunks.association import Association
 from trackastra_engine.chunks.cache import ChunkCache
+from trackastra_engine.chunks.cluster import edges_on_cluster
 from trackastra_engine.chunks.kept import note_kept
 from trackastra_engine.chunks.local import edges_of_chunks, edges_of_movie
 from trackastra_engine.detections import Detections, concatenate, split_frames
@@ -96,12 +98,14 @@ class Tracker:
         *,
         cache: Path | None = None,
         index: Path | None = None,
+        dask: str | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
         """Return the lineage of an opened movie; see `track`.
 
         cache: folder that keeps detections and edges, so that nothing is computed twice; index:
-        file that tells which of these are the movie's, with which it can be linked again.
+        file that tells which of these are the movie's, with which it can be linked again; dask:
+        address of a cluster that does the work, or local:N for N processes.
         """
         self.check_fit(movie)
         voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
@@ -109,7 +113,8 @@ class Tracker:
         kept = None if cache is None else ChunkCache(cache, association, movie)
         found = GrowingRows(concatenate([], association.spec.ndim))
         links = self._links(voxel_um)
-        with closing(edges_of_movie(association, movie, found, kept, progress)) as edges:
+        chunks = edges_of_movie if dask is None else partial(edges_on_cluster, dask)
+        with closing(chunks(association, movie, found, kept, progress)) as edges:
             links.push(edges)
         if len(found) == 0:
             raise InputError(

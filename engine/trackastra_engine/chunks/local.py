@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
@@ -12,11 +13,24 @@ from trackastra_engine.chunks.association import Association, Chunk, remembering
 from trackastra_engine.chunks.cache import ChunkCache
 from trackastra_engine.chunks.measured import measure, needs_range
 from trackastra_engine.detections import Detections, concatenate, split_frames
+from trackastra_engine.edges import Edges
 from trackastra_engine.frames import Movie
 from trackastra_engine.growing import GrowingRows
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.progress import Progress
 from trackastra_engine.tokens import IntensityRange
+
+
+class EdgeKeeper(Protocol):
+    """Something that may know the edges of chunks: a cache, or a cluster."""
+
+    def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
+        """Return the edges of a chunk, if they are known."""
+
+    def keep_edges(
+        self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
+    ) -> None:
+        """Keep the edges of a chunk, which were not known."""
 
 
 def edges_of_movie(
@@ -32,7 +46,7 @@ def edges_of_movie(
     """
     intensities = IntensityHistogram()
     with computed_ahead(_measured(association, movie, cache, intensities)) as measured:
-        frames: Iterable[Detections] = _gathered(found, measured, len(movie), progress)
+        frames: Iterable[Detections] = gathered(found, measured, len(movie), progress)
         if needs_range(association.spec, movie):  # the first window is scored when all were seen
             deque(frames, maxlen=0)
             frames = split_frames(found.whole(), len(movie))
@@ -45,7 +59,7 @@ def edges_of_chunks(
     frames: Iterable[Detections],
     n_frames: int,
     intensity_range: IntensityRange | None,
-    cache: ChunkCache | None,
+    cache: EdgeKeeper | None,
     progress: Progress,
 ) -> Iterator[FrameEdges]:
     """Yield the edges of each chunk of a movie, from the detections of each frame."""
@@ -59,6 +73,7 @@ def edges_of_chunks(
             if cache is not None:
                 cache.keep_edges(chunk, intensity_range, edges)
         first, stop = chunk.frames.start, chunk.frames.stop
+        progress("associate", stop, n_frames)
         joined = sliding.between(range(first, min(stop + association.max_gap, n_frames)))
         detections = concatenate(joined, association.spec.ndim)
         yield FrameEdges(first, first_row, detections, edges)
@@ -112,7 +127,7 @@ def _measured(
         intensities.merge(found.intensities)
 
 
-def _gathered(
+def gathered(
     found: GrowingRows[Detections], frames: Iterable[Detections], n_frames: int, progress: Progress
 ) -> Iterator[Detections]:
     """Yield the detections of each frame, added to those found."""

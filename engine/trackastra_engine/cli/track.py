@@ -54,6 +54,11 @@ from trackastra_engine.errors import InputError
     show_default=True,
     help="Frames from a window to the next; more is faster, and less accurate.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Dask cluster that does the work, as tcp://HOST:8786, or local:N for N processes.",
+)
 @click.option("--device", type=DEVICES, default="auto", show_default=True)
 @click.option(
     "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"

@@ -1,0 +1,202 @@
+"""The chunks of a movie made by the workers of a Dask cluster, which open its files by path.
+
+A task measures a chunk, another scores it from what its neighbours' tasks found; so no frame is
+read twice, and what a lost worker held is made again by the others. Results come back in order.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trackastra_engine.association import FrameEdges
+from trackastra_engine.chunks.association import Association, Chunk
+from trackastra_engine.chunks.cache import ChunkCache
+from trackastra_engine.chunks.local import edges_of_chunks, gathered
+from trackastra_engine.chunks.measured import Measured, measure, needs_range
+from trackastra_engine.detections import Detections, concatenate, split_frames
+from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError, MissingDependencyError
+from trackastra_engine.frames import Movie
+from trackastra_engine.growing import GrowingRows
+from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.progress import Progress
+from trackastra_engine.tokens import IntensityRange
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Value = TypeVar("Value")
+
+LOCAL = "local:"  # begins the address of workers on this machine, before their number
+CONNECT_S = 30
+AHEAD_PER_THREAD = 2  # chunks that are begun before their results are asked for
+
+
+def edges_on_cluster(
+    address: str,
+    association: Association,
+    movie: Movie,
+    found: GrowingRows[Detections],
+    cache: ChunkCache | None,
+    progress: Progress,
+) -> Generator[FrameEdges, None, None]:
+    """Yield the edges of each chunk of a movie, and add its detections to `found`.
+
+    address: of a Dask scheduler, or local:N for N workers here. The edges are those that this
+    process would make, to the bit, if workers compute with the same device and versions.
+
+    Raises InputError if there is no such cluster or the movie is in memory.
+    """
+    if movie.masks.stamp(0) is None:
+        raise InputError("workers open a movie by path; give paths of files in place of arrays")
+    with _connected(address) as client:
+        work = _Workers(client, association, movie, cache)
+        frames: Iterable[Detections] = gathered(found, work.frames(), len(movie), progress)
+        if needs_range(association.spec, movie):  # the first window is scored when all were seen
+            deque(frames, maxlen=0)
+            frames = split_frames(found.whole(), len(movie))
+            known = work.intensities.range()
+        else:
+            known = None
+        yield from edges_of_chunks(association, frames, len(movie), known, work, progress)
+
+
+class _Workers:
+    """Knows the edges of all chunks, as a cache that is full: what is not kept, workers make."""
+
+    def __init__(
+        self, client: "Client", association: Association, movie: Movie, cache: ChunkCache | None
+    ) -> None:
+        self.intensities = IntensityHistogram()
+        self._client, self._association, self._cache = client, association, cache
+        self._spec, self._chunks = association.spec, association.chunks(len(movie))
+        self._needs_range = needs_range(self._spec, movie)
+        # A task, as all can have its result, and it is made again if the worker that has it dies.
+        self._movie = client.submit(_itself, movie, pure=False)
+        self._measured: list[Any] = []  # of each chunk: what was kept, or the task that makes it
+        self._scored: list[Any] = []
+        self._n_taken = 0  # chunks whose edges were asked for
+
+    def frames(self) -> Iterator[Detections]:
+        """Yield the detections of each frame."""
+        for place, chunk in enumerate(self._chunks):
+            self._measure_until(place + self._n_ahead)
+            begun = self._measured[place]
+            measured: Measured = _result(begun)
+            if self._cache is not None and begun is not measured:
+                self._cache.keep_detections(chunk, measured)
+            self.intensities.merge(measured.intensities)
+            yield from split_frames(measured.detections, len(chunk.frames), chunk.frames.start)
+
+    def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges:
+        """Return the edges of the next chunk."""
+        place = self._n_taken
+        self._score_until(place + self._n_ahead, intensity_range)
+        begun = self._scored[place]
+        edges: Edges = _result(begun)
+        if self._cache is not None and begun is not edges:
+            self._cache.keep_edges(chunk, intensity_range, edges)
+        self._scored[place] = None
+        if place > 1:
+            self._measured[place - 2] = None  # later chunks see one before them
+        self._n_taken += 1
+        return edges
+
+    def keep_edges(
+        self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
+    ) -> None:
+        """Do nothing: whatever `edges` returned is kept."""
+
+    @property
+    def _n_ahead(self) -> int:
+        # Asked each time, as workers come and go.
+        n_threads: int = sum(self._client.nthreads().values())
+        return 1 + AHEAD_PER_THREAD * n_threads
+
+    def _measure_until(self, stop: int) -> None:
+        for chunk in self._chunks[len(self._measured) : stop]:
+            kept = None
+            if self._cache is not None and self._cache.has_detections(chunk):
+                kept = self._cache.detections(chunk)
+            task = self._movie, chunk.frames, self._spec.ndim, self._needs_range
+            self._measured.append(kept or self._client.submit(_measure, *task, pure=False))
+
+    def _score_until(self, stop: int, intensity_range: IntensityRange | None) -> None:
+        for place in range(len(self._scored), min(stop, len(self._chunks))):
+            chunk = self._chunks[place]
+            kept = None if self._cache is None else self._cache.edges(chunk, intensity_range)
+            self._measure_until(place + 2)
+            around = self._measured[max(0, place - 1) : place + 2]
+            task = self._association, chunk, around, intensity_range
+            begun = self._client.submit(_score, *task, pure=False) if kept is None else kept
+            self._scored.append(begun)
+
+
+def _itself(value: Value) -> Value:
+    return value
+
+
+def _measure(movie: Movie, frames: range, ndim: int, needs_range: bool) -> Measured:
+    """Return what the pixels of some frames say; runs on a worker."""
+    measuring = measure(movie.frames(frames), ndim, needs_range=needs_range)
+    while True:
+        try:
+            next(measuring)
+        except StopIteration as end:
+            measured: Measured = end.value
+            return measured
+
+
+def _score(
+    association: Association,
+    chunk: Chunk,
+    around: Sequence[Measured],
+    intensity_range: IntensityRange | None,
+) -> Edges:
+    """Return the edges of a chunk, given what was measured around it; runs on a worker."""
+    detections = concatenate((part.detections for part in around), association.spec.ndim)
+    frames = split_frames(detections, len(chunk.reach), chunk.reach.start)
+    return association.edges(chunk, frames, association.score(intensity_range))
+
+
+def _result(begun: Any) -> Any:
+    """Return what a task made, or what was kept."""
+    return begun.result() if hasattr(begun, "result") else begun
+
+
+@contextmanager
+def _connected(address: str) -> Iterator["Client"]:
+    """Give a client of the cluster at an address, or of one on this machine.
+
+    Raises InputError if there is none.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise MissingDependencyError("--dask needs Dask; install trackastra-engine[dask]") from None
+    if address.startswith(LOCAL):
+        with (
+            LocalCluster(
+                n_workers=_number_of_workers(address), threads_per_worker=1, dashboard_address=":0"
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"there is no Dask scheduler at {address} ({error}); give its address, such as "
+            "tcp://10.0.0.1:8786, or local:N for N workers on this machine"
+        ) from None
+    with client:
+        yield client
+
+
+def _number_of_workers(address: str) -> int:
+    number = address.removeprefix(LOCAL)
+    if not number.isdecimal() or int(number) < 1:
+        raise InputError(f"--dask {address} gives no number of workers; give local:2 for two")
+    return int(number)
