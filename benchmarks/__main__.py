@@ -13,6 +13,7 @@ from benchmarks.latency import latency
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.models import models
+from benchmarks.scaling import scaling
 from benchmarks.soak import soak
 from benchmarks.stages import stages
 from benchmarks.startup import startup
@@ -27,7 +28,7 @@ def main() -> None:
 
 
 for benchmark in (
-    *(accuracy, calibration, models, gaps, delay, linking),
+    *(scaling, accuracy, calibration, models, gaps, delay, linking),
     *(stages, transformer, whole, default_model, length, large, startup),
     *(latency, soak, gpu_benchmark),
     tables,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import scaling
 from benchmarks.gpu import gpu_benchmark
 from benchmarks.gpu import table as gpu_table
 from benchmarks.graphs import save_graph, walking_cells
@@ -181,3 +182,10 @@ def test_the_benchmark_of_a_gpu_runs_without_one(tmp_path, monkeypatch):
     assert [row[0] for row in rows] == ["8", "12"]
     assert [bool(row[-1]) for row in rows] == [False, True]
     assert {len(row) for row in rows} == {len(header)}
+
+
+def test_more_workers_share_all_but_what_is_serial():
+    measured = [{"workers": 1, "wall_s": 10.0, "serial_s": 2.0}]
+    assert [scaling.modelled(measured, n) for n in (1, 2, 8, 800)] == [10.0, 6.0, 3.0, 2.01]
+    *_, last = scaling.workers_table({"dask": measured})
+    assert last == ["100", "2.1 s", "4.8", "modelled"]
