@@ -1,0 +1,77 @@
+"""Folders of tracks become layers of napari: masks, read when they are shown, and tracks."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import FrameSource
+from trackastra_engine.lineage import Lineage, root_of_tracklets
+from trackastra_engine.output.napari_tracks import tracks_layer
+from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
+from trackastra_engine.saved_tracks import open_tracked_masks, read_tracks
+
+LayerData = tuple[Any, dict[str, Any], str]  # data, options and kind of a layer
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return how to read a folder of tracks, or None if it is none, as napari asks."""
+    if not isinstance(path, str) or not Path(path).is_dir():
+        return None
+    folder = Path(path)
+    has_tables = all((folder / name).is_file() for name in (TRACK_TABLE, EDGE_TABLE))
+    return read_layers if has_tables or _masks(folder) is not None else None
+
+
+def read_layers(path: str) -> list[LayerData]:
+    """Return the layers of a folder of tracks: labels by track, if there are masks, and tracks.
+
+    Raises InputError if the files of the folder contradict themselves.
+    """
+    folder = Path(path)
+    tracks = layer_of_tracks(read_tracks(folder).lineage, f"{folder.name} tracks")
+    masks = _masks(folder)
+    if masks is None:
+        return [tracks]
+    return [(LazyMasks(masks), {"name": f"{folder.name} masks"}, "labels"), tracks]
+
+
+def layer_of_tracks(lineage: Lineage, name: str) -> LayerData:
+    """Return a tracks layer with the graph of divisions, one colour for a cell's descendants."""
+    data, graph = tracks_layer(lineage)
+    root = root_of_tracklets(lineage.tracklets)[data[:, 0].astype(int)]
+    options = {"name": name, "graph": graph, "features": {"lineage": root}, "color_by": "lineage"}
+    return data, options, "tracks"
+
+
+def _masks(folder: Path) -> FrameSource | None:
+    try:
+        return open_tracked_masks(folder).movie.masks
+    except InputError:
+        return None
+
+
+class LazyMasks:
+    """Masks (T, [Z,] Y, X) that look like an array, of which frames are read when asked for."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self._source = source
+        self.shape = (source.n_frames, *source.frame_shape)
+        self.ndim = len(self.shape)
+        self.dtype = source.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        frames = np.arange(len(self))[first]
+        if frames.ndim == 0:
+            return np.asarray(next(self._source.read([int(frames)]))[tuple(rest)])
+        return np.stack([mask[tuple(rest)] for mask in self._source.read(frames.tolist())])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)

@@ -1,0 +1,79 @@
+"""The plugin of napari: what it tells napari, and what it reads, without napari."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from small_movies import dividing_cell, true_lineage
+from trackastra_engine.errors import InputError
+from trackastra_engine.frames import open_movie
+from trackastra_engine.napari.reader import get_reader
+from trackastra_engine.output.ctc import write_ctc
+from trackastra_engine.output.results import Outputs, Results, write_outputs
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def movie():
+    images, masks = dividing_cell()
+    return images, masks, true_lineage(masks)
+
+
+@pytest.fixture
+def folder(movie, tmp_path):
+    """Return a results folder whose masks have other labels than what was tracked."""
+    images, masks, lineage = movie
+    write_outputs(
+        Results(lineage, open_movie(images, masks)), Outputs(tmp_path / "out", report=False)
+    )
+    return tmp_path / "out"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_manifest_is_valid_and_what_it_names_is_there_without_napari():
+    import npe2
+
+    entries = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    (name, place), *_ = entries["napari.manifest"].items()
+    package, file = place.split(":")
+    path = ROOT / "engine" / Path(*package.split(".")) / file
+    manifest = npe2.PluginManifest.from_file(path)
+    assert manifest.name == name
+    manifest.validate_imports()
+    assert manifest.contributions.readers[0].accepts_directories
+
+
+def test_a_results_folder_becomes_masks_and_tracks_with_their_graph(folder, movie):
+    masks = movie[1]
+    (labels, _, labels_kind), (data, options, kind) = get_reader(str(folder))(str(folder))
+    assert (labels_kind, kind) == ("labels", "tracks")
+    assert (labels.shape, labels.ndim, labels.dtype) == (masks.shape, 3, np.uint16)
+    np.testing.assert_array_equal(labels[3], masks[3])
+    np.testing.assert_array_equal(labels[3, 10:20, ::2], masks[3, 10:20, ::2])
+    np.testing.assert_array_equal(labels[1:3, 10], masks[1:3, 10])
+    np.testing.assert_array_equal(np.asarray(labels), masks)
+    assert data.shape == (15, 4)
+    assert options["graph"] == {3: [2], 4: [2]}
+    for track, t, y, x in data:
+        assert labels[int(t)][int(y), int(x)] == track
+    assert set(options["features"]["lineage"]) == {1, 2}
+
+
+def test_frames_of_masks_are_read_when_they_are_shown(folder):
+    (labels, *_), _ = get_reader(str(folder))(str(folder))
+    (folder / "ctc" / "mask004.tif").unlink()
+    assert labels[3].any()
+    with pytest.raises(InputError, match=r"mask004\.tif does not exist"):
+        labels[4]
+
+
+def test_a_folder_of_the_challenge_is_read_and_others_are_left_alone(movie, tmp_path):
+    images, masks, lineage = movie
+    write_ctc(lineage, open_movie(images, masks), tmp_path / "tracked")
+    assert len(get_reader(str(tmp_path / "tracked"))(str(tmp_path / "tracked"))) == 2
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader(str(tmp_path / "tracked" / "mask000.tif")) is None
+    assert get_reader([str(tmp_path / "tracked")]) is None
