@@ -1,5 +1,6 @@
-"""The plugin of napari: what it tells napari, and what it reads, without napari."""
+"""The plugin of napari: what it tells napari, what it reads, and, under a display, its widget."""
 
+import time
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from trackastra_engine.output.ctc import write_ctc
 from trackastra_engine.output.results import Outputs, Results, write_outputs
 
 ROOT = Path(__file__).parent.parent
+TIME_LIMIT_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,7 @@ def folder(movie, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_manifest_is_valid_and_what_it_names_is_there_without_napari():
-    import npe2
-
+    npe2 = pytest.importorskip("npe2")
     entries = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
     (name, place), *_ = entries["napari.manifest"].items()
     package, file = place.split(":")
@@ -43,7 +44,8 @@ def test_the_manifest_is_valid_and_what_it_names_is_there_without_napari():
     manifest = npe2.PluginManifest.from_file(path)
     assert manifest.name == name
     manifest.validate_imports()
-    assert manifest.contributions.readers[0].accepts_directories
+    commands = {command.id for command in manifest.contributions.commands}
+    assert {manifest.contributions.readers[0].command} < commands
 
 
 def test_a_results_folder_becomes_masks_and_tracks_with_their_graph(folder, movie):
@@ -77,3 +79,30 @@ def test_a_folder_of_the_challenge_is_read_and_others_are_left_alone(movie, tmp_
     assert get_reader(str(tmp_path)) is None
     assert get_reader(str(tmp_path / "tracked" / "mask000.tif")) is None
     assert get_reader([str(tmp_path / "tracked")]) is None
+
+
+def test_the_widget_tracks_the_chosen_layers(movie, folder):
+    napari = pytest.importorskip("napari")
+    from qtpy.QtWidgets import QApplication
+
+    from trackastra_engine.napari.widget import track_widget
+
+    images, masks, _ = movie
+    viewer = napari.Viewer(show=False)
+    try:
+        image, labels = viewer.add_image(images), viewer.add_labels(masks)
+        widget = track_widget()
+        viewer.window.add_dock_widget(widget)
+        widget(labels=labels, image=image)
+        end = time.monotonic() + TIME_LIMIT_S
+        while len(viewer.layers) < 3 and time.monotonic() < end:
+            QApplication.processEvents()
+        tracks = viewer.layers[-1]
+        assert isinstance(tracks, napari.layers.Tracks)
+        assert len(tracks.data) == 15
+        for data, options, kind in get_reader(str(folder))(str(folder)):
+            getattr(viewer, f"add_{kind}")(data, **options)
+        viewer.dims.set_point(0, 4)
+        assert viewer.layers["out masks"].get_value((4, 31, 32)) == 4
+    finally:
+        viewer.close()
