@@ -144,7 +144,7 @@ def test_points_fields_of_view_and_delays_are_as_in_a_session():
         (raw({"type": "push", "arrays": [announced(shape=[8] * 4)]}), "is not 1 to 3 whole"),
         (raw({"type": "push", "arrays": [announced(shape=[-8, 8])]}), "is not 1 to 3 whole"),
         (raw({"type": "push", "arrays": [announced(shape=[True])]}), "is not 1 to 3 whole"),
-        (raw({"type": "push", "arrays": [announced(shape=[2**30] * 3)]}), "but 0 were announced"),
+        (raw({"type": "push", "arrays": [announced(shape=[2**19] * 3)]}), "but 0 were announced"),
         (raw({"type": "push", "arrays": [announced()]}, bytes(63)), "but 63 were announced"),
         (raw({"type": "push", "arrays": [announced()]}, bytes(50_001)), "the limit is 50000"),
         (request("push", {"mask": MASK.astype(float)}), "of type float64"),
@@ -283,6 +283,11 @@ inputs = st.lists(
 @given(data=inputs)
 @example(data=PREFIX.pack(b"TAE1", 2**32 - 1, 2**64 - 1))
 @example(data=raw({"type": "push", "arrays": [announced("float64", [2**31 - 1] * 3)]}))
+@example(data=raw({"type": "push", "arrays": [announced("float64", [0, 2**31 - 1, 2**31 - 1])]}))
+@example(data=raw({"type": "push", "arrays": [announced("float64", [0, 2**20 - 1, 2**20 - 1])]}))
+@example(
+    data=raw({"type": "push_points", "arrays": [announced("int8", [0, 2**20 - 1], "position")]})
+)
 def test_no_bytes_break_a_session_or_take_memory_beyond_the_limits(data):
     tracemalloc.start()
     replies = replies_to(data)

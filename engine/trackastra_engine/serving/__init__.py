@@ -17,8 +17,9 @@ The header has a "type", what the type needs, and if there are arrays, their lis
 
     {"type":"push","fov":"A1","arrays":[{"name":"mask","dtype":"uint16","shape":[512,512]}]}
 
-A dtype is one of int8 to int64, uint8 to uint64, float32 and float64. Replies are written without
-spaces and with their keys in one order, so that a client without a JSON library can search them.
+A dtype is one of int8 to int64, uint8 to uint64, float32 and float64; a shape in a request has 1 to
+3 sides below 2^20. Replies are written without spaces and with their keys in one order, so that a
+client without a JSON library can search them.
 
 **Requests.** Fields of view have names, texts or whole numbers (0 if left out), and frames are
 numbered by the client, or counted.

@@ -18,6 +18,7 @@ PREFIX = struct.Struct("<4sIQ")  # magic, bytes of the header, bytes of all arra
 WHOLE = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 DTYPES = (*WHOLE, "float32", "float64")
 MAX_AXES = 3
+MAX_SIDE = 2**20  # NumPy refuses even an array without entries if its other sides are too long
 CHUNK_BYTES = 2**16  # of what is read only to be dropped
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -153,8 +154,10 @@ def _array(entry: Any) -> tuple[str, str, list[int]]:
     if dtype not in DTYPES:
         raise InputError(f"the array {name!r} has a dtype other than {', '.join(DTYPES)}")
     is_shape = isinstance(shape, list) and 1 <= len(shape) <= MAX_AXES
-    if not is_shape or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
-        raise InputError(f"the shape of the array {name!r} is not 1 to {MAX_AXES} whole numbers")
+    if not is_shape or not all(type(n) is int and 0 <= n < MAX_SIDE for n in shape):
+        raise InputError(
+            f"the shape of the array {name!r} is not 1 to {MAX_AXES} whole numbers below {MAX_SIDE}"
+        )
     return name, dtype, shape
 
 
