@@ -71,6 +71,16 @@ def test_a_source_keeps_its_ten_nearest_targets_in_each_frame_nearest_first():
     assert kept.tolist() == np.concatenate(nearest).tolist()
 
 
+@pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2], [2, 1, 0]])
+def test_edges_in_no_order_are_no_candidates(order):
+    """Detections 0 and 1 in frame 0, 2 and 3 in frames 1 and 2; edges 0-2, 0-3 and 1-2."""
+    edges = Edges(np.array([0, 0, 1]), np.array([2, 3, 2]), np.full(3, 0.5))
+    detections = detections_in([0, 0, 1, 2])
+    assert len(candidate_graph(detections, edges).edges) == 3
+    with pytest.raises(InputError, match="sort them by source, then by the frame"):
+        candidate_graph(detections, edges.rows(np.array(order)))
+
+
 def greedy_twin(detections, edges, max_children, min_division_score):
     """Walk the edges from best to worst, equal ones in their order; a missed frame costs 0.3."""
     kept, parents, children = [], set(), {}

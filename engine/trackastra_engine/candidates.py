@@ -6,6 +6,7 @@ import numpy as np
 
 from trackastra_engine.detections import Detections, FloatArray, IntArray
 from trackastra_engine.edges import Edges
+from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.links import keep_shortest, measure_edges
 
 MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api.py)
@@ -50,6 +51,8 @@ def candidate_graph(
     targets first; max_distance: longest edge in pixels of x, None leaves the limit to the model's
     own reach; proportions: (D,) of a voxel, see voxels.py. As upstream's `build_graph`
     (tracking.py).
+
+    Raises InputError if the edges are not sorted so.
     """
     lengths = CandidateGraph(detections, edges).lengths(proportions)
     limit = np.inf if max_distance is None else max_distance
@@ -57,4 +60,8 @@ def candidate_graph(
     n_kept = keep_shortest(
         edges.source, edges.target, detections.frame, lengths, limit, MAX_NEIGHBORS, kept
     )
+    if n_kept == -1:
+        raise InputError(
+            "the edges are in no order; sort them by source, then by the frame of the target"
+        )
     return CandidateGraph(detections, edges.rows(kept[:n_kept]))

@@ -23,12 +23,15 @@ def keep_shortest(source, target, frame, length, limit, most, kept):
 
     Edges (E,) are sorted by source, then the `frame` (N,) of the target, and stay so; then the
     shortest come first, equal ones in their order. Edges longer than `limit` are left out. Returns
-    the number of edges kept.
+    the number of edges kept, or -1 if they are not sorted.
     """
     n_kept, first = 0, 0
     last_source, last_frame = -1, -1
     for edge in range(len(source)):
         if source[edge] != last_source or frame[target[edge]] != last_frame:
+            is_same = source[edge] == last_source
+            if source[edge] < last_source or (is_same and frame[target[edge]] < last_frame):
+                return -1
             first, last_source, last_frame = n_kept, source[edge], frame[target[edge]]
         place = n_kept
         if n_kept - first == most:
