@@ -278,6 +278,13 @@ def test_a_session_goes_on_from_a_file(tmp_path, stop, delay):
     assert_same(second.finish(), whole.finish())
 
 
+def test_the_limit_of_objects_goes_with_the_file(tmp_path):
+    save_session(Session(random_tracker(), max_objects=29), tmp_path / "session.npz")
+    session = load_session(tmp_path / "session.npz", random_tracker())
+    with pytest.raises(InputError, match="more than 29 objects"):
+        session.push(None, crowd()[0])
+
+
 def test_damaged_files_are_refused(tmp_path):
     tracker, path = random_tracker(), tmp_path / "session.npz"
     session = Session(tracker)
@@ -380,6 +387,18 @@ def test_a_frame_that_could_not_be_scored_may_come_again(delay):
             assert ends(update.links) == ends(smooth.links)
             assert update.objects.track.tolist() == smooth.objects.track.tolist()
     assert_same(session.finish(), expected.finish())
+
+
+def test_a_field_whose_first_frame_failed_is_not_known(monkeypatch):
+    session = Session(random_tracker())
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("trackastra_engine.association.EdgeStream.push", fail)
+    with pytest.raises(MemoryError):
+        session.push(None, crowd()[0])
+    assert not session.fields
 
 
 def test_what_needs_the_whole_movie_is_refused():

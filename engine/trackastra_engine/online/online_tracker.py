@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "raise"]
 Segment: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]  # an image to its mask
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,15 +125,19 @@ class OnlineTracker:
 
     def flush(self) -> None:
         """Wait until all frames that were pushed so far are tracked and their callbacks done."""
-        self._in_turn(lambda: None)
+        self._refuse_own_thread()
+        self._worker.submit(lambda: None).result()
 
     def finish(self, fov: Hashable = 0) -> Lineage:
         """Return the tracks of a field of view after all frames pushed so far, and forget it.
 
         Raises InputError if no frame of the field could be tracked.
         """
-        self._numbers.pop(fov, None)
-        return self._in_turn(lambda: self._session.finish(fov))
+        self._refuse_own_thread()
+        with self._changed:  # no frame comes between its last number and its end
+            self._numbers.pop(fov, None)
+            lineage = self._worker.submit(self._session.finish, fov)
+        return lineage.result()
 
     def close(self) -> None:
         """Track all frames that wait, and end the thread."""
@@ -163,11 +166,6 @@ class OnlineTracker:
                 self._waiting.clear()
             self._changed.notify_all()
         self._worker.shutdown()
-
-    def _in_turn(self, call: Callable[[], Answer]) -> Answer:
-        """Return what a function gives in the worker's thread, after all that came before."""
-        self._refuse_own_thread()
-        return self._worker.submit(call).result()
 
     def _track_next(self) -> None:
         """Track the frame that has waited longest, if none was given up."""

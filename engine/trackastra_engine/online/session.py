@@ -113,9 +113,10 @@ class Session:
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
         detections = self._detect(movie, image, np.asarray(mask), number)
+        update = movie.push(detections, number)
         movie.frame_shape = np.shape(mask)
         self.fields[fov] = movie
-        return movie.push(detections, number)
+        return update
 
     def push_detections(
         self, detections: Detections, *, fov: Hashable = 0, frame: int | None = None
@@ -140,8 +141,9 @@ class Session:
             )
         detections = detections.rows(np.argsort(detections.label))
         index = np.full(len(detections), len(movie.found), np.int32)
+        update = movie.push(replace(detections, frame=index), number)
         self.fields[fov] = movie
-        return movie.push(replace(detections, frame=index), number)
+        return update
 
     def push_points(
         self,

@@ -40,6 +40,7 @@ def save_session(session: Session, path: Path) -> None:
         "delay": session.delay,
         "intensity_range": None if given is None else asdict(given),
         "voxel_um": session.voxel_um,
+        "max_objects": session.max_objects,
         "fields": [[fov, movie.frame_shape] for fov, movie in session.fields.items()],
     }
     arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
@@ -65,7 +66,11 @@ def load_session(path: Path, tracker: Tracker) -> Session:
         intensity_range = None if given is None else IntensityRange(**given)
         voxel_um = None if header["voxel_um"] is None else tuple(header["voxel_um"])
         session = Session(
-            tracker, delay=header["delay"], intensity_range=intensity_range, voxel_um=voxel_um
+            tracker,
+            delay=header["delay"],
+            intensity_range=intensity_range,
+            voxel_um=voxel_um,
+            max_objects=header["max_objects"],
         )
         for place, (fov, shape) in enumerate(header["fields"] if same_model else []):
             movie = session.new_field(fov)
