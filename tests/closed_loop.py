@@ -43,8 +43,8 @@ class Cells:
         self.places += self.rng.normal(0, 1, self.places.shape)
         if frame in DIVISIONS:
             mother = DIVISIONS[frame]
-            self.places = np.vstack([self.places, self.places[mother] + (0, 17)])
-            self.places[mother] -= (0, 17)
+            self.places = np.vstack([self.places, self.places[mother] + (0, 26)])
+            self.places[mother] -= (0, 26)
             self.radii[mother] *= 0.75
             self.radii = np.append(self.radii, self.radii[mother])
 

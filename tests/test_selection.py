@@ -164,7 +164,7 @@ def test_guessed_axes_are_told(tmp_path, caplog):
     caplog.clear()
     masks_of(None, MASKS)
     masks_of(None, write_image(tmp_path / "image", MASKS, "tyx"))
-    assert caplog.text == ""
+    assert not [record for record in caplog.records if record.name.startswith("trackastra")]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_images_of_which_a_frame_is_missing_are_refused_and_masks_are_empty(
     for store in (images, masks):
         shutil.rmtree(store / "c" / str(4 // chunks[0]))
     assert "images.zarr is truncated: there is no data of frame 4" in refusal(images, MASKS)
-    assert caplog.text == ""
+    assert not [record for record in caplog.records if record.name.startswith("trackastra")]
     assert not masks_of(None, masks)[4].any()
     assert caplog.text.count("masks.zarr has no data of frame 4") == 1
 
