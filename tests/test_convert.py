@@ -90,6 +90,14 @@ def test_convert_writes_what_is_asked_for(tmp_path):
     assert "LINK_COST=" not in (tmp_path / "out" / "tracks.xml").read_text("utf-8")
 
 
+def test_links_without_a_score_weigh_one_in_the_table(tmp_path):
+    images, masks = dividing_cell()
+    write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")
+    assert run(tmp_path / "tracks", "--to", "csv", "-o", tmp_path / "out").exit_code == 0
+    _, *lines = (tmp_path / "out" / "edges.csv").read_text().splitlines()
+    assert {line.rpartition(",")[2] for line in lines} == {"1"}
+
+
 def test_tracks_that_cannot_be_converted(tmp_path):
     images, masks = dividing_cell()
     write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")

@@ -1,5 +1,6 @@
 """Stage 8: a lineage becomes a table of edges, the format that TrackMate reads."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ PORTION_SIZE = 10_000  # edges that are Python's numbers at a time: 200 bytes ea
 def write_edge_table(lineage: Lineage, path: str | Path) -> None:
     """Write one line per kept edge, by frame and label: COLUMNS; frames count from 0.
 
+    An edge without a score, as of a ground truth, weighs 1: not every reader knows NaN.
     The file appears when it is complete, which TrackMate takes for success.
     """
     edges = lineage.edges
@@ -40,7 +42,8 @@ def _write(portions: Iterable[tuple[IntArray, FloatArray]], path: str | Path) ->
         file.write(COLUMNS + "\n")
         for ends, weight in portions:
             for numbers, score in zip(ends.tolist(), weight.tolist(), strict=True):
-                file.write(f"{','.join(map(str, numbers))},{score:.6g}\n")
+                told = 1.0 if math.isnan(score) else score
+                file.write(f"{','.join(map(str, numbers))},{told:.6g}\n")
 
 
 def edge_ends(lineage: Lineage) -> IntArray:
