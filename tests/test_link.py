@@ -85,6 +85,7 @@ def test_what_cannot_be_linked_again(tracked, tmp_path):
     assert "track the movie again with --max-gap 3" in refusal(
         tmp_path, "link", out, "--max-gap", "3"
     )
+    assert "give 1 or 2" in refusal(tmp_path, "link", out, "--max-gap", "0")
     new = ("-o", tmp_path / "new")
     assert "keeps no detections" in refusal(tmp_path, "link", tmp_path / "nowhere", *new)
     (tmp_path / "new").mkdir()

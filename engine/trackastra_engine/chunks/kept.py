@@ -76,8 +76,11 @@ class KeptMovie:
     def edges(self, found: GrowingRows[Detections], max_gap: int) -> Iterator[FrameEdges]:
         """Yield the edges of each chunk, and add its detections to `found`.
 
-        Raises InputError if a chunk is gone or damaged, or edges so long were not scored.
+        Raises InputError if a chunk is gone or damaged, or no edges of that length were scored.
         """
+        if max_gap < 1:
+            scored = " or ".join(map(str, range(1, self.max_gap + 1)))
+            raise InputError(f"the longest gap is {max_gap} frames; give {scored}")
         if max_gap > self.max_gap:
             raise InputError(
                 f"links over {max_gap} frames were not scored, only over {self.max_gap}; track the "
