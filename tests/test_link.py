@@ -98,6 +98,16 @@ def test_what_cannot_be_linked_again(tracked, tmp_path):
     assert "is damaged" in refusal(tmp_path, "link", out, *new)
 
 
+def test_after_points_the_movie_of_an_earlier_run_cannot_be_linked(tracked, model, tmp_path):
+    _, out = tracked
+    points = tmp_path / "points.csv"
+    points.write_text("frame,y,x\n0,5,5\n0,20,20\n1,5,6\n1,20,21\n")
+    command = ("track", "--points", points, "--model", model, "-o", out, "--no-report")
+    result = run(*command, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert "keeps no detections" in refusal(tmp_path, "link", out)
+
+
 def test_what_an_earlier_run_kept_for_other_options_goes(tracked):
     command, out = tracked
     files = {path.name for path in (out / ".trackastra").iterdir()}

@@ -86,7 +86,8 @@ class JobResult:
 def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     """Track a movie and write the results; checks come first, results last.
 
-    Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves nothing.
+    Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves no results,
+    only what a next time need not compute again.
     """
     started = time.perf_counter()
     inputs = [path for path in (job.images, job.masks) if path is not None]
@@ -95,8 +96,8 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     movie = None
     if not job.are_points:
         movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
-    elif job.selection != EVERYTHING:
-        raise InputError("points have no axes, channels, positions or levels; leave these out")
+    else:
+        _refuse_options_of_movies(job)
     review = Review()
     longest = job.linking.max_distance
     model = AssociationModel.load(job.model, device=job.device)
@@ -124,8 +125,27 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
     calibration = Calibration(*known).along(lineage.detections.ndim)
     results = Results(lineage, movie, review.links, facts, calibration)
+    _forget_earlier(job)
     write_outputs(results, job.outputs, progress=progress)
     return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
+
+
+def _refuse_options_of_movies(job: Job) -> None:
+    """Raise InputError for what only frames have, or only movies of frames need."""
+    if job.selection != EVERYTHING:
+        raise InputError("points have no axes, channels, positions or levels; leave these out")
+    if job.cache is not None or job.dask is not None:
+        raise InputError(
+            "points are tracked at once, with neither a cache nor a cluster; leave --cache and "
+            "--dask out"
+        )
+
+
+def _forget_earlier(job: Job) -> None:
+    """Keep `link` from linking the movie of an earlier run, if this one keeps nothing."""
+    index = _index(job)
+    if job.cache is None and index is not None:
+        index.unlink(missing_ok=True)
 
 
 def _index(job: Job) -> Path | None:

@@ -115,7 +115,7 @@ def track(
     outputs = Outputs(
         output, output_ctc, output_edge_table, overwrite, parse_formats(formats), report
     )
-    kept = cache or (output / PRIVATE if output is not None else None)
+    kept = cache or (None if output is None or are_points else output / PRIVATE)
     inputs = found_images, found_masks, outputs, are_points
     job = Job(*inputs, linking=linking_of(options), cache=kept, **options)
     if json_file is not None:
