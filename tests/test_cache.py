@@ -14,6 +14,7 @@ from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import EdgeStream
 from trackastra_engine.chunks import association as chunk_module
 from trackastra_engine.chunks.association import Association
+from trackastra_engine.chunks.cache import read_edges
 from trackastra_engine.detections import detect
 from trackastra_engine.edges import concatenate_edges
 from trackastra_engine.frames import Movie, open_movie
@@ -196,6 +197,17 @@ def test_what_is_damaged_is_made_again_with_a_warning(masks, tmp_path, caplog, d
     assert len(again.frames) == 5
     assert again.bytes == Run(masks, None).bytes
     assert Run(masks, tmp_path / "cache").work == (0, 0)
+
+
+@pytest.mark.parametrize("change", [1, 255])
+def test_no_flipped_byte_of_a_file_stops_a_run_or_changes_edges(tmp_path, change):
+    path = tmp_path / "edges.npz"
+    np.savez(path, source=np.arange(3), target=np.arange(3, 6), score=np.full(3, 0.5))
+    whole = path.read_bytes()
+    for place, byte in enumerate(whole):
+        path.write_bytes(whole[:place] + bytes([byte ^ change]) + whole[place + 1 :])
+        edges = read_edges(path)
+        assert edges is None or edges.target.tolist() == [3, 4, 5], place
 
 
 def test_arrays_are_not_kept(tmp_path):

@@ -32,6 +32,11 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1  # to be changed when the engine measures or averages otherwise
 COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
+# What NumPy and zipfile raise for files with a flipped byte, the last two for one in a header.
+DAMAGE = (
+    *(ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, OSError),
+)
 INTENSITIES = "intensities/"  # begins the names of their arrays
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -72,9 +77,7 @@ class ChunkCache:
     def keep_detections(self, chunk: Chunk, measured: Measured) -> None:
         """Keep what was measured of a chunk."""
         found = measured.detections
-        counts = {
-            f"intensities/{name}": part for name, part in measured.intensities.state().items()
-        }
+        counts = {INTENSITIES + name: part for name, part in measured.intensities.state().items()}
         _write(self._detections_path(chunk), {**_arrays(found), **counts})
 
     def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
@@ -155,6 +158,6 @@ def _read(path: Path, unpacked: Callable[[Arrays], Kept]) -> Kept | None:
             return unpacked(dict(stored))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         logger.warning("%s is damaged (%s); what it held is made again", path, error)
         return None
