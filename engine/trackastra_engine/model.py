@@ -15,6 +15,7 @@ from trackastra_engine.detections import FloatArray
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError, first_line
 from trackastra_engine.locality import PLAN_INPUTS, plan_attention
+from trackastra_engine.resources import usable_cores
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
 
@@ -166,10 +167,10 @@ def session_options(runtime: Any) -> Any:
     # 64 000 tokens they took 2.4 GB instead of 1.5, and saved no time.
     options.enable_mem_pattern = False
     # By itself it takes all cores, also those that `taskset` or a cluster gave to others.
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = len(usable_cores())
     told = os.environ.get("OMP_NUM_THREADS", "")  # as Dask tells each of its workers
     if told.isdecimal():
-        usable = min(usable or 1, max(1, int(told)))
+        usable = min(usable, max(1, int(told)))
     if usable != os.cpu_count():
         options.intra_op_num_threads = usable
     return options
