@@ -6,20 +6,16 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.ending import one_sentence_errors
-from trackastra_engine.cli.options import MODEL_OPTION, PATH, selection_options
+from trackastra_engine.cli.options import DEVICE_OPTION, MODEL_OPTION, PATH, selection_options
 from trackastra_engine.errors import InputError
 from trackastra_engine.selection import Selection
-
-DEVICES = click.Choice(["auto", "cpu", "cuda"])
 
 
 @click.command()
 @click.option("-i", "--images", type=PATH, help="Images of your movie.")
 @click.option("-m", "--masks", type=PATH, help="Its masks.  [default: simulated movies]")
 @MODEL_OPTION
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+@DEVICE_OPTION
 @click.option("--json", "json_file", type=PATH, help="File for all figures, as JSON.")
 @one_sentence_errors
 @selection_options

@@ -21,6 +21,10 @@ MODEL_OPTION = click.option(
     "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
 )
 
+DEVICE_OPTION = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+
 
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command that takes a `selection` have the options that say what the movie is."""

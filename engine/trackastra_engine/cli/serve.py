@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.ending import one_sentence_errors
-from trackastra_engine.cli.options import MODEL_OPTION
+from trackastra_engine.cli.options import DEVICE_OPTION, MODEL_OPTION
 
 MEBIBYTE = 2**20
 
@@ -54,9 +54,7 @@ MEBIBYTE = 2**20
     show_default=True,
     help="Largest image and mask together, in MiB.",
 )
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+@DEVICE_OPTION
 @one_sentence_errors
 def serve(
     address: str,
