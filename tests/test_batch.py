@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,14 +90,23 @@ def test_other_options_track_again_and_results_of_others_are_left_alone(plate, t
     assert "is not empty" in summary(out)["one"]["reason"]
 
 
+def command_of(process):
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:  # it has ended
+        return ""
+
+
 def test_a_stopped_batch_leaves_no_unfinished_results(plate, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "trackastra_engine", "batch", str(plate), "-o", str(out)]
     process = subprocess.Popen([*command, *QUICK], stderr=subprocess.DEVNULL)
     while not (out / "p1.json").exists():
         assert process.poll() is None
+        time.sleep(0.01)
     process.terminate()
     assert process.wait(60) == 143
+    assert not [path for path in Path("/proc").glob("[0-9]*") if str(out) in command_of(path)]
     assert not list(out.rglob("*.csv"))
     assert not list(out.glob(".*"))
     assert not Record(out, "p1").figures()
@@ -184,6 +195,10 @@ def test_wrong_options_are_refused_before_anything_runs(plate, tmp_path):
     assert "No such option: --modle" in refusal(tmp_path, *command, "--modle", "ilp")
     assert "masks cannot be the same for all" in refusal(tmp_path, *command, "--masks", plate)
     manifest = tmp_path / "movies.csv"
+    manifest.write_text("name,masks,output\na,b,c\n")
+    assert "output is not for a to choose" in refusal(
+        tmp_path, "batch", manifest, "-o", tmp_path / "out"
+    )
     manifest.write_text("name,masks,colour\na,b,red\n")
     assert "track cannot run for a: No such option: --colour" in refusal(
         tmp_path, "batch", manifest, "-o", tmp_path / "out"
@@ -227,6 +242,14 @@ def test_a_fingerprint_changes_with_options_and_files(tmp_path):
     assert second != first
     (tmp_path / "masks" / "t1.tif").write_text("")
     assert fingerprint(told) != second
+    for options in (["--cache", str(tmp_path / "masks")], [f"--cache={tmp_path / 'masks'}"]):
+        before = fingerprint(options)
+        frame.write_text(frame.read_text() + "a")
+        assert fingerprint(options) == before
+    in_one_word = [f"--masks={tmp_path / 'masks'}"]
+    before = fingerprint(in_one_word)
+    frame.write_text("other")
+    assert fingerprint(in_one_word) != before
 
 
 def test_the_page_escapes_names_and_reasons_and_links_to_reports(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trackastra_engine.batch.budget import Budget, need_mb
 from trackastra_engine.batch.positions import Position, find_positions
-from trackastra_engine.batch.process import TrackProcess
+from trackastra_engine.batch.process import TrackProcess, kills_wait
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome
 from trackastra_engine.progress import NOTICE
@@ -47,7 +47,8 @@ def run_batch(
         while waiting or running:
             need = need_mb(peaks, (process.peak_memory_mb() for process in running))
             if waiting and free and budget.has_room(len(running), need):
-                running.append(TrackProcess(*waiting.pop(0), options, free.pop()))
+                with kills_wait():
+                    running.append(TrackProcess(*waiting.pop(0), options, free.pop()))
                 continue
             time.sleep(POLL_S)
             for process in [process for process in running if process.has_ended()]:

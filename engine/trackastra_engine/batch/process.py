@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from trackastra_engine.batch.positions import Position
@@ -13,6 +15,22 @@ from trackastra_engine.batch.record import Record
 from trackastra_engine.batch.summary import Outcome
 
 STOP_S = 20  # for a process to remove its unfinished results
+
+
+@contextmanager
+def kills_wait() -> Iterator[None]:
+    """Let a kill (SIGTERM) wait: of a process that is just starting, nobody knows what to end."""
+    if threading.current_thread() is not threading.main_thread():  # signals come to that one alone
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if came:
+        signal.raise_signal(signal.SIGTERM)
 
 
 class TrackProcess:

@@ -53,11 +53,17 @@ class Record:
 def fingerprint(arguments: Sequence[str]) -> str:
     """Return what changes with options, inputs and the engine: names, sizes and dates of files.
 
-    arguments: of the command `track`; those that are paths stand for what lies there.
+    arguments: of the command `track`; those that are paths, or end with one as --model=PATH, stand
+    for what lies there, but for the cache, which grows with every run.
     """
     known = [version("trackastra-engine"), *arguments]
-    for argument in arguments:
-        known += map(str, _files(Path(argument)))
+    options = ["", *arguments]
+    for option, argument in zip(options, arguments, strict=False):
+        name, _, value = (
+            argument.partition("=") if argument.startswith("-") else (option, "", argument)
+        )
+        if name != "--cache" and value:
+            known += map(str, _files(Path(value)))
     return hashlib.sha256("\0".join(known).encode("utf-8")).hexdigest()
 
 

@@ -13,10 +13,11 @@ from trackastra_engine.cli.track import track
 from trackastra_engine.errors import InputError
 
 SOME_FAILED = 1  # exit code; 2 is that of wrong input, with which nothing runs
+OF_THE_BATCH = {"output", "json_file"}  # which it gives to each position
 # What is said for each position, or follows from it.
 NOT_FOR_ALL = {
     *("images_path", "masks_path", "images", "masks", "points"),
-    *("output", "output_ctc", "output_edge_table", "json_file"),
+    *("output_ctc", "output_edge_table", *OF_THE_BATCH),
 }
 
 
@@ -60,6 +61,11 @@ def batch(
 
     positions = find_positions(movies)
     for position in positions:
+        taken = _check_options(position.arguments, position.name) & OF_THE_BATCH
+        if taken:
+            raise InputError(
+                f"{min(taken)} is not for {position.name} to choose; -o of the batch says where"
+            )
         _check_options((*position.arguments, *options), position.name)
     given = _check_options(options, "all") & NOT_FOR_ALL
     if given:
