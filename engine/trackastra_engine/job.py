@@ -94,19 +94,12 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     check_outputs(job.outputs, inputs, are_points=job.are_points)
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     movie = None
-    if not job.are_points:
-        movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
-    else:
+    if job.are_points:
         _refuse_options_of_movies(job)
+    else:
+        movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
     review = Review()
-    longest = job.linking.max_distance
-    model = AssociationModel.load(job.model, device=job.device)
-    tracker = Tracker(
-        model,
-        review.watch(job.linking.linker(chances=model.spec.scores_are_chances)),
-        max_distance=None if longest is None else MaxDistance.parse(longest),
-        stride=job.stride,
-    )
+    tracker = _tracker(job, review)
     opened = time.perf_counter()
     if movie is None:
         points = read_points(job.masks)
@@ -128,6 +121,18 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     _forget_earlier(job)
     write_outputs(results, job.outputs, progress=progress)
     return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
+
+
+def _tracker(job: Job, review: Review) -> Tracker:
+    """Return the tracker of a job, whose links are seen by `review`."""
+    model = AssociationModel.load(job.model, device=job.device)
+    longest = job.linking.max_distance
+    return Tracker(
+        model,
+        review.watch(job.linking.linker(chances=model.spec.scores_are_chances)),
+        max_distance=None if longest is None else MaxDistance.parse(longest),
+        stride=job.stride,
+    )
 
 
 def _refuse_options_of_movies(job: Job) -> None:
