@@ -104,6 +104,8 @@ def test_tracks_that_cannot_be_converted(tmp_path):
     for folder, options, sentence in (
         ("tracks", ("--to", "ctc"), "masks are not converted"),
         ("tracks", ("--to", "csv", "--voxel", "1,1,1"), "the movie is 2D"),
+        ("tracks", ("--to", "csv", "--interval", "nan"), "the time between frames is nan s"),
+        ("tracks", ("--to", "csv", "--interval", "0"), "the time between frames is 0.0 s"),
         ("none", ("--to", "csv"), "does not exist"),
     ):
         result = run(tmp_path / folder, *options, "-o", tmp_path / "out")

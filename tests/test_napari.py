@@ -56,6 +56,9 @@ def test_a_results_folder_becomes_masks_and_tracks_with_their_graph(folder, movi
     np.testing.assert_array_equal(labels[3], masks[3])
     np.testing.assert_array_equal(labels[3, 10:20, ::2], masks[3, 10:20, ::2])
     np.testing.assert_array_equal(labels[1:3, 10], masks[1:3, 10])
+    np.testing.assert_array_equal(labels[..., 10], masks[..., 10])
+    np.testing.assert_array_equal(labels[1, ..., 10:20], masks[1, ..., 10:20])
+    assert labels[2:2, 10:20].shape == (0, 10, masks.shape[2])
     np.testing.assert_array_equal(np.asarray(labels), masks)
     assert data.shape == (15, 4)
     assert options["graph"] == {3: [2], 4: [2]}

@@ -93,6 +93,14 @@ def test_text_of_files_is_never_markup(tmp_path):
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;/$title &#x27;movie&#x27;" in page
 
 
+def test_a_name_that_is_not_text_costs_no_page(tmp_path):
+    """As Linux has them: bytes, which Python keeps as lone surrogates."""
+    masks = dividing_cell()[1]
+    name = b"ce\xff.tif".decode("utf-8", "surrogateescape")
+    page = written(tmp_path, true_lineage(masks), open_movie(None, masks), facts=RunFacts(name))
+    assert "<h1>ce?.tif</h1>" in page
+
+
 def filled(ways, shape):
     """Return (Y, X) the objects inside of outlines: a slow twin, which crosses sides of pixels."""
     image = np.zeros(shape, int)

@@ -1,5 +1,6 @@
 """Tracks that were written become files of other programs: the command `convert`."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def convert(
         check_voxel_size(voxel_um, lineage.detections.ndim)
         calibration = replace(calibration, voxel_um=voxel_um)
     if interval_s is not None:
+        if not 0 < interval_s < math.inf:
+            raise InputError(f"the time between frames is {interval_s} s; give a positive number")
         calibration = replace(calibration, frame_interval_s=interval_s)
     write_outputs(Results(lineage, calibration=calibration), outputs)
     return lineage

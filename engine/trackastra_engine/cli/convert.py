@@ -23,7 +23,7 @@ from trackastra_engine.cli.options import PATH
 @click.option(
     "--interval",
     "interval_s",
-    type=click.FloatRange(0, min_open=True),
+    type=float,
     help="Seconds between frames.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace earlier results in --output.")

@@ -67,10 +67,17 @@ class LazyMasks:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        first, *rest = key if isinstance(key, tuple) else (key,)
+        key = key if isinstance(key, tuple) else (key,)
+        if any(part is Ellipsis for part in key):
+            place = next(place for place, part in enumerate(key) if part is Ellipsis)
+            whole = (slice(None),) * (self.ndim - len(key) + 1)
+            key = (*key[:place], *whole, *key[place + 1 :])
+        first, *rest = key
         frames = np.arange(len(self))[first]
         if frames.ndim == 0:
             return np.asarray(next(self._source.read([int(frames)]))[tuple(rest)])
+        if len(frames) == 0:
+            return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *rest)]
         return np.stack([mask[tuple(rest)] for mask in self._source.read(frames.tolist())])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -66,7 +66,15 @@ def write_trackmate(
     Lengths are in micrometres and times in seconds where these are known, else in pixels and
     frames. The cost of a link is 1 less its score. TrackMate shows the image if it is one file.
     """
-    with new_file(Path(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        new_file(Path(path)) as partial,
+        partial.open(
+            "w",
+            encoding="utf-8",
+            errors="replace",
+            newline="\n",  # names of files need not be text
+        ) as file,
+    ):
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n')
         file.write(f'<TrackMate version="{VERSION}">\n<Log/>\n')
         space = "\u00b5m" if calibration.voxel_um else "pixel"

@@ -67,7 +67,8 @@ def write_report(
     }
     arrays = tree.arrays() | positions | (shots.arrays if shots else {})
     with new_file(Path(path)) as partial:
-        partial.write_text(document(facts.title, data, arrays), "utf-8", newline="\n")
+        # Names of files need not be text: what is none of it becomes a question mark.
+        partial.write_bytes(document(facts.title, data, arrays).encode("utf-8", "replace"))
 
 
 def _measures(movie: Movie) -> list[tuple[str, str]]:
