@@ -329,6 +329,7 @@ def test_folders_of_different_movies(tmp_path, truth):
         ("7 2 5 6", "7 2 5 1", "begins before its parent has ended"),
         ("1 0 5 0", "1 0 5", "has a line without four numbers"),
         ("1 0 5 0", "1 0 five 0", "is no table of tracks"),
+        ("1 0 5 0", f"1 0 {2**63} 0", "is no table of tracks"),
     ],
 )
 def test_tables_that_contradict_themselves_or_the_masks(truth, result, old, new, reason):

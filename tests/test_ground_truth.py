@@ -250,6 +250,7 @@ def spoil_file(folder, name):
         ("1 0 6 1", "track 1: begins in frame 0, before its parent 1 has ended"),
         ("0 0 6 0", "man_track.txt, track 0: the label is not positive"),
         ("", "man_track.txt lists no track"),
+        (f"1 0 6 {2**63}", f"man_track.txt, line 1: '1 0 6 {2**63}' is not L B E P"),
         ("1 0 6 0", "frame 2, label 2: in the mask, but man_track.txt does not list it"),
         ("1 0 6 0\n2 3 6 0", "frame 2, label 2: in the mask, but man_track.txt lists it in"),
         ("1 0 6 0\n2 2 6 0\n3 4 4 0", "frame 4, label 3: not in the mask, but man_track.txt"),
@@ -266,6 +267,34 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path, table, complaint):
         read_known_movie(AnnotatedMovie(folder), SPEC)
     assert str(caught.value).startswith(f"{folder} cannot be learned from:\n  ")
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            "man_track003.tif",
+            None,
+            "frame 3: no mask between man_track002.tif and man_track004.tif",
+        ),
+        ("man_track004.tif", "man_track014.tif", "frames 7-13: no mask between man_track006.tif"),
+        ("man_track004.tif", "man_track0005.tif", "man_track005.tif are both of frame 5"),
+        ("man_track004.tif", "notes.tif", "notes.tif is not named as man_track000.tif"),
+        ("man_track004.tif", "man_track_4.tif", "man_track_4.tif is not named as man_track000.tif"),
+        ("man_track*.tif", None, "holds no .tif or .tiff file"),
+    ],
+)
+def test_masks_that_are_missing_or_misnamed_are_told(tmp_path, old, new, complaint):
+    """The frames after one that is missing would else be taken for those before them."""
+    masks, tracks = draw_lineages(np.random.default_rng(9))
+    folder = write(tmp_path / "GT", masks, tracks)
+    for path in list(folder.glob(old)):
+        path.rename(folder / (new or "gone"))
+    with pytest.raises(InputError) as caught:
+        read_known_movie(AnnotatedMovie(folder), SPEC)
+    assert str(caught.value).startswith(f"{folder} cannot be learned from:\n  ")
+    assert complaint in str(caught.value)
+    assert "man_track.txt, track" not in str(caught.value)  # what only follows from it
 
 
 def test_all_folders_are_looked_at_and_ten_problems_of_each_are_told(tmp_path):

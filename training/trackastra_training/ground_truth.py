@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from trackastra_training.configuration import AnnotatedMovie
 from trackastra_training.matching import MeasuredMask, match_frame
 from trackastra_training.track_table import (
     TRACK_FILE,
-    TRACK_MASKS,
     mask_problems,
+    name_problems,
     read_track_table,
 )
 
@@ -106,17 +105,15 @@ def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
     place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
     if not (place / TRACK_FILE).is_file():
         _complain(movie, [f"there is no {TRACK_FILE}, which lists tracks as lines L B E P"])
-    others = [path for path in list_tiffs(place, "truth") if not fnmatch(path.name, TRACK_MASKS)]
-    if others:
-        _complain(movie, [f"{path.name} is not one of {TRACK_MASKS}" for path in others])
+    problems: list[str] = []
     try:
+        problems += name_problems(list_tiffs(place, "truth"))
         seen = open_movie(movie.images, place if movie.masks is None else movie.masks)
         truth = None if movie.masks is None else open_movie(None, place)
     except InputError as error:
-        _complain(movie, [str(error)])
+        _complain(movie, [*problems, str(error)])
         raise
     n_frames = len(seen)
-    problems = []
     if truth is not None and (len(truth), truth.frame_shape) != (n_frames, seen.frame_shape):
         problems.append(
             f"the masks are {n_frames} frames of {seen.frame_shape} but the truth has "

@@ -1,5 +1,8 @@
 """The table of the tracks, `man_track.txt`, and what can be wrong with it and its masks."""
 
+import re
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,8 @@ import numpy as np
 from trackastra_engine.detections import IntArray
 
 TRACK_FILE = "man_track.txt"
-TRACK_MASKS = "man_track*.tif"
+TRACK_MASKS = re.compile(r"man_track(\d+)\.tif")
+LARGEST = np.iinfo(np.int64).max  # number that the table holds
 
 
 def read_track_table(path: Path, n_frames: int) -> tuple[IntArray, list[str]]:
@@ -20,7 +24,7 @@ def read_track_table(path: Path, n_frames: int) -> tuple[IntArray, list[str]]:
         if not line.strip():
             continue
         values = line.split()
-        if len(values) == 4 and all(value.lstrip("-").isdecimal() for value in values):
+        if len(values) == 4 and all(map(_is_number, values)):
             rows.append([int(value) for value in values])
         else:
             problems.append(f"{TRACK_FILE}, line {number}: {line.strip()!r} is not L B E P")
@@ -28,6 +32,10 @@ def read_track_table(path: Path, n_frames: int) -> tuple[IntArray, list[str]]:
         return np.empty((0, 4), np.int64), [*problems, f"{TRACK_FILE} lists no track"]
     tracks = np.array(sorted(rows), np.int64)
     return tracks, problems + _table_problems(tracks, n_frames)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d{1,30}", text) is not None and abs(int(text)) <= LARGEST
 
 
 def _table_problems(tracks: IntArray, n_frames: int) -> list[str]:
@@ -49,6 +57,26 @@ def _table_problems(tracks: IntArray, n_frames: int) -> list[str]:
         for is_wrong, text in kinds
         for row in np.flatnonzero(is_wrong)
     ]
+
+
+def name_problems(files: Sequence[Path]) -> list[str]:
+    """Return what is wrong with the names of the masks, given in natural order: one a frame.
+
+    A frame that was left out would pass its number on to the next one.
+    """
+    matches = [TRACK_MASKS.fullmatch(path.name) for path in files]
+    numbers = [int(match[1]) for match in matches if match]
+    if len(numbers) < len(files):
+        unknown = (path.name for path, match in zip(files, matches, strict=True) if not match)
+        return [f"{name} is not named as man_track000.tif" for name in unknown]
+    problems = []
+    for (one, path), (other, next_path) in pairwise(zip(numbers, files, strict=True)):
+        if other == one:
+            problems.append(f"{path.name} and {next_path.name} are both of frame {one}")
+        elif other > one + 1:
+            missing = f"frame {one + 1}" if other == one + 2 else f"frames {one + 1}-{other - 1}"
+            problems.append(f"{missing}: no mask between {path.name} and {next_path.name}")
+    return problems
 
 
 def mask_problems(frame: int, labels: IntArray, tracks: IntArray) -> list[str]:

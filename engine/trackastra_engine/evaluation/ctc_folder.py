@@ -97,8 +97,8 @@ def _open(place: Path, layout: CtcLayout) -> CtcFolder:
 def _read_table(path: Path) -> IntArray:
     try:
         lines = path.read_text("utf-8").splitlines()
-        rows = [[int(value) for value in line.split()] for line in lines if line.strip()]
-    except ValueError as error:
+        rows = [[np.int64(value) for value in line.split()] for line in lines if line.strip()]
+    except (ValueError, OverflowError) as error:
         raise InputError(
             f"{path} is no table of tracks ({error}); expected lines L B E P"
         ) from None
@@ -106,7 +106,7 @@ def _read_table(path: Path) -> IntArray:
         raise InputError(f"{path} lists no track; expected lines L B E P")
     if any(len(row) != 4 for row in rows):
         raise InputError(f"{path} has a line without four numbers; expected lines L B E P")
-    return np.array(rows, np.int64)
+    return np.array(rows)
 
 
 def _check_table(path: Path, tracks: IntArray, n_frames: int) -> None:
