@@ -7,15 +7,18 @@ import onnxruntime
 import pytest
 
 from golden_cases import CASES, model_folder, recorded_windows
+from model_forms import NARROW_TOLERANCE, WHOLE_AT_ONCE
+from test_gpu_form import FILMS, filmed
 from trackastra_engine import Tracker
 from trackastra_engine.model import AssociationModel, embedded_models
-from trackastra_engine.simulation import SimulationParameters, simulate
 from trackastra_engine.tokens import Tokens
+from trackastra_export.builder import AT_ONCE
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
+from trackastra_training.exported import read_model
 
-SCORE_TOLERANCE = 1e-4  # float32 on both sides, in other orders
+WHOLE_TOLERANCE = 1e-4  # float32 on both sides, in other orders
 HAS_GPU = (
     shutil.which("nvidia-smi") is not None
     and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -27,34 +30,41 @@ pytestmark = [
 ]
 
 
-def check_scores(path, windows):
-    on_cpu, on_gpu = (AssociationModel.load(path, device=name) for name in ("cpu", "cuda"))
-    for tokens in windows:
-        expected, found = (score_matrix(engine, tokens) for engine in (on_cpu, on_gpu))
-        np.testing.assert_allclose(found, expected, rtol=0, atol=SCORE_TOLERANCE)
+def check_scores(network, windows, folder):
+    """Hold the form that files have for GPUs, and the same in float32, to the form for CPUs."""
+    path = folder / "model.onnx"
+    for form, tolerance in ((WHOLE_AT_ONCE, WHOLE_TOLERANCE), (AT_ONCE, NARROW_TOLERANCE)):
+        path.write_bytes(build_graph(*network, form).SerializeToString())
+        on_cpu, on_gpu = (AssociationModel.load(path, device=name) for name in ("cpu", "cuda"))
+        assert (on_cpu.is_at_once, on_gpu.is_at_once) == (False, True)
+        for tokens in windows:
+            expected, found = (score_matrix(engine, tokens) for engine in (on_cpu, on_gpu))
+            np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_recorded_windows_score_as_on_the_cpu(name, tmp_path):
     folder = model_folder(name)
-    graph = build_graph(load_model(folder), load_spec(folder))
-    (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
     windows = [
         Tokens(window.coordinates.astype(np.float32), window.features.astype(np.float32))
         for window in recorded_windows(name)
     ]
-    check_scores(tmp_path / "model.onnx", windows)
+    check_scores((load_model(folder), load_spec(folder)), windows, tmp_path)
 
 
 @pytest.mark.parametrize("name", embedded_models())
-def test_embedded_models_score_as_on_the_cpu(name):
-    check_scores(name, verification_windows(AssociationModel.load(name, device="cpu").spec))
+def test_embedded_models_score_as_on_the_cpu(name, tmp_path):
+    network = read_model(name)
+    check_scores(network, list(verification_windows(network[1])), tmp_path)
 
 
-def test_movies_are_linked_as_on_the_cpu():
-    detections = simulate(SimulationParameters(n_frames=12, n_cells=150), seed=0).detections
+@pytest.mark.parametrize("film", FILMS)
+def test_movies_are_linked_as_on_the_cpu(film):
+    name, detections = filmed(film, n_frames=12)
     on_cpu, on_gpu = (
-        Tracker.load(device=name).track_detections(detections).edges for name in ("cpu", "cuda")
+        Tracker.load(name, device=device).track_detections(detections).edges
+        for device in ("cpu", "cuda")
     )
     np.testing.assert_array_equal(on_gpu.source, on_cpu.source)
     np.testing.assert_array_equal(on_gpu.target, on_cpu.target)
+    np.testing.assert_allclose(on_gpu.score, on_cpu.score, rtol=0, atol=NARROW_TOLERANCE)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
 
 from golden_cases import CASES, model_folder, recorded_windows
+from model_forms import NARROW_TOLERANCE, WHOLE_AT_ONCE, engine_at_once, engine_in_turn
 from trackastra_engine.cli import main
 from trackastra_engine.errors import ModelError
 from trackastra_engine.locality import plan_attention
@@ -41,12 +41,7 @@ def quick_verification(monkeypatch):
 
 
 def engine_of(model: TrackingTransformer, spec: ModelSpec) -> AssociationModel:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        build_graph(model, spec).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return AssociationModel(session, spec, Path("unwritten.onnx"))
+    return engine_in_turn(build_graph(model, spec))
 
 
 def engine_of_folder(model_folder: Path) -> AssociationModel:
@@ -63,12 +58,22 @@ def scores_of(engine, coordinates, features) -> np.ndarray:
 @pytest.mark.parametrize("name", CASES)
 def test_scores_equal_upstreams(name, block_size, monkeypatch):
     cut_small(monkeypatch, block_size)
-    engine = engine_of_folder(model_folder(name))
-    for window in recorded_windows(name):
-        scores = scores_of(engine, window.coordinates, window.features)
-        np.testing.assert_allclose(scores, window.forward_scores, rtol=0, atol=SCORE_TOLERANCE)
-        is_forward = window.frame[None, :] > window.frame[:, None]
-        assert not scores[~is_forward].any()
+    for engine, tolerance in engines_of(
+        load_model(model_folder(name)), load_spec(model_folder(name))
+    ):
+        for window in recorded_windows(name):
+            scores = scores_of(engine, window.coordinates, window.features)
+            np.testing.assert_allclose(scores, window.forward_scores, rtol=0, atol=tolerance)
+            is_forward = window.frame[None, :] > window.frame[:, None]
+            assert not scores[~is_forward].any()
+
+
+def engines_of(model, spec):
+    """Yield the engines of all forms, and how precise they are."""
+    narrow, whole = build_graph(model, spec), build_graph(model, spec, WHOLE_AT_ONCE)
+    yield engine_in_turn(narrow), SCORE_TOLERANCE
+    yield engine_at_once(whole), SCORE_TOLERANCE
+    yield engine_at_once(narrow), NARROW_TOLERANCE
 
 
 def cut_small(monkeypatch, block_size):
@@ -116,16 +121,17 @@ def check_many_blocks(config, monkeypatch):
     for name, parameter in model.named_parameters():
         if "pair_terms" in name:  # new ones are 0
             torch.nn.init.normal_(parameter, std=0.3)
-    engine = engine_of(model, spec)
+    engines = list(engines_of(model, spec))
     rng = np.random.default_rng(1)
     frame = np.sort(rng.choice([0, 1, 3], 150))
     coordinates = np.column_stack([frame, rng.integers(0, 1000, (150, ndim)) / 8])
     features = export.random_features(rng, spec, 150).astype(np.float32)
     expected = dense_scores(model.double(), coordinates, features, frame)
-    scores = scores_of(engine, coordinates, features)
     assert expected.max() > 0.02
     assert (expected > 0).mean() < 0.2
-    np.testing.assert_allclose(scores, expected, rtol=0, atol=SCORE_TOLERANCE)
+    for engine, tolerance in engines:
+        scores = scores_of(engine, coordinates, features)
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=tolerance)
 
 
 def dense_scores(model, coordinates, features, frame) -> np.ndarray:

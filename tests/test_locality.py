@@ -104,6 +104,24 @@ def test_lists_longer_than_expected_are_made_again(monkeypatch):
         np.testing.assert_array_equal(again.inputs()[name], table)
 
 
+def test_blocks_and_lists_are_filled_up_to_a_multiple():
+    rng = np.random.default_rng(0)
+    coordinates = np.column_stack([np.repeat([0, 1], 50), rng.uniform(0, 20, (100, 2))])
+    plan = plan_attention(coordinates, CUTOFF, block_size=10)
+    filled = plan_attention(coordinates, CUTOFF, block_size=10, multiple=16)
+    assert len(filled.token) == 16 * len(plan.encoder_keys)
+    for name in ("encoder_keys", "decoder_keys", "candidates"):
+        table = getattr(filled, name)
+        assert table.shape[-1] % 16 == 0
+        length = getattr(plan, name).shape[-1]
+        assert (table[..., length:] == -1).all()
+        assert table.max() > -1
+    edges, again = (one.edges(np.zeros(one.candidates.shape)) for one in (plan, filled))
+    assert sorted(zip(edges.source, edges.target, strict=True)) == sorted(
+        zip(again.source, again.target, strict=True)
+    )
+
+
 def test_one_frame_has_no_targets():
     plan = plan_attention(np.zeros((5, 3), np.float32), CUTOFF)
     assert plan.candidates.size == 0

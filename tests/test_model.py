@@ -4,18 +4,21 @@ import os
 import subprocess
 import sys
 
+import onnx
 import onnxruntime
 import pytest
 
 from trackastra_engine import model
 from trackastra_engine.errors import ModelError
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.model import AssociationModel, model_path
+from trackastra_engine.model_file import AT_ONCE_KEY
 
 COUNT_STRAYING_THREADS = """
 import os
 core = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {core})
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.model import AssociationModel, model_path
+from trackastra_engine.model_file import AT_ONCE_KEY
 model = AssociationModel.load(device="cpu")
 print(sum(os.sched_getaffinity(int(task)) != {core} for task in os.listdir("/proc/self/task")))
 """
@@ -34,11 +37,14 @@ class RuntimeWithoutDriver:
 
     SessionOptions = onnxruntime.SessionOptions
 
+    def __init__(self):
+        self.asked = []
+
     def get_available_providers(self):
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
     def InferenceSession(self, path, options, *, providers):  # noqa: N802
-        self.asked = providers
+        self.asked.append(providers)
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -59,8 +65,27 @@ def test_auto_says_that_cuda_did_not_start(runtime, caplog):
     assert "CUDA could not be started, so the CPU is used" in caplog.text
 
 
+def test_a_cpu_that_takes_the_place_of_cuda_computes_block_by_block(runtime):
+    assert not AssociationModel.load(device="auto").is_at_once
+    assert [name for (name, _), *_ in runtime.asked] == [
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ]
+
+
+def test_a_file_without_a_form_for_gpus_is_refused_on_cuda(runtime, tmp_path):
+    model = onnx.load(model_path("general_2d"))
+    entries = [entry for entry in model.metadata_props if entry.key != AT_ONCE_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(entries)
+    path = tmp_path / "old.onnx"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="earlier engine; export the model again"):
+        AssociationModel.load(path, device="cuda")
+
+
 def test_cuda_is_asked_for_whole_float32_products(runtime):
     AssociationModel.load(device="auto")
-    (name, options), (fallback, _) = runtime.asked
+    (name, options), (fallback, _) = runtime.asked[0]
     assert (name, fallback) == ("CUDAExecutionProvider", "CPUExecutionProvider")
     assert options["use_tf32"] == "0"

@@ -36,10 +36,10 @@ class AttentionPlan:
     """
 
     token: IntArray  # (M,) the token in each row, M = B * W: B encoder blocks of W queries
-    encoder_keys: NDArray[np.int32]  # (B, K) rows
+    encoder_keys: NDArray[np.int32]  # (B, K) rows; -1 behind the last key
     encoder_key_count: NDArray[np.int32]  # (B,) true length of each list of keys
     target: NDArray[np.int32]  # (B' * W',) rows, of B' decoder blocks of W' queries
-    decoder_keys: NDArray[np.int32]  # (B', K') rows
+    decoder_keys: NDArray[np.int32]  # (B', K') rows; -1 behind the last key
     decoder_key_count: NDArray[np.int32]  # (B',)
     # (B', G, W', S) columns of decoder_keys with the sources, 1..G frames before; -1 for none
     candidates: NDArray[np.int32]
@@ -64,20 +64,26 @@ PLAN_INPUTS = tuple(name for name in AttentionPlan.__slots__ if name != "token")
 
 
 def plan_attention(
-    coordinates: FloatArray, cutoff: float, *, max_gap: int = 1, block_size: int = BLOCK_SIZE
+    coordinates: FloatArray,
+    cutoff: float,
+    *,
+    max_gap: int = 1,
+    block_size: int = BLOCK_SIZE,
+    multiple: int = 1,
 ) -> AttentionPlan:
     """Return the plan for tokens at (N, 1 + D) times and positions, at least one.
 
-    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later.
+    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later. Blocks
+    and lists are filled up to a `multiple` in length.
 
     Raises InputError if too many tokens are within reach of each other to be compared.
     """
     frame = coordinates[:, 0].astype(np.int64)
-    everyone = _Blocks.cut(coordinates, np.arange(len(frame)), block_size)
-    late = _Blocks.cut(coordinates, np.flatnonzero(frame > frame.min()), block_size)
+    everyone = _Blocks.cut(coordinates, np.arange(len(frame)), block_size, multiple)
+    late = _Blocks.cut(coordinates, np.flatnonzero(frame > frame.min()), block_size, multiple)
     reach = cutoff * (1 + KEY_MARGIN)
-    encoder_keys, encoder_key_count = _keys(everyone, everyone, reach)
-    decoder_keys, decoder_key_count = _keys(late, everyone, reach)
+    encoder_keys, encoder_key_count = _keys(everyone, everyone, reach, multiple)
+    decoder_keys, decoder_key_count = _keys(late, everyone, reach, multiple)
 
     def fill(table: NDArray[np.int32]) -> int:
         latest = frame[late.token] - 1
@@ -90,14 +96,17 @@ def plan_attention(
     row = everyone.rows()
     row_of_token = np.empty_like(row)
     row_of_token[everyone.token] = row
+    row_or_none = np.append(row, np.int32(-1))
     return AttentionPlan(
         token=everyone.in_slots(),
-        encoder_keys=row[encoder_keys],
+        encoder_keys=row_or_none[encoder_keys],
         encoder_key_count=encoder_key_count,
         target=row_of_token[late.in_slots()],
-        decoder_keys=row[decoder_keys],
+        decoder_keys=row_or_none[decoder_keys],
         decoder_key_count=decoder_key_count,
-        candidates=_filled(fill, (len(late.boxes), max_gap, late.width), LIKELY_CANDIDATES),
+        candidates=_filled(
+            fill, (len(late.boxes), max_gap, late.width), LIKELY_CANDIDATES, multiple
+        ),
     )
 
 
@@ -105,13 +114,16 @@ def plan_attention(
 class _Blocks:
     """N tokens in B compact blocks, whose sizes differ by at most a few."""
 
+    width: int  # of each block when filled up
     token: IntArray  # (N,) block by block
     starts: IntArray  # (B + 1,) where each block starts in `token`
     points: FloatArray  # (N, 2, D) float64, twice the position of each token: a box
     boxes: FloatArray  # (B, 2, D) float64, lowest and highest corner of each block
 
     @classmethod
-    def cut(cls, coordinates: FloatArray, token: IntArray, block_size: int) -> "_Blocks":
+    def cut(
+        cls, coordinates: FloatArray, token: IntArray, block_size: int, multiple: int
+    ) -> "_Blocks":
         """Return blocks of at most `block_size` of the tokens; none for no tokens."""
         position = coordinates[token, 1:].astype(np.float64)
         order, starts = _bisect(position, -(-len(token) // block_size))
@@ -120,12 +132,8 @@ class _Blocks:
         if len(boxes):
             boxes[:, 0] = np.minimum.reduceat(points[:, 0], starts[:-1])
             boxes[:, 1] = np.maximum.reduceat(points[:, 0], starts[:-1])
-        return cls(token[order], starts, points, boxes)
-
-    @property
-    def width(self) -> int:
-        """Return the size of the largest block."""
-        return int(np.diff(self.starts).max(initial=0))
+        width = _rounded_up(int(np.diff(starts).max(initial=0)), multiple)
+        return cls(width, token[order], starts, points, boxes)
 
     def in_slots(self) -> IntArray:
         """Return the tokens of blocks of equal size (B * W,); short ones repeat their last."""
@@ -163,7 +171,7 @@ def _bisect(position: FloatArray, n_blocks: int) -> tuple[IntArray, IntArray]:
 
 
 def _keys(
-    queries: _Blocks, tokens: _Blocks, reach: float
+    queries: _Blocks, tokens: _Blocks, reach: float, multiple: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the keys (B, K) of each block of queries, as places among `tokens`; their number."""
     n_keys = np.zeros(len(queries.boxes), np.int32)
@@ -175,16 +183,16 @@ def _keys(
         )  # fmt: skip
         return found
 
-    return _filled(fill, (len(n_keys),), LIKELY_KEYS), n_keys
+    return _filled(fill, (len(n_keys),), LIKELY_KEYS, multiple), n_keys
 
 
 def _filled(
-    fill: Callable[[NDArray[np.int32]], int], shape: tuple[int, ...], likely: int
+    fill: Callable[[NDArray[np.int32]], int], shape: tuple[int, ...], likely: int, multiple: int
 ) -> NDArray[np.int32]:
     """Return a table of that shape and a last axis just long enough for what `fill` writes.
 
-    `fill` returns the length that it needs; unused places are -1. Raises InputError if the table
-    would take more memory than any sensible window needs.
+    Its length is a `multiple`. `fill` returns the length that it needs; unused places are -1.
+    Raises InputError if the table would take more memory than any sensible window needs.
     """
     table = np.full((*shape, likely), -1, np.int32)
     needed = fill(table) if table.size else 0
@@ -193,7 +201,12 @@ def _filled(
             f"{needed} detections of a few frames lie within reach of one, and there are too many "
             "others to compare them all: are most of them noise, or larger than their distances?"
         )
-    if needed > likely:
-        table = np.full((*shape, needed), -1, np.int32)
+    length = _rounded_up(needed, multiple)
+    if length > likely:
+        table = np.full((*shape, length), -1, np.int32)
         fill(table)
-    return np.ascontiguousarray(table[..., :needed])
+    return np.ascontiguousarray(table[..., :length])
+
+
+def _rounded_up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple

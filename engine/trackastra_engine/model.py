@@ -15,6 +15,7 @@ from trackastra_engine.detections import FloatArray
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError, first_line
 from trackastra_engine.locality import PLAN_INPUTS, plan_attention
+from trackastra_engine.model_file import AT_ONCE, computed_at_once
 from trackastra_engine.resources import usable_cores
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
 
 DEFAULT_MODEL = "general_2d"
+GPU_MULTIPLE = 16  # of the lengths of blocks: attention's fast kernels need 8 keys, products 8 rows
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PROVIDER_OPTIONS = {
     "cpu": {},
@@ -61,6 +63,8 @@ class AssociationModel:
 
     def __init__(self, session: Any, spec: ModelSpec, path: Path) -> None:
         self._session = session
+        # All blocks in one batch, as GPUs like it, or one after the other.
+        self.is_at_once = session.get_modelmeta().graph_name == AT_ONCE
         self.spec = spec
         self.path = path
 
@@ -108,7 +112,12 @@ class AssociationModel:
 
         Scores are the parental softmax (paper, eq. 5) over a target's sources in one frame.
         """
-        plan = plan_attention(tokens.coordinates, self.spec.cutoff, max_gap=max_gap)
+        plan = plan_attention(
+            tokens.coordinates,
+            self.spec.cutoff,
+            max_gap=max_gap,
+            multiple=GPU_MULTIPLE if self.is_at_once else 1,
+        )
         scores: FloatArray = np.empty(plan.candidates.shape, np.float32)
         if scores.size:
             inputs = {
@@ -139,24 +148,27 @@ def _open_session(path: Path, device: Device) -> Any:
     has_cuda = PROVIDERS["cuda"] in runtime.get_available_providers()
     if device == "cuda" and not has_cuda:
         raise ModelError(f"device cuda is not there: {_cuda_advice()}; or choose the device cpu")
-    names = ["cuda", "cpu"] if device == "cuda" or (device == "auto" and has_cuda) else ["cpu"]
-    options = session_options(runtime)
+    if device != "cpu" and has_cuda:
+        session = _new_session(runtime, path, "cuda", "cpu")
+        # A session that asked for CUDA and did not get it runs on the CPU without a word.
+        if PROVIDERS["cuda"] in session.get_providers():
+            logger.info("%s runs on %s", path.name, PROVIDERS["cuda"])
+            return session
+        if device == "cuda":
+            raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")
+        logger.warning("CUDA could not be started, so the CPU is used: %s", _cuda_advice())
+    logger.info("%s runs on %s", path.name, PROVIDERS["cpu"])
+    return _new_session(runtime, path, "cpu")
+
+
+def _new_session(runtime: Any, path: Path, *devices: str) -> Any:
+    """Return a session of the model in the form for the first of some devices."""
+    providers = [(PROVIDERS[name], PROVIDER_OPTIONS[name]) for name in devices]
     try:
-        session = runtime.InferenceSession(
-            str(path),
-            options,
-            providers=[(PROVIDERS[name], PROVIDER_OPTIONS[name]) for name in names],
-        )
+        model = computed_at_once(path.read_bytes()) if devices[0] == "cuda" else str(path)
+        return runtime.InferenceSession(model, session_options(runtime), providers=providers)
     except Exception as error:  # ONNX Runtime's own exception types share no base class
         raise ModelError(f"{path} cannot be read as an ONNX model ({first_line(error)})") from error
-    # A session that asked for CUDA and did not get it runs on the CPU without a word.
-    if device == "cuda" and PROVIDERS["cuda"] not in session.get_providers():
-        raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")
-    took = session.get_providers()[0]
-    if has_cuda and device == "auto" and took != PROVIDERS["cuda"]:
-        logger.warning("CUDA could not be started, so the CPU is used: %s", _cuda_advice())
-    logger.info("%s runs on %s", path.name, took)
-    return session
 
 
 def session_options(runtime: Any) -> Any:

@@ -20,10 +20,10 @@ from trackastra_training.transformer import (
 class Blocks:
     """Queries in B blocks of W, each with its own list of keys: names of values in the graph."""
 
-    keys: str  # (B, K) int32, rows of all tokens
-    n_keys: str  # (B, 1) int64, true length of each list
-    mask: str  # (B, W, K), added to the attention logits
-    bucket: str  # (B, W, K) int32, rows of the bias tables; only in the mode "bias"
+    keys: str  # (B, K) int32, rows of all tokens; -1 for none
+    n_keys: str  # (B,) int32, true length of each list
+    mask: str  # (B, 1, W, K), added to the attention logits
+    bucket: str  # (B, 1, W, K) int32, rows of the bias tables; only in the mode "bias"
 
 
 def measure_blocks(
@@ -37,27 +37,27 @@ def measure_blocks(
         differences = _differences(graph, config, queries, seen)
         squares = [graph.op("Mul", difference, difference) for difference in differences]
         distance = graph.op("Sqrt", graph.op("Sum", *squares[1:]))
-        mask = _mask(graph, config, distance, squares)
+        mask = _mask(graph, config, distance, squares, block_keys)
         return [mask, _bias_bucket(graph, distance, differences[0])] if has_bias else [mask]
 
-    queries = in_blocks(graph, coordinates, keys, [1 + config.coord_dim])
-    measured = graph.scan(measure, queries, keys)
-    lengths = graph.op("Cast", n_keys, to=TensorProto.INT64)
-    lengths = graph.op("Unsqueeze", lengths, graph.integers(1))
-    return Blocks(keys, lengths, measured[0], measured[1] if has_bias else "")
+    queries = in_blocks(graph, coordinates, keys, 1 + config.coord_dim)
+    measured = graph.each_block(measure, queries, keys)
+    return Blocks(keys, n_keys, measured[0], measured[1] if has_bias else "")
 
 
-def in_blocks(graph: GraphBuilder, rows: str, keys: str, shape: list[int]) -> str:
-    """Append rows (B * W, C) as (B, W, *shape), B being the number of lists of keys (B, K)."""
+def in_blocks(graph: GraphBuilder, rows: str, keys: str, width: int) -> str:
+    """Append rows (B * W, C) as (B, W, C), B being the number of lists of keys (B, K)."""
     n_blocks = graph.op("Shape", keys, start=0, end=1)
-    return graph.op(
-        "Reshape", rows, graph.op("Concat", n_blocks, graph.integers(-1, *shape), axis=0)
-    )
+    shape = graph.op("Concat", n_blocks, graph.integers(-1, width), axis=0)
+    return graph.op("Reshape", rows, shape)
 
 
 def first(graph: GraphBuilder, values: str, length: str, *, axis: int) -> str:
-    """Append the values up to a length (1,) along an axis."""
-    return graph.op("Slice", values, graph.integers(0), length, graph.integers(axis))
+    """Append the values up to a length (1,) along an axis; a batch of blocks keeps them all."""
+    if graph.form.at_once:
+        return values
+    start, axes = (graph.constant([number], np.int32) for number in (0, axis))
+    return graph.op("Slice", values, start, length, axes)
 
 
 def turns(graph: GraphBuilder, values: str) -> str:
@@ -81,32 +81,42 @@ def waves(graph: GraphBuilder, turns: str, frequencies: str) -> tuple[str, str]:
 def _differences(
     graph: GraphBuilder, config: TransformerConfig, queries: str, keys: str
 ) -> list[str]:
-    """Append key minus query (W, K) along each axis, for (W, 1 + D) queries and (K, 1 + D) keys."""
-    columns = graph.op("Transpose", keys, perm=[1, 0])
+    """Append key minus query (b, 1, W, K) along each axis of (b, W, 1 + D) and (b, K, 1 + D)."""
+    columns = graph.op("Transpose", keys, perm=[0, 2, 1])
+    keys, queries = (graph.op("Unsqueeze", x, graph.integers(1)) for x in (columns, queries))
     return [
         graph.op(
             "Sub",
-            graph.op("Gather", columns, graph.integers(axis), axis=0),
-            graph.op("Gather", queries, graph.integers(axis), axis=1),
+            graph.op("Gather", keys, graph.integers(axis), axis=2),
+            graph.op("Gather", queries, graph.integers(axis), axis=3),
         )
         for axis in range(1 + config.coord_dim)
     ]
 
 
-def _mask(graph: GraphBuilder, config: TransformerConfig, distance: str, squares: list[str]) -> str:
-    """Append the addend to attention logits, for (W, K) distances and squared differences."""
+def _mask(
+    graph: GraphBuilder, config: TransformerConfig, distance: str, squares: list[str], keys: str
+) -> str:
+    """Append the addend (b, 1, W, K) to attention logits.
+
+    distance: (b, 1, W, K), as the squared differences; keys: (b, K).
+    """
     if config.attn_dist_mode == "v0":
         away = graph.op("Sqrt", graph.op("Sum", *squares))
         decay = graph.constant(-DISTANCE_DECAY_V0)
     else:
         away, decay = distance, graph.constant(-DISTANCE_DECAY_V1 / config.spatial_pos_cutoff)
     closeness = graph.op("Exp", graph.op("Mul", away, decay))
-    is_near = graph.op("LessOrEqual", distance, graph.constant(config.spatial_pos_cutoff))
-    return graph.op("Where", is_near, closeness, graph.constant(MASKED_LOGIT))
+    is_seen = graph.op("LessOrEqual", distance, graph.constant(config.spatial_pos_cutoff))
+    if graph.form.at_once:  # else lists are cut to their true length
+        is_there = graph.op("GreaterOrEqual", keys, graph.constant(0, np.int32))
+        is_there = graph.op("Unsqueeze", is_there, graph.integers(1, 2))
+        is_seen = graph.op("And", is_seen, is_there)
+    return graph.op("Where", is_seen, closeness, graph.constant(MASKED_LOGIT))
 
 
 def _bias_bucket(graph: GraphBuilder, distance: str, elapsed: str) -> str:
-    """Append the bucket (W, K) of each pair; elapsed time counts from the query to the key."""
+    """Append the bucket (b, 1, W, K) of each pair; time counts from the query to the key."""
     bins = "encoder.0.attn.pos_bias"  # the same in every layer
     spatial_bins = graph.array(f"{bins}.spatial_bins")
     spatial = _bin(graph, distance, spatial_bins)

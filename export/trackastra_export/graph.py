@@ -3,7 +3,8 @@
 No tracing: exporters fail on, or take minutes for, what is below (DESIGN.md, section 4). The
 graph takes one window as tokens in blocks, with the keys that each block sees
 (`trackastra_engine.locality`), and ends with the scores of candidate pairs, so that the engine
-needs no arithmetic of its own. Every parameter is in the file under its name, so that
+needs no arithmetic of its own. The same lines write it in two forms (`builder.Form`): the one for
+CPUs, and, in the file's metadata (`trackastra_engine.model_file`), the one for GPUs. Every parameter is in the file under its name, so that
 `trackastra_training.exported` can read it back.
 """
 
@@ -13,8 +14,9 @@ from dataclasses import asdict
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from trackastra_engine.model_file import AT_ONCE_KEY, packed
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
-from trackastra_export.builder import GraphBuilder
+from trackastra_export.builder import AT_ONCE, IN_TURN, Form, GraphBuilder
 from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
 from trackastra_export.pairs import n_pair_facts, pair_facts, pair_terms, shape_table
 from trackastra_training.exported import NETWORK_KEY
@@ -25,20 +27,15 @@ from trackastra_training.transformer import (
 )
 
 
-def build_graph(model: TrackingTransformer, spec: ModelSpec) -> ModelProto:
+def build_graph(model: TrackingTransformer, spec: ModelSpec, at_once: Form = AT_ONCE) -> ModelProto:
     """Return the model as one self-contained ONNX model with the spec in its metadata.
 
     Inputs: `coordinates` (M, 1 + D), times being integers 0..window - 1, and `features` (M, F),
     float32, both as `tokens.prepare_tokens` gives them; the rest is an `AttentionPlan`. Output,
-    float32: `scores` (B', G, W', S) of the plan's candidates.
+    float32: `scores` (B', G, W', S) of the plan's candidates. `at_once` is the form for GPUs.
     """
     config = model.config
-    graph = GraphBuilder(model.state_dict())
-    network = Network(graph, config)
-    tokens = network.embed()
-    memory = network.encode(tokens)
-    scores = network.score(memory, network.decode(tokens, memory))
-    graph.op("Identity", scores, output="scores")
+    graph, batched = (scored(model, form) for form in (IN_TURN, at_once))
     real, integer = TensorProto.FLOAT, TensorProto.INT32
     inputs = {
         "coordinates": (real, ["M", 1 + config.coord_dim]),
@@ -50,8 +47,23 @@ def build_graph(model: TrackingTransformer, spec: ModelSpec) -> ModelProto:
         "decoder_key_count": (integer, ["b"]),
         "candidates": (integer, ["b", "G", "W", "S"]),
     }
-    metadata = {METADATA_KEY: spec.to_json(), NETWORK_KEY: json.dumps(asdict(config))}
+    metadata = {
+        METADATA_KEY: spec.to_json(),
+        NETWORK_KEY: json.dumps(asdict(config)),
+        AT_ONCE_KEY: packed(batched.part_beside(graph)),
+    }
     return graph.model(inputs, {"scores": ["b", "G", "W", "S"]}, metadata)
+
+
+def scored(model: TrackingTransformer, form: Form) -> GraphBuilder:
+    """Return the network in one of its forms, with the output `scores`."""
+    graph = GraphBuilder(model.state_dict(), form)
+    network = Network(graph, model.config)
+    tokens = network.embed()
+    memory = network.encode(tokens)
+    scores = network.score(memory, network.decode(tokens, memory))
+    graph.op("Identity", scores, output="scores")
+    return graph
 
 
 class Network:
@@ -94,7 +106,7 @@ class Network:
             tokens = graph.layer_norm(f"{layer}.norm1", tokens)
             gathered = self._attend(f"{layer}.attn", tokens, tokens, self.everyone)
             tokens = graph.op("Add", tokens, gathered)
-            changed = self._feed_forward(f"{layer}.mlp", graph.layer_norm(f"{layer}.norm2", tokens))
+            changed = self._layer_mlp(f"{layer}.mlp", graph.layer_norm(f"{layer}.norm2", tokens))
             tokens = graph.op("Add", tokens, changed)
         return tokens
 
@@ -108,9 +120,7 @@ class Network:
             seen = graph.layer_norm(f"{layer}.norm2", memory)
             gathered = self._attend(f"{layer}.attn", targets, seen, self.targets)
             targets = graph.op("Add", targets, gathered)
-            changed = self._feed_forward(
-                f"{layer}.mlp", graph.layer_norm(f"{layer}.norm3", targets)
-            )
+            changed = self._layer_mlp(f"{layer}.mlp", graph.layer_norm(f"{layer}.norm3", targets))
             targets = graph.op("Add", targets, changed)
         return targets
 
@@ -120,7 +130,7 @@ class Network:
         source = self._feed_forward("head_x", memory)
         target = self._feed_forward("head_y", targets)
         sequences = [
-            in_blocks(graph, target, blocks.keys, [config.d_model]),
+            in_blocks(graph, target, blocks.keys, config.d_model),
             blocks.keys,
             blocks.n_keys,
             "candidates",
@@ -130,27 +140,25 @@ class Network:
             source_facts = pair_facts(graph, "source", memory, "coordinates", shapes)
             shapes = graph.op("Gather", shapes, "target", axis=0)
             target_facts = pair_facts(graph, "target", targets, self.of_targets, shapes)
-            n_facts = n_pair_facts(config)
-            sequences.append(in_blocks(graph, target_facts, blocks.keys, [n_facts]))
+            sequences.append(in_blocks(graph, target_facts, blocks.keys, n_pair_facts(config)))
 
-        def score_block(
+        def score_blocks(
             queries: str, keys: str, n_keys: str, candidates: str, *of_queries: str
         ) -> list[str]:
-            keys = first(graph, keys, n_keys, axis=0)
-            seen = graph.op("Gather", source, keys, axis=0)
-            logits = graph.op("MatMul", queries, graph.op("Transpose", seen, perm=[1, 0]))  # (W, K)
-            gaps = graph.op("Shape", candidates, start=0, end=1)
-            for_gaps = graph.op("Concat", gaps, graph.integers(1, 1), axis=0)
-            logits = graph.op("Expand", logits, for_gaps)  # (G, W, K)
-            logits = graph.op("GatherElements", logits, candidates, axis=2)
+            keys = first(graph, keys, n_keys, axis=1)
+            seen = graph.op("Gather", source, keys, axis=0)  # (b, K, C)
+            logits = graph.op("MatMul", queries, graph.op("Transpose", seen, perm=[0, 2, 1]))
+            logits = _of_candidates(graph, logits, candidates)
             for facts in of_queries:
-                of_keys = graph.op("Gather", source_facts, keys, axis=0)
-                of_candidates = graph.op("Gather", of_keys, candidates, axis=0)
-                logits = graph.op("Add", logits, pair_terms(graph, config, of_candidates, facts))
+                rows = _of_candidates(
+                    graph, graph.op("Unsqueeze", keys, graph.integers(1)), candidates
+                )
+                sources = graph.op("Gather", source_facts, rows, axis=0)  # (b, G, W, S, F)
+                logits = graph.op("Add", logits, pair_terms(graph, config, sources, facts))
             is_there = graph.op("GreaterOrEqual", candidates, graph.constant(0, np.int32))
             return [self._parental_scores(logits, is_there)]
 
-        return graph.scan(score_block, *sequences)[0]
+        return graph.each_block(score_blocks, *sequences)[0]
 
     def _parental_scores(self, logits: str, is_there: str) -> str:
         """Append the scores of logits (..., S), normalised over the S sources of a target.
@@ -176,46 +184,51 @@ class Network:
     def _attend(self, name: str, tokens: str, memory: str, blocks: Blocks) -> str:
         """Append what the tokens in blocks (B * W, C) gather from the memory (M, C)."""
         graph, config = self.graph, self.config
-        query, key, value = (
-            graph.op("Unsqueeze", graph.linear(f"{name}.{part}", of), graph.integers(0))
-            for part, of in (("q_pro", tokens), ("k_pro", memory), ("v_pro", memory))
-        )  # (1, B * W, C) and twice (1, M, C)
+        query = graph.linear(f"{name}.q_pro", tokens)  # (B * W, C)
+        key = graph.linear(f"{name}.k_pro", memory)  # (M, C)
+        value = graph.linear(f"{name}.v_pro", graph.narrowed(memory), narrow=True)
+        value = graph.widened(value)
         if config.attn_positional_bias == "rope":
             query, key = self._rotate(name, query, key, blocks)
         if blocks.bucket:
-            bias = graph.op("Transpose", graph.weight(f"{name}.pos_bias.bias"), perm=[1, 0])
-            table = graph.op("Unsqueeze", bias, graph.integers(0))  # (1, H, buckets)
+            table = graph.op("Transpose", graph.weight(f"{name}.pos_bias.bias"), perm=[1, 0])
 
         def attend(queries: str, keys: str, n_keys: str, mask: str, *bucket: str) -> list[str]:
-            keys = first(graph, keys, n_keys, axis=0)
-            mask = first(graph, mask, n_keys, axis=1)
+            keys = first(graph, keys, n_keys, axis=1)
+            mask = first(graph, mask, n_keys, axis=3)
             if bucket:
-                rows = first(graph, bucket[0], n_keys, axis=1)
-                mask = graph.op("Add", mask, graph.op("Gather", table, rows, axis=2))
-            seen = [graph.op("Gather", values, keys, axis=1) for values in (key, value)]
+                rows = graph.op(
+                    "Squeeze", first(graph, bucket[0], n_keys, axis=3), graph.integers(1)
+                )
+                bias = graph.op("Gather", table, rows, axis=1)  # (H, b, W, K)
+                mask = graph.op("Add", mask, graph.op("Transpose", bias, perm=[1, 0, 2, 3]))
+            seen = [graph.op("Gather", values, keys, axis=0) for values in (key, value)]
             heads = {"q_num_heads": config.nhead, "kv_num_heads": config.nhead}
             return [graph.op("Attention", queries, *seen, mask, **heads)]
 
-        queries = in_blocks(graph, query, blocks.keys, [config.d_model])
-        queries = graph.op("Unsqueeze", queries, graph.integers(1))  # (B, 1, W, C)
+        queries = in_blocks(graph, query, blocks.keys, config.d_model)
         bucket = [blocks.bucket] if blocks.bucket else []
-        gathered = graph.scan(attend, queries, blocks.keys, blocks.n_keys, blocks.mask, *bucket)
+        gathered = graph.each_block(
+            attend, queries, blocks.keys, blocks.n_keys, blocks.mask, *bucket
+        )
         flat = graph.op("Reshape", gathered[0], graph.integers(-1, config.d_model))
-        return graph.linear(f"{name}.proj", flat)
+        return graph.widened(graph.linear(f"{name}.proj", graph.narrowed(flat), narrow=True))
 
-    def _rotate(self, name: str, query: str, key: str, blocks: Blocks) -> tuple[str, str]:
-        """Append query (1, B * W, C) and key (1, M, C), turned at the learned frequencies."""
-        graph = self.graph
-        frequencies = self._frequencies(f"{name}.rot_pos_enc", 1 + self.config.coord_dim, axis=2)
+    def _rotate(self, name: str, query: str, key: str, blocks: Blocks) -> list[str]:
+        """Append query (B * W, C) and key (M, C), turned at the learned frequencies."""
+        graph, config = self.graph, self.config
+        frequencies = self._frequencies(f"{name}.rot_pos_enc", 1 + config.coord_dim, axis=2)
         of_all = waves(graph, self.rotary_turns, frequencies)  # (1, M, C / H / 2)
         of_queries = of_all
         if blocks is self.targets:
             of_queries = tuple(graph.op("Gather", wave, "target", axis=1) for wave in of_all)
-        heads = {"interleaved": 1, "num_heads": self.config.nhead}
-        return (
-            graph.op("RotaryEmbedding", query, *of_queries, **heads),
-            graph.op("RotaryEmbedding", key, *of_all, **heads),
-        )
+        turned = []
+        for tokens, turning in ((query, of_queries), (key, of_all)):
+            one = graph.op("Unsqueeze", tokens, graph.integers(0))
+            heads = {"interleaved": 1, "num_heads": config.nhead}
+            rotated = graph.op("RotaryEmbedding", one, *turning, **heads)
+            turned.append(graph.op("Squeeze", rotated, graph.integers(0)))
+        return turned
 
     def _fourier(self, name: str, turns: str, n_axes: int) -> str:
         """Append the Fourier encoding of turns (M, A): sines, then cosines, axis by axis."""
@@ -232,6 +245,19 @@ class Network:
         joined = self.graph.op("Concat", *weights, axis=axis)
         return self.graph.op("Cast", joined, to=TensorProto.DOUBLE)
 
-    def _feed_forward(self, name: str, tokens: str) -> str:
+    def _layer_mlp(self, name: str, tokens: str) -> str:
         graph = self.graph
-        return graph.linear(f"{name}.fc2", graph.op("Gelu", graph.linear(f"{name}.fc1", tokens)))
+        return graph.widened(self._feed_forward(name, graph.narrowed(tokens), narrow=True))
+
+    def _feed_forward(self, name: str, tokens: str, *, narrow: bool = False) -> str:
+        graph = self.graph
+        hidden = graph.op("Gelu", graph.linear(f"{name}.fc1", tokens, narrow=narrow))
+        return graph.linear(f"{name}.fc2", hidden, narrow=narrow)
+
+
+def _of_candidates(graph: GraphBuilder, values: str, candidates: str) -> str:
+    """Append the values (b, W or 1, K) at candidates (b, G, W, S), which are places among K."""
+    gaps_and_width = graph.op("Shape", candidates, start=1, end=3)
+    extent = graph.op("Concat", graph.integers(1), gaps_and_width, graph.integers(1), axis=0)
+    spread = graph.op("Expand", graph.op("Unsqueeze", values, graph.integers(1)), extent)
+    return graph.op("GatherElements", spread, candidates, axis=3)

@@ -41,18 +41,18 @@ def pair_facts(graph: GraphBuilder, role: str, tokens: str, coordinates: str, sh
 
 
 def pair_terms(graph: GraphBuilder, config: TransformerConfig, sources: str, targets: str) -> str:
-    """Append the addend (G, W, S) to logits for facts (G, W, S, F) of sources, (W, F) of targets.
+    """Append the addend (b, G, W, S) to logits of a batch of blocks.
 
-    As `trackastra_training.pairs.PairTerms`.
+    sources: facts (b, G, W, S, F); targets: facts (b, W, F). As `trackastra_training.pairs`.
     """
     ndim = config.coord_dim
-    # Each number of all pairs together, for the arithmetic: (F, G, W, S) and (F, 1, W, 1). The
+    # Each number of all pairs together, for the arithmetic: (F, b, G, W, S), (F, b, 1, W, 1). The
     # reshaping keeps ONNX Runtime from taking numbers one by one out of the table as it was.
-    extent = graph.op("Shape", sources, start=0, end=3)
+    extent = graph.op("Shape", sources, start=0, end=4)
     extent = graph.op("Concat", graph.integers(-1), extent, axis=0)
-    sources = graph.op("Reshape", graph.op("Transpose", sources, perm=[3, 0, 1, 2]), extent)
-    targets = graph.op("Transpose", targets, perm=[1, 0])
-    targets = graph.op("Unsqueeze", targets, graph.integers(1, 3))
+    sources = graph.op("Reshape", graph.op("Transpose", sources, perm=[4, 0, 1, 2, 3]), extent)
+    targets = graph.op("Transpose", targets, perm=[2, 0, 1])
+    targets = graph.op("Unsqueeze", targets, graph.integers(2, 4))
     n_numbers = n_pair_facts(config) - config.pair_width
     source, target = (
         [_element(graph, facts, place, axis=0) for place in range(n_numbers)]

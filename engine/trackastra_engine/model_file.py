@@ -1,0 +1,85 @@
+"""A model file holds the weights once, and two ways to compute with them: for CPUs and for GPUs.
+
+ONNX Runtime takes the graph's own nodes, those for CPUs. The nodes for GPUs lie in the metadata,
+compressed, where they cost no time and no memory until they take the others' place. (Both as
+branches of an `If` cost 70 ms of each start on a CPU; the run option to compute only one of two
+outputs is for builds of ONNX Runtime with training.)
+"""
+
+import base64
+import zlib
+from collections.abc import Iterator
+
+AT_ONCE_KEY = "trackastra_engine.at_once"
+AT_ONCE = "at once"  # name of the graph whose blocks are computed so
+
+# Fields of ONNX messages (onnx.proto3), which are written once and for all.
+MODEL_GRAPH, MODEL_METADATA = 7, 14
+GRAPH_NODE = 1
+KEY, VALUE = 1, 2
+NUMBER, MESSAGE = 0, 2  # kinds of fields in the encoding
+
+
+def packed(part: bytes) -> str:
+    """Return as metadata an encoded model of the nodes alone, and of constants that they add."""
+    return base64.b85encode(zlib.compress(part, 9)).decode()
+
+
+def computed_at_once(file: bytes) -> bytes:
+    """Return the model of a file with the nodes that compute all blocks at once.
+
+    Raises ValueError if the file has none; what is no ONNX model raises errors of many kinds.
+    """
+    rest, kept, part = [], [], b""
+    for number, whole, content in _fields(file):
+        if number == MODEL_GRAPH:
+            kept += [entry for field, entry, _ in _fields(content) if field != GRAPH_NODE]
+            continue
+        rest.append(whole)
+        if number == MODEL_METADATA:
+            entry = {field: bytes(text) for field, _, text in _fields(content)}
+            if entry[KEY].decode() == AT_ONCE_KEY:
+                part = zlib.decompress(base64.b85decode(entry[VALUE]))
+    if not part:
+        raise ValueError("it was made for an earlier engine; export the model again")
+    graph = b"".join(kept)
+    # Messages one after the other are one message, whose lists follow each other.
+    return b"".join([*rest, _number(MODEL_GRAPH << 3 | MESSAGE), _number(len(graph)), graph, part])
+
+
+def _fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """Yield each field of an encoded message: its number, all of it, and its content."""
+    view, start = memoryview(message), 0
+    while start < len(view):
+        key, begin = _read_number(view, start)
+        length, after = _read_number(view, begin)
+        if key & 7 == NUMBER:
+            begin, end = begin, after
+        elif key & 7 == MESSAGE:
+            begin, end = after, after + length
+        else:
+            raise ValueError(f"field {key >> 3} is of the kind {key & 7}")
+        yield key >> 3, view[start:end], view[begin:end]
+        start = end
+
+
+def _read_number(view: memoryview, start: int) -> tuple[int, int]:
+    """Return a number of 7 bits a byte, lowest first, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = view[start]
+        start += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, start
+        shift += 7
+
+
+def _number(value: int) -> bytes:
+    """Return a number as `_read_number` reads it."""
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,86 @@
+"""The form of models for GPUs, on the CPU: the same scores and links, in few large steps."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from benchmarks.rendered_movies import FILMS
+from golden_cases import model_folder
+from model_forms import NARROW_TOLERANCE, embedded_at_once
+from trackastra_engine import Tracker
+from trackastra_engine.model import AssociationModel, embedded_models, model_path
+from trackastra_engine.model_file import AT_ONCE_KEY, computed_at_once
+from trackastra_engine.simulation import simulate
+from trackastra_export.export import score_matrix, verification_windows
+from trackastra_export.graph import build_graph
+from trackastra_training.checkpoint import load_model, load_spec
+
+UPSTREAM = model_folder("rope2d")
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.mark.parametrize("name", embedded_models())
+def test_embedded_models_score_as_block_by_block(name):
+    in_turn, at_once = AssociationModel.load(name, device="cpu"), embedded_at_once(model_path(name))
+    for tokens in verification_windows(in_turn.spec):
+        scores, expected = (score_matrix(engine, tokens) for engine in (at_once, in_turn))
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=NARROW_TOLERANCE)
+
+
+def filmed(film, n_frames):
+    """The detections of the beginning of such a movie, and the name of a model for them."""
+    parameters = replace(FILMS[film].parameters, n_frames=n_frames)
+    name = "general_3d" if parameters.ndim == 3 else "general_2d"
+    return name, simulate(parameters, seed=0).detections
+
+
+@pytest.mark.parametrize("film", FILMS)
+def test_the_same_links_are_accepted(film):
+    name, detections = filmed(film, n_frames=6)
+    tracker = Tracker.load(name, device="cpu")
+    expected = tracker.track_detections(detections).edges
+    assert len(expected) > 30
+    at_once = Tracker(embedded_at_once(model_path(name)), tracker.link)
+    found = at_once.track_detections(detections).edges
+    np.testing.assert_array_equal(found.source, expected.source)
+    np.testing.assert_array_equal(found.target, expected.target)
+    np.testing.assert_allclose(found.score, expected.score, rtol=0, atol=NARROW_TOLERANCE)
+
+
+def test_the_form_takes_little_of_a_file_and_has_no_loop():
+    graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
+    parts = [entry.value for entry in graph.metadata_props if entry.key == AT_ONCE_KEY]
+    assert [len(part) < 20_000 for part in parts] == [True]  # models of the default size: 3.9 MB
+    at_once = onnx.load_from_string(computed_at_once(graph.SerializeToString()))
+    onnx.checker.check_model(at_once, full_check=True)
+    kinds = {node.op_type for node in at_once.graph.node}
+    assert "Scan" not in kinds
+    assert kinds >= {"Attention", "RotaryEmbedding", "LayerNormalization", "Gelu"}
+
+
+def test_each_form_has_the_weights_and_only_what_it_needs():
+    """ONNX Runtime would warn of constants that no node takes."""
+    graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
+    names = {entry.name for entry in graph.graph.initializer}
+    assert names <= used(graph.graph.node)
+    at_once = onnx.load_from_string(computed_at_once(graph.SerializeToString()))
+    assert load_model(UPSTREAM).state_dict().keys() & names <= used(at_once.graph.node)
+
+
+def used(nodes):
+    """The names of all values that nodes take, also within loops."""
+    names = set()
+    for node in nodes:
+        names.update(node.input)
+        for attribute in node.attribute:
+            names |= used(attribute.g.node)
+    return names
+
+
+@pytest.mark.parametrize("file", [b"", b"nothing", b"\x0a\x05hello"])
+def test_what_is_no_model_file_has_no_form(file):
+    with pytest.raises((ValueError, IndexError)):
+        computed_at_once(file)
