@@ -127,15 +127,17 @@ def test_pycellin_opens_a_file_of_trackmate(folder, caplog):
     assert spans[1, 3]["LINK_COST"] == 0.5
 
 
-def test_trackmate_finds_the_image_whatever_its_name(tmp_path, results):
+@pytest.mark.parametrize(
+    ("name", "told"), [('a <"&é> b.tif', 'a <"&é> b.tif'), ("bell\a\ufffe.tif", "bell??.tif")]
+)
+def test_trackmate_finds_the_image_whatever_its_name(tmp_path, results, name, told):
     images, masks = dividing_cell()
-    stack = tmp_path / 'a <"&é> b.tif'
-    write_folder(stack.parent / "images", [images], stack.name)
-    stack = stack.parent / "images" / stack.name
-    write_trackmate(results.lineage, tmp_path / "tracks.xml", movie=open_movie(stack, masks))
+    folder = write_folder(tmp_path / "images", [images], name)
+    movie = open_movie(folder / name, masks)
+    write_trackmate(results.lineage, tmp_path / "tracks.xml", movie=movie)
     root = ElementTree.parse(tmp_path / "tracks.xml").getroot()
     data = root.find("Settings/ImageData")
-    assert (data.get("filename"), data.get("folder")) == (stack.name, str(stack.parent))
+    assert (data.get("filename"), data.get("folder")) == (told, str(folder))
     assert [data.get(name) for name in ("width", "height", "nframes")] == ["48", "40", "6"]
     assert root.find("Model").get("spatialunits") == "pixel"
 
@@ -181,6 +183,16 @@ def test_volumes_and_a_movie_without_links_in_every_format(tmp_path):
     assert [spot.get("POSITION_Z") for spot in root.iter("Spot")] == ["1.5", "1.5"]
     assert list(root.iter("Track")) == []
     assert json.loads((tmp_path / "napari_graph.json").read_text()) == {}
+
+
+def test_tracks_without_a_detection_are_a_file_of_trackmate(tmp_path):
+    """As a session gives them whose frames were all empty."""
+    found = true_lineage(dividing_cell()[1]).detections.rows(slice(0))
+    none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
+    write_trackmate(build_lineage(found, none), tmp_path / "tracks.xml")
+    root = ElementTree.parse(tmp_path / "tracks.xml").getroot()
+    assert root.find("Model/AllSpots").get("nspots") == "0"
+    assert root.find("Settings/ImageData").get("nframes") == "0"
 
 
 def test_results_of_all_formats_may_be_replaced_but_nothing_beside_them(folder, results):

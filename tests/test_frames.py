@@ -9,6 +9,7 @@ import tifffile
 from small_movies import dividing_cell, write_folder
 from trackastra_engine.errors import InputError
 from trackastra_engine.frames import open_movie
+from trackastra_engine.selection import Selection
 
 
 def labels_of(movie):
@@ -137,6 +138,23 @@ def test_a_folder_of_volumes(tmp_path, volumes):
     movie = open_movie(None, write_folder(tmp_path / "masks", volumes))
     assert movie.frame_shape == (3, 40, 48)
     np.testing.assert_array_equal(labels_of(movie), volumes)
+
+
+def test_a_page_of_several_planes_is_decoded_once(tmp_path, volumes, monkeypatch):
+    """Of four planes tifffile makes the colours of one page, if nobody tells it better."""
+    stack = np.stack([volumes[:, 0]] * 4, axis=1)
+    options = {"planarconfig": "separate", "photometric": "rgb", "compression": "zlib"}
+    tifffile.imwrite(tmp_path / "a.tif", stack, **options)
+    decode, decoded = tifffile.TiffPage.asarray, []
+
+    def counted(page, *args, **options):
+        decoded.append(page.index)
+        return decode(page, *args, **options)
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", counted)
+    movie = open_movie(None, tmp_path / "a.tif", selection=Selection(axes="tzyx"))
+    np.testing.assert_array_equal(labels_of(movie), stack)
+    assert decoded == list(range(len(stack)))
 
 
 def test_an_ome_file_of_a_set_is_one_frame_of_a_folder(tmp_path, masks):

@@ -242,6 +242,20 @@ def test_images_of_which_a_frame_is_missing_are_refused_and_masks_are_empty(
     assert caplog.text.count("masks.zarr has no data of frame 4") == 1
 
 
+@pytest.mark.parametrize(("zarr_format", "fill_value"), [(2, None), (3, np.nan)])
+def test_no_fill_value_hides_that_a_frame_is_missing(tmp_path, zarr_format, fill_value):
+    """Zarr's old format knows none at all; of NaN, no two are equal."""
+    images = plain(
+        tmp_path / "images.zarr",
+        IMAGES.astype(np.float32),
+        zarr_format=zarr_format,
+        chunks=(1, 40, 48),
+        fill_value=fill_value,
+    )
+    (images / ("4.0.0" if zarr_format == 2 else "c/4/0/0")).unlink()
+    assert "images.zarr is truncated: there is no data of frame 4" in refusal(images, MASKS)
+
+
 def test_an_image_that_is_dark_in_part_needs_no_chunk_there(tmp_path):
     dark = np.where(MASKS > 0, 100, 0).astype(np.uint16)
     images = plain(tmp_path / "images.zarr", dark, chunks=(1, 8, 48))

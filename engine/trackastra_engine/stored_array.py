@@ -42,9 +42,7 @@ class StoredArray:
                 f"{self._name} is truncated or damaged: frame {self._frame(at)} cannot be read "
                 f"({first_line(error)}); {COPY_AGAIN}"
             ) from error
-        if not np.any(part != self._array.fill_value) and not any(
-            file.exists() for file in self._files(at)
-        ):
+        if not any(file.exists() for file in self._files(at)):
             self._tell_missing(self._frame(at))
         return part
 

@@ -9,7 +9,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -43,6 +43,8 @@ class OpenTiff:
     has_colours_last: bool  # pages are (Y, X, C)
     image: int  # which of the images of the file these planes make
     data_offset: int | None  # where P uncompressed planes start, if they are in one piece
+    # The planes of the page that was read last, by its number.
+    decoded: dict[int, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def n_planes(self) -> int:
@@ -57,14 +59,11 @@ class OpenTiff:
         try:
             if self.data_offset is not None:
                 return self._raw_plane(self.data_offset, index)
-            page = self.pages[index // self.planes_per_page]
-            _refuse_cut_page(self.path, page, index)
-            with _opened(page.parent.filehandle):
-                planes = np.asarray(page.asarray())
-            if self.has_colours_last:
-                planes = np.moveaxis(planes, -1, 0)
-            planes = planes.reshape(-1, *self.plane_shape)
-            return np.asarray(planes[index % self.planes_per_page])
+            number, place = divmod(index, self.planes_per_page)
+            if number not in self.decoded:
+                self.decoded.clear()
+                self.decoded[number] = self._planes_of_page(number, index)
+            return np.asarray(self.decoded[number][place])
         except InputError:
             raise
         # Decoders raise errors of their own classes, which need not even be importable.
@@ -91,6 +90,16 @@ class OpenTiff:
         if self.data_offset is not None:
             return self.path
         return Path(self.pages[index // self.planes_per_page].parent.filehandle.path)
+
+    def _planes_of_page(self, number: int, index: int) -> NDArray[Any]:
+        """Return the planes (P, Y, X) of a page, of which the one at an index is asked for."""
+        page = self.pages[number]
+        _refuse_cut_page(self.path, page, index)
+        with _opened(page.parent.filehandle):
+            planes = np.asarray(page.asarray())
+        if self.has_colours_last:
+            planes = np.moveaxis(planes, -1, 0)
+        return planes.reshape(-1, *self.plane_shape)
 
     def _raw_plane(self, start: int, index: int) -> NDArray[Any]:
         stored = self.dtype.newbyteorder(self.file.byteorder)

@@ -4,6 +4,7 @@ The elements are those of TrackMate 7 (its `TmXmlReader`, which fails without th
 that are empty here).
 """
 
+import re
 from collections.abc import Iterator
 from math import isnan
 from pathlib import Path
@@ -41,6 +42,8 @@ FEATURES = {
     ),
     "TrackFeatures": (("TRACK_ID", "NONE", True), ("NUMBER_SPOTS", "NONE", True)),
 }
+# What no XML 1.0 may hold (its section 2.2), though names of files may.
+NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SETTINGS = """\
 <InitialSpotFilter feature="QUALITY" value="0.0" isabove="true"/>
 <SpotFilterCollection/>
@@ -66,15 +69,7 @@ def write_trackmate(
     Lengths are in micrometres and times in seconds where these are known, else in pixels and
     frames. The cost of a link is 1 less its score. TrackMate shows the image if it is one file.
     """
-    with (
-        new_file(Path(path)) as partial,
-        partial.open(
-            "w",
-            encoding="utf-8",
-            errors="replace",
-            newline="\n",  # names of files need not be text
-        ) as file,
-    ):
+    with new_file(Path(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n')
         file.write(f'<TrackMate version="{VERSION}">\n<Log/>\n')
         space = "\u00b5m" if calibration.voxel_um else "pixel"
@@ -95,7 +90,7 @@ def _element(name: str, /, **attributes: object) -> str:
         for key, value in attributes.items()
         if value is not None and not (isinstance(value, float) and isnan(value))
     )
-    return f"<{name} {told}/>\n"
+    return NO_CHARACTER.sub("?", f"<{name} {told}/>\n")
 
 
 def _declarations() -> Iterator[str]:
@@ -121,7 +116,7 @@ def _spots(lineage: Lineage, calibration: Calibration) -> Iterator[str]:
     frames = lineage.detections.frame
     starts = np.flatnonzero(np.diff(frames, prepend=-1))
     yield f'<AllSpots nspots="{len(frames)}">\n'
-    for rows in np.split(np.arange(len(frames)), starts[1:]):
+    for rows in np.split(np.arange(len(frames)), starts[1:]) if len(frames) else []:
         yield f'<SpotsInFrame frame="{frames[rows[0]]}">\n'
         yield from _spots_of_frame(lineage, rows, calibration)
         yield "</SpotsInFrame>\n"
@@ -190,8 +185,8 @@ def _image_data(lineage: Lineage, calibration: Calibration, movie: Movie | None)
     """Return what is known of the image; without a movie, it just holds all detections."""
     found = lineage.detections
     if movie is None:
-        shape = tuple(np.ceil(found.centroid.max(axis=0)).astype(int) + 1)
-        n_frames, files = int(found.frame[-1]) + 1, []
+        shape = tuple(np.ceil(found.centroid.max(axis=0, initial=0)).astype(int) + 1)
+        n_frames, files = int(found.frame.max(initial=-1)) + 1, []
     else:
         shape, n_frames = movie.frame_shape, len(movie)
         sources = [source for source in (movie.images, movie.masks) if source is not None]
