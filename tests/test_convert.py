@@ -123,6 +123,49 @@ def test_tables_without_a_link(tmp_path, recwarn):
     assert list(recwarn) == []
 
 
+@pytest.mark.parametrize(
+    ("table", "line", "sentence"),
+    [
+        ("tracks.csv", "1,0,,7" + 10 * ",1", "line 17 .* is '1,0,,7.* for frame, label"),
+        ("tracks.csv", "1,0,1.5,7" + 10 * ",1", "numbers for frame, label"),
+        ("tracks.csv", "1,0,1,7,here" + 9 * ",1", "line 17 .* numbers for track, parent"),
+        ("tracks.csv", "1,0", "line 17 "),
+        ("tracks.csv", "1,0,1,7," + 9 * ",1", "line 17 of .* has a negative frame or no pos"),
+        ("tracks.csv", "1,0,-1,7" + 10 * ",1", "line 17 of .* has a negative frame or no pos"),
+        ("tracks.csv", "1,0,5,1" + 10 * ",1", "line 17 of .* lists an object of a frame again"),
+        ("edges.csv", "0,2,1,1,1", "line 15 of .* links an object to a second parent"),
+        ("edges.csv", "5,1,0,2,1", "line 15 of .* links an object to no later frame"),
+        ("edges.csv", "2,2,2,1,1", "line 15 of .* links an object to no later frame"),
+        ("edges.csv", "0,1,1,,1", "line 15 of .* numbers for source_frame, source_label, target"),
+    ],
+)
+def test_lines_that_no_tracks_have_are_refused(tmp_path, table, line, sentence):
+    results = Results(true_lineage(dividing_cell()[1]))
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    with (tmp_path / table).open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(InputError, match=sentence):
+        read_tracks(tmp_path)
+
+
+def test_a_third_daughter_is_refused(tmp_path):
+    results = Results(true_lineage(dividing_cell()[1]))
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    table = tmp_path / "edges.csv"
+    table.write_text(table.read_text().replace("2,1,3,1", "2,2,3,1"))
+    with pytest.raises(InputError, match=r"line 8 of .* links an object to a third daughter"):
+        read_tracks(tmp_path)
+
+
+def test_tables_without_a_detection_are_refused(tmp_path):
+    results = Results(true_lineage(dividing_cell()[1]))
+    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
+    for name in ("tracks.csv", "edges.csv"):
+        (tmp_path / name).write_text((tmp_path / name).read_text().splitlines()[0] + "\n")
+    with pytest.raises(InputError, match=r"tracks\.csv lists no detection"):
+        read_tracks(tmp_path)
+
+
 def test_tables_that_do_not_fit_each_other(tmp_path):
     results = Results(true_lineage(dividing_cell()[1]))
     write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
@@ -130,6 +173,7 @@ def test_tables_that_do_not_fit_each_other(tmp_path):
         file.write("4,9,5,9,1\n")
     with pytest.raises(InputError, match="links object 9 of frame 4, which"):
         read_tracks(tmp_path)
-    (tmp_path / "tracks.csv").write_text("track,parent,frame,label,y,x\n1,0,0,1,2,2\n")
-    with pytest.raises(InputError, match="no column 'diameter'"):
-        read_tracks(tmp_path)
+    for header in (b"track,parent,frame,label,y,x\n1,0,0,1,2,2\n", b"frame,label,y,x\xff\xfe\n"):
+        (tmp_path / "tracks.csv").write_bytes(header)
+        with pytest.raises(InputError, match=r"no column '(diameter|x)'"):
+            read_tracks(tmp_path)

@@ -1,5 +1,6 @@
 """The plugin of napari: what it tells napari, what it reads, and, under a display, its widget."""
 
+import shutil
 import time
 import tomllib
 from pathlib import Path
@@ -73,6 +74,27 @@ def test_frames_of_masks_are_read_when_they_are_shown(folder):
     assert labels[3].any()
     with pytest.raises(InputError, match=r"mask004\.tif does not exist"):
         labels[4]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("mask000.tif", "mask000.tif is a damaged|mask000.tif is not"), ("res_track.txt", "no table")],
+)
+def test_damaged_masks_are_told_and_the_tracks_are_shown(folder, movie, name, said):
+    (folder / "ctc" / name).write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match=f"the tracks are shown without masks: .*({said})"):
+        ((data, _, kind),) = get_reader(str(folder))(str(folder))
+    assert (kind, len(data)) == ("tracks", 15)
+    for table in ("tracks.csv", "edges.csv"):
+        (folder / table).unlink()
+    with pytest.raises(InputError, match=said):
+        get_reader(str(folder))(str(folder))
+
+
+def test_tables_without_masks_are_read_without_a_word(folder, recwarn):
+    shutil.rmtree(folder / "ctc")
+    ((_, _, kind),) = get_reader(str(folder))(str(folder))
+    assert (kind, list(recwarn)) == ("tracks", [])
 
 
 def test_a_folder_of_the_challenge_is_read_and_others_are_left_alone(movie, tmp_path):

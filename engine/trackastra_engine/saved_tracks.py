@@ -1,5 +1,6 @@
 """Tracks that were written, read again: tables of `track`, or masks labelled by track."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ from trackastra_engine.evaluation.ctc_folder import (
     TRUTH,
     UPSTREAM_RESULT,
     CtcFolder,
+    find_table,
     open_ctc_folder,
 )
 from trackastra_engine.frames import Frame
 from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
 
+TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # how their files may be called
 RATIO_DIGITS = 7  # to which the columns tell the size of a voxel
+SHOWN_CHARACTERS = 120  # of a line, in a message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,11 +52,16 @@ def read_tracks(folder: Path) -> SavedTracks:
 
 def open_tracked_masks(folder: Path) -> CtcFolder:
     """Return masks labelled by track, and their tracks, whatever their names in the folder."""
-    return open_ctc_folder(folder, RESULT, UPSTREAM_RESULT, TRUTH)
+    return open_ctc_folder(folder, *TRACKED_MASKS)
+
+
+def has_tracked_masks(folder: Path) -> bool:
+    """Return whether there is a table of such tracks, without a look at their masks."""
+    return any(find_table(folder, layout) is not None for layout in TRACKED_MASKS)
 
 
 def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
-    with tracks.open(encoding="utf-8") as file:
+    with tracks.open(encoding="utf-8", errors="replace") as file:
         names = file.readline().strip().split(",")
     axes = [axis for axis in ("z", "y", "x") if axis in names]
     features = names_of_features(len(axes))
@@ -61,18 +70,20 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
         raise InputError(
             f"{tracks} has no column {missing[0]!r}; give a folder that track of this version wrote"
         )
-    label = _columns(tracks, [names.index("label")], np.int64)[:, 0]
+    frame, label = _columns(tracks, map(names.index, ("frame", "label")), np.int64).T
     column = dict(zip(names, _columns(tracks, range(len(names)), float).T, strict=True))
-    frame = column["frame"].astype(np.int32)
+    centroid = np.column_stack([column[axis] for axis in axes])
+    _check_detections(frame, label, centroid, tracks)
     order = np.lexsort((label, frame))
     found = Detections(
-        frame[order],
+        frame[order].astype(np.int32),
         label[order],
-        np.column_stack([column[axis] for axis in axes])[order],
+        centroid[order],
         np.column_stack([column[name] for name in features])[order],
     )
     ends, score = _columns(edges, range(4), np.int64), _columns(edges, [4], float)[:, 0]
     source, target = (_rows(found, ends[:, part], edges) for part in ([0, 1], [2, 3]))
+    _check_links(found, source, target, edges)
     sizes: dict[str, float] = {
         axis: _ratio(column.get(f"{axis}_um"), column[axis]) for axis in axes
     }
@@ -81,10 +92,15 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
     return SavedTracks(lineage, Calibration.of(sizes, len(axes)))
 
 
-def _columns(path: Path, columns: Any, dtype: Any) -> NDArray[Any]:
+def _columns(path: Path, columns: Iterable[int], dtype: Any) -> NDArray[Any]:
     """Return (N, C) columns of a table; empty cells are NaN."""
-    to_number = float if dtype is float else int
-    with path.open(encoding="utf-8") as file:
+    columns = list(columns)
+    number = float if dtype is float else int
+
+    def parsed(cell: str) -> Any:
+        return number(cell or "nan")
+
+    with path.open(encoding="utf-8", errors="replace") as file:
         file.readline()
         if not file.readline():
             return np.empty((0, len(columns)), dtype)
@@ -94,13 +110,62 @@ def _columns(path: Path, columns: Any, dtype: Any) -> NDArray[Any]:
             dtype,
             delimiter=",",
             skiprows=1,
-            usecols=list(columns),
-            converters=lambda cell: to_number(cell or "nan"),
+            usecols=columns,
+            converters=parsed,
             ndmin=2,
             encoding="utf-8",
         ).reshape(-1, len(columns))
-    except ValueError as error:
-        raise InputError(f"{path} is no table that track wrote ({error})") from None
+    except (ValueError, OverflowError):
+        raise InputError(_about_wrong_line(path, columns, dtype, parsed)) from None
+
+
+def _about_wrong_line(
+    path: Path, columns: list[int], dtype: Any, parsed: Callable[[str], Any]
+) -> str:
+    """Return the sentence that names the first line without these numbers."""
+    names, *lines = path.read_text("utf-8", errors="replace").splitlines()
+    expected = ", ".join(names.split(",")[column] for column in columns)
+    for number, line in enumerate(lines, 2):
+        cells = line.split(",")
+        try:
+            np.array([parsed(cells[column]) for column in columns], dtype)
+        except (ValueError, IndexError, OverflowError):
+            told = repr(line[:SHOWN_CHARACTERS])
+            return f"line {number} of {path} is {told}; expected numbers for {expected}"
+    return f"{path} is no table that track wrote"
+
+
+def _check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, table: Path) -> None:
+    if not len(frame):
+        raise InputError(f"{table} lists no detection; expected a line for each")
+    is_odd = (frame < 0) | (frame > np.iinfo(np.int32).max) | ~np.isfinite(centroid).all(axis=1)
+    _refuse(is_odd, table, "has a negative frame or no position; expected 0 on, and finite numbers")
+    order = np.lexsort((label, frame))
+    is_repeated = np.zeros(len(frame), bool)
+    is_repeated[order[1:]] = (np.diff(frame[order]) == 0) & (np.diff(label[order]) == 0)
+    _refuse(is_repeated, table, "lists an object of a frame again; expected it once")
+
+
+def _check_links(found: Detections, source: IntArray, target: IntArray, table: Path) -> None:
+    is_backward = found.frame[target] <= found.frame[source]
+    _refuse(is_backward, table, "links an object to no later frame; expected a target after it")
+    _refuse(_is_repeated(target), table, "links an object to a second parent; expected one at most")
+    is_third = _is_repeated(source, 2)
+    _refuse(is_third, table, "links an object to a third daughter; expected two at most")
+
+
+def _is_repeated(values: IntArray, times: int = 1) -> NDArray[np.bool_]:
+    """Return which values were there as many times before."""
+    order = np.argsort(values, kind="stable")
+    is_repeated = np.zeros(len(values), bool)
+    is_repeated[order[times:]] = values[order[times:]] == values[order[:-times]]
+    return is_repeated
+
+
+def _refuse(is_wrong: NDArray[np.bool_], table: Path, reason: str) -> None:
+    """Raise InputError if a line of a table, of which the first names columns, is wrong."""
+    if is_wrong.any():
+        raise InputError(f"line {np.flatnonzero(is_wrong)[0] + 2} of {table} {reason}")
 
 
 def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:

@@ -74,14 +74,19 @@ def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcF
     if not folder.is_dir():
         raise InputError(f"the folder of the {layout.kind}, {folder}, does not exist")
     for known in (layout, *others):
-        places = (folder, folder / known.subfolder)
-        place = next((place for place in places if (place / known.tracks).is_file()), None)
-        if place is not None:
-            return _open(place, known)
+        table = find_table(folder, known)
+        if table is not None:
+            return _open(table.parent, known)
     raise InputError(
         f"there is no {layout.tracks} in {folder}; give the {layout.kind} as a folder with "
         f"{layout.masks} and {layout.tracks}, or with both in {layout.subfolder}/"
     )
+
+
+def find_table(folder: Path, layout: CtcLayout) -> Path | None:
+    """Return the table of the tracks in a folder, or in `layout.subfolder` of it, if there is."""
+    places = (folder / layout.tracks, folder / layout.subfolder / layout.tracks)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _open(place: Path, layout: CtcLayout) -> CtcFolder:

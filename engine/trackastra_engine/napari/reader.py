@@ -1,5 +1,6 @@
 """Folders of tracks become layers of napari: masks, read when they are shown, and tracks."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from trackastra_engine.frames import FrameSource
 from trackastra_engine.lineage import Lineage, root_of_tracklets
 from trackastra_engine.output.napari_tracks import tracks_layer
 from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
-from trackastra_engine.saved_tracks import open_tracked_masks, read_tracks
+from trackastra_engine.saved_tracks import has_tracked_masks, open_tracked_masks, read_tracks
 
 LayerData = tuple[Any, dict[str, Any], str]  # data, options and kind of a layer
 
@@ -23,20 +24,25 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
         return None
     folder = Path(path)
     has_tables = all((folder / name).is_file() for name in (TRACK_TABLE, EDGE_TABLE))
-    return read_layers if has_tables or _masks(folder) is not None else None
+    return read_layers if has_tables or has_tracked_masks(folder) else None
 
 
 def read_layers(path: str) -> list[LayerData]:
     """Return the layers of a folder of tracks: labels by track, if there are masks, and tracks.
 
+    Masks that cannot be opened beside tables are left out, with a warning, which napari shows.
     Raises InputError if the files of the folder contradict themselves.
     """
     folder = Path(path)
     tracks = layer_of_tracks(read_tracks(folder).lineage, f"{folder.name} tracks")
-    masks = _masks(folder)
-    if masks is None:
+    if not has_tracked_masks(folder):
         return [tracks]
-    return [(LazyMasks(masks), {"name": f"{folder.name} masks"}, "labels"), tracks]
+    try:
+        masks = LazyMasks(open_tracked_masks(folder).movie.masks)
+    except InputError as error:
+        warnings.warn(f"the tracks are shown without masks: {error}", stacklevel=2)
+        return [tracks]
+    return [(masks, {"name": f"{folder.name} masks"}, "labels"), tracks]
 
 
 def layer_of_tracks(lineage: Lineage, name: str) -> LayerData:
@@ -45,13 +51,6 @@ def layer_of_tracks(lineage: Lineage, name: str) -> LayerData:
     root = root_of_tracklets(lineage.tracklets)[data[:, 0].astype(int)]
     options = {"name": name, "graph": graph, "features": {"lineage": root}, "color_by": "lineage"}
     return data, options, "tracks"
-
-
-def _masks(folder: Path) -> FrameSource | None:
-    try:
-        return open_tracked_masks(folder).movie.masks
-    except InputError:
-        return None
 
 
 class LazyMasks:
