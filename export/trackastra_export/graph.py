@@ -4,8 +4,8 @@ No tracing: exporters fail on, or take minutes for, what is below (DESIGN.md, se
 graph takes one window as tokens in blocks, with the keys that each block sees
 (`trackastra_engine.locality`), and ends with the scores of candidate pairs, so that the engine
 needs no arithmetic of its own. The same lines write it in two forms (`builder.Form`): the one for
-CPUs, and, in the file's metadata (`trackastra_engine.model_file`), the one for GPUs. Every parameter is in the file under its name, so that
-`trackastra_training.exported` can read it back.
+CPUs, and, in the file's metadata (`trackastra_engine.model_file`), the one for GPUs. Every
+parameter is in the file under its name, so that `trackastra_training.exported` can read it back.
 """
 
 import json
