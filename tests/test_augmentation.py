@@ -11,7 +11,7 @@ from trackastra_engine.detections import concatenate, detect
 from trackastra_engine.frames import Frame
 from trackastra_engine.shapes import covariances, transform
 from trackastra_engine.simulation import KnownMovie, count_children, simulate
-from trackastra_engine.tokens import prepare_tokens
+from trackastra_engine.tokens import prepare_tokens, typical_spacing
 from trackastra_training.augmentation import (
     augment,
     displace,
@@ -187,6 +187,47 @@ def test_small_turns_of_a_frame_leave_its_shape_and_place():
         ]
         np.testing.assert_allclose(*distances, atol=1e-9)
     np.testing.assert_allclose(turned.features[:, 0], plain.features[:, 0])
+
+
+def test_frames_are_shifted_as_a_whole_and_detections_alone():
+    found = simulate(DIVIDING, 6).detections
+    plain, shifted, noisy = (
+        augment(found, options, np.random.default_rng(6))
+        for options in (STILL, replace(STILL, frame_shift=0.5), replace(STILL, noise=0.1))
+    )
+    step, frames = shifted.centroid - plain.centroid, range(found.frame[-1] + 1)
+    first = np.array([step[found.frame == frame][0] for frame in frames])
+    np.testing.assert_allclose(step, first[found.frame], atol=1e-9)
+    assert len(np.unique(first.round(6), axis=0)) == len(frames)
+    np.testing.assert_array_equal(shifted.features, plain.features)
+    step = noisy.centroid - plain.centroid
+    assert len(np.unique(step.round(6), axis=0)) == len(step)
+    assert np.abs(step.mean(axis=0)).max() < 0.5 * step.std()
+    # The whole shape grows or shrinks with the diameter, as pixels would.
+    growth = noisy.features[:, 0] / plain.features[:, 0]
+    assert growth.std() > 0.001
+    np.testing.assert_allclose(
+        noisy.features[:, 2:-1], growth[:, None] ** 2 * plain.features[:, 2:-1], atol=1e-9
+    )
+
+
+def test_another_scale_is_another_typical_spacing(monkeypatch):
+    """Tokens at another scale are those that another spacing of the window would have given."""
+    found = simulate(DIVIDING, 6).detections
+    spacing = typical_spacing(found)
+    tokens = prepare_tokens(found, "relative")
+    scaled = displace(tokens, "relative", replace(STILL, scale=0.3), np.random.default_rng(6))
+    factor = np.ptp(scaled.coordinates[:, 1]) / np.ptp(tokens.coordinates[:, 1])
+    assert abs(np.log(factor)) > 0.02
+    monkeypatch.setattr(
+        "trackastra_engine.tokens.typical_spacing", lambda detections: spacing / factor
+    )
+    expected = prepare_tokens(found, "relative")
+    np.testing.assert_allclose(scaled.features, expected.features, atol=1e-5)  # float32
+    for axis in (1, 2):
+        step = scaled.coordinates[:, axis] - expected.coordinates[:, axis]
+        np.testing.assert_allclose(step, step[0], atol=1e-3)
+    np.testing.assert_array_equal(scaled.coordinates[:, 0], expected.coordinates[:, 0])
 
 
 def test_brightness_shifts_and_scales_all_intensities_alike():

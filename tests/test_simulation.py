@@ -21,8 +21,10 @@ from trackastra_engine.simulation import (
     render,
     simulate,
 )
+from trackastra_engine.tokens import typical_spacing
 
 REGIMES = ["nuclei", "rods", "packed", "particles"]
+ERRORS = ["missed", "merged", "split"]
 SPARSE = SimulationParameters(
     n_frames=3, n_cells=25, spacing=3.0, shape=Shape(diameter_px=24.0, aspect=1.6)
 )
@@ -113,6 +115,60 @@ def test_every_regime_gives_consistent_movies(regime, ndim):
         assert movie.n_children.sum() == has_parent.sum()
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_random_movies_are_of_every_kind(ndim):
+    """Whatever the regime: with images or none, stages that drift or jump, errors or none."""
+    drawn = [random_parameters(np.random.default_rng(seed), ndim=ndim) for seed in range(200)]
+    for has_property in (
+        lambda p: any(p.motion.drift),
+        lambda p: p.motion.jump_chance > 0,
+        lambda p: p.brightness.is_present,
+        lambda p: p.brightness.bleaching > 0,
+        lambda p: p.errors == Errors(),
+        lambda p: np.isinf(p.division.cycle_frames),
+    ):
+        assert 0 < sum(map(has_property, drawn)) < len(drawn)
+    for low, high, values in (
+        (10, 100, [p.n_cells for p in drawn]),
+        (0.9, 3.0, [p.spacing for p in drawn]),
+        (0.02, 0.4, [p.motion.flow for p in drawn]),
+        (0.02, 0.25, [p.motion.diffusion for p in drawn]),
+        (0.02, 0.25, [p.motion.persistent for p in drawn]),
+        (6, 100, [p.division.cycle_frames for p in drawn]),
+        (1.0 if ndim == 2 else 1.2, 1.0 if ndim == 2 else 5.0, [p.z_step for p in drawn]),
+        *((0.003, 0.01, [getattr(p.errors, name) for p in drawn]) for name in ERRORS),
+    ):
+        assert min(values) <= low
+        assert max(values) >= high
+
+
+def test_cells_move_and_divide_rarely_or_much():
+    """Median steps of a tenth of the spacing to a half; divisions in no frame, and in each."""
+    steps, shares = [], []
+    for seed in range(40):
+        movie = simulate(random_parameters(np.random.default_rng(seed), max_cells=60), seed)
+        detections, child = movie.detections, np.flatnonzero(movie.parent >= 0)
+        child = child[np.diff(detections.frame[[movie.parent[child], child]], axis=0)[0] == 1]
+        moved = detections.centroid[child] - detections.centroid[movie.parent[child]]
+        step = np.median(np.linalg.norm(moved, axis=1))
+        steps.append(step / typical_spacing(detections))
+        last = detections.frame[-1]
+        shares.append(len(np.unique(detections.frame[movie.n_children > 1])) / last)
+    assert min(steps) < 0.15
+    assert max(steps) > 0.45
+    assert min(shares) == 0
+    assert max(shares) == 1
+
+
+@pytest.mark.parametrize(("regime", "ndim"), [(regime, 2) for regime in REGIMES] + [("nuclei", 3)])
+def test_a_frame_may_hold_five_cells_or_five_hundred(regime, ndim):
+    for n_cells in (5, 500):
+        drawn = random_parameters(np.random.default_rng(1), regime=regime, ndim=ndim)
+        calm = replace(drawn, n_frames=2, n_cells=n_cells, is_colony=False, margin_px=0.0)
+        count = np.bincount(simulate(calm, 1).detections.frame)
+        assert abs(count[0] - n_cells) < 4 + 0.2 * n_cells  # some lie on the edge of the image
+
+
 def test_the_seed_decides_the_movie():
     parameters = random_parameters(np.random.default_rng(5))
     first, again, other = (simulate(parameters, seed) for seed in (1, 1, 2))
@@ -139,7 +195,7 @@ def test_segmentation_errors_change_the_detections_as_named():
     calm = replace(SPARSE, spacing=1.1, n_cells=60, motion=Motion(flow=0.0))
     counts = {
         name: len(simulate(replace(calm, errors=Errors(**{name: 0.3})), 6).detections)
-        for name in ("missed", "merged", "split")
+        for name in ERRORS
     }
     perfect = len(simulate(calm, 6).detections)
     assert counts["missed"] < 0.8 * perfect
