@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -94,6 +96,52 @@ def test_the_command_tracks_on_a_cluster_and_its_results_can_be_linked_again(
 def test_workers_on_this_machine(masks, tracker):
     movie = open_movie(None, masks).first(40)
     same(tracker.track_movie(movie, dask="local:1"), tracker.track_movie(movie))
+
+
+@pytest.fixture
+def empty_cluster():
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+
+
+def test_a_cluster_without_workers_is_told_once_and_waited_for(
+    empty_cluster, masks, tracker, monkeypatch
+):
+    monkeypatch.setattr(cluster_module, "PATIENCE_S", 0.1)
+    told = []
+
+    def send_a_worker(sentence):
+        told.append(sentence)
+        empty_cluster.scale(1)  # which takes many times as long to come
+
+    monkeypatch.setattr(cluster_module.logger, "warning", send_a_worker)
+    movie = open_movie(None, masks).first(40)
+    address = empty_cluster.scheduler_address
+    same(tracker.track_movie(movie, dask=address), tracker.track_movie(movie))
+    (sentence,) = told
+    assert "has no worker" in sentence
+
+
+def test_waiting_for_workers_ends_by_an_interrupt(empty_cluster, masks, tmp_path):
+    out = ("-o", str(tmp_path / "out"), "--dask", empty_cluster.scheduler_address)
+    command = ["track", "--masks", str(masks), "--device", "cpu", *out]
+    code = f"""
+from trackastra_engine.chunks import cluster
+from trackastra_engine.cli import main
+cluster.PATIENCE_S = 0.1
+main({command})
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = next(line for line in process.stderr if "Dask" in line)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "Stopped; no results were written.\n")
+    assert said.startswith("Warning: the Dask cluster has no worker; the work goes on when")
+    assert process.returncode == 130
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_file_is_told_as_here(cluster, tmp_path):

@@ -4,6 +4,7 @@ A task measures a chunk, another scores it from what its neighbours' tasks found
 read twice, and what a lost worker held is made again by the others. Results come back in order.
 """
 
+import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +27,13 @@ from trackastra_engine.tokens import IntensityRange
 if TYPE_CHECKING:
     from distributed import Client
 
+logger = logging.getLogger(__name__)
+
 Value = TypeVar("Value")
 
 LOCAL = "local:"  # begins the address of workers on this machine, before their number
 CONNECT_S = 30
+PATIENCE_S = 10  # without a result, until it is told that there is no worker
 AHEAD_PER_THREAD = 2  # chunks that are begun before their results are asked for
 
 
@@ -77,13 +81,14 @@ class _Workers:
         self._measured: list[Any] = []  # of each chunk: what was kept, or the task that makes it
         self._scored: list[Any] = []
         self._n_taken = 0  # chunks whose edges were asked for
+        self._has_told = False
 
     def frames(self) -> Iterator[Detections]:
         """Yield the detections of each frame."""
         for place, chunk in enumerate(self._chunks):
             self._measure_until(place + self._n_ahead)
             begun = self._measured[place]
-            measured: Measured = _result(begun)
+            measured: Measured = self._result(begun)
             if self._cache is not None and begun is not measured:
                 self._cache.keep_detections(chunk, measured)
             self.intensities.merge(measured.intensities)
@@ -94,7 +99,7 @@ class _Workers:
         place = self._n_taken
         self._score_until(place + self._n_ahead, intensity_range)
         begun = self._scored[place]
-        edges: Edges = _result(begun)
+        edges: Edges = self._result(begun)
         if self._cache is not None and begun is not edges:
             self._cache.keep_edges(chunk, intensity_range, edges)
         self._scored[place] = None
@@ -132,6 +137,24 @@ class _Workers:
             begun = self._client.submit(_score, *task, pure=False) if kept is None else kept
             self._scored.append(begun)
 
+    def _result(self, begun: Any) -> Any:
+        """Return what was kept, or what a task makes, for which a worker may still have to come."""
+        from distributed import wait
+
+        if not hasattr(begun, "result"):
+            return begun
+        while not begun.done():
+            try:
+                wait(begun, PATIENCE_S)
+            except TimeoutError:
+                self._tell_if_nobody_works()
+        return begun.result()
+
+    def _tell_if_nobody_works(self) -> None:
+        if not self._has_told and not self._client.nthreads():
+            logger.warning("the Dask cluster has no worker; the work goes on when one has come")
+            self._has_told = True
+
 
 def _itself(value: Value) -> Value:
     return value
@@ -158,11 +181,6 @@ def _score(
     detections = concatenate((part.detections for part in around), association.spec.ndim)
     frames = split_frames(detections, len(chunk.reach), chunk.reach.start)
     return association.edges(chunk, frames, association.score(intensity_range))
-
-
-def _result(begun: Any) -> Any:
-    """Return what a task made, or what was kept."""
-    return begun.result() if hasattr(begun, "result") else begun
 
 
 @contextmanager
