@@ -13,7 +13,7 @@ from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import EdgeStream
 from trackastra_engine.chunks import association as chunk_module
-from trackastra_engine.chunks.association import Association
+from trackastra_engine.chunks.association import Association, WindowScores
 from trackastra_engine.chunks.cache import read_edges
 from trackastra_engine.detections import detect
 from trackastra_engine.edges import concatenate_edges
@@ -83,7 +83,7 @@ def test_edges_of_chunks_are_those_of_the_whole_movie(n_frames, stride):
     row, joined = 0, []
     for chunk in association.chunks(n_frames):
         seen = [frames[index] for index in chunk.reach]
-        edges = association.edges(chunk, seen, association.score(None))
+        edges = association.edges(chunk, seen, WindowScores(association, None))
         joined.append(edges.shifted(row))
         row += sum(len(frames[index]) for index in chunk.frames)
     for field in ("source", "target", "score"):

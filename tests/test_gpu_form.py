@@ -13,6 +13,7 @@ from trackastra_engine import Tracker
 from trackastra_engine.model import AssociationModel, embedded_models, model_path
 from trackastra_engine.model_file import AT_ONCE_KEY, computed_at_once
 from trackastra_engine.simulation import simulate
+from trackastra_engine.tokens import Tokens
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
@@ -28,6 +29,26 @@ def test_embedded_models_score_as_block_by_block(name):
     for tokens in verification_windows(in_turn.spec):
         scores, expected = (score_matrix(engine, tokens) for engine in (at_once, in_turn))
         np.testing.assert_allclose(scores, expected, rtol=0, atol=NARROW_TOLERANCE)
+
+
+@pytest.mark.parametrize("limit", [1, 200, 10_000], ids=["alone", "some", "all"])
+def test_windows_of_one_run_score_as_each_alone(limit, monkeypatch):
+    """Small ones and large ones, one of a frame alone, one without a link."""
+    monkeypatch.setattr("trackastra_engine.model.TOKENS_AT_ONCE", limit)
+    engine = embedded_at_once(model_path("general_2d"))
+    windows = [window for window in verification_windows(engine.spec) if len(window.features) < 500]
+    still = windows[-1].coordinates[:5] * np.float32([0, 1, 1])
+    windows.insert(2, Tokens(still, windows[-1].features[:5]))
+    together = list(engine.associate_together(windows, max_gap=2))
+    assert len(together) == len(windows)
+    for found, window in zip(together, windows, strict=True):
+        expected = engine.associate(window, max_gap=2)
+        np.testing.assert_array_equal(found.source, expected.source)
+        np.testing.assert_array_equal(found.target, expected.target)
+        # Sums of float32 in another order.
+        np.testing.assert_allclose(found.score, expected.score, rtol=0, atol=1e-5)
+    assert sum(len(edges) == 0 for edges in together) > 1
+    assert sum(len(edges) > 5 for edges in together) > 1
 
 
 def filmed(film, n_frames):

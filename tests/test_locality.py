@@ -104,12 +104,12 @@ def test_lists_longer_than_expected_are_made_again(monkeypatch):
         np.testing.assert_array_equal(again.inputs()[name], table)
 
 
-def test_blocks_and_lists_are_filled_up_to_a_multiple():
+def test_filled_blocks_and_lists_have_few_lengths():
     rng = np.random.default_rng(0)
     coordinates = np.column_stack([np.repeat([0, 1], 50), rng.uniform(0, 20, (100, 2))])
     plan = plan_attention(coordinates, CUTOFF, block_size=10)
-    filled = plan_attention(coordinates, CUTOFF, block_size=10, multiple=16)
-    assert len(filled.token) == 16 * len(plan.encoder_keys)
+    filled = plan_attention(coordinates, CUTOFF, block_size=10, filled=True)
+    assert len(filled.token) == 10 * len(plan.encoder_keys)
     for name in ("encoder_keys", "decoder_keys", "candidates"):
         table = getattr(filled, name)
         assert table.shape[-1] % 16 == 0

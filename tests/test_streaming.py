@@ -30,6 +30,7 @@ class RandomModel:
     """A model whose scores are random, but the same for the same tokens."""
 
     spec = ModelSpec("random", 2, 4, "relative", "window", 8.0, "all", max_frame_gap=2)
+    is_at_once = False
     n_windows = 0
 
     def associate(self, tokens, max_gap=1):

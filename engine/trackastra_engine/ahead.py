@@ -8,11 +8,13 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-ITEMS_AHEAD = 3  # what may wait for its use, which bounds the memory
+ITEMS_AHEAD = 3  # what may wait for its use, unless told otherwise, which bounds the memory
 
 
 @contextmanager
-def computed_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item]]:
+def computed_ahead(
+    items: Generator[Item, None, None], n_ahead: int = ITEMS_AHEAD
+) -> Iterator[Iterator[Item]]:
     """Give the items of a generator, in their order, that a thread computes ahead of their use.
 
     What the generator raises is raised where its item would have come. At the end of the context,
@@ -27,7 +29,7 @@ def computed_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item
                 yield item  # type: ignore[misc]
 
         waiting: deque[Future[Item | list[Item]]] = deque(
-            thread.submit(next, items, end) for _ in range(ITEMS_AHEAD)
+            thread.submit(next, items, end) for _ in range(n_ahead)
         )
         try:
             yield computed()

@@ -7,7 +7,7 @@ the graph. In a small window every list holds all tokens.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from trackastra_engine.kernels.blocks import find_candidates, find_keys
 # Queries of a block: 48 to 96 took the same time within 5 % on a CPU for 400 to 4000 tokens of
 # which 57 a frame lie within the cutoff; 192 took 2 to 15 % more.
 BLOCK_SIZE = 64
+LIST_STEP = 16  # of lists in filled plans: fast attention on GPUs needs lengths of multiples of 8
 # The graph measures in float32, whose rounding is under 1e-6, and has the last word on attention.
 KEY_MARGIN = 1e-6
 LIKELY_KEYS, LIKELY_CANDIDATES = 1024, 128  # lists that turn out longer are made again
@@ -69,18 +70,19 @@ def plan_attention(
     *,
     max_gap: int = 1,
     block_size: int = BLOCK_SIZE,
-    multiple: int = 1,
+    filled: bool = False,
 ) -> AttentionPlan:
     """Return the plan for tokens at (N, 1 + D) times and positions, at least one.
 
-    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later. Blocks
-    and lists are filled up to a `multiple` in length.
+    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later. `filled`
+    makes all blocks `block_size` long, and lists a multiple of LIST_STEP.
 
     Raises InputError if too many tokens are within reach of each other to be compared.
     """
     frame = coordinates[:, 0].astype(np.int64)
-    everyone = _Blocks.cut(coordinates, np.arange(len(frame)), block_size, multiple)
-    late = _Blocks.cut(coordinates, np.flatnonzero(frame > frame.min()), block_size, multiple)
+    width, multiple = (block_size, LIST_STEP) if filled else (0, 1)
+    everyone = _Blocks.cut(coordinates, np.arange(len(frame)), block_size, width)
+    late = _Blocks.cut(coordinates, np.flatnonzero(frame > frame.min()), block_size, width)
     reach = cutoff * (1 + KEY_MARGIN)
     encoder_keys, encoder_key_count = _keys(everyone, everyone, reach, multiple)
     decoder_keys, decoder_key_count = _keys(late, everyone, reach, multiple)
@@ -110,6 +112,39 @@ def plan_attention(
     )
 
 
+def joined(plans: Sequence[AttentionPlan]) -> AttentionPlan:
+    """Return one plan for the tokens of several filled plans, one after the other.
+
+    No token sees those of another plan.
+    """
+    first_token = np.cumsum([0, *(int(plan.token.max()) + 1 for plan in plans)])
+    first_row = np.cumsum([0, *(len(plan.token) for plan in plans)]).astype(np.int32)
+
+    def tables(name: str, shift: bool) -> NDArray[np.int32]:
+        parts = [getattr(plan, name) for plan in plans]
+        length = max(part.shape[-1] for part in parts)
+        together = []
+        for part, row in zip(parts, first_row, strict=False):
+            shifted = np.where(part >= 0, part + row, part) if shift else part
+            to_fill = [(0, 0)] * (part.ndim - 1) + [(0, length - part.shape[-1])]
+            together.append(np.pad(shifted, to_fill, constant_values=-1))
+        return np.concatenate(together)
+
+    return AttentionPlan(
+        token=np.concatenate(
+            [plan.token + first for plan, first in zip(plans, first_token, strict=False)]
+        ),
+        encoder_keys=tables("encoder_keys", shift=True),
+        encoder_key_count=np.concatenate([plan.encoder_key_count for plan in plans]),
+        target=np.concatenate(
+            [plan.target + first for plan, first in zip(plans, first_row, strict=False)]
+        ),
+        decoder_keys=tables("decoder_keys", shift=True),
+        decoder_key_count=np.concatenate([plan.decoder_key_count for plan in plans]),
+        candidates=tables("candidates", shift=False),
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Blocks:
     """N tokens in B compact blocks, whose sizes differ by at most a few."""
@@ -122,7 +157,7 @@ class _Blocks:
 
     @classmethod
     def cut(
-        cls, coordinates: FloatArray, token: IntArray, block_size: int, multiple: int
+        cls, coordinates: FloatArray, token: IntArray, block_size: int, min_width: int
     ) -> "_Blocks":
         """Return blocks of at most `block_size` of the tokens; none for no tokens."""
         position = coordinates[token, 1:].astype(np.float64)
@@ -132,7 +167,7 @@ class _Blocks:
         if len(boxes):
             boxes[:, 0] = np.minimum.reduceat(points[:, 0], starts[:-1])
             boxes[:, 1] = np.maximum.reduceat(points[:, 0], starts[:-1])
-        width = _rounded_up(int(np.diff(starts).max(initial=0)), multiple)
+        width = int(np.diff(starts).max(initial=min_width))
         return cls(width, token[order], starts, points, boxes)
 
     def in_slots(self) -> IntArray:
@@ -201,12 +236,8 @@ def _filled(
             f"{needed} detections of a few frames lie within reach of one, and there are too many "
             "others to compare them all: are most of them noise, or larger than their distances?"
         )
-    length = _rounded_up(needed, multiple)
+    length = -(-needed // multiple) * multiple
     if length > likely:
         table = np.full((*shape, length), -1, np.int32)
         fill(table)
     return np.ascontiguousarray(table[..., :length])
-
-
-def _rounded_up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from importlib import import_module, resources
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,7 @@ import numpy as np
 from trackastra_engine.detections import FloatArray
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError, first_line
-from trackastra_engine.locality import PLAN_INPUTS, plan_attention
+from trackastra_engine.locality import PLAN_INPUTS, AttentionPlan, joined, plan_attention
 from trackastra_engine.model_file import AT_ONCE, computed_at_once
 from trackastra_engine.resources import usable_cores
 from trackastra_engine.spec import METADATA_KEY, ModelSpec
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
 
 DEFAULT_MODEL = "general_2d"
-GPU_MULTIPLE = 16  # of the lengths of blocks: attention's fast kernels need 8 keys, products 8 rows
+TOKENS_AT_ONCE = 2**15  # in a run; attention takes about 30 kB for each at the published size
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PROVIDER_OPTIONS = {
     "cpu": {},
@@ -112,21 +113,44 @@ class AssociationModel:
 
         Scores are the parental softmax (paper, eq. 5) over a target's sources in one frame.
         """
-        plan = plan_attention(
-            tokens.coordinates,
-            self.spec.cutoff,
-            max_gap=max_gap,
-            multiple=GPU_MULTIPLE if self.is_at_once else 1,
-        )
-        scores: FloatArray = np.empty(plan.candidates.shape, np.float32)
-        if scores.size:
-            inputs = {
-                "coordinates": tokens.coordinates[plan.token],
-                "features": tokens.features[plan.token],
-                **plan.inputs(),
-            }
-            scores = self._session.run(["scores"], inputs)[0]
-        return plan.edges(scores)
+        cutoff = self.spec.cutoff
+        plan = plan_attention(tokens.coordinates, cutoff, max_gap=max_gap, filled=self.is_at_once)
+        return plan.edges(self._scores(plan, tokens))
+
+    def associate_together(self, windows: Sequence[Tokens], *, max_gap: int = 1) -> Iterator[Edges]:
+        """Yield the edges of each window, as `associate`, of as many in one run as fill a GPU.
+
+        Only a model that computes all blocks at once can do so.
+        """
+        cutoff = self.spec.cutoff
+        for some in _in_groups(windows):
+            plan = joined(
+                [
+                    plan_attention(tokens.coordinates, cutoff, max_gap=max_gap, filled=True)
+                    for tokens in some
+                ]
+            )
+            tokens = Tokens(
+                np.concatenate([tokens.coordinates for tokens in some]),
+                np.concatenate([tokens.features for tokens in some]),
+            )
+            edges = plan.edges(self._scores(plan, tokens))
+            begins = np.cumsum([0, *(len(tokens.features) for tokens in some)])
+            window = np.searchsorted(begins, edges.source, side="right") - 1  # in order
+            for number, begin in enumerate(begins[:-1]):
+                yield edges.rows(np.flatnonzero(window == number)).shifted(-int(begin))
+
+    def _scores(self, plan: AttentionPlan, tokens: Tokens) -> FloatArray:
+        """Return the scores of the plan's candidates."""
+        if plan.candidates.size == 0:
+            return np.empty(plan.candidates.shape, np.float32)
+        inputs = {
+            "coordinates": tokens.coordinates[plan.token],
+            "features": tokens.features[plan.token],
+            **plan.inputs(),
+        }
+        scores: FloatArray = self._session.run(["scores"], inputs)[0]
+        return scores
 
 
 @lru_cache(maxsize=1)
@@ -139,6 +163,18 @@ def _reopened(path: Path, device: Device, identity: str) -> AssociationModel:
             f"began ({identity}); give all machines the same"
         )
     return model
+
+
+def _in_groups(windows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+    """Yield neighbouring windows that have at most TOKENS_AT_ONCE tokens together, or one."""
+    group: list[Tokens] = []
+    for tokens in windows:
+        if sum(len(one.features) for one in [*group, tokens]) > TOKENS_AT_ONCE and group:
+            yield group
+            group = []
+        group.append(tokens)
+    if group:
+        yield group
 
 
 def _open_session(path: Path, device: Device) -> Any:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackastra_engine.association import FrameEdges
-from trackastra_engine.chunks.association import Association, Chunk
+from trackastra_engine.chunks.association import Association, Chunk, WindowScores
 from trackastra_engine.chunks.cache import ChunkCache
 from trackastra_engine.chunks.local import edges_of_chunks, gathered
 from trackastra_engine.chunks.measured import Measured, measure, needs_range
@@ -180,7 +180,7 @@ def _score(
     """Return the edges of a chunk, given what was measured around it; runs on a worker."""
     detections = concatenate((part.detections for part in around), association.spec.ndim)
     frames = split_frames(detections, len(chunk.reach), chunk.reach.start)
-    return association.edges(chunk, frames, association.score(intensity_range))
+    return association.edges(chunk, frames, WindowScores(association, intensity_range))
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from trackastra_engine.ahead import computed_ahead
+from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
 from trackastra_engine.association import FrameEdges
-from trackastra_engine.chunks.association import Association, Chunk, remembering
+from trackastra_engine.chunks.association import CHUNK_FRAMES, Association, Chunk, WindowScores
 from trackastra_engine.chunks.cache import ChunkCache
 from trackastra_engine.chunks.measured import measure, needs_range
 from trackastra_engine.detections import Detections, concatenate, split_frames
@@ -45,7 +45,9 @@ def edges_of_movie(
     Frames are read and measured in a thread while windows of earlier ones are scored.
     """
     intensities = IntensityHistogram()
-    with computed_ahead(_measured(association, movie, cache, intensities)) as measured:
+    # A GPU scores a chunk in one go, and meanwhile the next is measured.
+    n_ahead = CHUNK_FRAMES if association.model.is_at_once else ITEMS_AHEAD
+    with computed_ahead(_measured(association, movie, cache, intensities), n_ahead) as measured:
         frames: Iterable[Detections] = gathered(found, measured, len(movie), progress)
         if needs_range(association.spec, movie):  # the first window is scored when all were seen
             deque(frames, maxlen=0)
@@ -64,7 +66,7 @@ def edges_of_chunks(
 ) -> Iterator[FrameEdges]:
     """Yield the edges of each chunk of a movie, from the detections of each frame."""
     sliding, first_row = SlidingFrames(frames), 0
-    score = remembering(association.score(intensity_range), association.spec.window)
+    score = WindowScores(association, intensity_range)
     for chunk in association.chunks(n_frames):
         edges = None if cache is None else cache.edges(chunk, intensity_range)
         if edges is None:
