@@ -267,8 +267,12 @@ def test_two_processes_learn_as_one(tmp_path):
 
 @pytest.mark.parametrize("stop", [1, 5])
 def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, stop):
-    """With dropout, random pools of batches and AdamW: all weights are equal, bit by bit."""
-    configuration = replace(QUICK, training=replace(QUICK.training, minutes_between_checks=0.0))
+    """With dropout, random pools of batches and AdamW: all weights are equal, bit by bit.
+
+    The one that is killed is saved and measured by tracking after each step, the other never.
+    """
+    often = replace(QUICK.training, minutes_between_checks=0.0, validation_movies=1)
+    configuration = replace(QUICK, training=often)
 
     def kill(progress):
         if progress.step == stop + 1:  # the step before was saved
