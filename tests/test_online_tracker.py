@@ -208,6 +208,35 @@ def test_the_oldest_frames_are_dropped_and_counted_as_missing(caplog):
     assert caplog.text.count("dropped frame") == 3
 
 
+def test_a_dropped_frame_leaves_no_place_before_the_end_of_its_field(caplog):
+    """A camera starts again while `finish` waits: its frames are of the next movie."""
+    heard, gate, is_asked = Heard(), Gate(), threading.Event()
+    masks, lineages = crowd(), []
+    with online(heard, segment=gate, max_waiting=2, overflow="drop_oldest") as tracker:
+        tracker.push(masks[0])
+        assert gate.reached.wait(60)
+        for mask in masks[1:3]:
+            tracker.push(mask)
+        submit = tracker._worker.submit
+
+        def submitted(*work):  # no push comes between, as `finish` holds a lock meanwhile
+            is_asked.set()
+            return submit(*work)
+
+        tracker._worker.submit = submitted
+        finishing = threading.Thread(target=lambda: lineages.append(tracker.finish()))
+        finishing.start()
+        assert is_asked.wait(60)
+        for mask in masks[3:5]:  # of two that wait, none is left
+            tracker.push(mask)
+        gate.opened.set()
+        finishing.join(60)
+        lineages.append(tracker.finish())
+    assert [sorted(set(lineage.detections.frame)) for lineage in lineages] == [[0], [0, 1]]
+    assert heard.errors == []
+    assert caplog.text.count("dropped frame") == 2
+
+
 def test_a_frame_too_many_is_refused():
     heard, gate = Heard(), Gate()
     with online(heard, segment=gate, max_waiting=2, overflow="raise") as tracker:

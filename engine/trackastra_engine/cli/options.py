@@ -74,7 +74,7 @@ _LINKING = (
     ),
     click.option(
         "--min-track-length",
-        type=int,
+        type=click.IntRange(1),
         default=1,
         show_default=True,
         help="Frames of the shortest track to keep, its descendants included.",

@@ -3,10 +3,10 @@
 import logging
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -77,7 +77,8 @@ class OnlineTracker:
         self._max_waiting = max_waiting
         self._overflow = overflow
         self._numbers = {fov: movie.numbers[-1] for fov, movie in session.fields.items()}
-        self._waiting: deque[_Frame] = deque()
+        self._waiting: dict[int, _Frame] = {}  # in their order, by the turn of each
+        self._turns = count()
         self._changed = threading.Condition()  # whether there is room in `_waiting`, or it is over
         self._is_closed = False
         # An executor is waited for when the interpreter ends, and ends when nobody holds it.
@@ -117,11 +118,13 @@ class OnlineTracker:
                     f"field of view {fov!r} was not taken; let more wait, or push fewer"
                 )
             if self._is_full:
-                dropped = self._waiting.popleft()
+                dropped = self._waiting.pop(next(iter(self._waiting)))
                 logger.warning("dropped frame %d of field %r", dropped.number, dropped.fov)
-            else:
-                self._worker.submit(self._track_next)  # one for each frame that waits
-            self._waiting.append(_Frame(kept_image, kept_mask, fov, number))
+            turn = next(self._turns)
+            self._waiting[turn] = _Frame(kept_image, kept_mask, fov, number)
+            # A turn of its own: that of a dropped frame may come before the end of the field, if
+            # `finish` was called meanwhile. Not the frame: the queue keeps what it gets.
+            self._worker.submit(self._take_turn, turn)
 
     def flush(self) -> None:
         """Wait until all frames that were pushed so far are tracked and their callbacks done."""
@@ -167,12 +170,12 @@ class OnlineTracker:
             self._changed.notify_all()
         self._worker.shutdown()
 
-    def _track_next(self) -> None:
-        """Track the frame that has waited longest, if none was given up."""
+    def _take_turn(self, turn: int) -> None:
+        """Track the frame whose turn it is, unless it was dropped or given up."""
         with self._changed:
-            if not self._waiting:
+            frame = self._waiting.pop(turn, None)
+            if frame is None:
                 return
-            frame = self._waiting.popleft()
             self._changed.notify()
         try:
             self._track(frame)
