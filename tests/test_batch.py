@@ -173,13 +173,23 @@ def test_columns_of_a_manifest_are_options_and_its_paths_start_beside_it(tmp_pat
     assert arguments(second) == {"--masks": "/b", "--model": "general_2d"}
 
 
+def test_two_masks_of_a_position_are_refused(plate):
+    (plate / "p2" / "Masks.v2.tif").write_text("")
+    sentence = r"both .*Masks\.v2\.tif and masks may be the masks of that position"
+    with pytest.raises(InputError, match=sentence):
+        find_positions(plate)
+
+
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
         ("", "has the columns none; expected name, masks"),
         ("name,images\na,b\n", "has the columns name, images; expected name, masks"),
         ("name,masks\n", "holds no position"),
-        ("name,masks\na,b\nA,c\n", "two positions are called A"),
+        ("name,masks\na,b\nA,c\n", "a and the position A would both write a; give each"),
+        ("name,masks\nb.JSON,b\nb,c\n", r"b\.JSON and the position b would both write b\.json"),
+        ("name,masks\na.log.json,b\na.log,c\n", r"would both write a\.log\.json"),
+        ("name,masks\nsummary.csv,b\n", r"the summary and the position summary\.csv would"),
         ("name,masks\n../a,b\n", "is called '../a'; give it a name as files have"),
         ("name,masks\na,b,c\n", "line 2 of .* has not as many cells"),
     ],

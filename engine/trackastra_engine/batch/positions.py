@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trackastra_engine.batch.record import files_of
+from trackastra_engine.batch.summary import PAGE, TABLE
 from trackastra_engine.errors import InputError
 from trackastra_engine.omezarr import is_in_zarr, list_images
 from trackastra_engine.sources import natural_key
@@ -53,7 +55,15 @@ def _of_image(place: Path, plate: Path) -> Position:
 def _in_folder(folder: Path) -> Iterator[Position]:
     """Yield the folders that hold something called images, masks or points, as .tif for example."""
     for place in sorted(filter(Path.is_dir, folder.iterdir()), key=natural_key):
-        inputs = {path.name.split(".")[0].lower(): path for path in sorted(place.iterdir())}
+        inputs: dict[str, Path] = {}
+        for path in sorted(place.iterdir()):
+            kind = path.name.split(".")[0].lower()
+            if kind in INPUTS and kind in inputs:
+                raise InputError(
+                    f"both {inputs[kind]} and {path.name} may be the {kind} of that position; "
+                    "rename one, or give a table (.csv)"
+                )
+            inputs[kind] = path
         given = [(name, inputs[name]) for name in INPUTS if name in inputs]
         if any(name != "images" for name, _ in given):
             arguments = (part for name, path in given for part in (f"--{name}", str(path)))
@@ -92,10 +102,15 @@ def _option(column: str, cell: str, manifest: Path) -> tuple[str, str]:
 
 
 def _check_names(names: Iterable[str]) -> None:
-    seen: set[str] = set()
+    taken = dict.fromkeys((TABLE, PAGE), "the summary")
     for name in names:
         if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
             raise InputError(f"a position is called {name!r}; give it a name as files have")
-        if name.lower() in seen:
-            raise InputError(f"two positions are called {name}; give each a name of its own")
-        seen.add(name.lower())
+        files = [file.casefold() for file in files_of(name)]  # many systems ignore case
+        for file in files:
+            if file in taken:
+                raise InputError(
+                    f"{taken[file]} and the position {name} would both write {file}; give each "
+                    "position a name of its own"
+                )
+        taken |= dict.fromkeys(files, name)

@@ -46,9 +46,8 @@ class TrackProcess:
     ) -> None:
         self.cores, self.record = cores, record
         self._name, self._key = position.name, key
-        self._figures = record.log.with_suffix(".figures.json")
         told = [*position.arguments, *options, "-o", str(record.folder)]
-        told += ["--json", str(self._figures)]
+        told += ["--json", str(record.new_figures)]
         if record.exists:  # what lies there is ours
             told.append("--overwrite")
         command = [sys.executable, "-m", "trackastra_engine", "track", *told]
@@ -86,8 +85,8 @@ class TrackProcess:
         """Return what came out when the process has ended, and note it."""
         if self._process.returncode != 0:
             return Outcome(self._name, "failed", {}, self._sentence())
-        figures = json.loads(self._figures.read_text("utf-8"))
-        self._figures.unlink()
+        figures = json.loads(self.record.new_figures.read_text("utf-8"))
+        self.record.new_figures.unlink()
         self.record.write(self._key, figures)
         return Outcome(self._name, "tracked", figures)
 

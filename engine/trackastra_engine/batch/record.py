@@ -11,13 +11,18 @@ from typing import Any
 from trackastra_engine.output.figures import write_figures
 
 
+def files_of(name: str) -> tuple[str, str, str, str]:
+    """Return the names, for a position: its folder of results, log, new figures and record."""
+    return name, f"{name}.log", f"{name}.figures.json", f"{name}.json"
+
+
 class Record:
     """The file beside the results of a position."""
 
     def __init__(self, output: Path, name: str) -> None:
-        self.folder = output / name  # of the results
-        self.log = output / f"{name}.log"
-        self._path = output / f"{name}.json"
+        self.folder, self.log, self.new_figures, self._path = (
+            output / file for file in files_of(name)
+        )
 
     @property
     def exists(self) -> bool:
