@@ -305,6 +305,12 @@ def test_options_that_cannot_be_met(track_refusal, movie, options, sentence):
     assert sentence in track_refusal(*movie[:2], *options)
 
 
+def test_a_track_has_a_frame_at_least(movie):
+    result = run("track", *movie[:2], "-o", movie[2], "--min-track-length", "0")
+    assert result.exit_code == 2
+    assert "'--min-track-length': 0 is not in the range x>=1" in result.stderr
+
+
 def test_a_stride_that_leaves_frames_out(track_refusal, movie):
     assert "strides of 1 to" in track_refusal(*movie[:2], "--stride", "9")
 

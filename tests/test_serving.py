@@ -152,6 +152,21 @@ def test_too_many_clients_are_turned_away(monkeypatch):
         assert Client(port=port_of(listener)).ask("hello", {})["protocol"] == 1
 
 
+def test_a_machine_that_is_gone_is_noticed_though_clients_may_be_silent(monkeypatch):
+    told = []
+
+    def converse(stream, *_):
+        told.append(stream._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    monkeypatch.setattr(server, "converse", converse)
+    with server_of_this_process("127.0.0.1:0") as listener:
+        place = ("127.0.0.1", port_of(listener))
+        with socket.create_connection(place) as client:
+            assert client.recv(1) == b""
+    assert told != [0]
+    assert len(told) == 1
+
+
 def test_a_unix_socket_is_for_its_user_and_leaves_no_file(tmp_path):
     path = tmp_path / "engine"
     with server_of_this_process(f"unix:{path}"):

@@ -49,7 +49,10 @@ numbered by the client, or counted.
 refused before memory is taken for it. A session grows by its tracks, some 150 bytes an object,
 until a field of view is finished. The connection ends, after an error, where the next message
 cannot be found: a wrong first 4 bytes, too long a header, a message that does not go on for 30 s.
-Nothing in a message is executed, or names a file.
+Sixteen clients are served at a time; one more gets an error, and its connection ends. A client may
+be silent for as long as it likes: it keeps its place until it ends, or the system finds that its
+machine is gone (TCP keepalive, by default after some hours). Nothing in a message is executed, or
+names a file.
 
 messages.py reads and writes messages, conversation.py answers them, replies.py holds what to say,
 streams.py and server.py connect; examples/ has clients in Python and C.

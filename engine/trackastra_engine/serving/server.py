@@ -61,6 +61,8 @@ def _serve(connection: socket.socket, new_session: NewSession, limits: Limits) -
     with closing(connection):
         if connection.family != getattr(socket, "AF_UNIX", None):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A microscope may pause for days; only a machine that is gone must not keep a place.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         converse(SocketStream(connection), new_session(), limits)
 
 
