@@ -4,13 +4,15 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("trackastra-engine", "numpy", "numba", "onnxruntime")
+PACKAGES = ("trackastra-engine", "numpy", "numba", "onnxruntime", "onnxruntime-gpu")
 UPSTREAM_PACKAGES = ("trackastra", "torch", "numpy", "scikit-image")
 
 
@@ -25,7 +27,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": dict(_installed()),
     }
 
 
@@ -57,6 +59,13 @@ def read_result(name: str) -> dict[str, Any]:
     """Return what `write_result` wrote."""
     result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return result
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """Yield packages with their versions; of the two runtimes there is one."""
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _processor() -> str:

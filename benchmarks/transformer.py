@@ -78,7 +78,12 @@ def plan_time(coordinates: NDArray[np.float32]) -> float:
 
 
 def product_time(coordinates: NDArray[np.float32]) -> float:
-    """Return the CPU seconds of the network's matrix products alone, at this core's best rate.
+    """Return the CPU seconds of the network's matrix products alone, at this core's best rate."""
+    return operations(coordinates) / operations_per_second()
+
+
+def operations(coordinates: NDArray[np.float32]) -> int:
+    """Return the operations in the network's matrix products.
 
     Counted are those of all layers, attention's within the planned blocks, and both heads'.
     """
@@ -88,8 +93,7 @@ def product_time(coordinates: NDArray[np.float32]) -> float:
     decoder = 12 * WIDTH**2 * n_targets + 4 * WIDTH * n_pairs(n_targets, plan.decoder_key_count)
     decoder += 4 * WIDTH**2 * n_tokens  # keys and values
     heads = 8 * WIDTH**2 * (n_tokens + n_targets)
-    operations = network.num_encoder_layers * encoder + network.num_decoder_layers * decoder + heads
-    return operations / operations_per_second()
+    return network.num_encoder_layers * encoder + network.num_decoder_layers * decoder + heads
 
 
 def n_pairs(n_queries: int, n_keys: NDArray[np.int32]) -> int:

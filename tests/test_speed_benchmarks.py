@@ -1,7 +1,9 @@
 """The benchmarks of speed measure what they say, and refuse results that differ."""
 
 import json
+import os
 import sys
+import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -11,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import scaling
-from benchmarks.gpu import gpu_benchmark
+from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
 from benchmarks.gpu import table as gpu_table
+from benchmarks.gpu_profile import summary
 from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
@@ -172,16 +175,62 @@ def test_what_a_field_of_view_keeps_is_counted():
 
 def test_the_benchmark_of_a_gpu_runs_without_one(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.record.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.gpu_bound.N_NUMBERS", {"cpu": 1000})
     small = ["--sizes", "8,12", "--answered", "12", "--frames", "6", "--pushes", "100"]
+    small += ["--profiled", "12"]
     done = CliRunner().invoke(gpu_benchmark, ["--device", "cpu", "--repeats", "1", *small])
     assert done.exit_code == 0, done.output
     result = json.loads((tmp_path / "gpu.json").read_text())
     assert result["device"] == "cpu"
     assert all(movie["links"] >= 5 * movie["cells"] - 1 for movie in result["movies"])
+    assert all(rate > 0 for rate in result["rates"].values())
+    assert all(min(window["bound"].values()) > 0 for window in result["windows"])
+    (profile,) = result["profiles"]
+    assert {node["provider"] for node in profile["nodes"]} == {"CPUExecutionProvider"}
+    assert sum(node["count"] for node in profile["nodes"] if node["operator"] == "Gelu") == 14
     header, *rows = gpu_table(result)
     assert [row[0] for row in rows] == ["8", "12"]
     assert [bool(row[-1]) for row in rows] == [False, True]
     assert {len(row) for row in rows} == {len(header)}
+
+
+def test_the_profile_of_a_run_tells_copies_and_kernels_of_the_last_run():
+    def event(name, start, length, category="Node", **about):
+        return {"name": name, "ts": start, "dur": length, "cat": category, "args": about}
+
+    cuda = {"provider": "CUDAExecutionProvider"}
+    events = [
+        event("model_run", 0, 90, "Session"),
+        event("a_kernel_time", 10, 50, op_name="Gemm", **cuda),
+        event("model_run", 100, 90, "Session"),
+        event("a_kernel_time", 110, 20, op_name="Gemm", **cuda),
+        event("a_fence_before", 110, 20, op_name="Gemm"),
+        event("b_kernel_time", 140, 5, op_name="Gemm", **cuda),
+        event("c_kernel_time", 150, 8, op_name="MemcpyToHost", **cuda),
+        event("cutlass", 160, 3, "Kernel"),
+    ]
+    assert summary(events) == {
+        "run_ms": 0.09,
+        "nodes": [
+            {**cuda, "operator": "Gemm", "count": 2, "ms": 0.025},
+            {**cuda, "operator": "MemcpyToHost", "count": 1, "ms": 0.008},
+        ],
+        "kernels": [{"name": "cutlass", "ms": 0.003}],
+    }
+
+
+def test_the_most_memory_of_a_gpu_is_what_its_tool_said_at_most(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 12; echo 345; echo '[N/A]'; echo 67; exec sleep 60\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with peak_gpu_mb() as peak:
+        time.sleep(0.5)
+    assert peak == [345]
+    monkeypatch.setenv("PATH", "")
+    with peak_gpu_mb() as peak:
+        pass
+    assert peak == []
 
 
 def test_more_workers_share_all_but_what_is_serial():

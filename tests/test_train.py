@@ -18,6 +18,7 @@ from learn_together import learn
 from small_networks import DIVIDING, fixed_batches, tiny_network
 from trackastra_engine.errors import InputError, ModelError
 from trackastra_engine.simulation import Shape, render
+from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.cli import main
 from trackastra_training.configuration import (
@@ -161,6 +162,32 @@ def test_wrong_commands_get_a_sentence(tmp_path):
     assert resumed.exit_code == 2
     assert "leave out --resume" in resumed.output
     assert invoke("evaluate", tmp_path, tmp_path).exit_code == 2
+
+
+@pytest.mark.parametrize("d_model", [256, 128], ids=["published width", "half"])
+def test_the_published_size_learns_and_is_exported_without_a_gpu(d_model, labelled, tmp_path):
+    """As its configuration says, but for the device, the data and how much of them."""
+    large = read_configuration(ROOT / "training" / "configs" / "general_2d_large.toml")
+    assert (large.model.d_model, large.model.n_layers) == (256, 6)
+    configuration = replace(
+        large,
+        model=replace(large.model, d_model=d_model),
+        data=replace(large.data, max_tokens=30, batch_tokens=100, n_workers=0),
+        training=replace(
+            large.training,
+            steps=2,
+            warmup_steps=1,
+            device="cpu",
+            validation_movies=0,
+            tensorboard=False,
+        ),
+        train=(AnnotatedMovie(labelled[0]),),
+        validate=(),
+    )
+    train(new_start(configuration), tmp_path / "run", tmp_path)
+    model, spec = load_model(tmp_path / "run"), load_spec(tmp_path / "run")
+    assert model.config.d_model == d_model
+    assert build_graph(model, spec).ByteSize() > 4 * 16 * 6 * d_model**2
 
 
 # ---- batches ----
