@@ -1,10 +1,12 @@
 """The form of models for GPUs, on the CPU: the same scores and links, in few large steps."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from benchmarks.rendered_movies import FILMS
 from golden_cases import model_folder
@@ -13,10 +15,11 @@ from trackastra_engine import Tracker
 from trackastra_engine.model import AssociationModel, embedded_models, model_path
 from trackastra_engine.model_file import AT_ONCE_KEY, computed_at_once
 from trackastra_engine.simulation import simulate
-from trackastra_engine.tokens import Tokens
+from trackastra_engine.tokens import Tokens, prepare_tokens
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
+from trackastra_training.exported import read_model
 
 UPSTREAM = model_folder("rope2d")
 
@@ -69,6 +72,38 @@ def test_the_same_links_are_accepted(film):
     np.testing.assert_array_equal(found.source, expected.source)
     np.testing.assert_array_equal(found.target, expected.target)
     np.testing.assert_allclose(found.score, expected.score, rtol=0, atol=NARROW_TOLERANCE)
+
+
+@pytest.mark.parametrize("name", embedded_models())
+def test_scores_hardly_change_where_each_product_is_rounded(name):
+    """As GPUs round; ONNX Runtime may leave out on a CPU what it has no float16 kernel for."""
+    network, spec = read_model(name)
+    film = "nuclei_3d" if spec.ndim == 3 else "epithelium"
+    _, detections = filmed(film, n_frames=spec.window)
+    tokens = prepare_tokens(detections, spec.recipe)
+    coordinates, features = (
+        torch.from_numpy(values)[None] for values in (tokens.coordinates, tokens.features)
+    )
+
+    def scores():
+        with torch.inference_mode():
+            logits = network(coordinates, features)
+            frame = coordinates[..., 0].long()
+            return network.normalised_scores(logits, frame, coordinates, forward_only=True)
+
+    expected = scores()
+    for kind, layer in network.named_modules():
+        if re.fullmatch(r"(en|de)coder.*(v_pro|attn\.proj|mlp\.fc\d)", kind):
+            for parameter in layer.parameters():
+                parameter.data = rounded(parameter.data)
+            layer.register_forward_pre_hook(lambda _, inputs: tuple(map(rounded, inputs)))
+            layer.register_forward_hook(lambda _, inputs, product: rounded(product))
+    change = (scores() - expected).abs().max().item()
+    assert 1e-5 < change < NARROW_TOLERANCE
+
+
+def rounded(values):
+    return values.half().float()
 
 
 def test_the_form_takes_little_of_a_file_and_has_no_loop():
