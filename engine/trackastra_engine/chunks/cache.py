@@ -49,8 +49,10 @@ class ChunkCache:
     def __init__(self, folder: Path, association: Association, movie: Movie) -> None:
         """Look at the files of a movie: whatever happens to them later, its frames are these.
 
-        Raises InputError if the movie is an array in memory.
+        Raises InputError if the folder is a file, or the movie an array in memory.
         """
+        if folder.is_file():
+            raise InputError(f"the cache {folder} is a file; give a folder")
         self.folder = folder
         self.files: list[tuple[int, int, str, str]] = []  # of the chunks asked for, see KeptMovie
         self._frames = [_stamp(movie, index) for index in range(len(movie))]

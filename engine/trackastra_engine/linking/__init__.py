@@ -62,6 +62,8 @@ def linker(
         if min_division_score is not None:
             costs = costs.with_min_division_score(min_division_score)
         limit = TIME_LIMIT_S if time_limit_s is None else time_limit_s
+        if not limit >= 0:
+            raise InputError(f"the time limit is {limit} s; give 0 or more")
         choose = partial(choose_optimally, costs=costs, divisions=divisions, time_limit_s=limit)
         return Linker(choose, max_gap == 1 and is_separable(costs, divisions), max_gap)
     if costs is not None or time_limit_s is not None:
