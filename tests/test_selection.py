@@ -147,6 +147,25 @@ def test_images_and_masks_may_be_channels_of_one_file(tmp_path):
     assert "both.tif has 2 channels; choose one with --mask-channel" in refusal(path, path)
 
 
+def test_messages_name_the_option_that_was_given_or_would_help(tmp_path):
+    """Masks alone are chosen by the options of images, unless by their own."""
+    path = tmp_path / "both.tif"
+    tifffile.imwrite(path, TWO, imagej=True, metadata={"axes": "TCYX"})
+    assert "choose one with --channel, a number" in refusal(None, path)
+    assert "give --channel a number" in refusal(None, path, channel=2)
+    assert "give --mask-channel a number" in refusal(None, path, mask_channel=2)
+    assert "give --mask-channel a number" in refusal(path, path, channel=0, mask_channel=2)
+    assert "give --channel a number" in refusal(path, path, channel=2, mask_channel=0)
+    for images, axes, channel in (
+        (None, "--axes", "--channel"),
+        (MASKS, "--mask-axes", "--mask-channel"),
+    ):
+        sentence = refusal(images, TWO[:, :, None])
+        assert f"name its axes with {axes}, such as tcyx, and choose a channel with {channel}" in (
+            sentence
+        )
+
+
 def test_a_colour_is_a_channel(tmp_path):
     colours = np.stack([MASKS, MASKS * 2, MASKS * 3], axis=-1).astype(np.uint8)
     for options in ({}, {"imagej": True, "metadata": {"axes": "TYXS"}}, {"compression": "zlib"}):

@@ -78,7 +78,7 @@ def find_order(
     if is_surplus or not set("yx") <= set(known) or len(set(known)) < len(known):
         raise InputError(
             f"{name} has the axes {axes} {shape}; expected t, z, y and x, and c for channels: name "
-            "them with --axes"
+            f"them with {part.axes_option}"
         )
     return FrameOrder(axes, _channel(axes, shape, part, name, channels))
 
@@ -105,7 +105,7 @@ def _guessed(found: str, shape: tuple[int, ...], part: Part, name: str, is_usual
     if found.count(UNKNOWN_AXIS) > len(missing):
         raise InputError(
             f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x): name its axes with "
-            f"--axes, such as tcyx, and choose a channel with {part.channel_option}"
+            f"{part.axes_option}, such as tcyx, and choose a channel with {part.channel_option}"
         )
     following = iter(missing)
     axes = "".join(next(following) if letter == UNKNOWN_AXIS else letter for letter in found)
@@ -126,7 +126,7 @@ def _channel(
     if n_channels == 0:
         raise InputError(
             f"{name} has no channels, its axes are ({', '.join(axes)}) {shape}; leave {option} "
-            "out, or name the axes with --axes"
+            f"out, or name the axes with {part.axes_option}"
         )
     known = f"{n_channels} channels" + (f" ({', '.join(channels)})" if channels else "")
     if wanted is None:

@@ -18,6 +18,8 @@ class Part:
     level: int = 0
     axes_if_unnamed: str | None = None  # those of the images, for masks beside them
     is_beside: bool = False  # of masks beside images, which may have no positions and one level
+    axes_option: str = "--axes"  # that names the axes, for messages
+    channel_option: str = "--channel"  # that chooses the channel
 
     def refuse_subdivision(self, name: str) -> None:
         """Raise InputError if a position or level of what has none is asked for."""
@@ -27,11 +29,6 @@ class Part:
                 f"{name} has no {option[2:]}s; leave {option} out, or give a plate, a pyramid or "
                 "a file of several images"
             )
-
-    @property
-    def channel_option(self) -> str:
-        """Return the option that chooses the channel."""
-        return "--mask-channel" if self.kind == "masks" else "--channel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,12 @@ class Selection:
 
     def of_masks(self, *, beside_images: bool) -> Part:
         """Return what to take of the masks, with which images come or not; see `of_images`."""
-        axes, channel = self.mask_axes, self.mask_channel
-        if not beside_images:
-            axes = self.axes if axes is None else axes
-            channel = self.channel if channel is None else channel
+        axes, axes_option = self.mask_axes, "--mask-axes"
+        channel, channel_option = self.mask_channel, "--mask-channel"
+        if axes is None and not beside_images:
+            axes, axes_option = self.axes, "--axes"
+        if channel is None and not beside_images:
+            channel, channel_option = self.channel, "--channel"
         return Part(
             "masks",
             _checked(axes),
@@ -70,6 +69,8 @@ class Selection:
             self.level,
             _checked(self.axes),
             beside_images,
+            axes_option,
+            channel_option,
         )
 
 
