@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.lineage import Lineage
+from trackastra_engine.output.alone import alone_in
 from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.saved_tracks import read_tracks
 from trackastra_engine.voxels import check_voxel_size, parse_voxel_size
@@ -30,6 +31,13 @@ def convert(
             raise InputError(f"masks are not converted, so there is no --to {name}")
     outputs = Outputs(output, overwrite=overwrite, formats=formats, report=False)
     check_outputs(outputs, [tracks])
+    with alone_in(output):
+        return _convert(tracks, outputs, voxel, interval_s)
+
+
+def _convert(
+    tracks: Path, outputs: Outputs, voxel: str | None, interval_s: float | None
+) -> Lineage:
     saved = read_tracks(tracks)
     lineage, calibration = saved.lineage, saved.calibration
     if voxel is not None:

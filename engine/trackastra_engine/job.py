@@ -15,6 +15,7 @@ from trackastra_engine.frames import open_movie
 from trackastra_engine.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
 from trackastra_engine.model import AssociationModel, Device
+from trackastra_engine.output.alone import alone_in
 from trackastra_engine.output.refilled import PRIVATE
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
@@ -89,9 +90,15 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves no results,
     only what a next time need not compute again.
     """
-    started = time.perf_counter()
     inputs = [path for path in (job.images, job.masks) if path is not None]
     check_outputs(job.outputs, inputs, are_points=job.are_points)
+    with alone_in(job.outputs.folder):
+        return _run(job, progress)
+
+
+def _run(job: Job, progress: Progress) -> JobResult:
+    """Track a movie and write the results to places that were checked."""
+    started = time.perf_counter()
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     movie = None
     if job.are_points:

@@ -15,6 +15,7 @@ from trackastra_engine.job import JobResult, told
 from trackastra_engine.lineage import without_short_tracks
 from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.linking.stream import LinkStream
+from trackastra_engine.output.alone import alone_in
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.progress import NOTICE, Progress, no_progress
@@ -32,11 +33,28 @@ def link_again(
 
     Raises InputError, MissingDependencyError or OSError, and then leaves everything as it was.
     """
-    started = time.perf_counter()
     in_place = outputs.folder is not None and outputs.folder.resolve() == tracked.resolve()
     outputs = replace(outputs, overwrite=outputs.overwrite or in_place)
     _refuse_masks(outputs)
     check_outputs(outputs, [] if in_place else [tracked], are_points=True)
+    with alone_in(outputs.folder):
+        masks = _masks_in(tracked) if in_place else []
+        result = _link(tracked, linking, outputs, progress)
+    for path in masks:
+        logger.log(
+            NOTICE,
+            "%s had the earlier tracks and was removed; run track again with these options to have "
+            "it back: it takes all else from what is kept",
+            path,
+        )
+    return result
+
+
+def _link(
+    tracked: Path, linking: LinkingOptions, outputs: Outputs, progress: Progress
+) -> JobResult:
+    """Link a movie once more, and write to places that were checked."""
+    started = time.perf_counter()
     kept, review = KeptMovie.read(tracked), Review()
     link = linking.linker(chances=kept.scores_are_chances)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
@@ -53,8 +71,6 @@ def link_again(
     calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
     facts = RunFacts(kept.title, tuple(told(linking)), stage_s)
     results = Results(lineage, None, review.links, facts, calibration)
-    if in_place:
-        _tell_of_masks(tracked)
     write_outputs(results, outputs, progress=progress)
     return JobResult(lineage, kept.n_frames, (*stage_s, ("writing", time.perf_counter() - linked)))
 
@@ -68,13 +84,7 @@ def _refuse_masks(outputs: Outputs) -> None:
             )
 
 
-def _tell_of_masks(folder: Path) -> None:
+def _masks_in(folder: Path) -> list[Path]:
+    """Return the masks of earlier results, which have no place beside new links."""
     names = [name for form in FORMATS.values() if form.needs_masks for name in form.names]
-    for name in names:
-        if (folder / name).exists():
-            logger.log(
-                NOTICE,
-                "%s had the earlier tracks and is removed; run track again with these options to "
-                "have it back: it takes all else from what is kept",
-                folder / name,
-            )
+    return [folder / name for name in names if (folder / name).exists()]

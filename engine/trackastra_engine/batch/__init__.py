@@ -10,6 +10,7 @@ from trackastra_engine.batch.positions import Position, find_positions
 from trackastra_engine.batch.process import TrackProcess, kills_wait
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome
+from trackastra_engine.output.alone import alone_in
 from trackastra_engine.progress import NOTICE
 from trackastra_engine.resources import usable_cores
 
@@ -29,8 +30,15 @@ def run_batch(
 
     options: of the command `track`, for all. What an earlier batch tracked from the same inputs
     with the same options is not tracked again. A position that fails does not stop the others.
+    Raises InputError if another batch is writing there.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    with alone_in(output):
+        yield from _run(positions, options, output, budget)
+
+
+def _run(
+    positions: Sequence[Position], options: Sequence[str], output: Path, budget: Budget
+) -> Generator[Outcome, None, None]:
     waiting, peaks = [], []
     for position in positions:
         record = Record(output, position.name)

@@ -3,9 +3,10 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
+from secrets import token_hex
 
 from trackastra_engine.errors import InputError
 
@@ -108,14 +109,15 @@ def new_parents(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         for parent in missing:
-            if not any(parent.iterdir()):
+            with suppress(OSError):  # raised if something lies there
                 parent.rmdir()
         raise
 
 
 def _partial_name(path: Path) -> Path:
     path = path.absolute()
-    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+    # Not the number of the process, which another machine or container may use as well.
+    return path.with_name(f".{path.name}.partial-{token_hex(4)}")
 
 
 def _check_parent(path: Path) -> None:
