@@ -55,6 +55,7 @@ def test_links_are_those_of_a_new_tracking(tracked, tmp_path, options):
         expected = (tmp_path / "new" / name).read_text()
         assert (tmp_path / "linked" / name).read_text() == expected
     assert {path.name for path in (tmp_path / "linked").iterdir()} == {*TABLES, "report.html"}
+    assert "0.5 x 0.5 " in (tmp_path / "linked" / "report.html").read_text("utf-8")
 
 
 def test_in_place_no_earlier_result_stays_beside_the_new_ones(tracked, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from small_movies import dividing_cell, true_lineage
+from trackastra_engine.calibration import Calibration
 from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges
 from trackastra_engine.frames import open_movie
@@ -154,6 +155,28 @@ def test_points_are_dots_in_the_box_of_them_all(tmp_path):
     width, height = data["size"]
     assert arrays["object_x"].max() < width * 16
     assert arrays["object_y"].max() < height * 16
+
+
+def test_space_and_time_are_told_where_they_are_known(tmp_path):
+    """Without frames, too: of points, and of a movie that is linked again."""
+    path, known = tmp_path / "report.html", Calibration((2.0, 0.5, 0.25), 90.0)
+    images, masks = dividing_cell()
+    for lineage, movie in (
+        (tracks_of_points(3, 5), None),
+        (true_lineage(masks), open_movie(images, masks)),
+    ):
+        write_report(lineage, movie, (), RunFacts("cells"), path, calibration=known)
+        data, arrays = contents(path.read_text("utf-8"))
+        told = dict(data["settings"])
+        assert (told["voxel"], told["frame interval"]) == ("0.25 x 0.5 x 2 \u00b5m", "90 s")
+        assert ("frame" in told) == (movie is not None)
+        assert data["interval_s"] == 90
+        x = lineage.detections.centroid[:3, -1]
+        shown_um = arrays["object_x"][:3] / 16 * data["um_per_pixel"]
+        rounding_um = data["um_per_pixel"] / 16  # of each place
+        assert np.ptp(shown_um) == pytest.approx(0.25 * np.ptp(x), abs=rounding_um)
+    data, _ = contents(written(tmp_path, *(true_lineage(masks), open_movie(images, masks))))
+    assert (data["um_per_pixel"], data["interval_s"]) == (None, None)
 
 
 def test_volumes_are_seen_along_z(tmp_path):

@@ -173,8 +173,15 @@ def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no
                 if movie is not None or not FORMATS[name].needs_masks:
                     FORMATS[name].write(results, folder, progress)
             if outputs.report:
-                page, doubtful = folder / REPORT, results.doubtful or ()
-                write_report(lineage, movie, doubtful, results.facts, page, progress=progress)
+                write_report(
+                    lineage,
+                    movie,
+                    results.doubtful or (),
+                    results.facts,
+                    folder / REPORT,
+                    calibration=results.calibration,
+                    progress=progress,
+                )
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, names=UPSTREAM, progress=progress)

@@ -1,9 +1,11 @@
 """Stage 8: a lineage becomes one page to look at, which needs nothing but a browser."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trackastra_engine.calibration import UNKNOWN as UNCALIBRATED
+from trackastra_engine.calibration import Calibration
 from trackastra_engine.frames import Movie
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import new_file
@@ -37,6 +39,7 @@ def write_report(
     facts: RunFacts,
     path: str | Path,
     *,
+    calibration: Calibration = UNCALIBRATED,
     progress: Progress = no_progress,
 ) -> None:
     """Write a page with the movie, its tracks, the lineage tree, charts and the doubtful links.
@@ -56,13 +59,13 @@ def write_report(
         "n_frames": view.n_frames,
         "frames": view.frames.tolist(),
         "size": [view.width, view.height],
-        "um_per_pixel": view.um_per_pixel,
-        "interval_s": movie.frame_interval_s if movie is not None else None,
+        "um_per_pixel": calibration.voxel_um and calibration.voxel_um[-1] / view.scale,
+        "interval_s": calibration.frame_interval_s,
         "n_shown": len(positions["object_x"]),
         "images": shots.images if shots else [],
         "charts": charts(lineage, view.n_frames),
         "links": described_links(doubtful, lineage, view, tree),
-        "settings": [*facts.settings, *(_measures(movie) if movie is not None else [])],
+        "settings": [*facts.settings, *_measures(movie, calibration)],
         "stage_s": facts.stage_s,
     }
     arrays = tree.arrays() | positions | (shots.arrays if shots else {})
@@ -71,12 +74,11 @@ def write_report(
         partial.write_bytes(document(facts.title, data, arrays).encode("utf-8", "replace"))
 
 
-def _measures(movie: Movie) -> list[tuple[str, str]]:
-    """Return the size of a movie, and what is known of space and time in it."""
-    measures = [("frame", " x ".join(f"{size:,}" for size in movie.frame_shape[::-1]) + " pixels")]
-    if movie.voxel_um is not None:
-        voxel = " x ".join(f"{size:.4g}" for size in movie.voxel_um[::-1])
-        measures.append(("voxel", f"{voxel} µm"))
-    if movie.frame_interval_s is not None:
-        measures.append(("frame interval", f"{movie.frame_interval_s:.4g} s"))
-    return measures
+def _measures(movie: Movie | None, calibration: Calibration) -> Iterator[tuple[str, str]]:
+    """Yield the size of a movie, if there is one, and what is known of space and time in it."""
+    if movie is not None:
+        yield "frame", " x ".join(f"{size:,}" for size in movie.frame_shape[::-1]) + " pixels"
+    if calibration.voxel_um is not None:
+        yield "voxel", " x ".join(f"{size:.4g}" for size in calibration.voxel_um[::-1]) + " µm"
+    if calibration.frame_interval_s is not None:
+        yield "frame interval", f"{calibration.frame_interval_s:.4g} s"

@@ -26,7 +26,6 @@ class View:
     width: int
     scale: float  # shown pixels to a pixel of the movie
     origin: tuple[float, float]  # y and x in the movie of the upper left corner
-    um_per_pixel: float | None  # of a shown pixel along x, if known
     notes: tuple[str, ...]  # what the page leaves out, in sentences
 
     def place(self, centroid: FloatArray) -> FloatArray:
@@ -49,8 +48,7 @@ def view_of_movie(lineage: Lineage, movie: Movie) -> View:
         )
     if depth:
         notes.append("Volumes are shown as their maximum along z.")
-    um = None if movie.voxel_um is None else movie.voxel_um[-1] / scale
-    return View(len(movie), frames, *shown, scale, (0.0, 0.0), um, tuple(notes))
+    return View(len(movie), frames, *shown, scale, (0.0, 0.0), tuple(notes))
 
 
 def view_of_points(lineage: Lineage) -> View:
@@ -67,7 +65,7 @@ def view_of_points(lineage: Lineage) -> View:
         notes.append("They are seen along z.")
     y, x = (low - margin).tolist()
     shown = math.ceil(height * scale), math.ceil(width * scale)
-    return View(n_frames, frames, *shown, scale, (y, x), None, tuple(notes))
+    return View(n_frames, frames, *shown, scale, (y, x), tuple(notes))
 
 
 def _thinned(lineage: Lineage, n_frames: int) -> IntArray:
