@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from importlib.metadata import version
 
+import click
 import numpy as np
 import onnx
 import pytest
@@ -97,6 +98,16 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
     assert re.fullmatch(pattern, line).group(1) == str(out)
     assert "finding detections: 6/6 frames" in result.stderr.splitlines()
     assert "\r" not in result.stderr  # plain lines where there is no terminal
+
+
+def test_every_command_and_option_says_what_it_does():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command.help, name
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        silent = [option.name for option in options if not (option.help or option.hidden)]
+        assert silent == [], name
 
 
 def test_formats_of_other_programs(movie, model):

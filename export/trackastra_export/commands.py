@@ -41,7 +41,14 @@ def import_checkpoint(checkpoint: Path, output: Path, weights: Path | None) -> N
 @click.option(
     "--against", "checkpoint", type=PATH, required=True, help="The model folder of upstream."
 )
-@click.option("--movie", type=PATH, nargs=2, required=True, metavar="IMAGES MASKS")
+@click.option(
+    "--movie",
+    type=PATH,
+    nargs=2,
+    required=True,
+    metavar="IMAGES MASKS",
+    help="The movie, as track takes it.",
+)
 @click.option(
     "-o",
     "--output",

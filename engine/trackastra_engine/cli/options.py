@@ -22,7 +22,11 @@ MODEL_OPTION = click.option(
 )
 
 DEVICE_OPTION = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What the network runs on; auto takes CUDA where it works.",
 )
 
 

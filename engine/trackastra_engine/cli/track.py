@@ -59,7 +59,13 @@ from trackastra_engine.errors import InputError
     metavar="ADDRESS",
     help="Dask cluster that does the work, as tcp://HOST:8786, or local:N for N processes.",
 )
-@click.option("--device", type=DEVICES, default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=DEVICES,
+    default="auto",
+    show_default=True,
+    help="What the network runs on; auto takes CUDA where it works.",
+)
 @click.option(
     "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"
 )
