@@ -125,6 +125,18 @@ def test_figures_for_programs(plate, tmp_path):
     assert "exists" in refusal(tmp_path, *command, "--json", figures)
 
 
+def test_the_tutorial_on_large_data_runs(tmp_path):
+    pytest.importorskip("distributed")
+    script = Path(__file__).parent / "large_data.py"
+    done = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = re.findall(r"\$ trackastra-engine (\w+)", done.stdout)
+    assert said == ["batch", "batch", "link", "convert", "track"]
+    assert (tmp_path / "converted" / "tracks.xml").is_file()
+
+
 # Which movies -------------------------------------------------------------------------------------
 
 

@@ -2,12 +2,15 @@
 
 import re
 
+import click
 import numpy as np
 import pytest
 import tifffile
 
+import benchmarks
 from benchmarks import delay as delay_benchmark
 from benchmarks import spoiled_masks, tables
+from benchmarks.__main__ import main
 from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
 from benchmarks.classical import nearest_neighbour, overlap
@@ -18,6 +21,7 @@ from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
 from benchmarks.true_movies import as_true_movie, read_movie
 from trackastra_engine import Tracker
 from trackastra_engine.candidates import CandidateGraph
+from trackastra_engine.cli import main as engine
 from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges
 from trackastra_engine.scoring import Counts, Scores
@@ -203,6 +207,15 @@ def test_reliability_compares_scores_with_the_share_that_is_right():
     np.testing.assert_allclose(curve.share_right, [0.5, 1.0])
     assert curve.n_edges.tolist() == [4, 1]
     assert curve.expected_error == pytest.approx(4 / 5 * 0.15)
+
+
+def test_the_tutorial_names_commands_and_options_that_there_are():
+    lines = [line.split() for line in benchmarks.__doc__.splitlines() if line.startswith("    ")]
+    assert len(lines) == 7
+    for line in lines:
+        group, words = (engine, line[1:]) if line[0] == "trackastra-engine" else (main, line[3:])
+        name, command, arguments = group.resolve_command(click.Context(group), words)
+        command.make_context(name, arguments)  # raises for what it does not take
 
 
 def test_the_tables_of_the_readme_are_those_of_the_results():
