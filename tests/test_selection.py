@@ -138,6 +138,20 @@ def test_axes_of_masks_follow_those_of_images(tmp_path):
     np.testing.assert_array_equal(masks_of(images, turned, **chosen), MASKS)
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_z_axis_of_one_plane_makes_no_volumes(tmp_path, zarr_format):
+    """Many programs write all five axes, whatever the movie has; masks need not have them."""
+    image = write_image(tmp_path / "image", TWO[:, :, None], "tczyx", zarr_format=zarr_format)
+    full = write_labels(image, "full", MASKS[:, None, None], "tczyx")
+    for masks in (full, MASKS):
+        np.testing.assert_array_equal(images_of(image, masks, channel=1), TWO[:, 1])
+        np.testing.assert_array_equal(masks_of(image, masks, channel=1), MASKS)
+    assert open_movie(None, full).voxel_um == pytest.approx((0.5, 0.25))
+    told = {"axes": "tczyx", "channel": 1}
+    np.testing.assert_array_equal(images_of(TWO[:, :, None], MASKS, **told), TWO[:, 1])
+    np.testing.assert_array_equal(masks_of(TWO[:, :, None], MASKS[:, None], **told), MASKS)
+
+
 def test_images_and_masks_may_be_channels_of_one_file(tmp_path):
     path = tmp_path / "both.tif"
     tifffile.imwrite(path, np.stack([IMAGES, MASKS], 1), imagej=True, metadata={"axes": "TCYX"})

@@ -68,10 +68,8 @@ def find_order(
 
     Raises InputError if it cannot be a movie, or not the one that was asked for.
     """
-    if part.axes is not None:
-        axes = _told(part.axes, shape, name)
-    else:
-        axes = _guessed(found, shape, part, name, is_usual)
+    told = _told(found, shape, part, name)
+    axes = told or _guessed(found, shape, part, name, is_usual)
     known = [letter for letter in axes if letter in LETTERS]
     sizes = zip(axes, shape, strict=True)
     is_surplus = any(size > 1 for letter, size in sizes if letter not in LETTERS)
@@ -80,26 +78,34 @@ def find_order(
             f"{name} has the axes {axes} {shape}; expected t, z, y and x, and c for channels: name "
             f"them with {part.axes_option}"
         )
-    return FrameOrder(axes, _channel(axes, shape, part, name, channels))
+    channel = _channel(axes, shape, part, name, channels)
+    return FrameOrder(_of_planes(told, shape) if told else axes, channel)
 
 
-def _told(axes: str, shape: tuple[int, ...], name: str) -> str:
-    """Return the axes that the user gave."""
-    if len(axes) != len(shape):
-        raise InputError(
-            f"{name} has {len(shape)} axes, {shape}, but {axes} names {len(axes)}; name each of "
-            "them, in their order"
-        )
-    return axes
+def _told(found: str, shape: tuple[int, ...], part: Part, name: str) -> str | None:
+    """Return the axes that the user gave, or the file, or the user for the images beside it."""
+    if part.axes is not None:
+        if len(part.axes) != len(shape):
+            raise InputError(
+                f"{name} has {len(shape)} axes, {shape}, but {part.axes} names {len(part.axes)}; "
+                "name each of them, in their order"
+            )
+        return part.axes
+    if UNKNOWN_AXIS not in found:
+        return found
+    of_images = part.axes_if_unnamed or ""
+    alike = (axes for axes in (of_images, of_images.replace("c", "")) if len(axes) == len(shape))
+    return next(alike, None)
+
+
+def _of_planes(axes: str, shape: tuple[int, ...]) -> str:
+    """Return the axes without a name for z if that is one plane, as many programs write it."""
+    is_plane = "z" in axes and shape[axes.index("z")] == 1
+    return axes.replace("z", UNKNOWN_AXIS) if is_plane else axes
 
 
 def _guessed(found: str, shape: tuple[int, ...], part: Part, name: str, is_usual: bool) -> str:
     """Return the axes with unknown ones named: time, the channel if one is asked for, then z."""
-    if UNKNOWN_AXIS not in found:
-        return found
-    for axes in (part.axes_if_unnamed or "", (part.axes_if_unnamed or "").replace("c", "")):
-        if len(axes) == len(shape):
-            return axes
     wanted = "tcz" if part.channel is not None else "tz"
     missing = [letter for letter in wanted if letter not in found]
     if found.count(UNKNOWN_AXIS) > len(missing):
