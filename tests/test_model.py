@@ -36,6 +36,7 @@ class RuntimeWithoutDriver:
     """ONNX Runtime for CUDA on a machine without a driver: it lists CUDA, and takes the CPU."""
 
     SessionOptions = onnxruntime.SessionOptions
+    GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel
 
     def __init__(self):
         self.asked = []
