@@ -156,7 +156,8 @@ def _measure(labels: NDArray[Any], image: NDArray[Any] | None, max_objects: int)
         found = np.empty(capacity, np.int64)
         first = np.empty((capacity, 3), np.int64)
         sums = np.zeros((capacity, N_SUMS), np.int64)
-        intensity = np.zeros(capacity)
+        is_exact = has_image and pixels.dtype.kind == "u"
+        intensity = np.zeros(capacity, np.int64 if is_exact else np.float64)
         box = np.empty((capacity, 4), np.int64)
         n_objects = measure_runs(
             labels, pixels, has_image, keys, slots, found, first, sums, intensity, box

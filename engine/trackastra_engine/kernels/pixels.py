@@ -26,9 +26,9 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
 
     keys, slots: (2^k,) hash table from label to object, slots -1 where free, at least twice as
     long as the arrays by object, which have room for C objects: found (C,) labels, first (C, 3)
-    first pixel, sums (C, N_SUMS) exact integer moments, intensity (C,) summed over pixels,
-    box (C, 4) first and last y and x. Returns the number of objects, or -1 if there are
-    more than C.
+    first pixel, sums (C, N_SUMS) exact integer moments, intensity (C,) summed over pixels, of
+    integers if the pixels are (which is quicker), box (C, 4) first and last y and x. Returns the
+    number of objects, or -1 if there are more than C.
     """
     is_end = np.zeros(8 * (labels.shape[2] // 8 + 1), np.uint8)
     ends = np.empty(labels.shape[2], np.int64)
@@ -65,7 +65,7 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
                 box[row, 2] = min(box[row, 2], start)
                 box[row, 3] = max(box[row, 3], end - 1)
                 if has_image:
-                    total = 0.0
+                    total = intensity.dtype.type(0)
                     for i in range(start, end):
                         total += image[z, y, i]
                     intensity[row] += total
