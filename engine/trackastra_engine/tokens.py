@@ -9,7 +9,6 @@ Everything is taken from the window alone, so that tracking online equals tracki
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from trackastra_engine.detections import Detections, FloatArray
 from trackastra_engine.spec import Recipe
@@ -105,6 +104,8 @@ def typical_spacing(detections: Detections) -> float:
 
     It is kept within 1 to 3 median diameters, which also serve where frames hold one detection.
     """
+    from scipy.spatial import cKDTree  # 0.3 s, which models that see pixels have no use for
+
     size = float(np.median(detections.features[:, 0]))
     starts = np.flatnonzero(np.diff(detections.frame, prepend=detections.frame[0] - 1))
     nearest = [

@@ -14,7 +14,6 @@ from trackastra_engine.detections import IntArray
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.linking.costs import LinkCosts, PricedGraph
 from trackastra_engine.linking.matching import best_matching
-from trackastra_engine.linking.program import solve_by_components
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +38,8 @@ def choose_optimally(
     kept = _assign(priced, costs, divisions)
     if is_assignment(costs, divisions):
         return kept
+    from trackastra_engine.linking.program import solve_by_components  # with scipy.sparse: 0.2 s
+
     return solve_by_components(priced, costs, kept, divisions=divisions, time_limit_s=time_limit_s)
 
 
