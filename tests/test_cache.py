@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import EdgeStream
 from trackastra_engine.chunks import association as chunk_module
+from trackastra_engine.chunks import local
 from trackastra_engine.chunks.association import Association, WindowScores
 from trackastra_engine.chunks.cache import read_edges
 from trackastra_engine.detections import detect
@@ -171,6 +173,13 @@ def test_intensities_of_the_whole_movie_are_kept_too(masks, tmp_path, dtype):
     brighter = Run(masks, tmp_path / "cache", images, MovieModel())
     assert brighter.work == (5, 37)
     assert brighter.bytes == Run(masks, None, images, MovieModel()).bytes
+
+
+def test_a_run_does_not_end_before_its_last_detections_are_kept(masks, tmp_path, monkeypatch):
+    # As in a thread that is so late that it has only done what was waited for.
+    monkeypatch.setattr(local, "computed_ahead", lambda items, n_ahead: nullcontext(items))
+    Run(masks, tmp_path / "cache")
+    assert Run(masks, tmp_path / "cache").work == (0, 0)
 
 
 def test_movies_share_a_cache(masks, tmp_path):

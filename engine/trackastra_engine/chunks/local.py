@@ -54,6 +54,7 @@ def edges_of_movie(
             frames = split_frames(found.whole(), len(movie))
         known = intensities.range()
         yield from edges_of_chunks(association, frames, len(movie), known, cache, progress)
+        deque(measured, maxlen=0)  # the thread keeps the last chunk after its last frame
 
 
 def edges_of_chunks(
