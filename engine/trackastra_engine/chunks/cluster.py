@@ -56,7 +56,7 @@ def edges_on_cluster(
         raise InputError("workers open a movie by path; give paths of files in place of arrays")
     with _connected(address) as client:
         work = _Workers(client, association, movie, cache)
-        frames: Iterable[Detections] = gathered(found, work.frames(), len(movie), progress)
+        frames: Iterable[Detections] = gathered(found, work.frames(), movie, progress)
         if needs_range(association.spec, movie):  # the first window is scored when all were seen
             deque(frames, maxlen=0)
             frames = split_frames(found.whole(), len(movie))

@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
 from trackastra_engine.association import FrameEdges
@@ -19,6 +21,7 @@ from trackastra_engine.growing import GrowingRows
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.progress import Progress
 from trackastra_engine.tokens import IntensityRange
+from trackastra_engine.unlabelled import LabelWatch
 
 
 class EdgeKeeper(Protocol):
@@ -48,7 +51,7 @@ def edges_of_movie(
     # A GPU scores a chunk in one go, and meanwhile the next is measured.
     n_ahead = CHUNK_FRAMES if association.model.is_at_once else ITEMS_AHEAD
     with computed_ahead(_measured(association, movie, cache, intensities), n_ahead) as measured:
-        frames: Iterable[Detections] = gathered(found, measured, len(movie), progress)
+        frames: Iterable[Detections] = gathered(found, measured, movie, progress)
         if needs_range(association.spec, movie):  # the first window is scored when all were seen
             deque(frames, maxlen=0)
             frames = split_frames(found.whole(), len(movie))
@@ -131,13 +134,22 @@ def _measured(
 
 
 def gathered(
-    found: GrowingRows[Detections], frames: Iterable[Detections], n_frames: int, progress: Progress
+    found: GrowingRows[Detections], frames: Iterable[Detections], movie: Movie, progress: Progress
 ) -> Iterator[Detections]:
-    """Yield the detections of each frame, added to those found."""
+    """Yield the detections of each frame, added to those found; warn of unlabelled masks."""
+    watch = LabelWatch()
     for index, detections in enumerate(frames):
         found.add(detections)
-        progress("detect", index + 1, n_frames)
+        read_labels = partial(_read_mask, movie, index)
+        name = f"frame {index} in {movie.masks.name}"
+        watch.see(detections, movie.frame_shape, read_labels, name)
+        progress("detect", index + 1, len(movie))
         yield detections
+
+
+def _read_mask(movie: Movie, index: int) -> NDArray[Any]:
+    (labels,) = movie.masks.read([index])
+    return labels
 
 
 def _watched(

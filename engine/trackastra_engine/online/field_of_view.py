@@ -11,6 +11,7 @@ from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.online.changes import Stretch, compare
 from trackastra_engine.online.update import Update
+from trackastra_engine.unlabelled import LabelWatch
 
 
 class FieldOfView:
@@ -34,6 +35,7 @@ class FieldOfView:
         self.found: list[Detections] = []  # by frame
         self.links: list[Edges] = []  # from each frame; those from the last ones are not decided
         self.frame_shape: tuple[int, ...] | None = None  # ([Z,] Y, X), once a mask came
+        self.label_watch = LabelWatch()  # over the masks that come
         self.stream = stream
         self._fov = fov
         self._link = link

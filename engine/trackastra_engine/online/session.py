@@ -108,13 +108,28 @@ class Session:
         larger than all before. Returns None while links wait for the delay.
 
         Raises InputError if the frame does not fit the model or the field, which stays as it was,
-        as it does after any other error.
+        as it does after any other error. Masks that are not labelled get a warning, once a field.
         """
+        mask = np.asarray(mask)
+        update = self._push(image, mask, fov, frame)
+        movie = self.fields[fov]
+        name = f"frame {movie.numbers[-1]} of {movie.name}"
+        movie.label_watch.see(movie.found[-1], mask.shape, lambda: mask, name)
+        return update
+
+    def _push(
+        self,
+        image: NDArray[Any] | None,
+        mask: NDArray[Any],
+        fov: Hashable,
+        frame: int | None = None,
+    ) -> Update | None:
+        """Take the next frame of a field of view, whatever its labels are."""
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
-        detections = self._detect(movie, image, np.asarray(mask), number)
+        detections = self._detect(movie, image, mask, number)
         update = movie.push(detections, number)
-        movie.frame_shape = np.shape(mask)
+        movie.frame_shape = mask.shape
         self.fields[fov] = movie
         return update
 
@@ -188,7 +203,7 @@ class Session:
         """
         apart = object()
         for _ in range(self.tracker.model.spec.window + 1):
-            self.push(image, mask, fov=apart)
+            self._push(image, np.asarray(mask), apart)
         self.finish(apart)
 
     def new_field(self, fov: Hashable) -> FieldOfView:
