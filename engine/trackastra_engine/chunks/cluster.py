@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackastra_engine.association import FrameEdges
@@ -139,15 +140,13 @@ class _Workers:
 
     def _result(self, begun: Any) -> Any:
         """Return what was kept, or what a task makes, for which a worker may still have to come."""
-        from distributed import wait
-
         if not hasattr(begun, "result"):
             return begun
-        while not begun.done():
-            try:
-                wait(begun, PATIENCE_S)
-            except TimeoutError:
-                self._tell_if_nobody_works()
+        # Not Dask's own waiting, which an interrupt at its begin ends with a traceback.
+        is_done = Event()
+        begun.add_done_callback(lambda _: is_done.set())
+        while not is_done.wait(PATIENCE_S):
+            self._tell_if_nobody_works()
         return begun.result()
 
     def _tell_if_nobody_works(self) -> None:
