@@ -69,6 +69,24 @@ class Features:
         }
 
 
+class Pixels:
+    """The least that measuring a movie can take: its pixels are read once, for their maximum."""
+
+    def __init__(self, movie: str) -> None:
+        self._movie = dict(np.load(movie))
+
+    def run(self) -> None:
+        """Read all pixels, frame by frame."""
+        self._highest = [
+            (image.max(), labels.max())
+            for image, labels in zip(self._movie["images"], self._movie["masks"], strict=True)
+        ]
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return the highest pixel (T, 2) of each image and mask."""
+        return {"highest": np.array(self._highest)}
+
+
 class Linking:
     """The candidate graph of scored edges, and the edges that linking keeps of it."""
 
@@ -93,4 +111,4 @@ class Linking:
 
 
 if __name__ == "__main__":
-    serve({"window": Window, "features": Features, "linking": Linking})
+    serve({"window": Window, "features": Features, "pixels": Pixels, "linking": Linking})
