@@ -138,7 +138,10 @@ main({command})
     ) as process:
         said = next(line for line in process.stderr if "Dask" in line)
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60) == ("", "Stopped; no results were written.\n")
+        try:
+            assert process.communicate(timeout=60) == ("", "Stopped; no results were written.\n")
+        finally:
+            process.kill()  # or the end of the block waits for it
     assert said.startswith("Warning: the Dask cluster has no worker; the work goes on when")
     assert process.returncode == 130
     assert not (tmp_path / "out").exists()
