@@ -1,5 +1,7 @@
 """Two runs at once: a folder of results refuses the second, and a cache serves both."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -90,6 +92,26 @@ def test_what_was_made_to_hold_a_folder_goes_with_a_run_that_fails(tmp_path):
     with pytest.raises(KeyboardInterrupt), alone_in(tmp_path / "a" / "out"):
         raise KeyboardInterrupt
     assert entries(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has another way to lock")
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_folder_that_cannot_be_locked_is_written_all_the_same(
+    tracked, tmp_path, monkeypatch, code
+):
+    """As on drives of Lustre or NFS without a service for locks."""
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    masks, out = tracked
+    there = tmp_path / "there"
+    done = run("track", "--masks", masks, "-o", there, *QUICK)
+    assert done.exit_code == 0, done.stderr
+    assert f"{there} lies where files cannot be locked ({os.strerror(code)})" in done.stderr
+    assert contents(there) == contents(out)
+    assert not (there / ".trackastra" / "lock").exists()
 
 
 def test_two_processes_share_a_cache_at_once(tmp_path):

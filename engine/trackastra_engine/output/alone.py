@@ -1,5 +1,6 @@
 """A folder of results is for one run at a time: a second one is refused, and mixes nothing in."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +10,9 @@ from filelock import FileLock, Timeout
 from trackastra_engine.errors import InputError
 from trackastra_engine.output.atomic import new_parents
 from trackastra_engine.output.refilled import PRIVATE
+from trackastra_engine.progress import NOTICE
+
+logger = logging.getLogger(__name__)
 
 LOCK = "lock"  # in PRIVATE; a run that was killed leaves the file, but does not hold it
 
@@ -17,14 +21,16 @@ LOCK = "lock"  # in PRIVATE; a run that was killed leaves the file, but does not
 def alone_in(folder: Path | None) -> Iterator[None]:
     """Hold a folder of results, which may yet have to be made; None is nothing to hold.
 
-    Whatever ends the process lets go of it. Raises InputError if another run holds it.
+    Whatever ends the process lets go of it. Where the file system has no locks, as some network
+    drives, that is told, and the run goes on. Raises InputError if another run holds it.
     """
     if folder is None:
         yield
         return
     path = folder.resolve() / PRIVATE / LOCK
     with new_parents(path):
-        lock = FileLock(path)
+        # Not filelock's substitute, a file that a killed run would leave and other machines heed.
+        lock = FileLock(path, fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
         except Timeout:
@@ -32,6 +38,15 @@ def alone_in(folder: Path | None) -> Iterator[None]:
                 f"another run is writing into {folder}; wait for it, or choose another folder with "
                 "-o"
             ) from None
+        except OSError as error:
+            if error.filename is not None:  # the file cannot be made; locking itself names none
+                raise
+            logger.log(
+                NOTICE,
+                "%s lies where files cannot be locked (%s); let no other run write there meanwhile",
+                folder,
+                error.strerror,
+            )
         try:
             yield
         finally:
