@@ -16,6 +16,7 @@ from trackastra_engine import InputError, Tracker
 from trackastra_engine.chunks import cluster as cluster_module
 from trackastra_engine.frames import open_movie
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 
@@ -145,6 +146,29 @@ main({command})
     assert said.startswith("Warning: the Dask cluster has no worker; the work goes on when")
     assert process.returncode == 130
     assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_that_is_gone_is_told_in_a_sentence(empty_cluster, masks, tracker):
+    def close(stage, done, total):
+        if stage == "associate" and done == 32:
+            empty_cluster.close()
+
+    empty_cluster.scale(1)
+    address, movie = empty_cluster.scheduler_address, open_movie(None, masks)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(InputError, match="connection to the Dask scheduler was lost"),
+    ):
+        tracker.track_movie(movie, dask=address, progress=close)
+
+
+def test_work_of_which_workers_die_is_told_in_a_sentence(cluster, masks, tmp_path, monkeypatch):
+    def die(_):
+        raise distributed.KilledWorker("_measure", None, 3)
+
+    monkeypatch.setattr(distributed.Future, "result", die)
+    out = ("-o", tmp_path / "out", "--device", "cpu", "--dask", cluster.scheduler_address)
+    assert "workers died of the same work" in refusal(tmp_path, "track", "--masks", masks, *out)
 
 
 def test_a_damaged_file_is_told_as_here(cluster, tmp_path):

@@ -36,6 +36,7 @@ LOCAL = "local:"  # begins the address of workers on this machine, before their 
 CONNECT_S = 30
 PATIENCE_S = 10  # without a result, until it is told that there is no worker
 AHEAD_PER_THREAD = 2  # chunks that are begun before their results are asked for
+LOST = "the connection to the Dask scheduler was lost; see that it runs, and track again"
 
 
 def edges_on_cluster(
@@ -51,7 +52,7 @@ def edges_on_cluster(
     address: of a Dask scheduler, or local:N for N workers here. The edges are those that this
     process would make, to the bit, if workers compute with the same device and versions.
 
-    Raises InputError if there is no such cluster or the movie is in memory.
+    Raises InputError if there is no such cluster, it is lost, or the movie is in memory.
     """
     if movie.masks.stamp(0) is None:
         raise InputError("workers open a movie by path; give paths of files in place of arrays")
@@ -117,8 +118,7 @@ class _Workers:
     @property
     def _n_ahead(self) -> int:
         # Asked each time, as workers come and go.
-        n_threads: int = sum(self._client.nthreads().values())
-        return 1 + AHEAD_PER_THREAD * n_threads
+        return 1 + AHEAD_PER_THREAD * self._n_threads()
 
     def _measure_until(self, stop: int) -> None:
         for chunk in self._chunks[len(self._measured) : stop]:
@@ -147,10 +147,27 @@ class _Workers:
         begun.add_done_callback(lambda _: is_done.set())
         while not is_done.wait(PATIENCE_S):
             self._tell_if_nobody_works()
-        return begun.result()
+        from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
+
+        try:
+            return begun.result()
+        except (CancelledError, CommClosedError):
+            raise InputError(LOST) from None
+        except KilledWorker:
+            raise InputError(
+                "several Dask workers died of the same work, as they do where memory ends; give "
+                "each more of it, and track again"
+            ) from None
+
+    def _n_threads(self) -> int:
+        try:
+            return sum(self._client.nthreads().values())
+        except OSError:
+            raise InputError(LOST) from None
 
     def _tell_if_nobody_works(self) -> None:
-        if not self._has_told and not self._client.nthreads():
+        if not self._has_told and not self._n_threads():
             logger.warning("the Dask cluster has no worker; the work goes on when one has come")
             self._has_told = True
 
