@@ -1,0 +1,38 @@
+"""The mean of models that were trained one from the other, which is often better than either.
+
+What a model learned from few movies of its own is kept, and so is what the one before knew of all
+others (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from trackastra_engine.errors import ModelError
+from trackastra_engine.spec import ModelSpec
+from trackastra_training.exported import read_model
+from trackastra_training.transformer import TrackingTransformer
+
+
+def average_models(models: Sequence[str | Path]) -> tuple[TrackingTransformer, ModelSpec]:
+    """Return the network with the mean weights of some models, and the ModelSpec of the last.
+
+    models: as for `read_model`; one that is given twice counts twice. Raises ModelError if they are
+    not of one shape, or see movies differently.
+    """
+    read = [read_model(model) for model in models]
+    network, spec = read[-1]
+    for model, (other, its_spec) in zip(models, read, strict=True):
+        seen = replace(its_spec, name=spec.name, description=spec.description)
+        if (other.config, seen) != (network.config, spec):
+            raise ModelError(
+                f"{model} is another kind of network than {models[-1]}; average models that were "
+                "trained one from the other"
+            )
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parts = [other.get_parameter(name) for other, _ in read]
+            parameter.copy_(torch.stack(parts).mean(dim=0))
+    return network, spec
