@@ -82,7 +82,7 @@ def test_other_options_track_again_and_results_of_others_are_left_alone(plate, t
     manifest.write_text("name,masks,mode\none,plate/p1/masks,greedy_nodiv\n")
     assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
     assert summary(out)["one"]["divisions"] == "0"
-    manifest.write_text("name,masks,mode\none,plate/p1/masks,\n")
+    manifest.write_text("name,masks,min-division-score\none,plate/p1/masks,0.5\n")
     assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
     assert summary(out)["one"]["divisions"] == "1"
     (out / "one.json").unlink()  # so that the folder may be anybody's
@@ -115,6 +115,7 @@ def test_a_stopped_batch_leaves_no_unfinished_results(plate, tmp_path):
 def test_figures_for_programs(plate, tmp_path):
     masks, figures = plate / "p1" / "masks", tmp_path / "figures.json"
     command = ("track", "--masks", masks, "--output-edge-table", tmp_path / "e.csv")
+    command += ("--min-division-score", "0.5")  # squares divide otherwise than cells
     for _ in range(2):  # the second replaces those of the first
         assert run(*command, "--json", figures, "--device", "cpu").exit_code == 0
     told = json.loads(figures.read_text())

@@ -9,6 +9,7 @@ from trackastra_engine import InputError, Tracker
 from trackastra_engine.cli import main
 from trackastra_engine.detections import detect
 from trackastra_engine.frames import Frame
+from trackastra_engine.linking import linker
 from trackastra_engine.output.edge_table import edge_ends
 from trackastra_engine.points import LONE_DIAMETER_PX, detections_of_points, read_points
 
@@ -112,6 +113,7 @@ def tracker():
 def test_points_are_linked_as_the_masks_they_stand_for(tracker):
     """One cell walks, one divides: positions say enough."""
     _, masks = dividing_cell()
+    tracker = Tracker(tracker.model, linker("greedy", min_division_score=0.5))  # squares, no cells
     lineage = tracker.track(None, masks)
     found = lineage.detections
     points = detections_of_points(
