@@ -21,6 +21,7 @@ from trackastra_engine.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.tokens import Tokens
 from trackastra_export import export
 from trackastra_export.builder import OPSET
+from trackastra_export.geometry import UNSEEN_LOGIT
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.exported import read_exported, read_model
@@ -333,3 +334,10 @@ def test_files_that_are_no_networks_are_refused_in_one_sentence(tmp_path, quick_
     onnx.save(model, path)
     with pytest.raises(ModelError, match="does not say what network it holds"):
         read_model(path)
+
+
+def test_unseen_tokens_weigh_nothing_and_are_no_subnormal_numbers():
+    """Whether their logit is 25 above the largest that is seen, or 35 below."""
+    weights = np.exp(np.float32([UNSEEN_LOGIT + 25, UNSEEN_LOGIT - 35]))
+    assert 100 * weights[0] < np.finfo(np.float32).eps
+    assert weights[1] > np.finfo(np.float32).tiny
