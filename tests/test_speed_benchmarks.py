@@ -20,6 +20,7 @@ from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
 from benchmarks.latency import pushed
+from benchmarks.length import without_transformer
 from benchmarks.movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.plots import draw_transformer
 from benchmarks.runs import Run, command, compared, compared_task
@@ -109,6 +110,12 @@ def test_tracking_ends_before_its_first_window(tmp_path):
     command(sys.executable, *module, *folders, "-o", tmp_path / "out", "--device", "cpu")()
     left = [path.name for path in (tmp_path / "out").iterdir()]
     assert left == [PRIVATE]  # its lock, and perhaps detections, but no results
+
+
+def test_a_long_movie_is_tracked_without_the_transformer():
+    row = without_transformer(n_frames=40, n_cells=9, side_px=64)
+    assert (row["frames"], row["detections"]) == (40, 360)
+    assert row["edges"] > 300
 
 
 def test_a_large_movie_is_written_and_tracked_whatever_its_size(tmp_path):

@@ -57,6 +57,7 @@ class _DistanceModel(AssociationModel):
 
     def __init__(self) -> None:
         self.spec = ModelSpec("distance", 2, 4, "relative", "window", SPACING_UNITS, "all")
+        self.is_at_once = False
 
     def associate(self, tokens: Tokens, *, max_gap: int = 1) -> Edges:
         """Return edges to the nearest targets in the next frame."""
