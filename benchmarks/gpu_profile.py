@@ -31,7 +31,7 @@ def profile(path: Path, window: dict[str, NDArray[np.float32]], device: str) -> 
     to start them, and Memcpy... are copies between the devices. `kernels`: what ran on the GPU, if
     this build of ONNX Runtime can tell.
     """
-    options = session_options(onnxruntime, "cuda" if device == "cuda" else "cpu")
+    options = session_options(onnxruntime, device)
     options.enable_profiling = True
     names = ["cuda", "cpu"] if device == "cuda" else ["cpu"]
     with TemporaryDirectory() as folder:

@@ -25,7 +25,11 @@ from trackastra_export.geometry import UNSEEN_LOGIT
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.exported import read_exported, read_model
-from trackastra_training.transformer import TrackingTransformer, TransformerConfig
+from trackastra_training.transformer import (
+    MASKED_LOGIT,
+    TrackingTransformer,
+    TransformerConfig,
+)
 
 # The rounding of float32 in the layers: 6e-6 seen. Wrong arithmetic shows as 1e-2 or more.
 SCORE_TOLERANCE = 3e-5
@@ -336,8 +340,14 @@ def test_files_that_are_no_networks_are_refused_in_one_sentence(tmp_path, quick_
         read_model(path)
 
 
-def test_unseen_tokens_weigh_nothing_and_are_no_subnormal_numbers():
+@pytest.mark.parametrize("name", embedded_models())
+def test_unseen_tokens_weigh_nothing_and_are_no_subnormal_numbers(name):
     """Whether their logit is 25 above the largest that is seen, or 35 below."""
+    graph = onnx.load(model_path(name)).graph
+    constants = [onnx.numpy_helper.to_array(entry) for entry in graph.initializer]
+    numbers = {float(array.item()) for array in constants if array.size == 1}
+    assert UNSEEN_LOGIT in numbers
+    assert MASKED_LOGIT not in numbers
     weights = np.exp(np.float32([UNSEEN_LOGIT + 25, UNSEEN_LOGIT - 35]))
     assert 100 * weights[0] < np.finfo(np.float32).eps
     assert weights[1] > np.finfo(np.float32).tiny
