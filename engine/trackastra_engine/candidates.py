@@ -29,7 +29,7 @@ class CandidateGraph:
     def lengths(self, proportions: FloatArray | None = None) -> FloatArray:
         """Return the length (E,) of each edge in pixels of x; see `voxels.proportions`."""
         place = self.detections.centroid
-        if proportions is not None:
+        if proportions is not None and (proportions != 1).any():
             place = place * proportions
         lengths = np.empty(len(self.edges))
         measure_edges(

@@ -94,7 +94,8 @@ def warn_of_far_links(lineage: Lineage, proportions: FloatArray) -> None:
     """Warn if links go far beyond what is typical, with examples, the farthest first."""
     graph = CandidateGraph(lineage.detections, lineage.edges)
     reach = typical_reach(graph, proportions)
-    per_frame = graph.lengths(proportions) / (1 + graph.n_missed)
+    per_frame = graph.lengths(proportions)
+    per_frame /= 1 + graph.n_missed
     far = np.flatnonzero(per_frame > (np.inf if reach is None else reach))
     if len(far) == 0:
         return

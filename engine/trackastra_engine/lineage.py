@@ -36,14 +36,14 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     Tracklets are numbered in the order of their first frame and the label there, so the same
     edges give the same numbers.
     """
-    n_detections = len(detections)
-    parent = np.full(n_detections, -1, np.int64)
+    # Rows and numbers of 4 bytes: the features of 2^31 detections would fill the memory long before.
+    parent = np.full(len(detections), -1, np.int32)
     parent[edges.target] = edges.source
-    n_children = np.bincount(edges.source, minlength=n_detections)
     has_parent = parent >= 0
+    is_only_child = (np.bincount(edges.source, minlength=len(detections)) == 1)[parent]
     is_next_frame = detections.frame - detections.frame[parent] == 1
-    continues = has_parent & is_next_frame & (n_children[parent] == 1)
-    tracklet_id = np.empty(n_detections, np.int64)
+    continues = has_parent & is_next_frame & is_only_child
+    tracklet_id = np.empty(len(detections), np.int32)
     number_tracklets(parent, continues, tracklet_id)
     starts = np.flatnonzero(~continues)
     tracklets = np.zeros((len(starts), 4), np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trackastra_engine.calibration import UNKNOWN, Calibration
-from trackastra_engine.detections import FloatArray, IntArray, feature_names
+from trackastra_engine.detections import IntArray, feature_names
 from trackastra_engine.lineage import Lineage
 from trackastra_engine.output.atomic import new_file
 
@@ -23,15 +23,15 @@ def write_track_table(
     A track is a tracklet; its parent is that of its first detection, or 0; frames count from 0.
     The score is that of the link to the detection before; cells of unknown numbers are empty.
     """
-    order = np.lexsort((lineage.detections.frame, lineage.tracklet_id))
-    score = np.full(len(order), np.nan)
-    score[lineage.edges.target] = lineage.edges.score
+    order = np.argsort(lineage.tracklet_id, kind="stable")  # detections are sorted by frame
+    link = np.full(len(order), -1, np.int32)  # the row of the link to each detection
+    link[lineage.edges.target] = np.arange(len(lineage.edges))
     names = (*COLUMNS, *number_names(lineage.detections.ndim, calibration))
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(names) + "\n")
         for rows in np.array_split(order, len(order) // PORTION_SIZE + 1):
             integers = _integers(lineage, rows).tolist()
-            numbers = _numbers(lineage, rows, score, calibration)
+            numbers = _numbers(lineage, rows, link[rows], calibration)
             file.writelines(
                 f"{','.join(map(str, cells))},{','.join(more)}\n"
                 for cells, more in zip(integers, numbers, strict=True)
@@ -59,10 +59,12 @@ def _integers(lineage: Lineage, rows: IntArray) -> IntArray:
 
 
 def _numbers(
-    lineage: Lineage, rows: IntArray, score: FloatArray, calibration: Calibration
+    lineage: Lineage, rows: IntArray, link: IntArray, calibration: Calibration
 ) -> Iterator[list[str]]:
-    """Yield the cells of the columns of numbers of some detections."""
+    """Yield the cells of the columns of numbers of some detections and the links to them, or -1."""
     found = lineage.detections
+    score = np.full(len(rows), np.nan)
+    score[link >= 0] = lineage.edges.score[link[link >= 0]]
     places = found.centroid[rows]
     columns = [[f"{value:.3f}" for value in values] for values in places.T.tolist()]
     if calibration.voxel_um:
@@ -71,6 +73,6 @@ def _numbers(
     if calibration.frame_interval_s:
         seconds = found.frame[rows] * calibration.frame_interval_s
         columns.append([f"{value:.10g}" for value in seconds.tolist()])
-    for values in (score[rows], *found.features[rows].T):
+    for values in (score, *found.features[rows].T):
         columns.append(["" if isnan(value) else f"{value:.6g}" for value in values.tolist()])
     return map(list, zip(*columns, strict=True))
