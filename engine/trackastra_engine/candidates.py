@@ -28,13 +28,9 @@ class CandidateGraph:
 
     def lengths(self, proportions: FloatArray | None = None) -> FloatArray:
         """Return the length (E,) of each edge in pixels of x; see `voxels.proportions`."""
-        place = self.detections.centroid
-        if proportions is not None and (proportions != 1).any():
-            place = place * proportions
         lengths = np.empty(len(self.edges))
-        measure_edges(
-            self.edges.source, self.edges.target, np.ascontiguousarray(place, float), lengths
-        )
+        places = _places(self.detections, proportions)
+        measure_edges(self.edges.source, self.edges.target, places, lengths)
         return lengths
 
 
@@ -54,14 +50,22 @@ def candidate_graph(
 
     Raises InputError if the edges are not sorted so.
     """
-    lengths = CandidateGraph(detections, edges).lengths(proportions)
+    places = _places(detections, proportions)
     limit = np.inf if max_distance is None else max_distance
-    kept = np.empty(len(edges), np.int64)
+    kept = np.empty(len(edges), np.int32)
     n_kept = keep_shortest(
-        edges.source, edges.target, detections.frame, lengths, limit, MAX_NEIGHBORS, kept
+        edges.source, edges.target, detections.frame, places, limit, MAX_NEIGHBORS, kept
     )
     if n_kept == -1:
         raise InputError(
             "the edges are in no order; sort them by source, then by the frame of the target"
         )
     return CandidateGraph(detections, edges.rows(kept[:n_kept]))
+
+
+def _places(detections: Detections, proportions: FloatArray | None) -> FloatArray:
+    """Return where detections are (N, D), in pixels of x."""
+    places = detections.centroid
+    if proportions is not None and (proportions != 1).any():
+        places = places * proportions
+    return np.ascontiguousarray(places, float)

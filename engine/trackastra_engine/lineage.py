@@ -36,7 +36,7 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     Tracklets are numbered in the order of their first frame and the label there, so the same
     edges give the same numbers.
     """
-    # Rows and numbers of 4 bytes: the features of 2^31 detections would fill the memory long before.
+    # Numbers of 4 bytes: the features of 2^31 detections would fill the memory long before.
     parent = np.full(len(detections), -1, np.int32)
     parent[edges.target] = edges.source
     has_parent = parent >= 0

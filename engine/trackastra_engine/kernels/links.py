@@ -11,20 +11,28 @@ from trackastra_engine.kernels import kernel
 def measure_edges(source, target, place, length):
     """Fill `length` (E,) with the distances between the ends of edges, at `place` (N, D)."""
     for edge in range(len(source)):
-        squared = 0.0
-        for axis in range(place.shape[1]):
-            squared += (place[target[edge], axis] - place[source[edge], axis]) ** 2
-        length[edge] = np.sqrt(squared)
+        length[edge] = distance(place[source[edge]], place[target[edge]])
 
 
 @kernel
-def keep_shortest(source, target, frame, length, limit, most, kept):
+def distance(one, other):
+    """Return how far two places (D,) are from each other."""
+    squared = 0.0
+    for axis in range(len(one)):
+        squared += (other[axis] - one[axis]) ** 2
+    return np.sqrt(squared)
+
+
+@kernel
+def keep_shortest(source, target, frame, place, limit, most, kept):
     """Fill `kept` (E,) with the at most `most` shortest edges of each source to each frame.
 
     Edges (E,) are sorted by source, then the `frame` (N,) of the target, and stay so; then the
-    shortest come first, equal ones in their order. Edges longer than `limit` are left out. Returns
-    the number of edges kept, or -1 if they are not sorted.
+    shortest come first, equal ones in their order. They are as long as their ends at `place`
+    (N, D) are apart; those longer than `limit` are left out. Returns the number of edges kept, or
+    -1 if they are not sorted.
     """
+    lengths = np.empty(most)  # of the edges kept from the source to the frame
     n_kept, first = 0, 0
     last_source, last_frame = -1, -1
     for edge in range(len(source)):
@@ -33,16 +41,17 @@ def keep_shortest(source, target, frame, length, limit, most, kept):
             if source[edge] < last_source or (is_same and frame[target[edge]] < last_frame):
                 return -1
             first, last_source, last_frame = n_kept, source[edge], frame[target[edge]]
-        place = n_kept
-        if n_kept - first == most:
-            place -= 1
-        if length[edge] > limit or (place < n_kept and length[edge] >= length[kept[place]]):
+        length = distance(place[source[edge]], place[target[edge]])
+        n_nearer = min(n_kept - first, most - 1)
+        if length > limit or (n_nearer < n_kept - first and length >= lengths[n_nearer]):
             continue
-        n_kept = place + 1
-        while place > first and length[kept[place - 1]] > length[edge]:
-            kept[place] = kept[place - 1]
-            place -= 1
-        kept[place] = edge
+        n_kept = first + n_nearer + 1
+        while n_nearer > 0 and lengths[n_nearer - 1] > length:
+            lengths[n_nearer] = lengths[n_nearer - 1]
+            kept[first + n_nearer] = kept[first + n_nearer - 1]
+            n_nearer -= 1
+        lengths[n_nearer] = length
+        kept[first + n_nearer] = edge
     return n_kept
 
 

@@ -8,6 +8,7 @@ HASH_MULTIPLIER = 0x4F1BBCDCBFA53E0B  # 2^63 / golden ratio, made odd: Fibonacci
 
 # Shifted left by 8 k bits, the highest byte of the numbers is k (on little-endian processors).
 ONE, BYTE_NUMBERS, LAST_BYTE = np.uint64(1), np.uint64(0x0001020304050607), np.uint64(56)
+EIGHT = np.uint64(8)
 
 # Columns of `sums` in measure_runs, all relative to the object's first pixel.
 N_SUMS = 10  # count, z, y, x, zz, yy, xx, zy, zx, yx
@@ -34,12 +35,15 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
     number of objects, or -1 if there are more than C.
     """
     is_end = np.zeros(8 * (labels.shape[2] // 8 + 1), np.uint8)
-    ends = np.empty(labels.shape[2], np.int64)
+    ends, eights = np.empty((2, labels.shape[2]), np.int64)
+    seen = np.zeros(1, intensity.dtype)
     n_objects = 0
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
-            end = 0
-            for run in range(find_ends(labels[z, y], is_end, ends)):
+            end, n_runs = 0, find_ends(labels[z, y], is_end, eights, ends)
+            if has_image and n_runs > 1:
+                seen[0] = fetch(image[z, y])
+            for run in range(n_runs):
                 start, end = end, ends[run]
                 label = np.int64(labels[z, y, start])
                 if label == 0:
@@ -68,31 +72,70 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
                 box[row, 2] = min(box[row, 2], start)
                 box[row, 3] = max(box[row, 3], end - 1)
                 if has_image:
-                    total = intensity.dtype.type(0)
-                    for i in range(start, end):
-                        total += image[z, y, i]
-                    intensity[row] += total
+                    zero = intensity.dtype.type(0)
+                    intensity[row] += sum_pixels(
+                        image[z, y], np.uint64(start), np.uint64(end), zero
+                    )
     return n_objects
 
 
 @kernel
-def find_ends(line, is_end, ends):
+def find_ends(line, is_end, eights, ends):
     """Fill `ends` with where runs of equal values in `line` (X,) end; returns their number.
 
-    is_end: scratch for 8 k > X bytes, 0 behind X. Eight are looked at together, as nearly all
-    pixels lie within a run, and of those only the set ones; the comparisons before are vectorised.
+    is_end: scratch for 8 k > X bytes, 0 behind X; eights: (X,) scratch. Nearly all pixels lie
+    within a run, so eight are looked at together, and then only the set ones. The comparisons are
+    vectorised, and no branch depends on where runs end: processors would guess wrong at most ends.
     """
     for x in range(1, len(line)):
         is_end[x] = line[x] != line[x - 1]
     is_end[len(line)] = 1
+    together = is_end.view(np.uint64)
+    n_eights = 0
+    for eight in range(len(together)):
+        eights[n_eights] = eight
+        n_eights += together[eight] != 0
     n_runs = 0
-    for eight, together in enumerate(is_end.view(np.uint64)):
-        while together != 0:
-            lowest = together & (~together + ONE)  # its one bit stands at 8 times its byte's number
+    for eight in eights[:n_eights]:
+        left = together[eight]
+        while left != 0:
+            lowest = left & (~left + ONE)  # its one bit stands at 8 times its byte's number
             ends[n_runs] = 8 * eight + np.int64((lowest * BYTE_NUMBERS) >> LAST_BYTE)
             n_runs += 1
-            together ^= lowest
+            left ^= lowest
     return n_runs
+
+
+@kernel
+def fetch(line):
+    """Return the sum of some of `line` (X,), one for each 64 bytes, so that all is in the cache.
+
+    Pixels of objects alone come from memory one after the other, and take twice the time.
+    """
+    total = 0 * line[0]
+    for x in range(0, len(line), 64 // line.itemsize):
+        total += line[x]
+    return total
+
+
+@kernel
+def sum_pixels(line, start, end, zero):
+    """Return the sum of the pixels `start` to `end` - 1 of `line` (X,), in the type of `zero`.
+
+    Eight at a time, of which those from `end` on count as 0: processors would guess wrong how many
+    are left. start, end: uint64, for which Numba need not ask whether they count from the end.
+    """
+    total = zero
+    while start < end:
+        left = end - start
+        if start + EIGHT <= len(line):
+            for i in range(EIGHT):
+                total += line[start + i] if i < left else zero
+        else:
+            for i in range(left):
+                total += line[start + i]
+        start += EIGHT
+    return total
 
 
 @kernel
