@@ -41,8 +41,9 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
             end, n_runs = 0, find_ends(labels[z, y], is_end, eights, ends)
+            line = image[z, y]
             if has_image and n_runs > 1:
-                seen[0] = fetch(image[z, y])
+                seen[0] = fetch(line)
             for run in range(n_runs):
                 start, end = end, ends[run]
                 label = np.int64(labels[z, y, start])
@@ -73,9 +74,7 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
                 box[row, 3] = max(box[row, 3], end - 1)
                 if has_image:
                     zero = intensity.dtype.type(0)
-                    intensity[row] += sum_pixels(
-                        image[z, y], np.uint64(start), np.uint64(end), zero
-                    )
+                    intensity[row] += sum_pixels(line, np.uint64(start), np.uint64(end), zero)
     return n_objects
 
 
@@ -126,14 +125,14 @@ def sum_pixels(line, start, end, zero):
     are left. start, end: uint64, for which Numba need not ask whether they count from the end.
     """
     total = zero
+    if end + EIGHT > len(line):
+        for x in range(start, end):
+            total += line[x]
+        return total
     while start < end:
         left = end - start
-        if start + EIGHT <= len(line):
-            for i in range(EIGHT):
-                total += line[start + i] if i < left else zero
-        else:
-            for i in range(left):
-                total += line[start + i]
+        for i in range(EIGHT):
+            total += line[start + i] if i < left else zero
         start += EIGHT
     return total
 
