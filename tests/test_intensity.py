@@ -38,6 +38,15 @@ def test_range_of_wide_types_is_as_fine_as_its_bins(dtype):
     np.testing.assert_allclose([ours.low, ours.high], expected, rtol=2**-11)
 
 
+@pytest.mark.parametrize("dtype", [">u2", ">i2", ">f4", bool])
+def test_bytes_in_another_order_and_binary_images_count_as_others_do(dtype):
+    frames = np.maximum(movie(np.float32, (2, 40, 50)) - 20, 0).astype(dtype)
+    plain = frames.astype(np.uint8 if dtype is bool else frames.dtype.newbyteorder("<"))
+    ours, expected = gathered(frames), gathered(plain)
+    assert (ours.low, ours.high) == (expected.low, expected.high)
+    assert ours.high > ours.low
+
+
 def test_no_image_has_no_range():
     assert IntensityHistogram().range() is None
 

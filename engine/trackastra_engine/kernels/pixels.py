@@ -152,3 +152,10 @@ def add_run(sums, z, y, x, length):
     sums[7] += length * z * y
     sums[8] += z * sum_x
     sums[9] += y * sum_x
+
+
+@kernel
+def count_values(values, counts):
+    """Add to `counts`, by value, how often each is among `values` (N,); none is negative."""
+    for value in values:
+        counts[np.int64(value)] += 1
