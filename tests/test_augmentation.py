@@ -7,14 +7,15 @@ import pytest
 from skimage.measure import regionprops
 
 from small_networks import DIVIDING, STILL
-from trackastra_engine.detections import concatenate, detect
+from trackastra_engine.detections import Detections, concatenate, detect
 from trackastra_engine.frames import Frame
-from trackastra_engine.shapes import covariances, transform
+from trackastra_engine.shapes import covariances, inertias, transform
 from trackastra_engine.simulation import KnownMovie, count_children, simulate
 from trackastra_engine.tokens import prepare_tokens, typical_spacing
 from trackastra_training.augmentation import (
     augment,
     displace,
+    random_flow,
     random_frame_maps,
     random_map,
 )
@@ -59,6 +60,16 @@ def test_each_detection_can_have_its_own_map():
         alone = transform(found.rows(slice(row, row + 1)), maps[row])
         np.testing.assert_allclose(together.features[row], alone.features[0])
         np.testing.assert_allclose(together.centroid[row], alone.centroid[0])
+
+
+def detections_of(clouds):
+    """Return detections, one for each frame number and points (P, 2) of a shape."""
+    features = np.zeros((len(clouds), 7))
+    features[:, 0] = 1.0
+    features[:, 2:-1] = inertias(np.stack([np.cov(points.T, bias=True) for _, points in clouds]))
+    frame = np.array([frame for frame, _ in clouds])
+    centroid = np.stack([points.mean(axis=0) for _, points in clouds])
+    return Detections(frame, np.ones_like(frame), centroid, features)
 
 
 def window_of(masks, images, parent):
@@ -203,12 +214,40 @@ def test_frames_are_shifted_as_a_whole_and_detections_alone():
     step = noisy.centroid - plain.centroid
     assert len(np.unique(step.round(6), axis=0)) == len(step)
     assert np.abs(step.mean(axis=0)).max() < 0.5 * step.std()
-    # The whole shape grows or shrinks with the diameter, as pixels would.
+    # Each shape is stretched by itself, and its area grows with it, as pixels would.
     growth = noisy.features[:, 0] / plain.features[:, 0]
     assert growth.std() > 0.001
-    np.testing.assert_allclose(
-        noisy.features[:, 2:-1], growth[:, None] ** 2 * plain.features[:, 2:-1], atol=1e-9
-    )
+    area = [np.linalg.det(covariances(detections)) for detections in (noisy, plain)]
+    np.testing.assert_allclose(area[0], growth**4 * area[1], rtol=1e-6)
+
+
+def test_a_flow_moves_and_stretches_detections_as_it_does_their_points():
+    rng = np.random.default_rng(9)
+    options = replace(STILL, warp=0.4, frame_warp=0.2)
+    flow = random_flow(options, 2, 40.0, np.zeros(2, bool), rng)
+    grid = np.stack(np.meshgrid(*[np.arange(-3, 3.01, 0.05)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    inside = grid[(grid**2 / [9.0, 2.0]).sum(-1) <= 1]
+    for frame, place in ((0, [10.0, 20.0]), (1, [10.0, 20.0]), (1, [-35.0, 4.0])):
+        points = inside + place
+        angle = points @ flow.wave.T + flow.phase
+        moved = points + np.sin(angle) @ flow.amplitude[frame]
+        before = detections_of([(frame, points)])
+        after = flow.move(before)
+        np.testing.assert_allclose(after.centroid[0], moved.mean(axis=0), atol=0.03)
+        expected = np.cov(moved.T, bias=True)
+        np.testing.assert_allclose(covariances(after)[0], expected, atol=0.02 * expected.max())
+        assert np.abs(covariances(before)[0] - expected).max() > 0.05 * expected.max()
+
+
+def test_a_warped_window_is_the_same_in_all_frames_and_a_warped_frame_is_not():
+    flat, rng = np.zeros(2, bool), np.random.default_rng(3)
+    window = random_flow(replace(STILL, warp=0.2), 3, 20.0, flat, rng)
+    frames = random_flow(replace(STILL, frame_warp=0.2), 3, 20.0, flat, rng)
+    np.testing.assert_array_equal(window.amplitude[0], window.amplitude[2])
+    assert (frames.amplitude[0] != frames.amplitude[2]).all()
+    planes = random_flow(replace(STILL, warp=0.2), 3, 20.0, np.array([True, False, False]), rng)
+    assert not planes.amplitude[..., 0].any()
+    assert not planes.wave[:, 0].any()
 
 
 def test_another_scale_is_another_typical_spacing(monkeypatch):

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -301,18 +302,18 @@ def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_divi
 
 @given(graphs(max_edges=9, max_step=1, levels=()))
 def test_of_chances_the_links_that_exceed_their_price_most_are_chosen(graph):
-    """Twin: all subsets. A link pays above 0.4, a second child above 0.7; no parent has three."""
+    """Twin: all subsets. A link pays above 0.3, a second child above 0.75; no parent has three."""
     edges = graph.edges
     best = 0.0
     for kept in itertools.product([False, True], repeat=len(edges)):
         rows = np.flatnonzero(kept)
         n_children = np.bincount(edges.source[rows], minlength=1)
         if len(set(edges.target[rows])) == len(rows) and n_children.max(initial=0) <= 2:
-            worth = (edges.score[rows] - 0.4).sum() - 0.3 * (n_children == 2).sum()
+            worth = (edges.score[rows] - 0.3).sum() - 0.45 * (n_children == 2).sum()
             best = max(best, worth)
     found = linker("ilp", chances=True).choose(graph)
     n_children = np.bincount(edges.source[found], minlength=1)
-    worth = (edges.score[found] - 0.4).sum() - 0.3 * (n_children == 2).sum()
+    worth = (edges.score[found] - 0.3).sum() - 0.45 * (n_children == 2).sum()
     assert worth == pytest.approx(best)
 
 
@@ -320,7 +321,7 @@ def test_of_chances_the_links_that_exceed_their_price_most_are_chosen(graph):
 def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
     """A mother and two daughters, one of them sure; the other is as good as the number says."""
     frames = np.array([0, 1, 1])
-    for score, is_division in ((0.65, False), (0.75, True)):
+    for score, is_division in ((0.7, False), (0.8, True)):
         edges = Edges(np.array([0, 0]), np.array([1, 2]), np.array([0.99, score]))
         graph = CandidateGraph(detections_in(frames, 0), edges)
         assert len(linker(mode, chances=True)(graph).edges) == 1 + is_division
@@ -328,6 +329,16 @@ def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
         assert len(linker(mode, chances=True, min_division_score=0.6)(graph).edges) == (
             2 if mode != "ilp" or is_division else 1
         )
+
+
+@pytest.mark.parametrize("mode", ["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
+def test_a_link_needs_less_of_scores_that_are_chances(mode):
+    edges = Edges(np.array([0]), np.array([1]), np.array([0.35]))
+    graph = CandidateGraph(detections_in([0, 1], 0), edges)
+    assert len(linker(mode, chances=True)(graph).edges) == 1
+    assert len(linker(mode)(graph).edges) == (not mode.startswith("greedy"))
+    weak = replace(graph, edges=replace(edges, score=np.array([0.25])))
+    assert len(linker(mode, chances=True)(weak).edges) == (mode == "lap")
 
 
 def test_no_gap_takes_the_place_of_the_detection_between():

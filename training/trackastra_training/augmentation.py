@@ -1,8 +1,9 @@
 """Random changes of the detections of a window that leave its lineages as they are."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.detections import Detections, FloatArray
 from trackastra_engine.shapes import transform
@@ -37,6 +38,49 @@ def _plane_map(angle: float, shear: float, ndim: int) -> FloatArray:
     return turn @ slant
 
 
+N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flow:
+    """A smooth displacement of space in each of T frames: a sum of K plane waves."""
+
+    wave: FloatArray  # (K, D) radians per pixel
+    phase: FloatArray  # (K,) radians
+    amplitude: FloatArray  # (T, K, D) pixels
+
+    def move(self, detections: Detections) -> Detections:
+        """Return the detections moved, and each stretched and turned as space is at its place."""
+        angle = detections.centroid @ self.wave.T + self.phase
+        amplitude = self.amplitude[detections.frame]
+        gradient = np.einsum("nkd,ke,nk->nde", amplitude, self.wave, np.cos(angle))
+        moved = transform(detections, np.eye(detections.ndim) + gradient)
+        step = np.einsum("nkd,nk->nd", amplitude, np.sin(angle))
+        return replace(moved, centroid=detections.centroid + step)
+
+
+def random_flow(
+    augmentation: Augmentation,
+    n_frames: int,
+    spacing: float,
+    is_flat: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Flow:
+    """Return a flow that warps the window, and a little each of its frames.
+
+    spacing: the typical one, in pixels; is_flat: (D,) axes along which nothing moves.
+    """
+    direction = rng.normal(size=(N_WAVES, len(is_flat))) * ~is_flat
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    length = spacing * np.exp(rng.uniform(*np.log(WAVELENGTHS), N_WAVES))
+    of_window, of_frame = rng.normal(size=(2, n_frames, N_WAVES, len(is_flat)))
+    strain = of_window[:1] * augmentation.warp + of_frame * augmentation.frame_warp
+    strain *= rng.random() * N_WAVES**-0.5 * ~is_flat
+    wave = direction * (2 * np.pi / length)[:, None]
+    amplitude = strain * (length / (2 * np.pi))[:, None]
+    return Flow(wave, rng.uniform(0, 2 * np.pi, N_WAVES), amplitude)
+
+
 def augment(
     detections: Detections, augmentation: Augmentation, rng: np.random.Generator
 ) -> Detections:
@@ -54,15 +98,17 @@ def augment(
     middle = moved.centroid.mean(axis=0)
     moved = replace(moved, centroid=moved.centroid - middle)  # frames turn around the middle
     moved = transform(moved, random_frame_maps(augmentation, n_frames, ndim, rng)[moved.frame])
+    spacing = typical_spacing(moved)
+    moved = random_flow(augmentation, n_frames, spacing, is_flat, rng).move(moved)
+    own = rng.normal(size=(len(moved), ndim, ndim)) * augmentation.noise * rng.random()
+    own[:, is_flat], own[:, :, is_flat] = 0, 0
+    centroid, moved = moved.centroid, transform(moved, np.eye(ndim) + own)
     shift = rng.normal(size=(n_frames, ndim)) * augmentation.frame_shift * rng.random()
-    noise = rng.normal(size=moved.centroid.shape) * augmentation.noise * rng.random()
-    step = (shift[moved.frame] + noise) * typical_spacing(moved) * ~is_flat
+    noise = rng.normal(size=centroid.shape) * augmentation.noise * rng.random()
+    step = (shift[moved.frame] + noise) * spacing * ~is_flat
     features = moved.features.copy()
-    size_noise = np.exp(rng.normal(size=len(moved)) * augmentation.noise * rng.random())
-    features[:, 0] *= size_noise
-    features[:, 2:-1] *= size_noise[:, None] ** 2
     features[:, 1] = _other_intensity(features[:, 1], augmentation, rng)
-    return replace(moved, centroid=moved.centroid + middle + step, features=features)
+    return replace(moved, centroid=centroid + middle + step, features=features)
 
 
 def _other_intensity(

@@ -9,7 +9,7 @@ from trackastra_engine.detections import IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.linking.assignment import LapCosts, choose_by_assignment
-from trackastra_engine.linking.costs import CHANCES, DIVISION_CHANCE, LinkCosts
+from trackastra_engine.linking.costs import CHANCES, DIVISION_CHANCE, LINK_CHANCE, LinkCosts
 from trackastra_engine.linking.greedy import MIN_LINK_SCORE, choose_greedily
 from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
 
@@ -45,7 +45,7 @@ def linker(
     max_gap: frames from the source to the target of the longest links, 1 for neighbouring frames
     alone, 2 for links over one frame in which a cell was missed;
     chances: whether scores are chances (`ModelSpec.scores_are_chances`), else they are upstream's;
-    min_division_score: what a second child needs, by default 0.7 if scores are chances, otherwise
+    min_division_score: what a second child needs, by default 0.75 if scores are chances, otherwise
     0.5, and with "ilp" what makes the division pay;
     costs (`CHANCES` if scores are chances, otherwise "gt") and time_limit_s: of "ilp" and
     "ilp_nodiv" alone, see ilp.py.
@@ -55,8 +55,9 @@ def linker(
     if mode not in MODES:
         raise InputError(f"there is no linker {mode!r}; choose one of {', '.join(MODES)}")
     divisions = not mode.endswith("_nodiv")
+    link_score = LINK_CHANCE if chances else MIN_LINK_SCORE
     if min_division_score is not None:
-        _check_division_score(min_division_score, mode)
+        _check_division_score(min_division_score, mode, link_score)
     if mode.startswith("ilp"):
         costs = costs or (CHANCES if chances else LinkCosts())
         if min_division_score is not None:
@@ -76,16 +77,18 @@ def linker(
     if mode == "lap":
         choose = partial(choose_by_assignment, costs=LapCosts(split=1 - score))
         return Linker(choose, is_separable=False, max_gap=max_gap)
-    choose = partial(choose_greedily, divisions=divisions, min_division_score=score)
+    choose = partial(
+        choose_greedily, divisions=divisions, min_link_score=link_score, min_division_score=score
+    )
     return Linker(choose, max_gap == 1, max_gap)
 
 
-def _check_division_score(score: float, mode: str) -> None:
+def _check_division_score(score: float, mode: str, link_score: float) -> None:
     if mode.endswith("_nodiv"):
         raise InputError(
             f"the linker {mode} makes no divisions, so that it needs no score for them"
         )
-    least = MIN_LINK_SCORE if mode == "greedy" else 0  # greedy linking takes no weaker link at all
+    least = link_score if mode == "greedy" else 0  # greedy linking takes no weaker link at all
     if not least <= score <= 1:
         raise InputError(
             f"the score that a division needs is {score}; give a number from {least:g} to 1"

@@ -11,20 +11,25 @@ MIN_LINK_SCORE = 0.5  # the paper's theta
 
 
 def choose_greedily(
-    graph: CandidateGraph, *, divisions: bool = True, min_division_score: float = MIN_LINK_SCORE
+    graph: CandidateGraph,
+    *,
+    divisions: bool = True,
+    min_link_score: float = MIN_LINK_SCORE,
+    min_division_score: float = MIN_LINK_SCORE,
 ) -> IntArray:
     """Return the rows of the best edges, ascending: at most one parent and two children each.
 
-    divisions: whether two children are allowed; min_division_score: what the second needs. An
-    edge over a gap counts as MISSED_FRAME less for each frame that it passes over.
+    divisions: whether two children are allowed; min_link_score, min_division_score: what the first
+    child needs, and the second. An edge over a gap counts as MISSED_FRAME less for each frame that
+    it passes over.
     """
     # Most candidates are too weak whatever they pass over.
-    likely = np.flatnonzero(graph.edges.score >= MIN_LINK_SCORE)
+    likely = np.flatnonzero(graph.edges.score >= min_link_score)
     edges, n_detections = graph.edges.rows(likely), len(graph.detections)
     merit = edges.score - MISSED_FRAME * CandidateGraph(graph.detections, edges).n_missed
     # Equal scores keep the order of the candidate graph, as in upstream's stable sort.
     order = np.argsort(-merit, kind="stable")
-    order = order[merit[order] >= MIN_LINK_SCORE]
+    order = order[merit[order] >= min_link_score]
     accepted = np.zeros(len(edges), bool)
     accept_greedily(
         order,
