@@ -55,12 +55,15 @@ def time_features(
     )
     if upstream:
         check_features(*results)
-    least, _ = compared_task("pixels", folder / "movie.npz", upstream=None, repeats=repeats)
+    parts = {
+        task: compared_task(task, folder / "movie.npz", upstream=None, repeats=repeats)[0]["engine"]
+        for task in ("pixels", "masks")
+    }
     return {
         "stage": "features and normalisation",
         "cells": cells_per_frame(masks),
         "frames": n_frames,
-        "pixels": least["engine"],
+        **parts,
         **row,
     }
 
@@ -93,15 +96,20 @@ def time_linking(
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of stages: CPU time of a frame on both sides, and to read its pixels alone."""
-    yield ["stage", "cells per frame", "engine", "reading its pixels", "upstream", "times faster"]
+    """Yield rows of stages: CPU time of a frame on both sides, and what parts of it take."""
+    parts = {
+        "engine": "engine",
+        "without images": "masks",
+        "reading its pixels": "pixels",
+        "upstream": "upstream",
+    }
+    yield ["stage", "cells per frame", *parts, "times faster"]
     for row in result["stages"]:
-        engine, pixels, upstream = (
-            f"{1e3 * row[side]['cpu_s'] / row['frames']:,.2f} ms" if side in row else ""
-            for side in ("engine", "pixels", "upstream")
-        )
-        times_faster = f"{row['times_faster']:.0f}"
-        yield [row["stage"], f"{row['cells']:,}", engine, pixels, upstream, times_faster]
+        times = [
+            f"{1e3 * row[part]['cpu_s'] / row['frames']:,.2f} ms" if part in row else ""
+            for part in parts.values()
+        ]
+        yield [row["stage"], f"{row['cells']:,}", *times, f"{row['times_faster']:.0f}"]
 
 
 @click.command()

@@ -69,6 +69,21 @@ class Features:
         }
 
 
+class Masks:
+    """The detections of a movie without its images."""
+
+    def __init__(self, movie: str) -> None:
+        self._masks = np.load(movie)["masks"]
+
+    def run(self) -> None:
+        """Measure the masks."""
+        self._found = [detect(Frame(t, None, labels), 2) for t, labels in enumerate(self._masks)]
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return the number of detections of each frame."""
+        return {"detections": np.array([len(found) for found in self._found])}
+
+
 class Pixels:
     """The least that measuring a movie can take: its pixels are read once, for their maximum."""
 
@@ -111,4 +126,5 @@ class Linking:
 
 
 if __name__ == "__main__":
-    serve({"window": Window, "features": Features, "pixels": Pixels, "linking": Linking})
+    tasks = {"features": Features, "masks": Masks, "pixels": Pixels}
+    serve({"window": Window, **tasks, "linking": Linking})

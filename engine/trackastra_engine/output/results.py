@@ -25,7 +25,6 @@ from trackastra_engine.output.refilled import PRIVATE, is_half_filled, refilled_
 from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
-from trackastra_engine.output.trackmate import write_trackmate
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.review import DoubtfulLink
 
@@ -73,6 +72,8 @@ def _write_geff(results: Results, folder: Path, progress: Progress) -> None:
 
 
 def _write_trackmate(results: Results, folder: Path, progress: Progress) -> None:
+    from trackastra_engine.output.trackmate import write_trackmate  # with xml: 10 ms
+
     path = folder / TRACKMATE
     write_trackmate(results.lineage, path, results.calibration, movie=results.movie)
 
