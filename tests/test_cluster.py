@@ -128,9 +128,12 @@ def test_a_cluster_without_workers_is_told_once_and_waited_for(
 def test_waiting_for_workers_ends_by_an_interrupt(empty_cluster, masks, tmp_path):
     out = ("-o", str(tmp_path / "out"), "--dask", empty_cluster.scheduler_address)
     command = ["track", "--masks", str(masks), "--device", "cpu", *out]
+    # A job in the background ignores SIGINT, and so would the process.
     code = f"""
+import signal
 from trackastra_engine.chunks import cluster
 from trackastra_engine.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 cluster.PATIENCE_S = 0.1
 main({command})
 """
