@@ -7,6 +7,9 @@ from hypothesis import settings
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
 
+# Assertions in helpers, too, tell what they compared.
+pytest.register_assert_rewrite("command_line", "selected_movies")
+
 
 @pytest.fixture
 def one_thread():

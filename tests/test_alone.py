@@ -8,9 +8,9 @@ import sys
 import pytest
 import tifffile
 
+from command_line import refusal, run
 from small_movies import dividing_cell, write_folder
 from test_cache import contents
-from test_cli import refusal, run
 from test_streaming import crowd
 from trackastra_engine.errors import InputError
 from trackastra_engine.output.alone import alone_in

@@ -2,8 +2,8 @@
 
 import torch
 
+from quick_training import invoke
 from small_networks import tiny_network
-from test_train import invoke
 from trackastra_training.checkpoint import load_model, load_spec, save_model
 from trackastra_training.train import spec_of
 

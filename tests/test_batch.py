@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import entries, refusal, run
 from ome_zarrs import write_labels, write_plate
 from small_movies import dividing_cell, write_folder
-from test_cli import entries, refusal, run
 from trackastra_engine.batch.budget import Budget, need_mb
 from trackastra_engine.batch.positions import find_positions
 from trackastra_engine.batch.record import Record, fingerprint

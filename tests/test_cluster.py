@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from command_line import exported, refusal, run
 from small_movies import write_folder
-from test_cli import exported, refusal, run
 from test_streaming import crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.chunks import cluster as cluster_module

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import tifffile
 
-from test_cli import exported, refusal, run
+from command_line import exported, refusal, run
 from trackastra_engine.chunks import association as chunk_module
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 

@@ -5,24 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from random_graphs import detections_in
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.detections import Detections
 from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
 from trackastra_engine.lineage import build_lineage, without_short_tracks
 from trackastra_engine.linking import linker
-
-
-def detections_in(frames, seed=0):
-    """Detections in the given frames (sorted), at random places of a 100 x 100 image."""
-    n = len(frames)
-    label = np.concatenate(
-        [np.arange(1, count + 1) for count in np.unique(frames, return_counts=True)[1]] or [[]]
-    )
-    centroid = np.random.default_rng(seed).uniform(0, 100, (n, 2))
-    return Detections(
-        np.asarray(frames, np.int32), label.astype(np.int64), centroid, np.ones((n, 7))
-    )
 
 
 @st.composite

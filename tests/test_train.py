@@ -1,32 +1,28 @@
-"""The training run: its configuration, its batches, that it learns, stops and goes on."""
+"""The training run: its batches, that it learns, stops and goes on, and its commands."""
 
 import itertools
-import re
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner
 
 from labelled_movies import write_truth
 from learn_together import learn
+from quick_training import QUICK, invoke
 from small_networks import DIVIDING, fixed_batches, tiny_network
 from trackastra_engine.errors import InputError, ModelError
 from trackastra_engine.simulation import Shape, render
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
-from trackastra_training.cli import main
 from trackastra_training.configuration import (
     CONFIGURATION_FILE,
     AnnotatedMovie,
     Configuration,
-    DataOptions,
-    ModelOptions,
     TrainingOptions,
     read_configuration,
     write_configuration,
@@ -43,13 +39,6 @@ from trackastra_training.transformer import TrackingTransformer, TransformerConf
 ROOT = Path(__file__).parent.parent
 POOL_SIZE = 5
 CPU = Processes(torch.device("cpu"))
-QUICK = Configuration(
-    ModelOptions(d_model=16, n_layers=1, n_heads=2, dropout=0.1),
-    DataOptions(max_tokens=30, batch_tokens=300, n_workers=0),
-    training=TrainingOptions(
-        steps=8, warmup_steps=2, device="cpu", validation_movies=0, tensorboard=False
-    ),
-)
 
 
 @pytest.fixture(autouse=True)
@@ -63,105 +52,6 @@ def labelled(tmp_path_factory):
     """A rendered movie as an annotated folder."""
     movie = render(replace(DIVIDING, shape=Shape(diameter_px=12.0)), 10)
     return write_truth(tmp_path_factory.mktemp("labelled") / "GT", movie), movie
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-# ---- configuration ----
-
-
-def test_a_new_configuration_holds_the_defaults(tmp_path):
-    path = tmp_path / "run.toml"
-    assert invoke("new", path).exit_code == 0
-    assert read_configuration(path) == Configuration()
-    text = path.read_text()
-    defaults = Configuration()
-    tables = (defaults.model, defaults.data, defaults.augmentation, defaults.training)
-    for field in (field for table in tables for field in fields(table)):
-        assert f"  # {field.metadata['text']}\n" in text
-    start = text.index("# [[train]]")
-    examples = [line.removeprefix("# ") for line in text[start:].splitlines()]
-    path.write_text("\n".join(line for line in examples if line[:1] == "[" or " = " in line))
-    movie = AnnotatedMovie(Path("movie1_GT"), Path("movie1_SEG"), Path("movie1"), (0, 59))
-    assert read_configuration(path).train == (movie,)
-    assert len(read_configuration(path).validate) == 1
-
-
-def test_the_example_of_the_readme_can_be_run(tmp_path):
-    text = (ROOT / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    (tmp_path / "my_cells.toml").write_text(example)
-    configuration = read_configuration(tmp_path / "my_cells.toml")
-    assert configuration.train[0].masks == Path("movie1_SEG")
-    assert configuration.validate[0].frames == (0, 49)
-    commands = set(re.findall(r"trackastra-train (\w+)", text))
-    assert commands == set(main.commands)
-
-
-def test_configurations_survive_the_disk(tmp_path):
-    movie = AnnotatedMovie(Path('a "b"/GT'), Path("SEG"), frames=(3, 9), match_distance=7.0)
-    configuration = replace(
-        QUICK,
-        model=ModelOptions(name="zwölf", description='a "b" \\ c', dropout=0.5),
-        train=(movie, AnnotatedMovie(Path("x"), images=Path("y"))),
-        validate=(AnnotatedMovie(Path("z")),),
-    )
-    write_configuration(configuration, tmp_path / "run.toml", "A\nB")
-    assert read_configuration(tmp_path / "run.toml") == configuration
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "training" / "configs").glob("*.toml")), ids=lambda p: p.stem
-)
-def test_the_configurations_of_the_default_models_can_be_run(path):
-    configuration = read_configuration(path)
-    assert path.stem.startswith(configuration.model.name)
-    assert new_start(configuration).spec.ndim == configuration.model.ndim
-    assert not any(movie.truth.is_absolute() for movie in configuration.train)
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("[training]\nlearning_rat = 1", "'training.learning_rat' is unknown; did you mean"),
-        ("[trainin]", "'trainin' is unknown; did you mean 'training'?"),
-        ("[model]\nqqqq = 1", "'model.qqqq' is unknown; known are name, description"),
-        ("[model]\nd_model = 12.5", "'model.d_model' must be an integer, not 12.5"),
-        ("[model]\nndim = true", "'model.ndim' must be an integer, not True"),
-        ("[model]\nndim = 4", "'model.ndim' must be from 2 to 3, not 4"),
-        ("[model]\nd_model = 100", "d_model 100 must be a multiple of 2 * nhead = 8"),
-        ("[training]\nminutes = nan", "'training.minutes' must be at least 0, not nan"),
-        ("[training]\nminutes = 0", "one of 'training.steps' and 'training.minutes' must not be 0"),
-        ('[training]\nprecision = "half"', "'training.precision' must be one of 'auto', "),
-        ('[training]\nprecision = "float16"\ndevice = "cpu"', '"float16" needs a CUDA GPU'),
-        ("[[train]]\nframes = [0, 5]", "'train[0].truth' is missing"),
-        ('[[train]]\ntruth = "a"\nframes = [0]', "'train[0].frames' must hold 2 values, not 1"),
-        ('[[train]]\ntruth = "a"\nframes = [4, 2]', "frames of a must be [first, last]"),
-        ("[train]\ntruth = 5", "'train' must be a list in brackets"),
-        ("model = 5", "'model' must be a table, not 5"),
-        ("[model", "is not TOML"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_configuration_is_told(tmp_path, text, complaint):
-    (tmp_path / "run.toml").write_text(text)
-    result = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m")
-    assert result.exit_code == 2, result.output
-    assert complaint in result.output
-    assert "Traceback" not in result.output
-
-
-def test_wrong_commands_get_a_sentence(tmp_path):
-    missing = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m")
-    assert missing.exit_code == 2
-    assert "`trackastra-train new" in missing.output
-    invoke("new", tmp_path / "run.toml")
-    assert "exists" in invoke("new", tmp_path / "run.toml").output
-    resumed = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m", "--resume")
-    assert resumed.exit_code == 2
-    assert "leave out --resume" in resumed.output
-    assert invoke("evaluate", tmp_path, tmp_path).exit_code == 2
 
 
 @pytest.mark.parametrize("d_model", [256, 128], ids=["published width", "half"])

@@ -6,8 +6,8 @@ from scipy.ndimage import binary_erosion
 
 from benchmarks.spoiled_masks import spoiled
 from benchmarks.true_movies import as_true_movie
+from command_line import run
 from small_movies import write_folder
-from test_cli import run
 from test_streaming import RandomModel
 from trackastra_engine import Tracker
 from trackastra_engine.detections import detect

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from test_stages import detections_in
+from random_graphs import detections_in
 from test_streaming import RandomModel
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import FrameEdges

@@ -1,0 +1,35 @@
+"""A movie of two channels, and what a selection reads of it: pixels, stamps or a refusal."""
+
+import numpy as np
+import pytest
+
+from small_movies import dividing_cell
+from trackastra_engine import InputError, Selection
+from trackastra_engine.frames import open_movie
+
+IMAGES, MASKS = dividing_cell(5)
+TWO = np.stack([IMAGES, IMAGES[::-1]], axis=1)  # (t, c, y, x)
+
+
+def images_of(*sources, **selection):
+    movie = open_movie(*sources, selection=Selection(**selection))
+    return np.array([frame.image for frame in movie])
+
+
+def masks_of(*sources, **selection):
+    movie = open_movie(*sources, selection=Selection(**selection))
+    return np.array([frame.labels for frame in movie])
+
+
+def refusal(images, masks, **selection):
+    """Return the sentence with which a movie is refused when it is opened or read."""
+    with pytest.raises(InputError) as caught:
+        list(open_movie(images, masks, selection=Selection(**selection)))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def stamps_of(source, **selection):
+    """Return the stamps of all frames, by which a cache knows them again."""
+    movie = open_movie(None, source, selection=Selection(**selection))
+    return [movie.masks.stamp(index) for index in range(len(movie))]

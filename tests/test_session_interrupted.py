@@ -1,0 +1,159 @@
+"""A session goes on from a file, and after frames that are missing, refused or not scored."""
+
+import numpy as np
+import pytest
+
+from test_session import DELAYS, assert_same, ends, push_all, random_tracker
+from test_streaming import RandomModel, crowd
+from trackastra_engine import InputError, Tracker
+from trackastra_engine.linking import linker
+from trackastra_engine.online import Session, load_session, save_session
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    return Tracker.load(device="cpu")
+
+
+@pytest.mark.parametrize("delay", [None, 1])
+@pytest.mark.parametrize("stop", [0, 1, 3, 9])
+def test_a_session_goes_on_from_a_file(tmp_path, stop, delay):
+    masks, tracker = crowd(), random_tracker()
+    whole, first = Session(tracker, delay=delay), Session(tracker, delay=delay)
+    expected = push_all(whole, masks)
+    push_all(first, masks[:stop])
+    save_session(first, tmp_path / "session.npz")
+    second = load_session(tmp_path / "session.npz", tracker)
+    for mask, update in zip(masks[stop:], expected[stop:], strict=True):
+        found = second.push(None, mask)
+        assert (found is None) == (update is None)
+        if found is not None:
+            assert ends(found.links) == ends(update.links)
+            assert ends(found.removed_links) == ends(update.removed_links)
+            assert found.objects.track.tolist() == update.objects.track.tolist()
+            assert found.renamed.track.tolist() == update.renamed.track.tolist()
+            assert found.final_frame == update.final_frame
+    assert_same(second.finish(), whole.finish())
+
+
+def test_the_limit_of_objects_goes_with_the_file(tmp_path):
+    save_session(Session(random_tracker(), max_objects=29), tmp_path / "session.npz")
+    session = load_session(tmp_path / "session.npz", random_tracker())
+    with pytest.raises(InputError, match="more than 29 objects"):
+        session.push(None, crowd()[0])
+
+
+def test_damaged_files_are_refused(tmp_path):
+    tracker, path = random_tracker(), tmp_path / "session.npz"
+    session = Session(tracker)
+    push_all(session, crowd()[:6])
+    save_session(session, path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for name, damage in [
+        ("numbers", np.flip),
+        ("n_detections", lambda a: a[:-1]),
+        ("detections/frame", lambda a: a + 1),
+        ("detections/label", lambda a: a[1:]),
+        ("detections/centroid", lambda a: a[:, :1]),
+        ("detections/features", lambda a: a[:, :3]),
+        ("links/source", lambda a: a - 9),
+        ("links/target", lambda a: a + 10**6),
+        ("links/score", lambda a: a[1:]),
+        ("n_links", lambda a: a[:2]),
+        ("stream/source", lambda a: a - 99),
+        ("stream/target", lambda a: a + 99),
+        ("stream/n_scored", lambda a: a + 1),
+    ]:
+        np.savez(path, **{**arrays, f"0/{name}": damage(arrays[f"0/{name}"])})
+        with pytest.raises(InputError, match="is not a saved session"):
+            load_session(path, tracker)
+    np.savez(path, header=np.array([{}]))
+    with pytest.raises(InputError, match="is not a saved session"):
+        load_session(path, tracker)
+    path.write_text("frame,label")
+    with pytest.raises(InputError, match="is not a saved session"):
+        load_session(path, tracker)
+
+
+def test_a_session_of_another_model_is_refused(tmp_path, tracker):
+    save_session(Session(random_tracker()), tmp_path / "session.npz")
+    with pytest.raises(InputError, match="saved with another model than general_2d"):
+        load_session(tmp_path / "session.npz", tracker)
+
+
+def test_a_missing_frame_is_told_and_crossed():
+    masks, session = crowd(), Session(random_tracker())
+    session.push(None, masks[0], frame=10)
+    session.push(None, masks[1], frame=11)
+    update = session.push(None, masks[2], frame=14)
+    assert update.n_missed == 2
+    assert len(update.links) > 10
+    assert set(update.links.source_frame) == {11}
+    lineage = session.finish()
+    assert set(lineage.detections.frame) == {10, 11, 14}
+    ends_at, starts_at = lineage.tracklets[:, 2], lineage.tracklets[:, 1]
+    assert not ((starts_at < 14) & (ends_at == 14)).any()
+
+
+def test_a_refused_frame_changes_nothing():
+    masks, session = crowd(), Session(random_tracker())
+    session.push(None, masks[0])
+    for image, mask, frame, said in [
+        (None, masks[1][:30], None, "the mask of frame 1 in field of view 0 is 30 x 64"),
+        (masks[1][:30], masks[1], None, "the image of frame 1 in field of view 0 is 30 x 64"),
+        (None, masks[1].astype(float), None, "of type float64"),
+        (None, -masks[1].astype(int), None, "negative label"),
+        (masks[1].astype(complex), masks[1], None, "expected real numbers"),
+        (np.where(masks[1] > 0, np.nan, 0), masks[1], None, "not finite"),
+        (None, masks[1], 0, "frame 0 of field of view 0 came after frame 0"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            session.push(image, mask, frame=frame)
+    with pytest.raises(InputError, match="model random takes 2D"):
+        session.push(None, masks[:3], fov="new")
+    assert list(session.fields) == [0]
+    push_all(session, masks[1:])
+    assert_same(session.finish(), random_tracker().track(None, masks))
+
+
+class FailingModel(RandomModel):
+    """A model that may be unable to score a window, as when memory is short."""
+
+    fails = False
+
+    def associate(self, tokens, max_gap=1):
+        if self.fails:
+            raise MemoryError
+        return super().associate(tokens, max_gap)
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_a_frame_that_could_not_be_scored_may_come_again(delay):
+    masks, model = crowd(), FailingModel()
+    session = Session(Tracker(model, linker("greedy")), delay=delay)
+    expected = Session(random_tracker(), delay=delay)
+    for t, mask in enumerate(masks):
+        if t > 3:
+            model.fails = True
+            with pytest.raises(MemoryError):
+                session.push(None, mask)
+            model.fails = False
+        update, smooth = session.push(None, mask), expected.push(None, mask)
+        assert (update is None) == (smooth is None)
+        if update is not None and smooth is not None:
+            assert ends(update.links) == ends(smooth.links)
+            assert update.objects.track.tolist() == smooth.objects.track.tolist()
+    assert_same(session.finish(), expected.finish())
+
+
+def test_a_field_whose_first_frame_failed_is_not_known(monkeypatch):
+    session = Session(random_tracker())
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("trackastra_engine.association.EdgeStream.push", fail)
+    with pytest.raises(MemoryError):
+        session.push(None, crowd()[0])
+    assert not session.fields
