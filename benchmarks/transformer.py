@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_network
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
+from trackastra_engine.bench.machine import product_rate
 from trackastra_engine.locality import plan_attention
 
 SPACING_PX = 60  # a cell has 60 x 60 pixels: 57 lie within the cutoff in each frame
@@ -79,7 +80,7 @@ def plan_time(coordinates: NDArray[np.float32]) -> float:
 
 def product_time(coordinates: NDArray[np.float32]) -> float:
     """Return the CPU seconds of the network's matrix products alone, at this core's best rate."""
-    return operations(coordinates) / operations_per_second()
+    return operations(coordinates) / product_rate(threads=1)
 
 
 def operations(coordinates: NDArray[np.float32]) -> int:
@@ -99,17 +100,6 @@ def operations(coordinates: NDArray[np.float32]) -> int:
 def n_pairs(n_queries: int, n_keys: NDArray[np.int32]) -> int:
     """Return the number of pairs in attention, of queries in equal blocks with their keys."""
     return n_queries // len(n_keys) * int(n_keys.sum())
-
-
-def operations_per_second(size: int = 1024, repeats: int = 10) -> float:
-    """Return the rate of a large product of matrices on one core."""
-    square = torch.rand(size, size)
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        square @ square
-        times.append(time.process_time() - start)
-    return 2 * size**3 / min(times)
 
 
 @torch.inference_mode()

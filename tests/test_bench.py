@@ -1,6 +1,7 @@
 """`trackastra-engine bench`: figures for a user's own machine and movie."""
 
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from small_movies import dividing_cell, write_folder
 from trackastra_engine import InputError, Tracker
+from trackastra_engine.bench import machine
 from trackastra_engine.bench.machine import Machine, measure_machine
 from trackastra_engine.bench.report import BenchReport
 from trackastra_engine.bench.stages import STAGES, MovieTimes, time_movie
@@ -76,19 +78,38 @@ def test_a_movie_that_begins_without_objects_is_refused():
 
 
 def test_bounds_are_bytes_by_bandwidth_and_products_by_their_rate():
-    machine = Machine("one", cores=1, memory_gb_s=2.0, product_gflop_s=50.0)
+    one = Machine("one", cores=1, memory_gb_s=2.0, product_gflop_s=50.0)
     movie = MovieTimes((100, 100), 5, 10.0, 40_000, 1e9, dict.fromkeys(STAGES, 1.0), 1.0)
-    report = BenchReport(machine, "model", "cpu", [movie], None)
+    report = BenchReport(one, "model", "cpu", [movie], None)
     assert report.bounds(movie) == pytest.approx({"detect": 2e-5, "score": 0.02})
     assert "not known here" in str(report)
 
 
+def test_the_product_that_is_timed_is_one_of_matrices():
+    onnx = pytest.importorskip("onnx")
+    sides = {"a": ("m", "k"), "b": ("k", "n"), "c": ("m", "n")}
+    a, b, c = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in sides.items()
+    )
+    product = onnx.helper.make_node("MatMul", ["a", "b"], ["c"])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([product], "product", [a, b], [c]),
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    assert (
+        files("trackastra_engine.bench").joinpath(machine.PRODUCT).read_bytes()
+        == model.SerializeToString()
+    )
+
+
 def test_the_machine_is_measured():
-    machine = measure_machine()
-    assert machine.processor
-    assert machine.cores >= 1
-    assert machine.memory_gb_s > 0.01
-    assert machine.product_gflop_s > 0.01
+    this = measure_machine()
+    assert this.processor
+    assert this.cores >= 1
+    assert this.memory_gb_s > 0.01
+    assert this.product_gflop_s > 0.01
 
 
 def test_the_first_frames_of_a_movie_are_a_movie(folders):

@@ -52,7 +52,7 @@ class RuntimeWithoutDriver:
 @pytest.fixture
 def runtime(monkeypatch):
     runtime = RuntimeWithoutDriver()
-    monkeypatch.setattr(model, "_import_runtime", lambda: runtime)
+    monkeypatch.setattr(model, "import_runtime", lambda: runtime)
     return runtime
 
 

@@ -106,7 +106,7 @@ class AssociationModel:
         """Return what changes if the scores may, even in their last digits."""
         with self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"{digest} {self.device} {_import_runtime().__version__}"
+        return f"{digest} {self.device} {import_runtime().__version__}"
 
     def associate(self, tokens: Tokens, *, max_gap: int = 1) -> Edges:
         """Return scored edges between tokens: all pairs within the cutoff, 1..max_gap frames apart.
@@ -180,7 +180,7 @@ def _in_groups(windows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
 def _open_session(path: Path, device: Device) -> Any:
     if device not in ("auto", *PROVIDERS):
         raise InputError(f"there is no device {device!r}; choose auto, {' or '.join(PROVIDERS)}")
-    runtime = _import_runtime()
+    runtime = import_runtime()
     has_cuda = PROVIDERS["cuda"] in runtime.get_available_providers()
     if device == "cuda" and not has_cuda:
         raise ModelError(f"device cuda is not there: {_cuda_advice()}; or choose the device cpu")
@@ -227,7 +227,8 @@ def session_options(runtime: Any, device: Device) -> Any:
     return options
 
 
-def _import_runtime() -> Any:
+def import_runtime() -> Any:
+    """Return ONNX Runtime. Raises MissingDependencyError if it is not installed."""
     try:
         return import_module("onnxruntime")
     except ImportError:
