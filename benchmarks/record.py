@@ -18,12 +18,9 @@ UPSTREAM_PACKAGES = ("trackastra", "torch", "numpy", "scikit-image")
 
 def environment() -> dict[str, Any]:
     """Return the machine, versions and commit that a result belongs to."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -59,6 +56,20 @@ def read_result(name: str) -> dict[str, Any]:
     """Return what `write_result` wrote."""
     result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return result
+
+
+def _commit() -> str:
+    """Return the commit of this code, "-dirty" if more than results and what shows them changed."""
+    told = [
+        subprocess.run(
+            ["git", *command], cwd=RESULTS, capture_output=True, text=True, check=False
+        ).stdout.strip()
+        for command in (
+            ("rev-parse", "--short", "HEAD"),
+            ("status", "--porcelain", "--", ":/", ":(exclude).", ":(top,exclude)README.md"),
+        )
+    ]
+    return told[0] + ("-dirty" if told[1] else "")
 
 
 def _installed() -> Iterator[tuple[str, str]]:
