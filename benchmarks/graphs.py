@@ -35,13 +35,14 @@ def walking_cells(
             target = nearest[source, rank] + target_frame * n_cells
             parts.append((source + frame * n_cells, target, score[source, rank]))
     detections = Detections(
-        np.repeat(np.arange(n_frames), n_cells),
+        np.repeat(np.arange(n_frames, dtype=np.int32), n_cells),
         np.tile(np.arange(1, n_cells + 1), n_frames),
         np.concatenate(places),
         np.zeros((n_frames * n_cells, 0)),
     )
     source, target, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return CandidateGraph(detections, Edges(source, target, score))
+    rows = source.astype(np.int32), target.astype(np.int32)  # as EdgeStream has them
+    return CandidateGraph(detections, Edges(*rows, score))
 
 
 def save_graph(graph: CandidateGraph, path: Path) -> None:

@@ -114,7 +114,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     for n_edges, max_gap in dict.fromkeys((row["edges"], row["max_gap"]) for row in rows):
         seconds = {row["linker"]: row["cpu_s"] for row in rows if row["edges"] == n_edges}
         gaps = "" if max_gap == 1 else f", `--max-gap {max_gap}`"
-        yield [f"{n_edges:,}{gaps}", *(f"{seconds[name]:.3f} s" for name in linkers)]
+        yield [f"{n_edges:,}{gaps}", *(f"{1e3 * seconds[name]:.1f} ms" for name in linkers)]
 
 
 def upstream_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:

@@ -189,8 +189,9 @@ class EdgeStream:
         detections = concatenate(self._frames[: self._max_gap + 1], self._spec.ndim)
         scored = concatenate_edges(self._scored[0])
         n_rows = max(1, len(detections))
-        key, edge = np.unique(scored.source * n_rows + scored.target, return_inverse=True)
-        source, target = np.divmod(key, n_rows)
+        key = scored.source.astype(np.int64) * n_rows + scored.target
+        key, edge = np.unique(key, return_inverse=True)
+        source, target = (rows.astype(np.int32) for rows in np.divmod(key, n_rows))
         total = np.bincount(edge, scored.score, minlength=len(key))
         if self._spec.averaging == "all":
             count = self._n_windows_with(detections.frame[target])

@@ -14,7 +14,7 @@ MIN_SCORE = 0.05  # the paper's alpha: weaker associations are no candidates
 class Edges:
     """E edges between detections, from a source to a target in a later frame."""
 
-    source: IntArray  # (E,) rows of the movie's Detections, or of a window's tokens
+    source: IntArray  # (E,) rows of a movie's Detections (int32), or of a window's tokens
     target: IntArray  # (E,)
     score: FloatArray  # (E,) 0 to 1
 
@@ -33,7 +33,7 @@ class Edges:
 
 def concatenate_edges(parts: Iterable[Edges]) -> Edges:
     """Return the edges of several parts as one."""
-    listed = [Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)), *parts]
+    listed = [Edges(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0)), *parts]
     return Edges(
         np.concatenate([part.source for part in listed]),
         np.concatenate([part.target for part in listed]),

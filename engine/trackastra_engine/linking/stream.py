@@ -11,7 +11,7 @@ from trackastra_engine.association import FrameEdges
 from trackastra_engine.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.detections import Detections
 from trackastra_engine.displacement import MaxDistance, auto_distance, warn_of_far_links
-from trackastra_engine.edges import Edges
+from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.growing import GrowingRows
 from trackastra_engine.lineage import Lineage, build_lineage
 from trackastra_engine.linking import Linker
@@ -57,8 +57,7 @@ class LinkStream:
         limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
         self._linker = FrameLinker(link, limit, proportions(voxel_um, ndim))
         self._is_auto = max_distance is not None and limit is None
-        row, score = np.empty(0, np.int32), np.empty(0)  # as in `build_lineage`
-        self._kept = GrowingRows(Edges(row, row.copy(), score))
+        self._kept = GrowingRows(concatenate_edges([]))
 
     def push(self, parts: Iterable[FrameEdges]) -> None:
         """Take the edges from the next frames."""
