@@ -45,9 +45,9 @@ def scored_edges(
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
     """Return the scores of the candidate edges of a movie, and which of them are true."""
     edges = candidates(model, movie, with_images=movie.images is not None).edges
-    n_detections = len(movie.detections)
-    is_right = np.isin(edges.source * n_detections + edges.target, movie.links @ [n_detections, 1])
-    return edges.score, is_right
+    key = np.array([len(movie.detections), 1])
+    links = np.column_stack([edges.source, edges.target]) @ key
+    return edges.score, np.isin(links, movie.links @ key)
 
 
 @click.command()

@@ -107,7 +107,7 @@ def time_linkers(graph: CandidateGraph, max_gap: int) -> list[dict[str, Any]]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of graph sizes by linkers: CPU seconds."""
+    """Yield rows of graph sizes by linkers: CPU time."""
     rows = result["linkers"]
     linkers = list(dict.fromkeys(row["linker"] for row in rows))
     yield ["candidate edges", *linkers]

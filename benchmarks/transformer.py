@@ -79,7 +79,7 @@ def plan_time(coordinates: NDArray[np.float32]) -> float:
 
 
 def product_time(coordinates: NDArray[np.float32]) -> float:
-    """Return the CPU seconds of the network's matrix products alone, at this core's best rate."""
+    """Return the seconds of the network's matrix products alone, at this core's best rate."""
     return operations(coordinates) / product_rate(threads=1)
 
 

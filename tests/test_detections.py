@@ -80,6 +80,25 @@ def test_detections_equal_regionprops(dtype, shape):
         np.testing.assert_allclose(ours.features[row, 2:-1], inertia, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_lines_of_any_length_are_summed_as_a_loop_does(kind):
+    rng = np.random.default_rng(5)
+    for width in range(1, 30):
+        labels = rng.integers(0, 3, (4, width)).repeat(rng.integers(1, 9), axis=1)
+        image = rng.integers(0, 256, labels.shape).astype(kind)
+        ours = detect(Frame(0, image, labels), 2)
+        names = np.unique(labels[labels > 0])
+        expected = [image[labels == name].mean(dtype=float) for name in names]
+        np.testing.assert_array_equal(ours.label, names)
+        np.testing.assert_allclose(ours.features[:, 1], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0)])
+def test_a_frame_without_pixels_has_no_detections(shape):
+    found = detect(Frame(0, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)), 2)
+    assert len(found) == 0
+
+
 def test_more_objects_than_expected_give_the_same_detections(monkeypatch):
     labels = drawn_labels(4, (60, 60), 50, np.int32)
     expected = detect(Frame(0, None, labels), 2)

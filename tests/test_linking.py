@@ -102,9 +102,7 @@ def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
         graph = CandidateGraph(detections_in(frames, 0), edges)
         assert len(linker(mode, chances=True)(graph).edges) == 1 + is_division
         assert len(linker(mode)(graph).edges) == 2
-        assert len(linker(mode, chances=True, min_division_score=0.6)(graph).edges) == (
-            2 if mode != "ilp" or is_division else 1
-        )
+        assert len(linker(mode, chances=True, min_division_score=0.6)(graph).edges) == 2
 
 
 @pytest.mark.parametrize("mode", ["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])

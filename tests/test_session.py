@@ -15,6 +15,7 @@ from trackastra_engine.frames import Frame
 from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.linking import linker
 from trackastra_engine.online import Session, load_session, save_session
+from trackastra_engine.online.changes import _changed
 from trackastra_engine.simulation import random_parameters, render
 from trackastra_engine.simulation.parameters import REGIME_CHANCES
 from trackastra_export.export import export_model
@@ -154,6 +155,16 @@ class NearModel(RandomModel):
         distance = np.linalg.norm(place[:, None] - place[None], axis=2)
         source, target = np.nonzero((time[None] - time[:, None] == 1) & (distance < 10))
         return Edges(source, target, np.full(len(source), 0.9))
+
+
+def test_links_of_very_long_movies_are_told_apart():
+    """Of 1,500,163 rows, products of two rows leave 32 bits, and then these two were the same."""
+    some, others = (
+        Edges(np.array([source], np.int32), np.array([target], np.int32), np.ones(1))
+        for source, target in ((1499562, 1500162), (1496699, 1499535))
+    )
+    assert _changed(some, others).tolist() == [0]
+    assert _changed(some, some).tolist() == []
 
 
 def test_what_an_update_tells():

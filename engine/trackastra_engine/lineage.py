@@ -68,7 +68,7 @@ def without_short_tracks(lineage: Lineage, min_length: int) -> Lineage:
     is_kept = is_long[lineage.tracklet_id - 1]
     if not is_kept.any():
         raise InputError(f"no track is {min_length} frames long; keep shorter ones")
-    row = np.cumsum(is_kept) - 1
+    row = np.cumsum(is_kept, dtype=np.int32) - 1
     edges = lineage.edges.rows(np.flatnonzero(is_kept[lineage.edges.source]))
     kept = build_lineage(
         lineage.detections.rows(np.flatnonzero(is_kept)),

@@ -102,11 +102,13 @@ def augment(
     moved = random_flow(augmentation, n_frames, spacing, is_flat, rng).move(moved)
     own = rng.normal(size=(len(moved), ndim, ndim)) * augmentation.noise * rng.random()
     own[:, is_flat], own[:, :, is_flat] = 0, 0
-    centroid, moved = moved.centroid, transform(moved, np.eye(ndim) + own)
+    centroid, margin = moved.centroid, moved.features[:, -1]
+    moved = transform(moved, np.eye(ndim) + own)
     shift = rng.normal(size=(n_frames, ndim)) * augmentation.frame_shift * rng.random()
     noise = rng.normal(size=centroid.shape) * augmentation.noise * rng.random()
     step = (shift[moved.frame] + noise) * spacing * ~is_flat
     features = moved.features.copy()
+    features[:, -1] = margin
     features[:, 1] = _other_intensity(features[:, 1], augmentation, rng)
     return replace(moved, centroid=centroid + middle + step, features=features)
 

@@ -38,6 +38,8 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
     ends, eights = np.empty((2, labels.shape[2]), np.int64)
     seen = np.zeros(1, intensity.dtype)
     n_objects = 0
+    if labels.size == 0:
+        return n_objects
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
             end, n_runs = 0, find_ends(labels[z, y], is_end, eights, ends)

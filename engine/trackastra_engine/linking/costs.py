@@ -61,12 +61,11 @@ class LinkCosts:
         )
 
     def with_min_division_score(self, score: float) -> "LinkCosts":
-        """Return the costs at which no second child pays unless its score is higher than this.
+        """Return the costs at which a second child pays if its score is higher than this.
 
         It saves its appearance, so at this score what it brings is what the division costs.
         """
-        split = self.appear - self.edge - self.edge_score * score
-        return replace(self, split=max(split, self.split))
+        return replace(self, split=self.appear - self.edge - self.edge_score * score)
 
     @property
     def second_child(self) -> float:

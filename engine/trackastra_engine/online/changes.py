@@ -93,7 +93,8 @@ def _only_in(some: IntArray, others: IntArray) -> IntArray:
 
 def _changed(some: Edges, others: Edges) -> IntArray:
     """Return which edges are not among others."""
-    n_rows = 1 + max(some.target.max(initial=0), others.target.max(initial=0))
-    return np.flatnonzero(
-        ~np.isin(some.source * n_rows + some.target, others.source * n_rows + others.target)
+    n_rows = np.int64(1 + max(some.target.max(initial=0), others.target.max(initial=0)))
+    key, others_key = (
+        edges.source.astype(np.int64) * n_rows + edges.target for edges in (some, others)
     )
+    return np.flatnonzero(~np.isin(key, others_key))
