@@ -1,5 +1,6 @@
 """One process or several that learn together, as `torchrun` starts them."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ class Processes:
 def joined_processes(device: Device) -> Iterator[Processes]:
     """Give the processes that `torchrun` started, this one among them; or this one alone.
 
+    What was wrapped should be out of scope when the context ends.
+
     Raises InputError if a CUDA GPU was asked for and there is none.
     """
     local_rank, count = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -59,6 +62,9 @@ def joined_processes(device: Device) -> Iterator[Processes]:
     try:
         yield Processes(chosen, torch.distributed.get_rank(), count)
     finally:
+        # Threads of the group end with its last owner, which may be in a cycle of references. Left
+        # to the end of Python, they sometimes abort it.
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

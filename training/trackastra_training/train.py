@@ -17,7 +17,7 @@ from trackastra_training.data import BatchStream, ExampleOptions, Pools, Positio
 from trackastra_training.exported import read_model
 from trackastra_training.ground_truth import read_known_movies
 from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
-from trackastra_training.processes import joined_processes
+from trackastra_training.processes import Processes, joined_processes
 from trackastra_training.saved_run import load_run, save_run, start_folder
 from trackastra_training.scalars import Scalars, scalar_writer
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
@@ -138,25 +138,38 @@ def train(
                 "choose more frames, or a model with a smaller window"
             )
     torch.set_num_threads(options.threads)
+    pools = Pools(movies, _example_options(start), options.seed)
     with joined_processes(options.device) as processes:
-        is_first = processes.rank == 0
-        learner = Learner(start.model, options, processes)
-        progress, position = _begin(learner, configuration, folder, resume=resume)
-        pools = Pools(movies, _example_options(start), options.seed)
-        rank, count = processes.rank, processes.count
-        stream = BatchStream(pools, position, rank=rank, n_processes=count)
-        with scalar_writer(folder, enabled=options.tensorboard and is_first) as scalars:
+        return _learn(start, processes, folder, pools, held_out, resume=resume, report=report)
 
-            def note(now: Progress) -> None:
-                report(now)
-                if now.step % STEPS_BETWEEN_SCALARS == 0:
-                    rate = learning_rate(now, options)
-                    scalars({"loss": now.loss, "learning rate": rate}, now.step)
 
-            checks = _Checks(learner, start.spec, folder, stream, scalars)
-            if is_first:
-                checks.add_movies(held_out, options.validation_movies)
-            optimise(learner, stream, progress, report=note, check=checks)
+def _learn(
+    start: Start,
+    processes: Processes,
+    folder: Path,
+    pools: Pools,
+    held_out: Sequence[KnownMovie],
+    *,
+    resume: bool,
+    report: Report,
+) -> TrackingTransformer:
+    """Begin a run or go on with it, to its end, as one of the processes."""
+    options, is_first = start.configuration.training, processes.rank == 0
+    learner = Learner(start.model, options, processes)
+    progress, position = _begin(learner, start.configuration, folder, resume=resume)
+    stream = BatchStream(pools, position, rank=processes.rank, n_processes=processes.count)
+    with scalar_writer(folder, enabled=options.tensorboard and is_first) as scalars:
+
+        def note(now: Progress) -> None:
+            report(now)
+            if now.step % STEPS_BETWEEN_SCALARS == 0:
+                rate = learning_rate(now, options)
+                scalars({"loss": now.loss, "learning rate": rate}, now.step)
+
+        checks = _Checks(learner, start.spec, folder, stream, scalars)
+        if is_first:
+            checks.add_movies(held_out, options.validation_movies)
+        optimise(learner, stream, progress, report=note, check=checks)
     return learner.model
 
 
