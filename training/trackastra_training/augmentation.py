@@ -11,6 +11,8 @@ from trackastra_engine.spec import Recipe
 from trackastra_engine.tokens import SPACING_UNITS, Tokens, typical_spacing
 from trackastra_training.configuration import Augmentation
 
+N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
+
 
 def random_map(augmentation: Augmentation, ndim: int, rng: np.random.Generator) -> FloatArray:
     """Return a random linear map (D, D): flips, shear, stretch and a turn in the (y, x) plane."""
@@ -36,9 +38,6 @@ def _plane_map(angle: float, shear: float, ndim: int) -> FloatArray:
     turn[-2:, -2:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     slant[-2, -1] = shear
     return turn @ slant
-
-
-N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
