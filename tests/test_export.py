@@ -1,7 +1,5 @@
-"""An exported model scores as upstream's network does, or there is no exported model."""
+"""An exported model scores as upstream's network does."""
 
-import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,22 +7,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner
 
 from golden_cases import CASES, model_folder, recorded_windows
 from model_forms import NARROW_TOLERANCE, WHOLE_AT_ONCE, engine_at_once, engine_in_turn
-from trackastra_engine.cli import main
-from trackastra_engine.errors import ModelError
 from trackastra_engine.locality import plan_attention
 from trackastra_engine.model import AssociationModel, embedded_models, model_path
-from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.spec import ModelSpec
 from trackastra_engine.tokens import Tokens
 from trackastra_export import export
-from trackastra_export.builder import OPSET
 from trackastra_export.geometry import UNSEEN_LOGIT
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
-from trackastra_training.exported import read_exported, read_model
 from trackastra_training.transformer import (
     MASKED_LOGIT,
     TrackingTransformer,
@@ -37,12 +30,6 @@ SCORE_TOLERANCE = 3e-5
 UPSTREAM = model_folder("rope2d")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def quick_verification(monkeypatch):
-    """Leave out the windows of 1000 tokens, which take a second."""
-    monkeypatch.setattr(export, "VERIFIED_SIZES", (1, 2, 10, 100))
 
 
 def engine_of(model: TrackingTransformer, spec: ModelSpec) -> AssociationModel:
@@ -190,43 +177,6 @@ def test_far_from_the_origin_scores_keep_their_precision():
     )
 
 
-def test_the_file_holds_the_spec_and_stands_alone(tmp_path):
-    spec = load_spec(UPSTREAM)
-    path = tmp_path / "new" / "model.onnx"
-    difference = export.export_model(load_model(UPSTREAM), spec, path)
-    assert difference < export.MAX_SCORE_DIFFERENCE
-    assert [entry.name for entry in path.parent.iterdir()] == ["model.onnx"]
-    model = onnx.load(path, load_external_data=False)
-    onnx.checker.check_model(model, full_check=True)
-    assert model.opset_import[0].version == OPSET
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    n_parameters = sum(parameter.numel() for parameter in load_model(UPSTREAM).parameters())
-    expected = replace(spec, n_parameters=n_parameters)
-    assert ModelSpec.from_json(metadata[METADATA_KEY]) == expected
-
-
-@pytest.mark.parametrize("parameter", ["encoder.1.attn.q_pro.weight", "head_y.fc2.bias"])
-@pytest.mark.usefixtures("quick_verification")
-def test_a_graph_that_differs_is_refused_and_not_written(tmp_path, monkeypatch, parameter):
-    model, other = load_model(UPSTREAM), load_model(UPSTREAM)
-    with torch.no_grad():
-        other.get_parameter(parameter).mul_(1.01)
-    monkeypatch.setattr(export, "build_graph", lambda _, spec: build_graph(other, spec))
-    with pytest.raises(ModelError, match="differs from its checkpoint"):
-        export.export_model(model, load_spec(UPSTREAM), tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.usefixtures("quick_verification")
-def test_a_model_of_nan_is_refused(tmp_path):
-    model = load_model(UPSTREAM)
-    with torch.no_grad():
-        model.norm.weight.fill_(torch.nan)
-    with pytest.raises(ModelError, match="nan"):
-        export.export_model(model, load_spec(UPSTREAM), tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())
-
-
 def test_verification_sees_links_in_crowded_and_sparse_windows():
     """Else the comparison would be one of zeros."""
     spec = load_spec(UPSTREAM)
@@ -236,108 +186,6 @@ def test_verification_sees_links_in_crowded_and_sparse_windows():
     for tokens in windows:
         assert len(np.unique(tokens.coordinates[:, 0])) == spec.window - 1
         assert scores_of(engine, tokens.coordinates, tokens.features).max() > 0.5
-
-
-@pytest.mark.usefixtures("quick_verification")
-def test_import_writes_a_model(tmp_path):
-    path = tmp_path / "model.onnx"
-    result = CliRunner().invoke(main, ["import", str(UPSTREAM), "-o", str(path)])
-    assert result.exit_code == 0, result.output
-    assert path.is_file()
-
-
-@pytest.mark.usefixtures("quick_verification")
-def test_import_takes_other_weights(tmp_path):
-    """Those of Lightning, as upstream's training leaves them beside the best model."""
-    other = load_model(UPSTREAM).state_dict()
-    other["head_y.fc2.bias"] += 1
-    lightning = tmp_path / "checkpoints" / "last.ckpt"
-    lightning.parent.mkdir()
-    torch.save({"state_dict": {f"model.{key}": value for key, value in other.items()}}, lightning)
-    path = tmp_path / "model.onnx"
-    command = ["import", str(UPSTREAM), "--weights", str(lightning), "-o", str(path)]
-    result = CliRunner().invoke(main, command)
-    assert result.exit_code == 0, result.output
-    (bias,) = (v for v in onnx.load(path).graph.initializer if v.name == "head_y.fc2.bias")
-    np.testing.assert_array_equal(onnx.numpy_helper.to_array(bias), other["head_y.fc2.bias"])
-
-
-@pytest.mark.parametrize(
-    ("name", "entries", "reason"),
-    [
-        ("config.yaml", "pretrained_feat_dim: 256\n", "needs features of a pretrained image"),
-        ("train_config.yaml", "features: pretrained_feats\n", "the features 'pretrained_feats'"),
-        ("model.pt", "", "cannot be read as weights"),
-        ("model.pt", None, "model.pt is missing"),
-    ],
-)
-def test_import_says_in_one_sentence_what_is_wrong(tmp_path, name, entries, reason):
-    folder = tmp_path / "model"
-    shutil.copytree(UPSTREAM, folder)
-    if entries is None:
-        (folder / name).unlink()
-    else:
-        (folder / name).write_text(entries)
-    result = CliRunner().invoke(main, ["import", str(folder), "-o", str(tmp_path / "a.onnx")])
-    assert result.exit_code == 2
-    # Not its stderr, which click 8.1 does not keep apart.
-    assert result.output.startswith("Error: ")
-    assert reason in result.output
-    assert result.output.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def test_a_file_of_an_earlier_engine_is_refused(tmp_path):
-    graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
-    renamed = next(value for value in graph.graph.input if value.name == "candidates")
-    for node in graph.graph.node:
-        node.input[:] = ["pairs" if name == "candidates" else name for name in node.input]
-    renamed.name = "pairs"
-    path = tmp_path / "old.onnx"
-    onnx.save(graph, path)
-    with pytest.raises(ModelError, match="earlier engine; export the model again"):
-        AssociationModel.load(path, device="cpu")
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_an_exported_model_is_read_back_as_it_was(name, tmp_path, quick_verification):
-    """Golden models of all kinds of attention: the same weights, which give the same file."""
-    model, spec = load_model(model_folder(name)), load_spec(model_folder(name))
-    export.export_model(model, spec, tmp_path / "model.onnx")
-    read, read_spec = read_exported(tmp_path / "model.onnx")
-    assert read.config == model.config
-    assert replace(read_spec, n_parameters=0) == spec
-    learned = dict(read.named_parameters())
-    for key, weights in model.named_parameters():
-        assert torch.equal(learned[key], weights), key
-    export.export_model(read, read_spec, tmp_path / "again.onnx")
-    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
-
-
-@pytest.mark.parametrize("name", embedded_models())
-def test_embedded_models_are_read_by_name_and_score_as_their_file(name, quick_verification):
-    model, spec = read_model(name)
-    assert spec.name == name
-    assert export.largest_difference(model, model_path(name)) < SCORE_TOLERANCE
-
-
-def test_files_that_are_no_networks_are_refused_in_one_sentence(tmp_path, quick_verification):
-    path = tmp_path / "model.onnx"
-    with pytest.raises(ModelError, match="there is no model"):
-        read_model(path)
-    path.write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="cannot be read as an ONNX model"):
-        read_model(path)
-    model = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
-    names = [entry.name for entry in model.graph.initializer]
-    del model.graph.initializer[names.index("norm.weight")]
-    onnx.save(model, path)
-    with pytest.raises(ModelError, match=r"lacks the weights norm\.weight"):
-        read_model(path)
-    onnx.helper.set_model_props(model, {METADATA_KEY: load_spec(UPSTREAM).to_json()})
-    onnx.save(model, path)
-    with pytest.raises(ModelError, match="does not say what network it holds"):
-        read_model(path)
 
 
 @pytest.mark.parametrize("name", embedded_models())
