@@ -16,6 +16,7 @@ from trackastra_engine.displacement import MaxDistance
 from trackastra_engine.edges import Edges, concatenate_edges
 from trackastra_engine.frames import open_movie
 from trackastra_engine.growing import GrowingRows
+from trackastra_engine.lineage import without_short_tracks
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.spec import ModelSpec
 
@@ -121,6 +122,16 @@ def test_memory_does_not_grow_with_the_movie_but_for_its_tracks():
     peak_and_tracks(5)  # loads and compiles
     peak, tracks = peak_and_tracks(9 * CHUNK_FRAMES) - peak_and_tracks(2 * CHUNK_FRAMES)
     assert peak < 1.4 * tracks  # a fifth to grow into, and what builds the lineage
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_and_numbers_of_tracks_take_four_bytes(mode):
+    """Memory beyond the detections of a long movie is mostly these."""
+    lineage = Tracker(RandomModel(), linker(mode)).track(None, crowd(CHUNK_FRAMES + 3))
+    for kept in (lineage, without_short_tracks(lineage, 2)):
+        for numbers in (kept.edges.source, kept.edges.target, kept.tracklet_id):
+            assert len(numbers) > 0
+            assert numbers.dtype == np.int32
 
 
 def test_growing_rows_equal_the_parts_and_are_there_once():
