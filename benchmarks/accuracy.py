@@ -14,8 +14,8 @@ from benchmarks.other_trackers import btrack_links, laptrack_links
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
-from trackastra_engine.detections import Detections
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.model.onnx_model import AssociationModel
 
 DISTANCES_PX = (5, 7, 10, 14, 20, 28, 40, 56, 80)  # tried where a tracker needs one
 

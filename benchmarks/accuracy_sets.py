@@ -10,7 +10,7 @@ import click
 from benchmarks.rendered_movies import FILMS, rendered_movie
 from benchmarks.spoiled_masks import spoiled
 from benchmarks.true_movies import TrueMovie, read_movie
-from trackastra_engine.scoring import Scores
+from trackastra_engine.evaluation.edge_scores import Scores
 
 ERROR_SEED = 0
 

@@ -11,7 +11,7 @@ from benchmarks.accuracy_sets import accuracy_sets
 from benchmarks.our_trackers import candidates, load_model
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.model.onnx_model import AssociationModel
 
 N_BINS = 10  # of equal width
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import Detections
+from trackastra_engine.detection.detections import Detections
 
 MAX_CHILDREN = 2
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, command, summary
-from trackastra_engine.model import DEFAULT_MODEL
-from trackastra_engine.scoring import score_edges
+from trackastra_engine.evaluation.edge_scores import score_edges
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.simulation import (
     Division,
     Motion,

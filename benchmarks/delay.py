@@ -12,7 +12,7 @@ from benchmarks.models import KINDS, in_columns, means
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.online import Session
 
 SHOWN = {0: "at once", 1: "after 1 frame", 2: "after 2 frames, for good"}

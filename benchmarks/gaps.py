@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.record import write_result
 from trackastra_engine import Tracker
-from trackastra_engine.association import associate_movie
-from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.detections import IntArray
+from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.evaluation.edge_scores import Counts
 from trackastra_engine.linking import MODES, linker
-from trackastra_engine.scoring import Counts
+from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.simulation import Errors, KnownMovie, random_parameters, simulate
 from trackastra_training.configuration import AnnotatedMovie
 from trackastra_training.ground_truth import read_known_movie

@@ -9,8 +9,8 @@ from onnx import helper
 
 from benchmarks.network import CUTOFF_PX, WIDTH, published_size
 from benchmarks.transformer import operations
-from trackastra_engine.locality import plan_attention
-from trackastra_engine.model import PROVIDER_OPTIONS, PROVIDERS
+from trackastra_engine.model.attention_plan import plan_attention
+from trackastra_engine.model.onnx_model import PROVIDER_OPTIONS, PROVIDERS
 
 SIDE = {"cpu": 256, "cuda": 8192}  # of the matrices
 N_NUMBERS = {"cpu": 2**22, "cuda": 2**28}  # in the vectors

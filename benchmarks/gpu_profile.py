@@ -11,14 +11,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.network import SPEC
-from trackastra_engine.model import (
+from trackastra_engine.model.model_file import computed_at_once
+from trackastra_engine.model.onnx_model import (
     PROVIDER_OPTIONS,
     PROVIDERS,
     AssociationModel,
     session_options,
 )
-from trackastra_engine.model_file import computed_at_once
-from trackastra_engine.tokens import Tokens
+from trackastra_engine.model.tokens import Tokens
 
 N_WARM = 3  # runs before the one that counts
 N_KERNELS = 20  # that are told, the longest first

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import MIN_SCORE, Edges
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.model.edges import MIN_SCORE, Edges
 
 SPACING_PX, MOTION_PX, REACH_PX = 10.0, 3.0, 8.0  # crowded: neighbours compete for parents
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, worker
-from trackastra_engine.model import DEFAULT_MODEL
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 
 CELLS, SIDE_PX = (50, 200, 500, 1000), 1024
 SERVED_CELLS = (50, 200)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.movies import SwingingCells
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, command, worker
-from trackastra_engine.detections import Detections, feature_names
+from trackastra_engine.detection.detections import Detections, feature_names
 from trackastra_engine.simulation import write_frames
 
 LONG = (1441, 500, 700)  # frames, cells, pixels a side; as in upstream's issue 72

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.record import write_result
 from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.lineage import build_lineage
 from trackastra_engine.linking import MODES, linker
+from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts
 from trackastra_engine.linking.ilp import lineage_cost
-from trackastra_engine.linking.program import solve_by_components
+from trackastra_engine.linking.integer_program import solve_by_components
+from trackastra_engine.linking.lineage import build_lineage
 
 # (frames, cells per frame, targets per source): 18 000, 200 000 and 1 000 000 edges.
 SIZES = ((25, 200, 4), (20, 1_200, 10), (60, 2_000, 10))

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.accuracy_sets import accuracy_sets, in_words, summary
 from benchmarks.our_trackers import candidates, chosen_links, load_model
 from benchmarks.record import write_result
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.model.onnx_model import AssociationModel
 
 MODES = ("greedy", "ilp")
 KINDS = ("real", "real with errors", "rendered", "rendered with errors")

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.workers.engine import MODEL_FILE
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.model.spec import ModelSpec
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import save_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig

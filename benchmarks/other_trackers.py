@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detections import Detections
+from trackastra_engine.detection.detections import Detections
 
 BTRACK_SCRIPT = Path(__file__).with_name("btrack_links.py")
 

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
-from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.linking import Linker, linker
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.model.onnx_model import AssociationModel
 
 MODES = ("greedy", "ilp", "lap")
 

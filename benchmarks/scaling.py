@@ -14,7 +14,7 @@ from benchmarks.movies import SwingingCells
 from benchmarks.record import write_result
 from benchmarks.runs import command
 from trackastra_engine import Tracker
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.simulation import write_frames
 
 SIDE_PX = 700

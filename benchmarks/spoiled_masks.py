@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from benchmarks.true_movies import TrueMovie, renumbered, true_movie
-from trackastra_engine.detections import Detections, detect
-from trackastra_engine.frames import Frame
-from trackastra_training.matching import MeasuredMask, match_frame
+from trackastra_engine.detection.detections import Detections, detect
+from trackastra_engine.movie.frames import Frame
+from trackastra_training.truth_matching import MeasuredMask, match_frame
 
 MISSING, MERGED, SPLIT = 0.02, 0.02, 0.01  # chances per object and frame
 NEAR = 1.25  # objects closer than this many mean diameters may be merged

@@ -14,10 +14,10 @@ from benchmarks.movies import cells_per_frame, simulated_movie
 from benchmarks.record import write_result
 from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
 from trackastra_engine import Tracker
-from trackastra_engine.association import associate_movie
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import concatenate, detect
-from trackastra_engine.frames import open_movie
+from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.detection.detections import concatenate, detect
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.movie.frames import open_movie
 
 SHAPE = (700, 1100)  # pixels of a frame
 CELLS = (160, 1000)

@@ -17,7 +17,7 @@ from benchmarks.network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_n
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
 from trackastra_engine.bench.machine import product_rate
-from trackastra_engine.locality import plan_attention
+from trackastra_engine.model.attention_plan import plan_attention
 
 SPACING_PX = 60  # a cell has 60 x 60 pixels: 57 lie within the cutoff in each frame
 MOTION_PX = 4.0  # standard deviation of a step

@@ -9,9 +9,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.frames import Frame
-from trackastra_engine.scoring import Scores, score_edges
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.evaluation.edge_scores import Scores, score_edges
+from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import RenderedMovie
 from trackastra_engine.simulation.truth import find_parents
 

@@ -21,7 +21,7 @@ from benchmarks.network import CUTOFF_PX, write_network
 from benchmarks.record import write_result
 from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, Run, command, compared
 from benchmarks.workers.engine import MODEL_FILE
-from trackastra_engine.model import DEFAULT_MODEL
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.simulation import write_frames
 
 CELL_PX = 69  # a cell has 69 x 69 pixels, so that 160 have 700 x 1100

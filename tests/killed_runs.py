@@ -15,7 +15,7 @@ from pathlib import Path
 import numba  # noqa: F401  loaded for the runs, as what follows, but ONNX Runtime bears no fork
 import tifffile  # noqa: F401
 
-import trackastra_engine.job  # noqa: F401
+import trackastra_engine.jobs.track  # noqa: F401
 from trackastra_engine.cli import main
 
 LONGEST_S = 0.1  # from what was kept to the kill; a chunk takes about as long

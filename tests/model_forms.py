@@ -6,9 +6,9 @@ from pathlib import Path
 import onnxruntime
 from onnx import ModelProto, TensorProto
 
-from trackastra_engine.model import AssociationModel
-from trackastra_engine.model_file import computed_at_once
-from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.model.model_file import computed_at_once
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_export.builder import AT_ONCE
 
 # What float16 in the layers may change in a score: 4e-4 seen on the golden windows, 1.1e-3 on

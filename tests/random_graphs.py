@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts
+from trackastra_engine.model.edges import Edges
 
 ROUNDING = 1e-6  # HiGHS's tolerance of feasibility, and more than float sums of 40 costs err
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges
-from trackastra_engine.lineage import build_lineage
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.linking.review import DoubtfulLink
+from trackastra_engine.model.edges import Edges
 from trackastra_engine.output.report import RunFacts, write_report
-from trackastra_engine.review import DoubtfulLink
 
 HOSTILE = "</script><img src=x onerror=alert(1)>/$title 'movie' &amp;.tif"
 DOUBTFUL = DoubtfulLink((3, 4), (2, 2), 0.51, 0.02, (((2, 1), 0.49), (None, 0.0)))

@@ -5,7 +5,7 @@ import pytest
 
 from small_movies import dividing_cell
 from trackastra_engine import InputError, Selection
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 
 IMAGES, MASKS = dividing_cell(5)
 TWO = np.stack([IMAGES, IMAGES[::-1]], axis=1)  # (t, c, y, x)

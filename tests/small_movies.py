@@ -3,10 +3,10 @@
 import numpy as np
 import tifffile
 
-from trackastra_engine.detections import concatenate, detect
-from trackastra_engine.edges import Edges
-from trackastra_engine.frames import open_movie
-from trackastra_engine.lineage import build_lineage
+from trackastra_engine.detection.detections import concatenate, detect
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import open_movie
 
 SHAPE = (40, 48)
 SIZE = 6

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackastra_engine import InputError
-from trackastra_engine.association import NEGLIGIBLE_SCORE, EdgeStream, associate_movie
-from trackastra_engine.detections import Detections, concatenate
-from trackastra_engine.edges import MIN_SCORE, Edges, concatenate_edges
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.association.edge_stream import NEGLIGIBLE_SCORE, EdgeStream, associate_movie
+from trackastra_engine.detection.detections import Detections, concatenate
+from trackastra_engine.model.edges import MIN_SCORE, Edges, concatenate_edges
+from trackastra_engine.model.spec import ModelSpec
 
 
 def frame_of(index, n_detections):

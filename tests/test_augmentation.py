@@ -7,11 +7,11 @@ import pytest
 from skimage.measure import regionprops
 
 from small_networks import DIVIDING, STILL
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.frames import Frame
-from trackastra_engine.shapes import covariances, inertias, transform
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.detection.transform import covariances, inertias, transform
+from trackastra_engine.model.tokens import prepare_tokens, typical_spacing
+from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import KnownMovie, count_children, simulate
-from trackastra_engine.tokens import prepare_tokens, typical_spacing
 from trackastra_training.augmentation import (
     augment,
     displace,
@@ -259,7 +259,7 @@ def test_another_scale_is_another_typical_spacing(monkeypatch):
     factor = np.ptp(scaled.coordinates[:, 1]) / np.ptp(tokens.coordinates[:, 1])
     assert abs(np.log(factor)) > 0.02
     monkeypatch.setattr(
-        "trackastra_engine.tokens.typical_spacing", lambda detections: spacing / factor
+        "trackastra_engine.model.tokens.typical_spacing", lambda detections: spacing / factor
     )
     expected = prepare_tokens(found, "relative")
     np.testing.assert_allclose(scaled.features, expected.features, atol=1e-5)  # float32

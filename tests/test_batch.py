@@ -20,7 +20,7 @@ from trackastra_engine.batch.positions import find_positions
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome, write_summary
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.resources import free_memory_mb, peak_memory_mb, usable_cores
 
 QUICK = ("--format", "csv", "--no-report", "--device", "cpu")

@@ -14,7 +14,7 @@ from trackastra_engine.bench.machine import Machine, measure_machine
 from trackastra_engine.bench.report import BenchReport
 from trackastra_engine.bench.stages import STAGES, MovieTimes, time_movie
 from trackastra_engine.cli import main
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 
 
 def run(*arguments):

@@ -20,11 +20,11 @@ from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
 from benchmarks.true_movies import as_true_movie, read_movie
 from trackastra_engine import Tracker
-from trackastra_engine.candidates import CandidateGraph
 from trackastra_engine.cli import main as engine
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges
-from trackastra_engine.scoring import Counts, Scores
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.evaluation.edge_scores import Counts, Scores
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.model.edges import Edges
 from trackastra_engine.simulation import Division, SimulationParameters, render
 
 

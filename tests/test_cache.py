@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from trackastra_engine.chunks import association as chunk_module
+from trackastra_engine.chunks import local
 
 from small_movies import write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
-from trackastra_engine.association import EdgeStream
-from trackastra_engine.chunks import association as chunk_module
-from trackastra_engine.chunks import local
-from trackastra_engine.chunks.association import Association, WindowScores
-from trackastra_engine.chunks.cache import read_edges
-from trackastra_engine.detections import detect
-from trackastra_engine.edges import concatenate_edges
-from trackastra_engine.frames import Movie, open_movie
+from trackastra_engine.association.association import Association, WindowScores
+from trackastra_engine.association.cache import read_edges
+from trackastra_engine.association.edge_stream import EdgeStream
+from trackastra_engine.detection.detections import detect
+from trackastra_engine.files.replace import is_half_filled, refilled_folder
 from trackastra_engine.linking import linker
-from trackastra_engine.output.refilled import is_half_filled, refilled_folder
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.model.edges import concatenate_edges
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.movie.frames import Movie, open_movie
 
 ROOT = Path(__file__).parent.parent
 WINDOW = 4  # frames, of the model that stands in for a network

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+from trackastra_engine.chunks import cluster as cluster_module
 
 from command_line import exported, refusal, run
 from small_movies import write_folder
 from test_streaming import crowd
 from trackastra_engine import InputError, Tracker
-from trackastra_engine.chunks import cluster as cluster_module
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")

@@ -8,15 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from small_movies import dividing_cell, true_lineage
-from trackastra_engine.calibration import Calibration
 from trackastra_engine.cli import main
-from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import open_movie
-from trackastra_engine.lineage import build_lineage
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.ctc import UPSTREAM, write_ctc
 from trackastra_engine.output.results import Outputs, Results, write_outputs
-from trackastra_engine.saved_tracks import read_tracks
+from trackastra_engine.output.saved_tracks import read_tracks
 
 CALIBRATION = Calibration((2.0, 0.325, 0.108333), 90.5)
 

@@ -10,8 +10,8 @@ from golden_cases import CASES, model_folder, recorded_windows
 from model_forms import NARROW_TOLERANCE, WHOLE_AT_ONCE
 from test_gpu_form import FILMS, filmed
 from trackastra_engine import Tracker
-from trackastra_engine.model import AssociationModel, embedded_models
-from trackastra_engine.tokens import Tokens
+from trackastra_engine.model.onnx_model import AssociationModel, embedded_models
+from trackastra_engine.model.tokens import Tokens
 from trackastra_export.builder import AT_ONCE
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph

@@ -5,11 +5,11 @@ import pytest
 from skimage.measure import regionprops
 
 from golden_cases import CASES, load_case
-from trackastra_engine import detections
-from trackastra_engine.detections import concatenate, detect, feature_names
-from trackastra_engine.frames import Frame
-from trackastra_engine.intensity import IntensityHistogram
-from trackastra_engine.tokens import prepare_tokens
+from trackastra_engine.detection import detections
+from trackastra_engine.detection.detections import concatenate, detect, feature_names
+from trackastra_engine.detection.intensity import IntensityHistogram
+from trackastra_engine.model.tokens import prepare_tokens
+from trackastra_engine.movie.frames import Frame
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from test_streaming import RandomModel
 from trackastra_engine import Tracker
-from trackastra_engine.frames import open_movie
 from trackastra_engine.linking import MODES, linker
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.ctc import write_ctc
 
 SIDE = 6

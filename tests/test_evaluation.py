@@ -12,14 +12,14 @@ from ctc_metrics import evaluate_sequence, validate_sequence
 
 from small_movies import dividing_cell, true_lineage, write_folder
 from trackastra_engine.cli import main
-from trackastra_engine.edges import Edges
 from trackastra_engine.errors import MissingDependencyError
 from trackastra_engine.evaluation import evaluate
-from trackastra_engine.evaluation.matching import match_masks
-from trackastra_engine.frames import open_movie
-from trackastra_engine.lineage import build_lineage
+from trackastra_engine.evaluation.edge_scores import Counts
+from trackastra_engine.evaluation.matched_objects import match_masks
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.ctc import write_ctc
-from trackastra_engine.scoring import Counts
 
 # frame   0  1  2  3  4  5        31 objects and 27 links, 4 of them to daughters
 #         1  1  1  1  1  1

@@ -10,10 +10,10 @@ import torch
 
 from golden_cases import CASES, model_folder, recorded_windows
 from model_forms import NARROW_TOLERANCE, WHOLE_AT_ONCE, engine_at_once, engine_in_turn
-from trackastra_engine.locality import plan_attention
-from trackastra_engine.model import AssociationModel, embedded_models, model_path
-from trackastra_engine.spec import ModelSpec
-from trackastra_engine.tokens import Tokens
+from trackastra_engine.model.attention_plan import plan_attention
+from trackastra_engine.model.onnx_model import AssociationModel, embedded_models, model_path
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.model.tokens import Tokens
 from trackastra_export import export
 from trackastra_export.geometry import UNSEEN_LOGIT
 from trackastra_export.graph import build_graph
@@ -71,7 +71,7 @@ def engines_of(model, spec):
 def cut_small(monkeypatch, block_size):
     """Let the engine use small blocks, so that small windows have many."""
     plan = partial(plan_attention, block_size=block_size)
-    monkeypatch.setattr("trackastra_engine.model.plan_attention", plan)
+    monkeypatch.setattr("trackastra_engine.model.onnx_model.plan_attention", plan)
 
 
 @pytest.mark.parametrize("bias", ["rope", "bias", "none"])

@@ -15,11 +15,11 @@ from traccuracy.loaders import load_ctc_data
 from tracksdata.graph import IndexedRXGraph
 
 from small_movies import dividing_cell, true_lineage, write_folder
-from trackastra_engine.calibration import Calibration
-from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError, MissingDependencyError
-from trackastra_engine.frames import open_movie
-from trackastra_engine.lineage import build_lineage
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.output.trackmate import write_trackmate

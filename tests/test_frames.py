@@ -8,8 +8,8 @@ import tifffile
 
 from small_movies import dividing_cell, write_folder
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import open_movie
-from trackastra_engine.selection import Selection
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.movie.selection import Selection
 
 
 def labels_of(movie):

@@ -12,10 +12,10 @@ from benchmarks.rendered_movies import FILMS
 from golden_cases import model_folder
 from model_forms import NARROW_TOLERANCE, embedded_at_once
 from trackastra_engine import Tracker
-from trackastra_engine.model import AssociationModel, embedded_models, model_path
-from trackastra_engine.model_file import AT_ONCE_KEY, computed_at_once
+from trackastra_engine.model.model_file import AT_ONCE_KEY, computed_at_once
+from trackastra_engine.model.onnx_model import AssociationModel, embedded_models, model_path
+from trackastra_engine.model.tokens import Tokens, prepare_tokens
 from trackastra_engine.simulation import simulate
-from trackastra_engine.tokens import Tokens, prepare_tokens
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
@@ -37,7 +37,7 @@ def test_embedded_models_score_as_block_by_block(name):
 @pytest.mark.parametrize("limit", [1, 200, 10_000], ids=["alone", "some", "all"])
 def test_windows_of_one_run_score_as_each_alone(limit, monkeypatch):
     """Small ones and large ones, one of a frame alone, one without a link."""
-    monkeypatch.setattr("trackastra_engine.model.TOKENS_AT_ONCE", limit)
+    monkeypatch.setattr("trackastra_engine.model.onnx_model.TOKENS_AT_ONCE", limit)
     engine = embedded_at_once(model_path("general_2d"))
     windows = [window for window in verification_windows(engine.spec) if len(window.features) < 500]
     still = windows[-1].coordinates[:5] * np.float32([0, 1, 1])

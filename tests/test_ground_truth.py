@@ -8,7 +8,7 @@ import tifffile
 from click.testing import CliRunner
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.model.spec import ModelSpec
 from trackastra_training.cli import main
 from trackastra_training.configuration import AnnotatedMovie
 from trackastra_training.examples import association_matrix, cut_window

@@ -11,15 +11,19 @@ from hypothesis import strategies as st
 from golden_cases import CASES, load_case
 from random_graphs import COSTS, ROUNDING, any_costs, detections_in, graphs, vars_of
 from test_parity import MAX_DISTANCE_PX, TIED, pairs
-from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges
+from trackastra_engine.detection.detections import Detections
 from trackastra_engine.errors import InputError
-from trackastra_engine.lineage import build_lineage
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts, read_costs
 from trackastra_engine.linking.ilp import choose_optimally, is_assignment, lineage_cost
-from trackastra_engine.linking.program import build_program, solve_by_components, solve_program
+from trackastra_engine.linking.integer_program import (
+    build_program,
+    solve_by_components,
+    solve_program,
+)
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.model.edges import Edges
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -142,7 +146,7 @@ def random_graph(n_frames=5, n_cells=30, seed=0):
 def test_portions_of_components_change_nothing(monkeypatch):
     graph, costs = random_graph(2, 40), COSTS["cheap divisions"]
     best = lineage_cost(linker("ilp", costs=costs)(graph), costs)
-    monkeypatch.setattr("trackastra_engine.linking.program.PORTION_SIZE", 1)
+    monkeypatch.setattr("trackastra_engine.linking.integer_program.PORTION_SIZE", 1)
     portions = lineage_cost(linker("ilp", costs=costs)(graph), costs)
     assert portions == pytest.approx(best, abs=ROUNDING)
 

@@ -10,8 +10,8 @@ import zarr
 
 from ome_zarrs import plain, write_image
 from small_movies import dividing_cell
-from trackastra_engine.frames import open_movie
-from trackastra_engine.selection import Selection
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.movie.selection import Selection
 
 T, C, Z = 5, 2, 3
 VOXEL_UM, INTERVAL_S = (2.0, 0.5, 0.25), 120.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trackastra_engine import InputError
-from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.detection.intensity import IntensityHistogram
 
 
 def movie(dtype, shape):

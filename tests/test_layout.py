@@ -10,6 +10,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENGINE, TRAINING = (ROOT / name / f"trackastra_{name}" for name in ("engine", "training"))
 HEAVY = {"torch", "pandas", "laptrack", "sklearn", "onnx", "networkx", "skimage"}
+# Each room of the engine may import from the rooms before it; those of a row do not see each other.
+ROOMS = (
+    ("errors", "kernels", "progress", "growing_rows", "prefetch", "resources"),
+    ("files",),
+    ("movie",),
+    ("detection",),
+    ("motion", "simulation"),
+    ("model", "evaluation"),
+    ("association",),
+    ("linking",),
+    ("tracker", "output"),
+    ("jobs", "online", "bench"),
+    ("batch", "serving", "napari", "shim"),
+    ("cli",),
+)
 SLOW_TO_START = {"numpy", "numba", "scipy", "tifffile", "imagecodecs", "onnxruntime", "rich"}
 
 
@@ -38,6 +53,51 @@ def test_imports_point_one_way(package, forbidden):
     assert [(module, path) for module, path in imported(package) if module in forbidden] == []
 
 
+def rooms_imported(engine):
+    """Yield (importing module, imported module) of all imports between rooms of the engine."""
+    for path in sorted(engine.rglob("*.py")):
+        module = ".".join(path.relative_to(engine).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{engine.name}."):
+                yield module, str(node.module).removeprefix(f"{engine.name}.")
+
+
+def room(module):
+    return module.split(".")[0]
+
+
+def upward_imports(engine):
+    """Return the imports from a room that does not come before the importing one."""
+    level = {name: number for number, row in enumerate(ROOMS) for name in row}
+    return [
+        f"{importing} imports {imported}"
+        for importing, imported in rooms_imported(engine)
+        if not importing.startswith("__")
+        and room(importing) != room(imported)
+        and level[room(importing)] <= level[room(imported)]
+    ]
+
+
+def test_a_movie_goes_through_the_rooms_in_one_direction():
+    assert upward_imports(ENGINE) == []
+
+
+def test_an_upward_import_is_found_and_named(tmp_path):
+    engine = tmp_path / "trackastra_engine"
+    (engine / "detection").mkdir(parents=True)
+    code = "def late():\n    from trackastra_engine.linking.lineage import Lineage\n"
+    (engine / "detection" / "points.py").write_text(code)
+    assert upward_imports(engine) == ["detection.points imports linking.lineage"]
+
+
+def test_every_room_has_a_level_and_a_docstring():
+    rooms = {path.stem for path in ENGINE.iterdir() if not path.stem.startswith(("__", "py"))}
+    listed = {name for row in ROOMS for name in row}
+    assert rooms <= listed
+    for init in ENGINE.glob("*/__init__.py"):
+        assert ast.get_docstring(ast.parse(init.read_text("utf-8"))), init
+
+
 def modules_loaded_by(statement):
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run(
@@ -51,7 +111,7 @@ def test_the_engine_is_lean():
 
 
 def test_tracking_waits_for_no_library_that_it_may_not_need():
-    loaded = modules_loaded_by("import trackastra_engine.job, trackastra_engine.linking")
+    loaded = modules_loaded_by("import trackastra_engine.jobs.track, trackastra_engine.linking")
     assert "numba" in loaded
     assert not loaded & {"scipy.spatial", "scipy.sparse", "highspy", "zarr"}
 

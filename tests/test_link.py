@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 import tifffile
+from trackastra_engine.chunks import association as chunk_module
 
 from command_line import exported, refusal, run
-from trackastra_engine.chunks import association as chunk_module
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 
 PARAMETERS = SimulationParameters(n_frames=14, n_cells=30, motion=Motion(drift=(0.1, 0.1)))
@@ -73,8 +73,8 @@ def test_in_place_no_earlier_result_stays_beside_the_new_ones(tracked, tmp_path)
 
 def test_masks_are_written_again_by_track_from_what_is_kept(tracked, monkeypatch):
     command, out = tracked
-    monkeypatch.setattr("trackastra_engine.model.AssociationModel.associate", None)
-    monkeypatch.setattr("trackastra_engine.chunks.measured.detect", None)
+    monkeypatch.setattr("trackastra_engine.model.onnx_model.AssociationModel.associate", None)
+    monkeypatch.setattr("trackastra_engine.association.measured.detect", None)
     result = run(*command, "-o", out, "--overwrite", "--max-gap", "2", "--mode", "ilp")
     assert result.exit_code == 0, result.output
     assert (out / "ctc").is_dir()

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from random_graphs import COSTS, ROUNDING, any_costs, detections_in, graphs, vars_of
 from test_parity import pairs
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.edges import Edges
 from trackastra_engine.linking import MODES, linker
-from trackastra_engine.linking.matching import best_matching
+from trackastra_engine.linking.bipartite import best_matching
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.model.edges import Edges
 
 DIVIDING = [mode for mode in MODES if not mode.endswith("_nodiv")]
 

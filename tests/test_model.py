@@ -8,17 +8,17 @@ import onnx
 import onnxruntime
 import pytest
 
-from trackastra_engine import model
 from trackastra_engine.errors import ModelError
-from trackastra_engine.model import AssociationModel, model_path
-from trackastra_engine.model_file import AT_ONCE_KEY
+from trackastra_engine.model import onnx_model
+from trackastra_engine.model.model_file import AT_ONCE_KEY
+from trackastra_engine.model.onnx_model import AssociationModel, model_path
 
 COUNT_STRAYING_THREADS = """
 import os
 core = min(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {core})
-from trackastra_engine.model import AssociationModel, model_path
-from trackastra_engine.model_file import AT_ONCE_KEY
+from trackastra_engine.model.onnx_model import AssociationModel, model_path
+from trackastra_engine.model.model_file import AT_ONCE_KEY
 model = AssociationModel.load(device="cpu")
 print(sum(os.sched_getaffinity(int(task)) != {core} for task in os.listdir("/proc/self/task")))
 """
@@ -52,7 +52,7 @@ class RuntimeWithoutDriver:
 @pytest.fixture
 def runtime(monkeypatch):
     runtime = RuntimeWithoutDriver()
-    monkeypatch.setattr(model, "import_runtime", lambda: runtime)
+    monkeypatch.setattr(onnx_model, "import_runtime", lambda: runtime)
     return runtime
 
 

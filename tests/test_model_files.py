@@ -13,8 +13,8 @@ from golden_cases import CASES, model_folder
 from test_export import SCORE_TOLERANCE, UPSTREAM
 from trackastra_engine.cli import main
 from trackastra_engine.errors import ModelError
-from trackastra_engine.model import AssociationModel, embedded_models, model_path
-from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.model.onnx_model import AssociationModel, embedded_models, model_path
+from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_export import export
 from trackastra_export.builder import OPSET
 from trackastra_export.graph import build_graph

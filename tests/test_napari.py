@@ -10,7 +10,7 @@ import pytest
 
 from small_movies import dividing_cell, true_lineage
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.napari.reader import get_reader
 from trackastra_engine.output.ctc import write_ctc
 from trackastra_engine.output.results import Outputs, Results, write_outputs

@@ -10,12 +10,12 @@ import pytest
 import tifffile
 
 from small_movies import dividing_cell, true_lineage
-from trackastra_engine.detections import Detections
-from trackastra_engine.edges import Edges
+from trackastra_engine.detection.detections import Detections
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import Frame, open_movie
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import check_output_folder, new_file, new_folder
+from trackastra_engine.files.atomic import check_output_folder, new_file, new_folder
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import Frame, open_movie
 from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
 from trackastra_engine.output.results import (

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from small_networks import fixed_batches, tiny_network
-from trackastra_engine.detections import detect
-from trackastra_engine.frames import Frame
-from trackastra_engine.shapes import covariances
-from trackastra_engine.tokens import SPACING_UNITS, prepare_tokens, typical_spacing
+from trackastra_engine.detection.detections import detect
+from trackastra_engine.detection.transform import covariances
+from trackastra_engine.model.tokens import SPACING_UNITS, prepare_tokens, typical_spacing
+from trackastra_engine.movie.frames import Frame
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
 from trackastra_training.pairs import LEAST_VARIANCE, Shapes, overlap

@@ -5,15 +5,15 @@ import pytest
 
 from golden_cases import CASES, load_case, model_folder
 from trackastra_engine import Tracker
-from trackastra_engine.association import associate_movie
-from trackastra_engine.candidates import candidate_graph
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.edges import MIN_SCORE, Edges
-from trackastra_engine.frames import open_movie
-from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.linking import MODES, linker
-from trackastra_engine.model import AssociationModel
-from trackastra_engine.tokens import prepare_tokens
+from trackastra_engine.linking.candidates import candidate_graph
+from trackastra_engine.model.edges import MIN_SCORE, Edges
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.tokens import prepare_tokens
+from trackastra_engine.movie.frames import open_movie
 from trackastra_export.export import export_model
 from trackastra_export.parity.comparison import unexplained
 from trackastra_training.checkpoint import load_model, load_spec

@@ -7,11 +7,11 @@ from click.testing import CliRunner
 from small_movies import dividing_cell
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.cli import main
-from trackastra_engine.detections import detect
-from trackastra_engine.frames import Frame
+from trackastra_engine.detection.detections import detect
+from trackastra_engine.detection.points import LONE_DIAMETER_PX, detections_of_points, read_points
 from trackastra_engine.linking import linker
+from trackastra_engine.movie.frames import Frame
 from trackastra_engine.output.edge_table import edge_ends
-from trackastra_engine.points import LONE_DIAMETER_PX, detections_of_points, read_points
 
 HEADER = "frame,y,x,label,diameter,intensity\n"
 

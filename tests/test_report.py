@@ -10,12 +10,12 @@ import pytest
 
 from report_pages import DOUBTFUL, HOSTILE, tracks_of_points, written
 from small_movies import dividing_cell, true_lineage
-from trackastra_engine.calibration import Calibration
-from trackastra_engine.frames import open_movie
+from trackastra_engine.linking.review import DoubtfulLink
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.report import RunFacts, write_report
 from trackastra_engine.output.report.outlines import STEPS, outlines, pack_steps
 from trackastra_engine.output.report.tree import lineage_tree
-from trackastra_engine.review import DoubtfulLink
 
 
 def contents(page):

@@ -5,7 +5,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from report_pages import DOUBTFUL, HOSTILE, tracks_of_points, written
 from small_movies import dividing_cell, true_lineage
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.report import RunFacts
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackastra_engine import review
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import Detections, feature_names
-from trackastra_engine.edges import Edges
-from trackastra_engine.linking import Linker, linker
+from trackastra_engine.detection.detections import Detections, feature_names
+from trackastra_engine.linking import Linker, linker, review
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.linking.review import Review
+from trackastra_engine.model.edges import Edges
 from trackastra_engine.output.review_table import write_review
-from trackastra_engine.review import Review
 
 
 def graph(edges, frame):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from trackastra_engine.scoring import Counts, score_edges
+from trackastra_engine.evaluation.edge_scores import Counts, score_edges
 
 NO_EDGES = np.empty((0, 4), int)
 # 1 -> 1 -> 1     2 divides into 3 and 4 after frame 0

@@ -12,7 +12,7 @@ from ome_zarrs import write_image, write_labels, write_plate, write_series
 from selected_movies import IMAGES, MASKS, TWO, images_of, masks_of, refusal, stamps_of
 from small_movies import write_folder
 from trackastra_engine import Selection
-from trackastra_engine.frames import open_movie
+from trackastra_engine.movie.frames import open_movie
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -9,11 +9,11 @@ import pytest
 from golden_cases import load_case, model_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
-from trackastra_engine.detections import detect
-from trackastra_engine.edges import Edges
-from trackastra_engine.frames import Frame
-from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.detection.detections import detect
+from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.linking import linker
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import Frame
 from trackastra_engine.online import Session, load_session, save_session
 from trackastra_engine.online.changes import _changed
 from trackastra_engine.simulation import random_parameters, render

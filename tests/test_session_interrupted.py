@@ -153,7 +153,7 @@ def test_a_field_whose_first_frame_failed_is_not_known(monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr("trackastra_engine.association.EdgeStream.push", fail)
+    monkeypatch.setattr("trackastra_engine.association.edge_stream.EdgeStream.push", fail)
     with pytest.raises(MemoryError):
         session.push(None, crowd()[0])
     assert not session.fields

@@ -7,8 +7,9 @@ import pytest
 from scipy.spatial import cKDTree
 from skimage.measure import regionprops
 
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.frames import Frame
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.model.tokens import typical_spacing
+from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import (
     Brightness,
     Division,
@@ -21,7 +22,6 @@ from trackastra_engine.simulation import (
     render,
     simulate,
 )
-from trackastra_engine.tokens import typical_spacing
 
 REGIMES = ["nuclei", "rods", "packed", "particles"]
 ERRORS = ["missed", "merged", "split"]

@@ -30,10 +30,10 @@ from benchmarks.workers.online import bytes_held
 from small_movies import dividing_cell, write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import Tracker
-from trackastra_engine.candidates import candidate_graph
+from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.candidates import candidate_graph
 from trackastra_engine.online import Session
-from trackastra_engine.output.refilled import PRIVATE
 
 RUN = Run(cpu_s=1.0, wall_s=2.0, peak_mb=3.0)
 

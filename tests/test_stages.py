@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from random_graphs import detections_in
-from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.edges import Edges
 from trackastra_engine.errors import InputError
-from trackastra_engine.lineage import build_lineage, without_short_tracks
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.linking.lineage import build_lineage, without_short_tracks
+from trackastra_engine.model.edges import Edges
 
 
 @st.composite

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from trackastra_engine import InputError, Tracker
-from trackastra_engine.ahead import ITEMS_AHEAD, computed_ahead
-from trackastra_engine.association import associate_movie
-from trackastra_engine.candidates import candidate_graph
-from trackastra_engine.chunks.association import CHUNK_FRAMES
-from trackastra_engine.detections import concatenate, detect
-from trackastra_engine.displacement import MaxDistance
-from trackastra_engine.edges import Edges, concatenate_edges
-from trackastra_engine.frames import open_movie
-from trackastra_engine.growing import GrowingRows
-from trackastra_engine.lineage import without_short_tracks
+from trackastra_engine.association.association import CHUNK_FRAMES
+from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.detection.detections import concatenate, detect
+from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import MODES, linker
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.linking.candidates import candidate_graph
+from trackastra_engine.linking.lineage import without_short_tracks
+from trackastra_engine.linking.max_distance import MaxDistance
+from trackastra_engine.model.edges import Edges, concatenate_edges
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.prefetch import ITEMS_AHEAD, computed_ahead
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.frames import Frame
-from trackastra_engine.tokens import prepare_tokens, token_feature_count
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.model.tokens import prepare_tokens, token_feature_count
+from trackastra_engine.movie.frames import Frame
 
 
 def cells(zoom=1, gain=1.0, offset=0.0, with_image=True):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from small_networks import DIVIDING, STILL, tiny_network
-from trackastra_engine.detections import Detections
+from trackastra_engine.detection.detections import Detections
 from trackastra_engine.simulation import (
     Division,
     Errors,

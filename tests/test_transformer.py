@@ -11,7 +11,7 @@ import yaml
 
 from golden_cases import CASES, model_folder, recorded_windows
 from trackastra_engine.errors import ModelError
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.model.spec import ModelSpec
 from trackastra_training.checkpoint import load_model, load_spec, save_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 

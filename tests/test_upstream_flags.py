@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from golden_cases import load_case, model_folder
 from small_movies import write_folder
-from trackastra_engine import upstream_models
 from trackastra_engine.cli import main
+from trackastra_engine.model import upstream
 from trackastra_engine.progress import NOTICE
 
 CASE = "rope2d"
@@ -44,8 +44,8 @@ def nowhere(tmp_path, monkeypatch):
 
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "c" / name))
     monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "d" / name))
-    monkeypatch.setattr("trackastra_engine.upstream_models.urlopen", offline)
-    monkeypatch.delenv(upstream_models.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr("trackastra_engine.model.upstream.urlopen", offline)
+    monkeypatch.delenv(upstream.FOLDER_VARIABLE, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
@@ -79,7 +79,7 @@ def test_a_call_of_upstream_gives_upstreams_edges(movie, cache, tmp_path, mode):
 def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_path, caplog):
     caplog.set_level(NOTICE)
     for _ in range(2):
-        path = upstream_models.import_once(model_folder(CASE))
+        path = upstream.import_once(model_folder(CASE))
     assert path.is_relative_to(cache)
     said = caplog.messages
     assert len(said) in (0, 2)  # by which test ran first; never twice
@@ -96,7 +96,9 @@ def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_pat
 
 def test_links_are_as_long_as_upstreams(movie, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr("trackastra_engine.job.run_job", lambda job, progress: asked.append(job))
+    monkeypatch.setattr(
+        "trackastra_engine.jobs.track.run_job", lambda job, progress: asked.append(job)
+    )
     model = tmp_path / "model.onnx"
     model.touch()
     for options in [
@@ -129,25 +131,25 @@ def test_pretrained_models_are_found_where_they_are_kept(tmp_path, monkeypatch, 
     }[place]
     shutil.copytree(model_folder(CASE), folder / "ctc")
     if place == "variable":
-        monkeypatch.setenv(upstream_models.FOLDER_VARIABLE, str(folder))
-    assert upstream_models.pretrained_folder("ctc") == folder / "ctc"
+        monkeypatch.setenv(upstream.FOLDER_VARIABLE, str(folder))
+    assert upstream.pretrained_folder("ctc") == folder / "ctc"
 
 
 @pytest.mark.usefixtures("nowhere")
 def test_a_pretrained_model_is_downloaded_whole_or_not_at_all(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("trackastra_engine.upstream_models.urlopen", urlopen)
+    monkeypatch.setattr("trackastra_engine.model.upstream.urlopen", urlopen)
     archive = tmp_path / "ctc.zip"
-    monkeypatch.setitem(upstream_models.DOWNLOADS, "ctc", archive.as_uri())
+    monkeypatch.setitem(upstream.DOWNLOADS, "ctc", archive.as_uri())
     with ZipFile(archive, "w") as zipped:
         zipped.write(model_folder(CASE) / "config.yaml", "ctc/config.yaml")
     caplog.set_level(NOTICE)
-    with pytest.raises(upstream_models.ModelError, match=r"train_config\.yaml"):
-        upstream_models.pretrained_folder("ctc")
+    with pytest.raises(upstream.ModelError, match=r"train_config\.yaml"):
+        upstream.pretrained_folder("ctc")
     assert not (tmp_path / "c").exists()
     with ZipFile(archive, "w") as zipped:
         for file in model_folder(CASE).iterdir():
             zipped.write(file, f"ctc/{file.name}")
-    folder = upstream_models.pretrained_folder("ctc")
+    folder = upstream.pretrained_folder("ctc")
     assert caplog.messages == [f"downloading {archive.as_uri()}"] * 2
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
         file.name: file.read_bytes() for file in model_folder(CASE).iterdir()

@@ -10,22 +10,22 @@ import tifffile
 from random_graphs import detections_in
 from test_streaming import RandomModel
 from trackastra_engine import InputError, Tracker
-from trackastra_engine.association import FrameEdges
-from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.detections import Detections
-from trackastra_engine.displacement import (
+from trackastra_engine.association.edge_stream import FrameEdges
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.linking import linker
+from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.linking.max_distance import (
     MIN_LINKS,
     MaxDistance,
     auto_distance,
     typical_reach,
     warn_of_far_links,
 )
-from trackastra_engine.edges import Edges
-from trackastra_engine.frames import open_movie
-from trackastra_engine.lineage import build_lineage
-from trackastra_engine.linking import linker
 from trackastra_engine.linking.stream import LinkStream
-from trackastra_engine.voxels import parse_voxel_size, proportions
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.movie.voxels import parse_voxel_size, proportions
 
 VOLUMES = np.zeros((3, 4, 16, 20), np.uint16)  # (t, z, y, x)
 IMAGEJ = {"axes": "TZYX", "spacing": 2.0, "unit": "um"}

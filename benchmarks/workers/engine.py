@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.workers.serve import serve
-from trackastra_engine.candidates import candidate_graph
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.edges import Edges
-from trackastra_engine.frames import Frame
-from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.linking import linker
-from trackastra_engine.model import AssociationModel
-from trackastra_engine.tokens import Tokens, prepare_tokens
+from trackastra_engine.linking.candidates import candidate_graph
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.tokens import Tokens, prepare_tokens
+from trackastra_engine.movie.frames import Frame
 
 MODEL_FILE = "model.onnx"
 MAX_COMPARED = 5000  # tokens up to which scores are written

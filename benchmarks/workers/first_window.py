@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 from trackastra_engine.cli import main
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.model.onnx_model import AssociationModel
 
 
 def end(*_: object, **__: object) -> NoReturn:

@@ -10,11 +10,11 @@ from scipy.spatial import cKDTree
 from benchmarks.movies import SwingingCells
 from benchmarks.workers.serve import serve
 from trackastra_engine import Tracker
-from trackastra_engine.edges import Edges
 from trackastra_engine.linking import linker
-from trackastra_engine.model import AssociationModel
-from trackastra_engine.spec import ModelSpec
-from trackastra_engine.tokens import SPACING_UNITS, Tokens
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 
 N_TARGETS = 3  # a cell is scored against
 

@@ -7,7 +7,7 @@ lineage = Tracker.load("general_2d").track(images, masks)
 from typing import TYPE_CHECKING, Any
 
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
-from trackastra_engine.selection import Selection
+from trackastra_engine.movie.selection import Selection
 
 if TYPE_CHECKING:
     from trackastra_engine.tracker import Tracker

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.files.atomic import new_file
 
 MARK = "Written by trackastra-engine shim"
 POSIX = """\

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.association import Score, check_gap, check_stride
-from trackastra_engine.chunks.association import Association
-from trackastra_engine.chunks.cache import ChunkCache
-from trackastra_engine.chunks.cluster import edges_on_cluster
-from trackastra_engine.chunks.kept import note_kept
-from trackastra_engine.chunks.local import edges_of_chunks, edges_of_movie
-from trackastra_engine.detections import Detections, concatenate, split_frames
-from trackastra_engine.displacement import MaxDistance
+from trackastra_engine.association.association import Association
+from trackastra_engine.association.cache import ChunkCache
+from trackastra_engine.association.cache_index import note_kept
+from trackastra_engine.association.chunks import edges_of_chunks, edges_of_movie
+from trackastra_engine.association.cluster import edges_on_cluster
+from trackastra_engine.association.edge_stream import Score, check_gap, check_stride
+from trackastra_engine.detection.detections import Detections, concatenate, split_frames
+from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import ArrayOrPath, Movie, open_movie
-from trackastra_engine.growing import GrowingRows
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker, linker
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.stream import LinkStream
-from trackastra_engine.model import DEFAULT_MODEL, AssociationModel, Device
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel, Device
+from trackastra_engine.movie.frames import ArrayOrPath, Movie, open_movie
+from trackastra_engine.movie.selection import EVERYTHING, Selection
+from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.selection import EVERYTHING, Selection
-from trackastra_engine.tokens import IntensityRange
-from trackastra_engine.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from trackastra_engine import model_file
+from trackastra_engine.model import model_file
 
 OPSET = 23  # the first with Attention; ONNX Runtime reads it from 1.23 on
 IR_VERSION = 11  # that opset's

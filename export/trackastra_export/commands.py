@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import PATH
 from trackastra_engine.errors import MissingDependencyError
 
@@ -89,7 +89,7 @@ def verify(
     The exit code is 0 if features, scores, edges and tracks are equal, 1 if they are not.
     """
     from trackastra_engine.cli.terminal import shown_progress
-    from trackastra_engine.output.atomic import check_output_folder
+    from trackastra_engine.files.atomic import check_output_folder
     from trackastra_export.parity import FILES, PAGE_FILE, verify, write_certificate
 
     check_output_folder(output, overwrite=overwrite, ours=FILES)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trackastra_engine.detection.transform import inertias
 from trackastra_engine.errors import ModelError
-from trackastra_engine.model import AssociationModel
-from trackastra_engine.output.atomic import new_file
-from trackastra_engine.shapes import inertias
-from trackastra_engine.spec import ModelSpec
-from trackastra_engine.tokens import Tokens, token_feature_count
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.model.tokens import Tokens, token_feature_count
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import check_fit
 from trackastra_training.transformer import TrackingTransformer

@@ -2,10 +2,11 @@
 
 No tracing: exporters fail on, or take minutes for, what is below (DESIGN.md, section 4). The
 graph takes one window as tokens in blocks, with the keys that each block sees
-(`trackastra_engine.locality`), and ends with the scores of candidate pairs, so that the engine
-needs no arithmetic of its own. The same lines write it in two forms (`builder.Form`): the one for
-CPUs, and, in the file's metadata (`trackastra_engine.model_file`), the one for GPUs. Every
-parameter is in the file under its name, so that `trackastra_training.exported` can read it back.
+(`trackastra_engine.model.attention_plan`), and ends with the scores of candidate pairs, so that
+the engine needs no arithmetic of its own. The same lines write it in two forms (`builder.Form`):
+the one for CPUs, and, in the file's metadata (`trackastra_engine.model.model_file`), the one for
+GPUs. Every parameter is in the file under its name, so that `trackastra_training.exported` can
+read it back.
 """
 
 import json
@@ -14,8 +15,8 @@ from dataclasses import asdict
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from trackastra_engine.model_file import AT_ONCE_KEY, packed
-from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.model.model_file import AT_ONCE_KEY, packed
+from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_export.builder import AT_ONCE, IN_TURN, Form, GraphBuilder
 from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
 from trackastra_export.pairs import n_pair_facts, pair_facts, pair_terms, shape_table

@@ -5,7 +5,7 @@ The formulas are those of `trackastra_training.pairs`.
 
 import numpy as np
 
-from trackastra_engine.tokens import SPACING_UNITS
+from trackastra_engine.model.tokens import SPACING_UNITS
 from trackastra_export.builder import GraphBuilder
 from trackastra_export.values import Value
 from trackastra_training.pairs import N_PAIR_FEATURES, Shapes, pair_features

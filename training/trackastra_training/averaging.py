@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from trackastra_engine.errors import ModelError
-from trackastra_engine.spec import ModelSpec
+from trackastra_engine.model.spec import ModelSpec
 from trackastra_training.exported import read_model
 from trackastra_training.transformer import TrackingTransformer
 

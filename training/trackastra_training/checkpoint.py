@@ -16,8 +16,8 @@ import torch
 import yaml
 
 from trackastra_engine.errors import ModelError
-from trackastra_engine.spec import ModelSpec
-from trackastra_engine.tokens import token_feature_count
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.model.tokens import token_feature_count
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
 CONFIG_FILE = "config.yaml"

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, random_parameters
-from trackastra_engine.spec import ModelSpec
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,

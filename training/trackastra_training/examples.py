@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detections import Detections, FloatArray, IntArray
-from trackastra_engine.shapes import in_true_proportion
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.transform import in_true_proportion
+from trackastra_engine.model.spec import ModelSpec, Recipe
+from trackastra_engine.model.tokens import Tokens, prepare_tokens
 from trackastra_engine.simulation import (
     KnownMovie,
     SimulationParameters,
@@ -14,8 +17,6 @@ from trackastra_engine.simulation import (
     simulate,
     voxel_size,
 )
-from trackastra_engine.spec import ModelSpec, Recipe
-from trackastra_engine.tokens import IntensityRange, Tokens, prepare_tokens
 from trackastra_training.augmentation import augment, displace
 from trackastra_training.configuration import Augmentation
 from trackastra_training.segmentation_errors import keep_rows, spoil

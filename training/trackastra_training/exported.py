@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from trackastra_engine.errors import MissingDependencyError, ModelError
-from trackastra_engine.model import model_path
-from trackastra_engine.spec import METADATA_KEY, ModelSpec
+from trackastra_engine.model.onnx_model import model_path
+from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 

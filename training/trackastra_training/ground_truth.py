@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trackastra_engine.detections import Detections, IntArray, concatenate, detect
+from trackastra_engine.detection.detections import Detections, IntArray, concatenate, detect
+from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import Frame, Movie, open_movie
-from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.movie.frames import Frame, Movie, open_movie
+from trackastra_engine.movie.sources import list_tiffs
 from trackastra_engine.simulation import KnownMovie, known_movie
-from trackastra_engine.sources import list_tiffs
-from trackastra_engine.spec import ModelSpec
 from trackastra_training.configuration import AnnotatedMovie
-from trackastra_training.matching import MeasuredMask, match_frame
 from trackastra_training.track_table import (
     TRACK_FILE,
     mask_problems,
     name_problems,
     read_track_table,
 )
+from trackastra_training.truth_matching import MeasuredMask, match_frame
 
 logger = logging.getLogger(__name__)
 

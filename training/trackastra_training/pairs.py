@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trackastra_engine.tokens import SPACING_UNITS
+from trackastra_engine.model.tokens import SPACING_UNITS
 from trackastra_training.transformer_config import TransformerConfig
 
 LOG_SIZE, LOG_SIZE_TO_SPACING, FIRST_INERTIA = 0, 1, 2  # columns of `relative` features

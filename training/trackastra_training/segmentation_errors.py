@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import Detections, FloatArray, IntArray
-from trackastra_engine.shapes import covariances, inertias
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.detection.transform import covariances, inertias
 from trackastra_engine.simulation import KnownMovie
 from trackastra_engine.simulation.cuts import cut, random_cuts
 from trackastra_training.configuration import Augmentation

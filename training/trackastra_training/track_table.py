@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detection.detections import IntArray
 
 TRACK_FILE = "man_track.txt"
 TRACK_MASKS = re.compile(r"man_track(\d+)\.tif")

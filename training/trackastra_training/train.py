@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.model.tokens import token_feature_count
 from trackastra_engine.simulation import KnownMovie
-from trackastra_engine.spec import ModelSpec
-from trackastra_engine.tokens import token_feature_count
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
 from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trackastra_engine.association import associate_movie
-from trackastra_engine.candidates import candidate_graph
-from trackastra_engine.detections import Detections, IntArray
-from trackastra_engine.edges import Edges
+from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.evaluation.edge_scores import Counts, Scores, score_edges
 from trackastra_engine.linking import linker
-from trackastra_engine.scoring import Counts, Scores, score_edges
+from trackastra_engine.linking.candidates import candidate_graph
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, random_parameters
-from trackastra_engine.spec import ModelSpec
 from trackastra_training.examples import model_tokens, simulate_for
 from trackastra_training.transformer import TrackingTransformer
 

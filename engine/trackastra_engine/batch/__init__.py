@@ -1,4 +1,7 @@
-"""Many movies: each tracked by a process of its own, a few at a time."""
+"""Many movies: each is tracked by a process of its own, a few at a time.
+
+`positions.py` finds the movies of a folder, plate or table; `process.py` tracks one.
+"""
 
 import logging
 import time
@@ -10,7 +13,7 @@ from trackastra_engine.batch.positions import Position, find_positions
 from trackastra_engine.batch.process import TrackProcess, kills_wait
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome
-from trackastra_engine.output.alone import alone_in
+from trackastra_engine.files.lock import alone_in
 from trackastra_engine.progress import NOTICE
 from trackastra_engine.resources import usable_cores
 

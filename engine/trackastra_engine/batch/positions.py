@@ -8,8 +8,8 @@ from pathlib import Path
 from trackastra_engine.batch.record import files_of
 from trackastra_engine.batch.summary import PAGE, TABLE
 from trackastra_engine.errors import InputError
-from trackastra_engine.omezarr import is_in_zarr, list_images
-from trackastra_engine.sources import natural_key
+from trackastra_engine.movie.ome_zarr import is_in_zarr, list_images
+from trackastra_engine.movie.sources import natural_key
 
 INPUTS = ("images", "masks", "points")  # options whose values are always paths
 CONVENTION = (

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from trackastra_engine.output.figures import write_figures
+from trackastra_engine.files.figures import write_figures
 
 
 def files_of(name: str) -> tuple[str, str, str, str]:

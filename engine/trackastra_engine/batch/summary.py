@@ -10,7 +10,7 @@ from string import Template
 from typing import Any, Literal
 from urllib.parse import quote
 
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.files.atomic import new_file
 from trackastra_engine.output.results import REPORT
 
 TABLE, PAGE = "summary.csv", "summary.html"

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from trackastra_engine.bench.machine import measure_machine
 from trackastra_engine.bench.report import BenchReport, check_report, write_report
 from trackastra_engine.bench.stages import time_movie
-from trackastra_engine.frames import Movie, open_movie
-from trackastra_engine.model import DEFAULT_MODEL, Device
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL, Device
+from trackastra_engine.movie.frames import Movie, open_movie
+from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import peak_memory_mb
-from trackastra_engine.selection import EVERYTHING, Selection
 from trackastra_engine.simulation import Shape, SimulationParameters, render, write_frames
 from trackastra_engine.tracker import Tracker
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.model import import_runtime, session_options
+from trackastra_engine.model.onnx_model import import_runtime, session_options
 from trackastra_engine.resources import usable_cores
 
 COPIED_BYTES = 128 * 2**20  # larger than caches

@@ -6,7 +6,7 @@ from typing import Any
 
 from trackastra_engine.bench.machine import Machine
 from trackastra_engine.bench.stages import MovieTimes
-from trackastra_engine.output.figures import check_figures_file, write_figures
+from trackastra_engine.files.figures import check_figures_file, write_figures
 
 GIGA = 1e9
 

@@ -10,17 +10,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from trackastra_engine.association import associate_movie
-from trackastra_engine.candidates import candidate_graph
-from trackastra_engine.chunks.measured import needs_range
-from trackastra_engine.detections import Detections, concatenate, detect
-from trackastra_engine.edges import Edges
+from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.association.measured import needs_range
+from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.detection.intensity import IntensityHistogram, IntensityRange
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import Movie
-from trackastra_engine.intensity import IntensityHistogram
+from trackastra_engine.linking.candidates import candidate_graph
+from trackastra_engine.linking.review import Review
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import Movie
 from trackastra_engine.output.results import Outputs, Results, write_outputs
-from trackastra_engine.review import Review
-from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.tracker import Tracker
 
 MAX_FRAMES = 20  # that are read

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import DEVICE_OPTION, MODEL_OPTION, PATH, selection_options
 from trackastra_engine.errors import InputError
-from trackastra_engine.selection import Selection
+from trackastra_engine.movie.selection import Selection
 
 
 @click.command()

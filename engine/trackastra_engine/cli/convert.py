@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import PATH
 
 
@@ -42,7 +42,7 @@ def convert(
     mask*.tif and res_track.txt, or man_track*.tif and man_track.txt. Objects of the latter are
     measured again in their masks, and their links have no scores.
     """
-    from trackastra_engine.convert import convert
+    from trackastra_engine.output.convert import convert
     from trackastra_engine.output.results import parse_formats
 
     names = parse_formats(formats) or ()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import MODEL_OPTION, PATH
 
 
@@ -17,7 +17,7 @@ from trackastra_engine.cli.options import MODEL_OPTION, PATH
 def demo(output: Path, model: str) -> None:
     """Track a small simulated movie, and compare the tracks with the truth."""
     from trackastra_engine.cli.terminal import shown_progress
-    from trackastra_engine.demo import run_demo
+    from trackastra_engine.jobs.demo import run_demo
 
     with shown_progress() as progress:
         result = run_demo(output, model=model, progress=progress)

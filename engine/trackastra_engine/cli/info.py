@@ -2,7 +2,7 @@
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 
 
 @click.command()
@@ -10,7 +10,7 @@ from trackastra_engine.cli.ending import one_sentence_errors
 @one_sentence_errors
 def info(model: str) -> None:
     """Print what MODEL is: the name of an embedded model, or an .onnx file."""
-    from trackastra_engine.model_info import describe_model
+    from trackastra_engine.model.info import describe_model
 
     for name, value in describe_model(model):
         click.echo(f"{name:<19} {value}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import PATH, linking_of, with_linking_options
 
 
@@ -37,8 +37,8 @@ def link(
     neither images nor masks are read. Without --output, the results in TRACKED are replaced.
     """
     from trackastra_engine.cli.terminal import shown_progress
+    from trackastra_engine.jobs.relink import link_again
     from trackastra_engine.output.results import Outputs, parse_formats
-    from trackastra_engine.relink import link_again
 
     folder = output or tracked
     outputs = Outputs(folder, None, None, overwrite, parse_formats(formats), report)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from trackastra_engine.selection import Selection
+from trackastra_engine.movie.selection import Selection
 
 if TYPE_CHECKING:
     from trackastra_engine.linking.options import LinkingOptions

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import DEVICE_OPTION, MODEL_OPTION
 
 MEBIBYTE = 2**20
@@ -73,9 +73,9 @@ def serve(
     lie beside it.
     """
     from trackastra_engine import Tracker
+    from trackastra_engine.movie.voxels import parse_voxel_size
     from trackastra_engine.online import Session
     from trackastra_engine.serving import Limits, listen, serve_sockets, serve_standard_streams
-    from trackastra_engine.voxels import parse_voxel_size
 
     voxel_um = parse_voxel_size(voxel) if voxel else None
     limits = Limits(array_bytes=max_message_mib * MEBIBYTE)

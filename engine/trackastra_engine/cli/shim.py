@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import PATH
 
 

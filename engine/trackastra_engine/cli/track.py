@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from trackastra_engine.cli.ending import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import (
     DEVICES,
     MODEL_OPTION,
@@ -113,9 +113,9 @@ def track(
     """
     found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
     from trackastra_engine.cli.terminal import shown_progress
-    from trackastra_engine.job import Job, run_job
-    from trackastra_engine.output.figures import check_figures_file, write_figures
-    from trackastra_engine.output.refilled import PRIVATE
+    from trackastra_engine.files.figures import check_figures_file, write_figures
+    from trackastra_engine.files.replace import PRIVATE
+    from trackastra_engine.jobs.track import Job, run_job
     from trackastra_engine.output.results import Outputs, parse_formats
 
     outputs = Outputs(

@@ -66,7 +66,7 @@ def _model_of_upstream(name: str | None, folder: Path | None) -> Path | None:
         raise InputError(f"{' and '.join(flags)} each give a model; give one of them")
     if name is None and folder is None:
         return None
-    from trackastra_engine.upstream_models import import_once, pretrained_folder
+    from trackastra_engine.model.upstream import import_once, pretrained_folder
 
     if folder is None:
         folder = pretrained_folder(str(name))

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from trackastra_engine.errors import InputError, MissingDependencyError
 from trackastra_engine.evaluation.chota import chota
-from trackastra_engine.evaluation.ctc_folder import (
+from trackastra_engine.evaluation.edge_scores import Counts
+from trackastra_engine.evaluation.matched_objects import match_objects
+from trackastra_engine.evaluation.report import Evaluation, check_report, write_report
+from trackastra_engine.evaluation.scores import challenge_scores, count_links
+from trackastra_engine.movie.ctc_folder import (
     RESULT,
     TRUTH,
     UPSTREAM_RESULT,
     CtcFolder,
     open_ctc_folder,
 )
-from trackastra_engine.evaluation.matching import match_objects
-from trackastra_engine.evaluation.report import Evaluation, check_report, write_report
-from trackastra_engine.evaluation.scores import challenge_scores, count_links
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.scoring import Counts
 
 __all__ = ["Evaluation", "check_report", "evaluate", "write_report"]
 

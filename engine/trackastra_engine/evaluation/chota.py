@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
-from trackastra_engine.evaluation.matching import Matching, TrackedObjects
+from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.evaluation.matched_objects import Matching, TrackedObjects
 
 
 def chota(matching: Matching) -> float:

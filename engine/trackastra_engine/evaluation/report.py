@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trackastra_engine.output.figures import check_figures_file, write_figures
-from trackastra_engine.scoring import Counts
+from trackastra_engine.evaluation.edge_scores import Counts
+from trackastra_engine.files.figures import check_figures_file, write_figures
 
 
 @dataclass(frozen=True, slots=True)

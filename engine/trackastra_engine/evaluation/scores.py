@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
-from trackastra_engine.evaluation.matching import Matching, TrackedObjects
-from trackastra_engine.scoring import Counts
+from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.evaluation.edge_scores import Counts
+from trackastra_engine.evaluation.matched_objects import Matching, TrackedObjects
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,20 @@
-"""Stage 7: linkers, which choose the edges of a candidate graph that form a lineage."""
+"""Stages 6 and 7: scored edges become a candidate graph, of which a linker chooses a lineage.
+
+`candidates.py` makes the graph and `lineage.py` the lineage; this module names the linkers.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.errors import InputError
-from trackastra_engine.lineage import Lineage, build_lineage
-from trackastra_engine.linking.assignment import LapCosts, choose_by_assignment
+from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import CHANCES, DIVISION_CHANCE, LINK_CHANCE, LinkCosts
 from trackastra_engine.linking.greedy import MIN_LINK_SCORE, choose_greedily
 from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
+from trackastra_engine.linking.lap import LapCosts, choose_by_assignment
+from trackastra_engine.linking.lineage import Lineage, build_lineage
 
 MODES = ("greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import FloatArray, IntArray
-from trackastra_engine.edges import Edges
+from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.errors import InputError
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.model.edges import Edges
 
 TAKE_ALL = -10.0  # upstream's price for a detection, low enough that each is worth keeping
 # What a link pays for each frame in which it misses the cell, in units of score. Without a price,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.kernels.links import accept_greedily
+from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import MISSED_FRAME
 
 MIN_LINK_SCORE = 0.5  # the paper's theta

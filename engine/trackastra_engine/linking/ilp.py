@@ -9,11 +9,11 @@ import logging
 
 import numpy as np
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import IntArray
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.linking.bipartite import best_matching
+from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import LinkCosts, PricedGraph
-from trackastra_engine.linking.matching import best_matching
+from trackastra_engine.linking.lineage import Lineage
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,9 @@ def choose_optimally(
     kept = _assign(priced, costs, divisions)
     if is_assignment(costs, divisions):
         return kept
-    from trackastra_engine.linking.program import solve_by_components  # with scipy.sparse: 0.2 s
+    from trackastra_engine.linking.integer_program import (
+        solve_by_components,  # with scipy.sparse: 0.2 s
+    )
 
     return solve_by_components(priced, costs, kept, divisions=divisions, time_limit_s=time_limit_s)
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.association import FrameEdges
-from trackastra_engine.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.detections import Detections
-from trackastra_engine.displacement import MaxDistance, auto_distance, warn_of_far_links
-from trackastra_engine.edges import Edges, concatenate_edges
-from trackastra_engine.growing import GrowingRows
-from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.association.edge_stream import FrameEdges
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker
+from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.linking.lineage import Lineage, build_lineage
+from trackastra_engine.linking.max_distance import MaxDistance, auto_distance, warn_of_far_links
+from trackastra_engine.model.edges import Edges, concatenate_edges
+from trackastra_engine.movie.voxels import VoxelSize, proportions
 from trackastra_engine.progress import NOTICE
-from trackastra_engine.voxels import VoxelSize, proportions
 
 logger = logging.getLogger(__name__)
 

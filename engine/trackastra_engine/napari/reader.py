@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import FrameSource
-from trackastra_engine.lineage import Lineage, root_of_tracklets
+from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
+from trackastra_engine.movie.frames import FrameSource
 from trackastra_engine.output.napari_tracks import tracks_layer
 from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
-from trackastra_engine.saved_tracks import has_tracked_masks, open_tracked_masks, read_tracks
+from trackastra_engine.output.saved_tracks import has_tracked_masks, open_tracked_masks, read_tracks
 
 LayerData = tuple[Any, dict[str, Any], str]  # data, options and kind of a layer
 

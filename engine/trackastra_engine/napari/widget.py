@@ -3,7 +3,7 @@
 from typing import Any
 
 from trackastra_engine.linking import MODES
-from trackastra_engine.model import DEFAULT_MODEL
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.napari.reader import LayerData, layer_of_tracks
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import Detections, IntArray
-from trackastra_engine.edges import Edges
+from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.model.edges import Edges
 from trackastra_engine.online.update import Links, Objects, Update
 
 

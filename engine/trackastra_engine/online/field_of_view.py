@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from trackastra_engine.association import EdgeStream, FrameEdges
-from trackastra_engine.detections import Detections, IntArray, concatenate
-from trackastra_engine.edges import Edges, concatenate_edges
-from trackastra_engine.lineage import Lineage, build_lineage
+from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges
+from trackastra_engine.detection.detections import Detections, IntArray, concatenate
+from trackastra_engine.detection.label_check import LabelWatch
+from trackastra_engine.linking.lineage import Lineage, build_lineage
+from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.online.changes import Stretch, compare
 from trackastra_engine.online.update import Update
-from trackastra_engine.unlabelled import LabelWatch
 
 
 class FieldOfView:

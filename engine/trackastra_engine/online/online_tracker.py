@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.online.session import Session
 from trackastra_engine.online.update import Update
 

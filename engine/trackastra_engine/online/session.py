@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trackastra_engine.association import EdgeStream
-from trackastra_engine.detections import NO_LIMIT, Detections, check_number, detect
+from trackastra_engine.association.edge_stream import EdgeStream
+from trackastra_engine.detection.detections import NO_LIMIT, Detections, check_number, detect
+from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import Movie
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.stream import FrameLinker
+from trackastra_engine.movie.frames import Movie
+from trackastra_engine.movie.sources import ArraySource
+from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
 from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.update import Update
-from trackastra_engine.points import detections_of_points
-from trackastra_engine.sources import ArraySource
-from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.tracker import Tracker
-from trackastra_engine.voxels import VoxelSize, check_voxel_size, proportions
 
 WARM_UP_SIDE = 64  # pixels of a frame
 MAX_NUMBER = 2**31 - 1  # frames are kept as int32
@@ -170,7 +170,7 @@ class Session:
         fov: Hashable = 0,
         frame: int | None = None,
     ) -> Update | None:
-        """Take the next frame of a field of view as N points; see `push`, and points.py.
+        """Take the next frame of a field of view as N points; see `push`, and detection/points.py.
 
         position: (N, D) pixels, ([z,] y, x); label: (N,), from 1 in their order if not given;
         diameter: (N,) pixels, half the typical spacing of this frame if not given.

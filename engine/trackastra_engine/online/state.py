@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detections import Detections, concatenate, feature_names
-from trackastra_engine.edges import Edges, concatenate_edges
+from trackastra_engine.detection.detections import Detections, concatenate, feature_names
+from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.errors import InputError
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.session import Session
-from trackastra_engine.output.atomic import new_file
-from trackastra_engine.tokens import IntensityRange
 from trackastra_engine.tracker import Tracker
 
 FORMAT_VERSION = 1

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.online.session import Session
 from trackastra_engine.online.update import Update

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.detection.detections import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

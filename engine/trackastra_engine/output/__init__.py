@@ -1,1 +1,4 @@
-"""What a lineage is written to: masks, tables and a page."""
+"""Stage 8: a lineage becomes files of many formats, which can be read back.
+
+`results.py` writes all of them; `saved_tracks.py` reads them.
+"""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.ahead import computed_ahead
 from trackastra_engine.errors import InputError
-from trackastra_engine.frames import Frame, Movie
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import check_output_folder, new_folder
+from trackastra_engine.files.atomic import check_output_folder, new_folder
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.frames import Frame, Movie
+from trackastra_engine.prefetch import computed_ahead
 from trackastra_engine.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)

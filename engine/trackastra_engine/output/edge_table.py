@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.detections import FloatArray, IntArray
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.detection.detections import FloatArray, IntArray
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.lineage import Lineage
 
 COLUMNS = "source_frame,source_label,target_frame,target_label,weight"
 PORTION_SIZE = 10_000  # edges that are Python's numbers at a time: 200 bytes each

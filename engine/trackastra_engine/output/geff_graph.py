@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trackastra_engine.calibration import UNKNOWN, Calibration
-from trackastra_engine.detections import FloatArray, IntArray, feature_names
-from trackastra_engine.lineage import Lineage, root_of_tracklets
+from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
+from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
+from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 if TYPE_CHECKING:
     import geff_spec

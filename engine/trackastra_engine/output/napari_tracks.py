@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.detections import FloatArray
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.detection.detections import FloatArray
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.lineage import Lineage
 
 Graph = dict[int, list[int]]  # the parents of tracklets that have one
 

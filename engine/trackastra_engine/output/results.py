@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from trackastra_engine.calibration import UNKNOWN as UNCALIBRATED
-from trackastra_engine.calibration import Calibration
 from trackastra_engine.errors import InputError, MissingDependencyError
-from trackastra_engine.frames import Movie
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import (
+from trackastra_engine.files.atomic import (
     check_output_file,
     check_output_folder,
     new_file,
     new_folder,
 )
+from trackastra_engine.files.replace import PRIVATE, is_half_filled, refilled_folder
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.linking.review import DoubtfulLink
+from trackastra_engine.movie.calibration import UNKNOWN as UNCALIBRATED
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frames import Movie
 from trackastra_engine.output.ctc import CHALLENGE_FILES, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.geff_graph import GEFF_ENTRIES, write_geff
 from trackastra_engine.output.napari_tracks import write_napari
-from trackastra_engine.output.refilled import PRIVATE, is_half_filled, refilled_folder
 from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.review import DoubtfulLink
 
 EDGE_TABLE, TRACK_TABLE, REVIEW, REPORT = "edges.csv", "tracks.csv", "review.csv", "report.html"
 CTC_FOLDER, GEFF, TRACKMATE = "ctc", "tracks.geff", "tracks.xml"

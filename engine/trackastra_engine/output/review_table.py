@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from trackastra_engine.output.atomic import new_file
-from trackastra_engine.review import DoubtfulLink, Place
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.review import DoubtfulLink, Place
 
 COLUMNS = "frame,label,source_frame,source_label,score,certainty,alternatives"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.calibration import UNKNOWN, Calibration
-from trackastra_engine.detections import IntArray, feature_names
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.detection.detections import IntArray, feature_names
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 COLUMNS = ("track", "parent", "frame", "label")  # then numbers, as in `number_names`
 PORTION_SIZE = 10_000  # detections that are Python's numbers at a time

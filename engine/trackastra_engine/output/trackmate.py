@@ -12,11 +12,11 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from trackastra_engine.calibration import UNKNOWN, Calibration
-from trackastra_engine.detections import IntArray, feature_names
-from trackastra_engine.frames import Movie
-from trackastra_engine.lineage import Lineage, root_of_tracklets
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.detection.detections import IntArray, feature_names
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
+from trackastra_engine.movie.calibration import UNKNOWN, Calibration
+from trackastra_engine.movie.frames import Movie
 
 VERSION = "7.11.1"  # of TrackMate, as whose file it is read
 

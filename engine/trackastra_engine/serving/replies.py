@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.online import Links, Objects, Session, Update
 from trackastra_engine.serving.messages import PROTOCOL, Limits, Message
 

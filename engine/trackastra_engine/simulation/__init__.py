@@ -1,4 +1,8 @@
-"""Simulated movies with their truth: for training, the demo, benchmarks and tests."""
+"""Simulated movies with their truth: for training, the demo, benchmarks and tests.
+
+`population.py` moves and divides cells, `observation.py` measures them as detections, and
+`rendering.py` draws them as masks and images.
+"""
 
 import numpy as np
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.simulation.parameters import SimulationParameters
 
 MITOSIS_FRAMES = 1.0  # time over which looks change before division and after it

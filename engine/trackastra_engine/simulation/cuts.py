@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import FloatArray
+from trackastra_engine.detection.detections import FloatArray
 
 CUT_SPREAD = 0.15  # standard deviation of the place of a cut, in half axes from the middle
 

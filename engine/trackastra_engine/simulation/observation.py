@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import Detections, FloatArray, IntArray, concatenate
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray, concatenate
 from trackastra_engine.simulation.cells import Outlines, field_of_view, typical_spacing_px
 from trackastra_engine.simulation.cuts import cut, random_cuts
 from trackastra_engine.simulation.parameters import Errors, SimulationParameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from trackastra_engine.detections import FloatArray
+from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.simulation.cells import (
     Cells,
     Outlines,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from trackastra_engine.detections import FloatArray, IntArray
+from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.simulation.cells import Outlines
 from trackastra_engine.simulation.observation import (
     MIN_VISIBLE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import Detections, IntArray
+from trackastra_engine.detection.detections import Detections, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from trackastra_engine.frames import open_movie
-from trackastra_engine.model import AssociationModel
-from trackastra_engine.output.atomic import new_folder
+from trackastra_engine.files.atomic import new_folder
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_export.parity.certificate import Certificate, Subject, certify, sha256
 from trackastra_export.parity.page import page

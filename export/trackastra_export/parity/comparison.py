@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import FloatArray, IntArray, feature_names
-from trackastra_engine.edges import MIN_SCORE
+from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
 from trackastra_engine.linking.greedy import MIN_LINK_SCORE
+from trackastra_engine.model.edges import MIN_SCORE
 
 ALLOWED_MEASURE = 1e-4  # of a centroid or feature, relative where it is above 1; 2e-6 was seen
 ALLOWED_SCORE = 1e-4  # float32 rounding gave up to 1e-5 on the golden models

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.candidates import CandidateGraph
-from trackastra_engine.detections import Detections, FloatArray, IntArray
-from trackastra_engine.displacement import MaxDistance
-from trackastra_engine.edges import Edges
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
-from trackastra_engine.frames import Movie
-from trackastra_engine.intensity import IntensityHistogram
 from trackastra_engine.linking import Linker, linker
-from trackastra_engine.model import AssociationModel
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.linking.max_distance import MaxDistance
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.tokens import prepare_tokens
+from trackastra_engine.movie.frames import Movie
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.tokens import prepare_tokens
 from trackastra_engine.tracker import Tracker
 from trackastra_export.parity import upstream_run
 from trackastra_export.parity.comparison import Computed, Pair

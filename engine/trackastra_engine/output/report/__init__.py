@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trackastra_engine.calibration import UNKNOWN as UNCALIBRATED
-from trackastra_engine.calibration import Calibration
-from trackastra_engine.frames import Movie
-from trackastra_engine.lineage import Lineage
-from trackastra_engine.output.atomic import new_file
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.linking.review import DoubtfulLink
+from trackastra_engine.movie.calibration import UNKNOWN as UNCALIBRATED
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frames import Movie
 from trackastra_engine.output.report.charts import charts, summary
 from trackastra_engine.output.report.document import document
 from trackastra_engine.output.report.film import film
@@ -17,7 +18,6 @@ from trackastra_engine.output.report.positions import shown_positions
 from trackastra_engine.output.report.tree import lineage_tree
 from trackastra_engine.output.report.view import view_of_movie, view_of_points
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.review import DoubtfulLink
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.linking.lineage import Lineage
 
 MAX_TIME_BINS = 300
 MAX_LENGTH_BINS = 40

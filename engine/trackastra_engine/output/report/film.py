@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.ahead import computed_ahead
-from trackastra_engine.detections import FloatArray, IntArray
-from trackastra_engine.frames import Frame, Movie
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.detection.detections import FloatArray, IntArray
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.frames import Frame, Movie
 from trackastra_engine.output.ctc import relabel
 from trackastra_engine.output.report.outlines import Outlines, outlines, pack_steps
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
+from trackastra_engine.prefetch import computed_ahead
 from trackastra_engine.progress import Progress
 
 IMAGE_BYTES = 3_600_000  # of all images together

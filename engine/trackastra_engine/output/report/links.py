@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.linking.review import DoubtfulLink, Place
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
-from trackastra_engine.review import DoubtfulLink, Place
 
 MAX_ALTERNATIVES = 3
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import IntArray
+from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.kernels.outlines import trace_outlines
 
 STEPS_PER_BYTE = 4

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
 

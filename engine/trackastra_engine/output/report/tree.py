@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detections import FloatArray, IntArray
-from trackastra_engine.lineage import Lineage, root_of_tracklets
+from trackastra_engine.detection.detections import FloatArray, IntArray
+from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 
 MAX_TRACKS = 50_000  # that the tree shows; 20 bytes each
 

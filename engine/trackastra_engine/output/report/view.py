@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackastra_engine.detections import FloatArray, IntArray
-from trackastra_engine.frames import Movie
-from trackastra_engine.lineage import Lineage
+from trackastra_engine.detection.detections import FloatArray, IntArray
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.frames import Movie
 
 MAX_FRAMES = 150  # that are shown
 MAX_OBJECTS = 120_000  # in all shown frames; some 20 bytes each

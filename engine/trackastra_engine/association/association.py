@@ -1,0 +1,144 @@
+"""A few frames in a row, whose edges are scored without the rest of the movie."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges, Score
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.transform import in_true_proportion
+from trackastra_engine.model.edges import Edges, concatenate_edges
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.model.tokens import Tokens, prepare_tokens
+from trackastra_engine.movie.voxels import VoxelSize, proportions
+
+CHUNK_FRAMES = 32  # at most so many are lost with a run that dies
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Frames whose detections, and edges from these, are made and kept together."""
+
+    frames: range
+    reach: range  # all frames of the windows that hold one of `frames`
+    ends_movie: bool  # whether the last window of the movie is one of these windows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Association:
+    """How detections become edges: by which model, and with which options."""
+
+    model: AssociationModel
+    stride: int = 1  # frames from a window to the next
+    max_gap: int = 1  # frames
+    voxel_um: VoxelSize | None = None  # if the model sees it
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Return what is to be known of the model."""
+        return self.model.spec
+
+    def score(self, intensity_range: IntensityRange | None) -> Score:
+        """Return how the detections of a window are scored, given what is known of the movie."""
+
+        def score(detections: Detections) -> Edges:
+            tokens = self.tokens(detections, intensity_range)
+            return self.model.associate(tokens, max_gap=self.max_gap)
+
+        return score
+
+    def tokens(self, detections: Detections, intensity_range: IntensityRange | None) -> Tokens:
+        """Return what the model sees of a window."""
+        spec = self.spec
+        if spec.uses_voxel_size and self.voxel_um is not None:
+            detections = in_true_proportion(detections, proportions(self.voxel_um, spec.ndim))
+        return prepare_tokens(detections, spec.recipe, intensity_range)
+
+    def chunks(self, n_frames: int) -> list[Chunk]:
+        """Return the chunks of a movie."""
+        last_window = max(0, n_frames - self.spec.window)  # it ends with the movie in any case
+        chunks = []
+        for first in range(0, n_frames, CHUNK_FRAMES):
+            stop = min(first + CHUNK_FRAMES, n_frames)
+            begin = -(-max(0, first - self.spec.window + 1) // self.stride) * self.stride
+            end = min(n_frames, stop - 1 + self.spec.window)
+            reach = range(min(begin, last_window), end)
+            chunks.append(Chunk(range(first, stop), reach, end == n_frames))
+        return chunks
+
+    def edges(self, chunk: Chunk, frames: Iterable[Detections], score: "WindowScores") -> Edges:
+        """Return the edges from the detections of a chunk, the first of which is row 0.
+
+        frames: the detections of each frame within the chunk's reach. The edges are those of an
+        EdgeStream over the whole movie: the same windows are averaged in their order.
+        """
+        if self.model.is_at_once:
+            frames = list(frames)
+            score.prepare(self._windows(chunk, frames))
+        parts = self._stream(chunk, frames, score)
+        own = [part for part in parts if part.frame in chunk.frames]
+        first_row = own[0].first_row
+        return concatenate_edges(part.edges.shifted(part.first_row - first_row) for part in own)
+
+    def _windows(self, chunk: Chunk, frames: Iterable[Detections]) -> list[Detections]:
+        """Return the detections of all windows that will be scored for a chunk."""
+        windows = []
+
+        def note(detections: Detections) -> Edges:
+            windows.append(detections)
+            return concatenate_edges([])
+
+        self._stream(chunk, frames, note)
+        return windows
+
+    def _stream(self, chunk: Chunk, frames: Iterable[Detections], score: Score) -> list[FrameEdges]:
+        """Return the edges of all frames that become final within a chunk's reach."""
+        stream = EdgeStream(
+            score,
+            self.spec,
+            stride=self.stride,
+            max_gap=self.max_gap,
+            first_frame=chunk.reach.start,
+        )
+        parts = [part for detections in frames for part in stream.push(detections)]
+        return parts + (stream.finish() if chunk.ends_movie else stream.close(chunk.frames.stop))
+
+
+class WindowScores:
+    """Scores the windows of a movie, chunk by chunk; which windows these are is told by frames.
+
+    Chunks have windows in common with the one before: the latest are not computed once more.
+    Windows of one movie hold the same if their first and last frames with detections are the same.
+    """
+
+    def __init__(self, association: Association, intensity_range: IntensityRange | None) -> None:
+        self._association = association
+        self._intensity_range = intensity_range
+        self._score = association.score(intensity_range)
+        self._n_remembered = association.spec.window
+        self._known: dict[tuple[int, int], Edges] = {}
+
+    def __call__(self, detections: Detections) -> Edges:
+        """Return the edges of a window."""
+        if _ends(detections) not in self._known:
+            self._known[_ends(detections)] = self._score(detections)
+            if len(self._known) > self._n_remembered:
+                del self._known[next(iter(self._known))]
+        return self._known[_ends(detections)]
+
+    def prepare(self, windows: Sequence[Detections]) -> None:
+        """Score all windows of a chunk together, as a GPU computes them fastest.
+
+        Also those of the chunk before: scores depend in their last digits on what is computed with
+        them, and chunks must not depend on who made the others.
+        """
+        association = self._association
+        tokens = [association.tokens(window, self._intensity_range) for window in windows]
+        scored = association.model.associate_together(tokens, max_gap=association.max_gap)
+        self._known = dict(zip(map(_ends, windows), scored, strict=True))
+
+
+def _ends(detections: Detections) -> tuple[int, int]:
+    """Return the first and the last frame that has detections."""
+    return int(detections.frame[0]), int(detections.frame[-1])

@@ -1,0 +1,164 @@
+"""Chunks kept in files, each under a key that tells from what it was made.
+
+A key is a hash of all that changes what is kept: the frames (path, size and time of change of their
+files, not their pixels, which would have to be read), the model, options, and versions. So what is
+found is never out of date, and one folder may serve many movies.
+"""
+
+import hashlib
+import logging
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.association.association import Association, Chunk
+from trackastra_engine.association.measured import Measured, needs_range
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.intensity import IntensityHistogram, IntensityRange
+from trackastra_engine.errors import InputError
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.frames import Movie
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1  # to be changed when the engine measures or averages otherwise
+COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
+# What NumPy and zipfile raise for files with a flipped byte, the last two for one in a header.
+DAMAGE = (
+    *(ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, OSError),
+)
+INTENSITIES = "intensities/"  # begins the names of their arrays
+
+Arrays = Mapping[str, NDArray[Any]]
+Kept = TypeVar("Kept")
+
+
+class ChunkCache:
+    """The chunks of one movie in files of a folder, which appear when they are complete."""
+
+    def __init__(self, folder: Path, association: Association, movie: Movie) -> None:
+        """Look at the files of a movie: whatever happens to them later, its frames are these.
+
+        Raises InputError if the folder is a file, or the movie an array in memory.
+        """
+        if folder.is_file():
+            raise InputError(f"the cache {folder} is a file; give a folder")
+        self.folder = folder
+        self.files: list[tuple[int, int, str, str]] = []  # of the chunks asked for, see KeptMovie
+        self._frames = [_stamp(movie, index) for index in range(len(movie))]
+        spec, versions = association.spec, [version(name) for name in COMPUTED_WITH]
+        self._measuring = _hash(FORMAT_VERSION, versions, spec.ndim, needs_range(spec, movie))
+        options = association.stride, association.max_gap, association.voxel_um
+        self._scoring = _hash(self._measuring, association.model.identity, options)
+
+    def forget_others(self) -> None:
+        """Remove what a run did not need, from a folder that is for its movie alone."""
+        needed = {name for *_, found, edges in self.files for name in (found, edges)}
+        for path in self.folder.glob("*.npz*"):
+            if path.name not in needed:
+                path.unlink()
+
+    def has_detections(self, chunk: Chunk) -> bool:
+        """Return whether the detections of a chunk are kept."""
+        return self._detections_path(chunk).is_file()
+
+    def detections(self, chunk: Chunk) -> Measured | None:
+        """Return what was measured of a chunk, or None if that is not kept or damaged."""
+        return read_detections(self._detections_path(chunk))
+
+    def keep_detections(self, chunk: Chunk, measured: Measured) -> None:
+        """Keep what was measured of a chunk."""
+        found = measured.detections
+        counts = {INTENSITIES + name: part for name, part in measured.intensities.state().items()}
+        _write(self._detections_path(chunk), {**_arrays(found), **counts})
+
+    def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
+        """Return the edges of a chunk, or None if they are not kept or damaged."""
+        path = self._edges_path(chunk, intensity_range)
+        ends = chunk.frames.start, chunk.frames.stop
+        self.files.append((*ends, self._detections_path(chunk).name, path.name))
+        return read_edges(path)
+
+    def keep_edges(
+        self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
+    ) -> None:
+        """Keep the edges of a chunk."""
+        _write(self._edges_path(chunk, intensity_range), _arrays(edges))
+
+    def _detections_path(self, chunk: Chunk) -> Path:
+        key = _hash(self._measuring, chunk.frames, *self._frames_in(chunk.frames))
+        return self.folder / f"detections-{key}.npz"
+
+    def _edges_path(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Path:
+        seen = self._frames_in(chunk.reach)
+        key = _hash(self._scoring, chunk, intensity_range, *seen)
+        return self.folder / f"edges-{key}.npz"
+
+    def _frames_in(self, frames: range) -> list[str]:
+        return self._frames[frames.start : frames.stop]
+
+
+def read_detections(path: Path) -> Measured | None:
+    """Return what was measured of a chunk, or None if that is not kept or damaged."""
+    return _read(path, _as_measured)
+
+
+def read_edges(path: Path) -> Edges | None:
+    """Return the edges of a chunk, or None if they are not kept or damaged."""
+    return _read(path, _as_edges)
+
+
+def _stamp(movie: Movie, index: int) -> str:
+    """Return what changes if a frame does."""
+    stamps = [source.stamp(index) for source in (movie.masks, movie.images) if source is not None]
+    if None in stamps:
+        raise InputError("arrays in memory cannot be known again in a cache; give paths of files")
+    return _hash(*stamps)
+
+
+def _hash(*parts: object) -> str:
+    text = "\n".join(map(repr, parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _arrays(rows: Detections | Edges) -> dict[str, NDArray[Any]]:
+    return {field.name: getattr(rows, field.name) for field in fields(rows)}
+
+
+def _as_measured(arrays: Arrays) -> Measured:
+    detections = Detections(**{field.name: arrays[field.name] for field in fields(Detections)})
+    counts = {
+        name.removeprefix(INTENSITIES): part
+        for name, part in arrays.items()
+        if name.startswith(INTENSITIES)
+    }
+    return Measured(detections, IntensityHistogram.restored(counts))
+
+
+def _as_edges(arrays: Arrays) -> Edges:
+    return Edges(**arrays)
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    with new_file(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def _read(path: Path, unpacked: Callable[[Arrays], Kept]) -> Kept | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return unpacked(dict(stored))
+    except FileNotFoundError:
+        return None
+    except DAMAGE as error:
+        logger.warning("%s is damaged (%s); what it held is made again", path, error)
+        return None

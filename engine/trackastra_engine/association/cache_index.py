@@ -1,0 +1,131 @@
+"""Which kept chunks make a movie, noted in a file, so that it can be linked again from them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from trackastra_engine.association.association import Association
+from trackastra_engine.association.cache import ChunkCache, read_detections, read_edges
+from trackastra_engine.association.edge_stream import FrameEdges
+from trackastra_engine.detection.detections import Detections, concatenate
+from trackastra_engine.errors import InputError
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.replace import PRIVATE
+from trackastra_engine.growing_rows import GrowingRows
+from trackastra_engine.movie.frames import Movie
+from trackastra_engine.movie.voxels import VoxelSize
+
+Kept = TypeVar("Kept")
+
+FILE_NAME = "movie.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMovie:
+    """A movie whose detections and edges are kept."""
+
+    title: str
+    folder: str  # that keeps them; relative to the file in which this is noted, if beside it
+    chunks: list[tuple[int, int, str, str]]  # first frame, stop, files of detections and edges
+    ndim: int  # of the detections
+    max_gap: int  # frames of the longest edges
+    voxel_um: VoxelSize | None
+    frame_interval_s: float | None
+    scores_are_chances: bool
+    sees_voxel: bool  # whether distances are measured in true proportion in any case
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def n_frames(self) -> int:
+        """Return the number of frames."""
+        return self.chunks[-1][1]
+
+    def write(self, path: Path) -> None:
+        """Write it to a file, which is replaced if it exists."""
+        with new_file(path) as partial:
+            partial.write_text(json.dumps(asdict(self)), "utf-8")
+
+    @classmethod
+    def read(cls, results: Path) -> "KeptMovie":
+        """Return what was noted in a folder of results.
+
+        Raises InputError if nothing was, or by another version.
+        """
+        path = results / PRIVATE / FILE_NAME
+        if not path.is_file():
+            raise InputError(
+                f"{results} keeps no detections and edges of a movie; give the output folder of a "
+                "movie that trackastra-engine track has tracked from masks"
+            )
+        try:
+            known = json.loads(path.read_text("utf-8"))
+            known["folder"] = str(path.parent / known["folder"])
+            known["voxel_um"] = known["voxel_um"] and tuple(known["voxel_um"])
+            kept = cls(**known)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path} is damaged ({error}); track the movie again") from None
+        if kept.format_version != FORMAT_VERSION:
+            raise InputError(f"{path} is of another version; track the movie again")
+        return kept
+
+    def edges(self, found: GrowingRows[Detections], max_gap: int) -> Iterator[FrameEdges]:
+        """Yield the edges of each chunk, and add its detections to `found`.
+
+        Raises InputError if a chunk is gone or damaged, or no edges of that length were scored.
+        """
+        if max_gap < 1:
+            scored = " or ".join(map(str, range(1, self.max_gap + 1)))
+            raise InputError(f"the longest gap is {max_gap} frames; give {scored}")
+        if max_gap > self.max_gap:
+            raise InputError(
+                f"links over {max_gap} frames were not scored, only over {self.max_gap}; track the "
+                f"movie again with --max-gap {max_gap}"
+            )
+        first_row, own = 0, self._detections(0)
+        for place, (first, stop, _, edge_file) in enumerate(self.chunks):
+            found.add(own)
+            is_last = place + 1 == len(self.chunks)
+            following = concatenate([], self.ndim) if is_last else self._detections(place + 1)
+            n_near = int(np.searchsorted(following.frame, stop + max_gap))
+            joined = concatenate([own, following.rows(slice(n_near))], self.ndim)
+            edges = self._there(read_edges(Path(self.folder) / edge_file))
+            # Those that lead beyond `joined` are among the ones that are too long.
+            edges = edges.rows(np.flatnonzero(edges.target < len(joined)))
+            gap = joined.frame[edges.target] - joined.frame[edges.source]
+            yield FrameEdges(first, first_row, joined, edges.rows(np.flatnonzero(gap <= max_gap)))
+            first_row, own = first_row + len(own), following
+
+    def _detections(self, place: int) -> Detections:
+        path = Path(self.folder) / self.chunks[place][2]
+        return self._there(read_detections(path)).detections
+
+    def _there(self, part: Kept | None) -> Kept:
+        if part is None:
+            raise InputError(
+                f"what was kept in {self.folder} is not complete; track the movie again"
+            )
+        return part
+
+
+def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Association) -> None:
+    """Write which chunks of a cache make a movie; a cache beside that file keeps only these."""
+    is_private = path.parent == cache.folder
+    kept = KeptMovie(
+        title="/".join(Path((movie.images or movie.masks).name).absolute().parts[-2:]),
+        folder="." if is_private else str(cache.folder.absolute()),
+        chunks=cache.files,
+        ndim=association.spec.ndim,
+        max_gap=association.max_gap,
+        voxel_um=movie.voxel_um,
+        frame_interval_s=movie.frame_interval_s,
+        scores_are_chances=association.spec.scores_are_chances,
+        sees_voxel=association.spec.uses_voxel_size,
+    )
+    kept.write(path)
+    if is_private:
+        cache.forget_others()

@@ -1,0 +1,231 @@
+"""Stages 3 to 5, frame by frame: detections become edges with their mean scores.
+
+A window slides over the frames as they come; its detections are scored together, and each edge's
+score is averaged over the windows that saw it. A whole movie goes the same way as one that grows.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detection.detections import (
+    Detections,
+    FloatArray,
+    IntArray,
+    concatenate,
+    split_frames,
+)
+from trackastra_engine.errors import InputError
+from trackastra_engine.model.edges import MIN_SCORE, Edges, concatenate_edges
+from trackastra_engine.model.spec import ModelSpec
+
+NEGLIGIBLE_SCORE = 1e-4  # weaker ones are not even counted in a mean: at most this is lost
+
+Score: TypeAlias = Callable[[Detections], Edges]  # of the detections of a window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameEdges:
+    """All edges from the detections of one frame, or of some in a row, and what they join."""
+
+    frame: int  # the first one
+    first_row: int  # of `detections`, among those of the movie
+    detections: Detections  # of these frames, and of those that their edges lead to
+    edges: Edges  # rows of `detections`, sorted by source, then target
+
+
+def check_gap(max_gap: int, spec: ModelSpec) -> None:
+    """Raise InputError if the model has not learned to score links over so many frames."""
+    if not 1 <= max_gap <= spec.max_frame_gap:
+        learned = "1 frame" if spec.max_frame_gap == 1 else f"1 to {spec.max_frame_gap} frames"
+        raise InputError(
+            f"the longest gap is {max_gap}, but the model {spec.name} has learned links over "
+            f"{learned}; choose one of these"
+        )
+
+
+def check_stride(stride: int, spec: ModelSpec, *, max_gap: int = 1) -> None:
+    """Raise InputError if windows so many frames apart leave out pairs of frames."""
+    if not 1 <= stride <= spec.window - max_gap:
+        raise InputError(
+            f"the stride is {stride}, but windows of {spec.window} frames hold every pair of "
+            f"frames at strides of 1 to {spec.window - max_gap}; choose one of these"
+        )
+
+
+class EdgeStream:
+    """Makes edges of frames that come one by one: each is given when its mean is final.
+
+    That is so when all windows that hold its source have been scored; a movie shorter than the
+    window is one window. The mean (paper, eq. 8) counts every window that holds both detections,
+    or, with the averaging "above_threshold", only those that scored the edge at least MIN_SCORE, as
+    upstream does (predict.py). Edges whose mean lies below MIN_SCORE are left out.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        spec: ModelSpec,
+        *,
+        stride: int = 1,
+        max_gap: int = 1,
+        first_frame: int = 0,
+    ) -> None:
+        """Begin a movie, or a part of one.
+
+        score: returns the edges, 1 to `max_gap` frames long, between the detections of a window;
+        stride: frames from a window to the next; the last one ends with the movie all the same;
+        first_frame: the number of the first frame that will come, where the first window begins.
+
+        Raises InputError if windows so far apart leave out pairs of frames.
+        """
+        check_stride(stride, spec, max_gap=max_gap)
+        self._score = score
+        self._spec = spec
+        self._stride = stride
+        self._max_gap = max_gap
+        self._begin = self._n_frames = first_frame  # so many frames came, or are left out
+        self._starts: deque[int] = deque(maxlen=spec.window)  # of the latest windows scored
+        # What is not final: from this frame and row on, detections by frame, and the edges from
+        # them, which each window scored anew; rows count from the first detection of the frame.
+        self._first_frame = first_frame
+        self._first_row = 0
+        self._frames: list[Detections] = []
+        self._scored: list[list[Edges]] = []
+
+    def push(self, detections: Detections) -> list[FrameEdges]:
+        """Take the next frame, and return the edges of those that become final by it."""
+        self._frames.append(detections)
+        self._scored.append([])
+        self._n_frames += 1
+        start = self._starts[-1] + self._stride if self._starts else self._begin
+        if start + self._spec.window > self._n_frames:
+            return []
+        self._score_window(start)
+        return self.close(start + 1)
+
+    def finish(self) -> list[FrameEdges]:
+        """End the movie, and return the edges of all frames that were not final."""
+        start = max(self._begin, self._n_frames - self._spec.window)
+        if not self._starts or self._starts[-1] < start:
+            self._score_window(start)
+        return self.close(self._n_frames)
+
+    def copy(self) -> "EdgeStream":
+        """Return a stream that goes on from here without changing this one."""
+        stream = copy(self)
+        stream._starts = self._starts.copy()
+        stream._frames = self._frames.copy()
+        stream._scored = [parts.copy() for parts in self._scored]
+        return stream
+
+    @property
+    def n_final(self) -> int:
+        """Return the number of frames, from the first on, whose edges were given."""
+        return self._first_frame
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what `restore` needs to go on, besides the detections of the frames."""
+        by_frame = [concatenate_edges(parts) for parts in self._scored]
+        edges = concatenate_edges(by_frame)
+        return {
+            "starts": np.array(self._starts, np.int64),
+            "n_scored": np.array([len(part) for part in by_frame], np.int64),
+            "source": edges.source,
+            "target": edges.target,
+            "score": edges.score,
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]], frames: Sequence[Detections]) -> None:
+        """Go on from a state; frames: the detections of all frames that came.
+
+        Raises ValueError if the two do not belong together.
+        """
+        n_scored = state["n_scored"].tolist()
+        self._n_frames = len(frames)
+        self._first_frame = len(frames) - len(n_scored)
+        self._first_row = sum(map(len, frames[: self._first_frame]))
+        self._frames = list(frames[self._first_frame :])
+        self._starts.extend(state["starts"].tolist())
+        edges = Edges(state["source"], state["target"], state["score"])
+        if self._first_frame < 0 or sum(n_scored) != len(edges):
+            raise ValueError("edges belong to frames that are not there")
+        ends = np.cumsum([0, *map(len, self._frames)])
+        for offset, own in enumerate(np.split(np.arange(len(edges)), np.cumsum(n_scored)[:-1])):
+            scored = edges.rows(own)
+            n_rows = ends[offset : offset + self._max_gap + 2] - ends[offset]
+            if not (
+                _lie_in(scored.source, 0, n_rows[1]) and _lie_in(scored.target, *n_rows[[1, -1]])
+            ):
+                raise ValueError("edges lead to detections that are not there")
+            self._scored.append([scored])
+
+    def _score_window(self, start: int) -> None:
+        """Score the window from a frame to the last one, if it has anything to associate."""
+        self._starts.append(start)
+        frames = self._frames[start - self._first_frame :]
+        if sum(len(detections) > 0 for detections in frames) < 2:
+            return
+        edges = self._score(concatenate(frames, self._spec.ndim))
+        floor = NEGLIGIBLE_SCORE if self._spec.averaging == "all" else MIN_SCORE
+        edges = edges.rows(np.flatnonzero(edges.score >= floor))
+        ends = np.cumsum([len(detections) for detections in frames])
+        source_frame = np.searchsorted(ends, edges.source, side="right")
+        for offset, scored in enumerate(self._scored[start - self._first_frame :]):
+            own = edges.rows(np.flatnonzero(source_frame == offset))
+            scored.append(own.shifted(len(frames[offset]) - int(ends[offset])))
+
+    def close(self, stop: int) -> list[FrameEdges]:
+        """Return the edges of the frames before `stop`, which no window to come may hold."""
+        closed = []
+        while self._first_frame < stop:
+            closed.append(self._mean_edges())
+            self._first_row += len(self._frames.pop(0))
+            self._scored.pop(0)
+            self._first_frame += 1
+        return closed
+
+    def _mean_edges(self) -> FrameEdges:
+        """Return the edges of the first frame that is not final, with their means so far."""
+        detections = concatenate(self._frames[: self._max_gap + 1], self._spec.ndim)
+        scored = concatenate_edges(self._scored[0])
+        n_rows = max(1, len(detections))
+        key = scored.source.astype(np.int64) * n_rows + scored.target
+        key, edge = np.unique(key, return_inverse=True)
+        source, target = (rows.astype(np.int32) for rows in np.divmod(key, n_rows))
+        total = np.bincount(edge, scored.score, minlength=len(key))
+        if self._spec.averaging == "all":
+            count = self._n_windows_with(detections.frame[target])
+        else:
+            count = np.bincount(edge, minlength=len(key))
+        score: FloatArray = total / count
+        edges = Edges(source, target, score).rows(np.flatnonzero(score >= MIN_SCORE))
+        return FrameEdges(self._first_frame, self._first_row, detections, edges)
+
+    def _n_windows_with(self, frame: IntArray) -> IntArray:
+        """Return how many windows hold the first frame that is not final and another, for each."""
+        starts = np.array(self._starts)
+        n_begun = int(np.searchsorted(starts, self._first_frame, side="right"))
+        return n_begun - np.searchsorted(starts, frame - self._spec.window, side="right")
+
+
+def _lie_in(rows: IntArray, first: int, stop: int) -> bool:
+    return bool(((rows >= first) & (rows < stop)).all())
+
+
+def associate_movie(
+    score: Score, spec: ModelSpec, detections: Detections, *, max_gap: int = 1
+) -> Edges:
+    """Return the edges of a whole movie, sorted by source, then target; see EdgeStream."""
+    stream = EdgeStream(score, spec, max_gap=max_gap)
+    n_frames = int(detections.frame.max(initial=-1)) + 1
+    parts: list[FrameEdges] = []
+    for frame in split_frames(detections, n_frames):
+        parts += stream.push(frame)
+    parts += stream.finish()
+    return concatenate_edges(part.edges.shifted(part.first_row) for part in parts)

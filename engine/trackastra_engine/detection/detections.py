@@ -1,0 +1,189 @@
+"""Stage 2: a frame becomes its detections, measured in one pass over the pixels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.kernels.pixels import N_SUMS, measure_runs
+from trackastra_engine.movie.frames import Frame
+
+IntArray = NDArray[np.integer[Any]]
+FloatArray = NDArray[np.floating[Any]]
+
+INITIAL_CAPACITY = 4096  # objects a frame is expected to hold; doubled until they fit
+NO_LIMIT = 2**63
+PIXEL_TYPES = (np.uint8, np.uint16, np.float32, np.float64)  # the others fit into these
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """N detections of D = 2 or 3 spatial axes, sorted by frame, then label.
+
+    `features` has the columns of `feature_names(D)`: what the pixels of one frame say, in
+    pixels and raw intensities. What a model sees of them is made in tokens.py.
+    """
+
+    frame: IntArray  # (N,) int32, from 0
+    label: IntArray  # (N,) int64, the object's number in the mask of its frame
+    centroid: FloatArray  # (N, D) float64, pixels, ([z,] y, x)
+    features: FloatArray  # (N, F) float64
+
+    def __len__(self) -> int:
+        """Return the number of detections."""
+        return len(self.frame)
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of spatial axes, 2 or 3."""
+        return int(self.centroid.shape[1])
+
+    def rows(self, index: slice | IntArray) -> "Detections":
+        """Return the detections of some rows; a slice copies nothing."""
+        return Detections(
+            self.frame[index], self.label[index], self.centroid[index], self.features[index]
+        )
+
+
+def feature_names(ndim: int) -> tuple[str, ...]:
+    """Return the names of the columns of `Detections.features`: 7 in 2D, 12 in 3D.
+
+    `diameter` of the circle or ball of the same size (pixels); raw mean `intensity` (NaN without
+    an image); the `inertia` tensor, row by row (pixels squared); `margin`, the pixels between the
+    object and the nearest y or x border of the image. As upstream's `regionprops2`
+    (wrfeat.py), but for the intensity, which upstream normalises first.
+    """
+    axes = "yx" if ndim == 2 else "zyx"
+    inertia = tuple(f"inertia_{a}{b}" for a in axes for b in axes)
+    return ("diameter", "intensity", *inertia, "margin")
+
+
+def concatenate(parts: Iterable[Detections], ndim: int) -> Detections:
+    """Return the detections of several frames, given in the order of the frames, as one."""
+    listed = list(parts)
+    if not listed:
+        return Detections(
+            np.empty(0, np.int32),
+            np.empty(0, np.int64),
+            np.empty((0, ndim)),
+            np.empty((0, len(feature_names(ndim)))),
+        )
+    return Detections(
+        np.concatenate([part.frame for part in listed]),
+        np.concatenate([part.label for part in listed]),
+        np.concatenate([part.centroid for part in listed]),
+        np.concatenate([part.features for part in listed]),
+    )
+
+
+def split_frames(detections: Detections, n_frames: int, first_frame: int = 0) -> list[Detections]:
+    """Return the detections of each frame of a movie, or of some in a row; this copies nothing."""
+    frames = np.arange(first_frame, first_frame + n_frames + 1)
+    bounds = np.searchsorted(detections.frame, frames).tolist()
+    return [detections.rows(slice(first, stop)) for first, stop in pairwise(bounds)]
+
+
+def detect(frame: Frame, ndim: int, *, max_objects: int = NO_LIMIT) -> Detections:
+    """Return the detections of one frame, measured in one pass over its pixels.
+
+    With `ndim` 3, a frame (Y, X) is taken as a volume of one plane. Values equal those of
+    skimage's `regionprops` (moments are summed as exact integers relative to the object).
+    A frame of more than 4096 objects is begun again with more room.
+
+    Raises InputError if there are more than `max_objects`, for which no memory is taken.
+    """
+    labels = _volume(frame.labels)
+    labels = labels.view(f"u{labels.itemsize}")  # none is negative
+    image = None if frame.image is None else _pixels(_volume(frame.image))
+    objects = _measure(labels, image, max_objects)
+    order = np.argsort(objects.label)
+    features = _features(objects, labels.shape, ndim)
+    return Detections(
+        np.full(len(order), frame.index, np.int32),
+        objects.label[order],
+        objects.centroid[order, 3 - ndim :],
+        features[order],
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Objects:
+    """What one pass over the pixels of a frame says of its objects, as a volume."""
+
+    label: IntArray  # (N,)
+    count: FloatArray  # (N,) pixels
+    centroid: FloatArray  # (N, 3)
+    covariance: FloatArray  # (N, 3, 3) of the pixels' positions
+    intensity: FloatArray  # (N,) mean, NaN without an image
+    box: IntArray  # (N, 4) first and last y, first and last x
+
+
+def _volume(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return (Z, Y, X) contiguous pixels in native byte order, which the kernels need."""
+    volume = pixels[None] if pixels.ndim == 2 else pixels
+    if volume.dtype == bool:
+        volume = volume.view(np.uint8)
+    return np.ascontiguousarray(volume, dtype=volume.dtype.newbyteorder("="))
+
+
+def _pixels(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image in one of a few types, as each takes a second to compile when it is new."""
+    if image.dtype in PIXEL_TYPES:
+        return image
+    return image.astype(np.float32 if image.itemsize <= 2 else np.float64)
+
+
+def check_number(n_objects: int, max_objects: int) -> None:
+    """Raise InputError if a frame holds too many objects."""
+    if n_objects > max_objects:
+        raise InputError(
+            f"a frame holds more than {max_objects} objects, which is the limit here; are they the "
+            "cells of a segmentation?"
+        )
+
+
+def _measure(labels: NDArray[Any], image: NDArray[Any] | None, max_objects: int) -> _Objects:
+    pixels = labels if image is None else image
+    has_image = image is not None
+    capacity, n_objects = INITIAL_CAPACITY // 2, -1
+    while n_objects == -1:
+        capacity *= 2
+        keys, slots = np.empty(2 * capacity, np.int64), np.full(2 * capacity, -1, np.int64)
+        found = np.empty(capacity, np.int64)
+        first = np.empty((capacity, 3), np.int64)
+        sums = np.zeros((capacity, N_SUMS), np.int64)
+        is_exact = has_image and pixels.dtype.kind == "u"
+        intensity = np.zeros(capacity, np.int64 if is_exact else np.float64)
+        box = np.empty((capacity, 4), np.int64)
+        n_objects = measure_runs(
+            labels, pixels, has_image, keys, slots, found, first, sums, intensity, box
+        )
+        check_number(capacity + 1 if n_objects == -1 else n_objects, max_objects)
+    moments = sums[:n_objects].astype(float)
+    count = moments[:, 0]
+    mean = moments[:, 1:4] / count[:, None]
+    zz, yy, xx, zy, zx, yx = moments[:, 4:].T / count
+    second = np.array([[zz, zy, zx], [zy, yy, yx], [zx, yx, xx]]).transpose(2, 0, 1)
+    return _Objects(
+        label=found[:n_objects],
+        count=count,
+        centroid=first[:n_objects] + mean,
+        covariance=second - mean[:, :, None] * mean[:, None, :],
+        intensity=intensity[:n_objects] / count if has_image else np.full(n_objects, np.nan),
+        box=box[:n_objects],
+    )
+
+
+def _features(objects: _Objects, shape: tuple[int, ...], ndim: int) -> FloatArray:
+    """Return (N, F) features in the order of `feature_names`."""
+    diameter = (2 * ndim * objects.count / np.pi) ** (1 / ndim)
+    covariance = objects.covariance[:, 3 - ndim :, 3 - ndim :]
+    trace = np.trace(covariance, axis1=1, axis2=2)
+    inertia = trace[:, None, None] * np.eye(ndim) - covariance
+    y0, y1, x0, x1 = objects.box.T
+    margin = np.minimum(np.minimum(y0, shape[1] - 1 - y1), np.minimum(x0, shape[2] - 1 - x1))
+    return np.column_stack([diameter, objects.intensity, inertia.reshape(-1, ndim * ndim), margin])

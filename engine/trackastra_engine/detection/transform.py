@@ -1,0 +1,46 @@
+"""What happens to detections when space is stretched, turned or sheared."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, FloatArray
+
+
+def covariances(detections: Detections) -> FloatArray:
+    """Return the covariance (N, D, D) of the pixels of each detection, from its inertia tensor."""
+    ndim = detections.ndim
+    inertia = detections.features[:, 2:-1].reshape(-1, ndim, ndim)
+    # trace(I) = (D - 1) trace(C), as I = trace(C) 1 - C
+    trace = np.trace(inertia, axis1=1, axis2=2)[:, None, None] / (ndim - 1)
+    return np.asarray(trace * np.eye(ndim) - inertia)
+
+
+def inertias(covariance: FloatArray) -> FloatArray:
+    """Return the inertia tensors (N, D * D), row by row, of covariances (N, D, D)."""
+    ndim = covariance.shape[1]
+    trace = np.trace(covariance, axis1=1, axis2=2)[:, None, None]
+    return np.asarray(trace * np.eye(ndim) - covariance).reshape(-1, ndim * ndim)
+
+
+def transform(detections: Detections, linear_map: FloatArray) -> Detections:
+    """Return the detections of cells whose pixels were moved by linear maps, (D, D) or (N, D, D).
+
+    The covariance C of the pixels becomes M C M^T, the size grows with the determinant of M.
+    Margins to the image border scale like sizes, for want of the direction of the border.
+    """
+    features = detections.features.copy()
+    scale = np.abs(np.linalg.det(linear_map)) ** (1 / detections.ndim)
+    features[:, 0] *= scale
+    features[:, -1] *= scale
+    moved = linear_map @ covariances(detections) @ np.swapaxes(linear_map, -1, -2)
+    features[:, 2:-1] = inertias(moved)
+    centroid = (linear_map @ detections.centroid[:, :, None])[:, :, 0]
+    return replace(detections, centroid=centroid, features=features)
+
+
+def in_true_proportion(detections: Detections, voxel: FloatArray) -> Detections:
+    """Return the detections as if voxels of size (D,) were cubes as wide as the voxels in x."""
+    stretched = transform(detections, np.diag(np.asarray(voxel, float) / voxel[-1]))
+    stretched.features[:, -1] = detections.features[:, -1]  # measured in y and x alone
+    return stretched

@@ -1,0 +1,90 @@
+"""A movie linked again from what its tracking kept, without its pixels: the command `link`."""
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from trackastra_engine.association.cache_index import KeptMovie
+from trackastra_engine.detection.detections import concatenate
+from trackastra_engine.errors import InputError
+from trackastra_engine.files.lock import alone_in
+from trackastra_engine.growing_rows import GrowingRows
+from trackastra_engine.jobs.track import JobResult, told
+from trackastra_engine.linking.lineage import without_short_tracks
+from trackastra_engine.linking.max_distance import MaxDistance
+from trackastra_engine.linking.options import LinkingOptions
+from trackastra_engine.linking.review import Review
+from trackastra_engine.linking.stream import LinkStream
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.output.report import RunFacts
+from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.progress import NOTICE, Progress, no_progress
+
+logger = logging.getLogger(__name__)
+
+
+def link_again(
+    tracked: Path, linking: LinkingOptions, outputs: Outputs, *, progress: Progress = no_progress
+) -> JobResult:
+    """Link the movie of a folder of results once more, and write what needs no masks.
+
+    In that folder itself, earlier results are replaced, all of them: none is left beside others.
+
+    Raises InputError, MissingDependencyError or OSError, and then leaves everything as it was.
+    """
+    in_place = outputs.folder is not None and outputs.folder.resolve() == tracked.resolve()
+    outputs = replace(outputs, overwrite=outputs.overwrite or in_place)
+    _refuse_masks(outputs)
+    check_outputs(outputs, [] if in_place else [tracked], are_points=True)
+    with alone_in(outputs.folder):
+        masks = _masks_in(tracked) if in_place else []
+        result = _link(tracked, linking, outputs, progress)
+    for path in masks:
+        logger.log(
+            NOTICE,
+            "%s had the earlier tracks and was removed; run track again with these options to have "
+            "it back: it takes all else from what is kept",
+            path,
+        )
+    return result
+
+
+def _link(
+    tracked: Path, linking: LinkingOptions, outputs: Outputs, progress: Progress
+) -> JobResult:
+    """Link a movie once more, and write to places that were checked."""
+    started = time.perf_counter()
+    kept, review = KeptMovie.read(tracked), Review()
+    link = linking.linker(chances=kept.scores_are_chances)
+    longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
+    in_um = longest is not None and longest.unit == "um"
+    voxel_um = kept.voxel_um if kept.sees_voxel or in_um else None
+    links = LinkStream(review.watch(link), longest, voxel_um, kept.ndim)
+    found = GrowingRows(concatenate([], kept.ndim))
+    links.push(kept.edges(found, linking.max_gap))
+    lineage = links.finish(found.whole())
+    if linking.min_track_length > 1:
+        lineage = without_short_tracks(lineage, linking.min_track_length)
+    linked = time.perf_counter()
+    stage_s = (("linking", linked - started),)
+    calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
+    facts = RunFacts(kept.title, tuple(told(linking)), stage_s)
+    results = Results(lineage, None, review.links, facts, calibration)
+    write_outputs(results, outputs, progress=progress)
+    return JobResult(lineage, kept.n_frames, (*stage_s, ("writing", time.perf_counter() - linked)))
+
+
+def _refuse_masks(outputs: Outputs) -> None:
+    for name in outputs.formats or ():
+        if name in FORMATS and FORMATS[name].needs_masks:
+            raise InputError(
+                f"--format {name} needs the masks, which are not read to link again; run track "
+                "with the same inputs and these options: it takes all else from what is kept"
+            )
+
+
+def _masks_in(folder: Path) -> list[Path]:
+    """Return the masks of earlier results, which have no place beside new links."""
+    names = [name for form in FORMATS.values() if form.needs_masks for name in form.names]
+    return [folder / name for name in names if (folder / name).exists()]

@@ -1,0 +1,192 @@
+"""One movie tracked from files to files: what the commands `track` and `demo` run."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from trackastra_engine.association.cache_index import FILE_NAME
+from trackastra_engine.detection.points import read_points
+from trackastra_engine.errors import InputError
+from trackastra_engine.files.lock import alone_in
+from trackastra_engine.files.replace import PRIVATE
+from trackastra_engine.linking.lineage import Lineage, without_short_tracks
+from trackastra_engine.linking.max_distance import MaxDistance
+from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
+from trackastra_engine.linking.review import Review
+from trackastra_engine.model.onnx_model import AssociationModel, Device
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.movie.selection import EVERYTHING, Selection
+from trackastra_engine.movie.voxels import parse_voxel_size
+from trackastra_engine.output.report import RunFacts
+from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.resources import peak_memory_mb
+from trackastra_engine.tracker import Tracker
+
+UNTOLD = ("outputs", "are_points", "cache", "device", "title")  # of a job, in its report
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A movie, how to track it, and where the results go."""
+
+    images: Path | None
+    masks: Path  # or a table of points
+    outputs: Outputs
+    are_points: bool = False
+    selection: Selection = EVERYTHING
+    model: str = "general_2d"
+    linking: LinkingOptions = DEFAULT_OPTIONS
+    voxel: str | None = None  # "z,y,x" in micrometres
+    stride: int = 1  # frames
+    cache: Path | None = None  # folder that keeps what is computed, for a next time
+    dask: str | None = None  # address of a cluster, or local:N
+    device: Device = "auto"
+    title: str | None = None  # of the movie in the report, in place of its paths
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobResult:
+    """What a job made and how long it took."""
+
+    lineage: Lineage
+    n_frames: int
+    stage_s: tuple[tuple[str, float], ...]  # names and seconds, in their order
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the job took."""
+        return sum(seconds for _, seconds in self.stage_s)
+
+    def figures(self) -> dict[str, float | None]:
+        """Return counts, seconds and the peak of memory by name."""
+        peak_mb = peak_memory_mb()
+        return {
+            "frames": self.n_frames,
+            "detections": len(self.lineage.detections),
+            "tracks": len(self.lineage.tracklets),
+            "divisions": self.lineage.n_divisions,
+            "seconds": round(self.seconds, 3),
+            **{f"{name}_s": round(seconds, 3) for name, seconds in self.stage_s},
+            "peak_memory_mb": None if peak_mb is None else round(peak_mb, 1),
+        }
+
+    def __str__(self) -> str:
+        lineage = self.lineage
+        return (
+            f"Tracked {self.n_frames} frames with {len(lineage.detections)} detections: "
+            f"{len(lineage.tracklets)} tracks, {lineage.n_divisions} divisions, "
+            f"{self.seconds:.1f} s"
+        )
+
+
+def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
+    """Track a movie and write the results; checks come first, results last.
+
+    Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves no results,
+    only what a next time need not compute again.
+    """
+    inputs = [path for path in (job.images, job.masks) if path is not None]
+    check_outputs(job.outputs, inputs, are_points=job.are_points)
+    with alone_in(job.outputs.folder):
+        return _run(job, progress)
+
+
+def _run(job: Job, progress: Progress) -> JobResult:
+    """Track a movie and write the results to places that were checked."""
+    started = time.perf_counter()
+    voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
+    movie = None
+    if job.are_points:
+        _refuse_options_of_movies(job)
+    else:
+        movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
+    review = Review()
+    tracker = _tracker(job, review)
+    opened = time.perf_counter()
+    if movie is None:
+        points = read_points(job.masks)
+        lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
+        n_frames = int(points.frame[-1]) + 1
+    else:
+        lineage = tracker.track_movie(
+            movie, cache=job.cache, index=_index(job), dask=job.dask, progress=progress
+        )
+        n_frames = len(movie)
+    if job.linking.min_track_length > 1:
+        lineage = without_short_tracks(lineage, job.linking.min_track_length)
+    tracked = time.perf_counter()
+    stage_s = (("opening", opened - started), ("tracking", tracked - opened))
+    facts = RunFacts(_title(job), _settings(job, tracker), stage_s)
+    known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
+    calibration = Calibration(*known).along(lineage.detections.ndim)
+    results = Results(lineage, movie, review.links, facts, calibration)
+    _forget_earlier(job)
+    write_outputs(results, job.outputs, progress=progress)
+    return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
+
+
+def _tracker(job: Job, review: Review) -> Tracker:
+    """Return the tracker of a job, whose links are seen by `review`."""
+    model = AssociationModel.load(job.model, device=job.device)
+    longest = job.linking.max_distance
+    return Tracker(
+        model,
+        review.watch(job.linking.linker(chances=model.spec.scores_are_chances)),
+        max_distance=None if longest is None else MaxDistance.parse(longest),
+        stride=job.stride,
+    )
+
+
+def _refuse_options_of_movies(job: Job) -> None:
+    """Raise InputError for what only frames have, or only movies of frames need."""
+    if job.selection != EVERYTHING:
+        raise InputError("points have no axes, channels, positions or levels; leave these out")
+    if job.cache is not None or job.dask is not None:
+        raise InputError(
+            "points are tracked at once, with neither a cache nor a cluster; leave --cache and "
+            "--dask out"
+        )
+
+
+def _forget_earlier(job: Job) -> None:
+    """Keep `link` from linking the movie of an earlier run, if this one keeps nothing."""
+    index = _index(job)
+    if job.cache is None and index is not None:
+        index.unlink(missing_ok=True)
+
+
+def _index(job: Job) -> Path | None:
+    """Return the file that is to tell which kept chunks make the movie, for `link`."""
+    folder = job.outputs.folder
+    return None if folder is None else folder / PRIVATE / FILE_NAME
+
+
+def _title(job: Job) -> str:
+    """Return what the movie is called, or the last names of the path of its images or masks."""
+    return job.title or "/".join((job.images or job.masks).absolute().parts[-2:])
+
+
+def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
+    """Return what a job was told, without what it was not, and what it ran with."""
+    return (
+        *(pair for pair in told(job) if job.title is None or pair[0] not in ("images", "masks")),
+        ("device", tracker.model.device),
+        ("engine", version("trackastra-engine")),
+    )
+
+
+def told(options: Any) -> Iterator[tuple[str, str]]:
+    """Yield names and values of options, and of options within them."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value is None or field.name in UNTOLD:
+            continue
+        if is_dataclass(value):
+            yield from told(value)
+        else:
+            yield field.name.replace("_", " "), str(value)

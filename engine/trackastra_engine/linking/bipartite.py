@@ -1,0 +1,34 @@
+"""The exact assignment of parents to children, which optimal and LAP linking share."""
+
+import numpy as np
+
+from trackastra_engine.detection.detections import FloatArray, IntArray
+from trackastra_engine.kernels.links import match_targets
+
+
+def best_matching(
+    source: IntArray, target: IntArray, gain: FloatArray, slots: tuple[float, ...]
+) -> IntArray:
+    """Return the rows of the edges, ascending, whose gains have the largest sum.
+
+    source, target, gain: (E,); each target takes part in at most one edge, each source in as many
+    as there are `slots`. The k-th edge of a source gains slots[k] on top, and slots must
+    not increase. Edges without a gain are left out.
+
+    The time grows with E times the detections that compete for the same parents, not with those
+    of the movie: frame pairs and connected components never meet in the search.
+    """
+    if len(source) == 0:
+        return np.empty(0, np.int64)
+    order = np.argsort(target, kind="stable")
+    n_sources, n_targets = int(source.max()) + 1, int(target.max()) + 1
+    slot_edge = np.full(n_sources * len(slots), -1, np.int64)
+    match_targets(
+        np.searchsorted(target[order], np.arange(n_targets + 1)),
+        source[order].astype(np.int64),
+        target[order].astype(np.int64),
+        gain[order].astype(np.float64),
+        np.array(slots, np.float64),
+        slot_edge,
+    )
+    return np.sort(order[slot_edge[slot_edge >= 0]])

@@ -1,0 +1,71 @@
+"""Stage 6: the plausible edges, from which a linker chooses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.errors import InputError
+from trackastra_engine.kernels.links import keep_shortest, measure_edges
+from trackastra_engine.model.edges import Edges
+
+MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api.py)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateGraph:
+    """Detections and the edges that a linker may keep."""
+
+    detections: Detections
+    edges: Edges
+
+    @property
+    def n_missed(self) -> IntArray:
+        """Return the number of frames (E,) that each edge passes over."""
+        frame = self.detections.frame
+        missed: IntArray = frame[self.edges.target] - frame[self.edges.source] - 1
+        return missed
+
+    def lengths(self, proportions: FloatArray | None = None) -> FloatArray:
+        """Return the length (E,) of each edge in pixels of x; see `voxels.proportions`."""
+        lengths = np.empty(len(self.edges))
+        places = _places(self.detections, proportions)
+        measure_edges(self.edges.source, self.edges.target, places, lengths)
+        return lengths
+
+
+def candidate_graph(
+    detections: Detections,
+    edges: Edges,
+    *,
+    max_distance: float | None = None,
+    proportions: FloatArray | None = None,
+) -> CandidateGraph:
+    """Return the graph in which each source keeps its nearest scored targets in each later frame.
+
+    edges: sorted by source, then the frame of the target, and so are those of the graph, nearest
+    targets first; max_distance: longest edge in pixels of x, None leaves the limit to the model's
+    own reach; proportions: (D,) of a voxel, see movie/voxels.py. As upstream's `build_graph`
+    (tracking.py).
+
+    Raises InputError if the edges are not sorted so.
+    """
+    places = _places(detections, proportions)
+    limit = np.inf if max_distance is None else max_distance
+    kept = np.empty(len(edges), np.int32)
+    n_kept = keep_shortest(
+        edges.source, edges.target, detections.frame, places, limit, MAX_NEIGHBORS, kept
+    )
+    if n_kept == -1:
+        raise InputError(
+            "the edges are in no order; sort them by source, then by the frame of the target"
+        )
+    return CandidateGraph(detections, edges.rows(kept[:n_kept]))
+
+
+def _places(detections: Detections, proportions: FloatArray | None) -> FloatArray:
+    """Return where detections are (N, D), in pixels of x."""
+    places = detections.centroid
+    if proportions is not None and (proportions != 1).any():
+        places = places * proportions
+    return np.ascontiguousarray(places, float)

@@ -1,0 +1,104 @@
+"""The least certain links of a result, for a person to look at."""
+
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.linking import Linker
+from trackastra_engine.linking.candidates import CandidateGraph
+
+MAX_LINKS = 200  # more than a person looks at, and a bound of the memory
+
+Place = tuple[int, int]  # frame and label of a detection
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulLink:
+    """How a detection was linked to an earlier one, or to none, and what else was possible."""
+
+    target: Place
+    source: Place | None
+    score: float  # of the link; without one, the chance that there is none
+    certainty: float  # the score less that of the best alternative, -1 to 1
+    alternatives: tuple[tuple[Place | None, float], ...]  # the best first
+
+
+class Review:
+    """Keeps the least certain links of those that a linker chooses.
+
+    The scores of the candidate edges to a detection from one frame are the chances of its sources
+    (paper, eq. 5); what they lack to 1 is the chance that it has none, an alternative as well.
+    """
+
+    def __init__(self) -> None:
+        self.links: list[DoubtfulLink] = []  # the least certain first
+
+    def watch(self, link: Linker) -> Linker:
+        """Return the same linker, whose choices are seen."""
+
+        def choose(graph: CandidateGraph) -> IntArray:
+            chosen = link.choose(graph)
+            self._see(graph, chosen)
+            return chosen
+
+        return replace(link, choose=choose)
+
+    def _see(self, graph: CandidateGraph, chosen: IntArray) -> None:
+        n_missed = np.zeros(len(graph.detections), np.int64)
+        n_missed[graph.edges.target[chosen]] = graph.n_missed[chosen]
+        # A source two frames back may be right along with the one between: no alternative to it.
+        rivals = np.flatnonzero(graph.n_missed == n_missed[graph.edges.target])
+        order = rivals[np.lexsort((-graph.edges.score[rivals], graph.edges.target[rivals]))]
+        edges, is_chosen = graph.edges.rows(order), np.isin(order, chosen)
+        if len(edges) == 0:
+            return
+        bounds = np.append(np.flatnonzero(np.diff(edges.target, prepend=-1)), len(edges))
+        certainty = _certainty(edges.score, is_chosen, bounds[:-1])
+        limit = self.links[-1].certainty if len(self.links) == MAX_LINKS else np.inf
+        found = []
+        for group in np.flatnonzero(certainty <= limit).tolist():
+            rows = slice(*bounds[group : group + 2].tolist())
+            sources = edges.source[rows], edges.score[rows], is_chosen[rows]
+            found.append(_described(graph.detections, int(edges.target[rows.start]), *sources))
+        self.links = nsmallest(
+            MAX_LINKS, self.links + found, key=lambda link: (link.certainty, link.target)
+        )
+
+
+def _certainty(score: FloatArray, is_chosen: NDArray[np.bool_], starts: IntArray) -> FloatArray:
+    """Return, for each target, the chance of its choice less that of the best alternative."""
+    none = np.maximum(0, 1 - np.add.reduceat(score, starts))
+    chosen = np.maximum.reduceat(np.where(is_chosen, score, -1), starts)
+    other = np.maximum.reduceat(np.where(is_chosen, -1, score), starts)
+    certainty: FloatArray = np.where(chosen < 0, none - other, chosen - np.maximum(other, none))
+    return certainty
+
+
+def _described(
+    detections: Detections,
+    target: int,
+    source: IntArray,
+    score: FloatArray,
+    is_chosen: NDArray[np.bool_],
+) -> DoubtfulLink:
+    """Return the link to a target, given its candidate sources, the best first."""
+
+    def place(row: int) -> Place:
+        return int(detections.frame[row]), int(detections.label[row])
+
+    choices: list[tuple[Place | None, float, bool]] = [
+        (place(row), chance, chosen)
+        for row, chance, chosen in zip(
+            source.tolist(), score.tolist(), is_chosen.tolist(), strict=True
+        )
+    ]
+    choices.append((None, max(0.0, 1 - float(score.sum())), not is_chosen.any()))
+    ((own, own_score, _),) = (choice for choice in choices if choice[2])
+    others = sorted(
+        ((place, chance) for place, chance, chosen in choices if not chosen),
+        key=lambda other: -other[1],
+    )
+    return DoubtfulLink(place(target), own, own_score, own_score - others[0][1], tuple(others))

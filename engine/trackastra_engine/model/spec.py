@@ -1,0 +1,58 @@
+"""What the engine must know of a model, carried as JSON inside the ONNX file."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from trackastra_engine.errors import ModelError
+
+FORMAT_VERSION = 1
+METADATA_KEY = "trackastra_engine.model_spec"
+
+Recipe = Literal["upstream", "relative"]
+Normalisation = Literal["movie", "window"]
+Averaging = Literal["all", "above_threshold"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything the engine must know of a model besides its graph."""
+
+    name: str
+    ndim: int  # spatial axes: 2 for (y, x), 3 for (z, y, x)
+    window: int  # frames scored together
+    recipe: Recipe  # how detections become tokens, see tokens.py
+    normalisation: Normalisation  # intensities: percentiles of the movie, or z-score of the window
+    cutoff: float  # reach of attention and association, in the units of the token coordinates
+    averaging: Averaging  # which windows count in an edge's mean score, see edge_stream.py
+    max_frame_gap: int = 1  # longest link, in frames, that the model was trained for
+    scores_are_chances: bool = False  # so that linkers may price them as such, see linking/costs.py
+    uses_voxel_size: bool = False  # sees positions and shapes in true proportion, see transform.py
+    accepts_planes: bool = False  # a 3D model that takes 2D movies as volumes of one plane
+    description: str = ""  # one line for people: what it was trained on
+    n_parameters: int = 0  # learned numbers, counted at export
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """Return the spec as one JSON object."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelSpec":
+        """Return the spec that `to_json` wrote.
+
+        Raises ModelError if it was written for another format version or lacks a field.
+        """
+        fields = json.loads(text)
+        version = fields.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"the model has format version {version}, this engine reads version "
+                f"{FORMAT_VERSION}; export the model again with the matching version"
+            )
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ModelError(
+                f"the model's metadata is incomplete ({error}); export it again"
+            ) from None

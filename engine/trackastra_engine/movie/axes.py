@@ -1,0 +1,150 @@
+"""Which axis of an array is time, channel or space: as it is told, as files say, or guessed."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.movie.selection import LETTERS, Part
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_AXIS = "?"
+FRAME_AXES = "tzyx"  # in the order of our frames
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOrder:
+    """How frames lie in an array: a letter for each of its axes, and the channel to take.
+
+    Axes at the end that have no letter are those of a frame.
+    """
+
+    axes: str  # t, c, z, y, x; an axis of another name has the length 1
+    channel: int = 0
+
+    def index(self, frames: int | slice) -> Any:
+        """Return the index that takes one frame, or some, of an array."""
+        taken = {"t": frames, "c": self.channel}
+        index = [
+            taken.get(letter, slice(None) if letter in FRAME_AXES else 0) for letter in self.axes
+        ]
+        while len(index) > 1 and index[-1] == slice(None):
+            index.pop()
+        return index[0] if len(index) == 1 else tuple(index)
+
+    def arranged(self, taken: NDArray[Any]) -> NDArray[Any]:
+        """Return what was taken by an index as ([Z,] Y, X), or of several frames (T, [Z,] Y, X)."""
+        kept = [letter for letter in self.axes if letter in FRAME_AXES]
+        if len(kept) > taken.ndim:
+            kept.remove("t")
+        order = sorted(range(len(kept)), key=lambda at: FRAME_AXES.index(kept[at]))
+        return taken if order == list(range(len(kept))) else taken.transpose(order)
+
+    def sizes(self, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        """Return the number of frames, 1 without a time axis, and the shape of one."""
+        of = dict(zip(self.axes, shape, strict=True))
+        return of.get("t", 1), tuple(of[letter] for letter in FRAME_AXES[1:] if letter in of)
+
+
+TIME_FIRST = FrameOrder("t")
+
+
+def find_order(
+    found: str,
+    shape: tuple[int, ...],
+    part: Part,
+    name: str,
+    *,
+    channels: tuple[str, ...] = (),
+    is_usual: bool = False,
+) -> FrameOrder:
+    """Return how frames lie in an array or file of this shape.
+
+    found: what is known of its axes, a letter for each, ? if unknown; channels: their names, if
+    known; is_usual: that unknown axes are (t, [z,] y, x) need not be said.
+
+    Raises InputError if it cannot be a movie, or not the one that was asked for.
+    """
+    told = _told(found, shape, part, name)
+    axes = told or _guessed(found, shape, part, name, is_usual)
+    known = [letter for letter in axes if letter in LETTERS]
+    sizes = zip(axes, shape, strict=True)
+    is_surplus = any(size > 1 for letter, size in sizes if letter not in LETTERS)
+    if is_surplus or not set("yx") <= set(known) or len(set(known)) < len(known):
+        raise InputError(
+            f"{name} has the axes {axes} {shape}; expected t, z, y and x, and c for channels: name "
+            f"them with {part.axes_option}"
+        )
+    channel = _channel(axes, shape, part, name, channels)
+    return FrameOrder(_of_planes(told, shape) if told else axes, channel)
+
+
+def _told(found: str, shape: tuple[int, ...], part: Part, name: str) -> str | None:
+    """Return the axes that the user gave, or the file, or the user for the images beside it."""
+    if part.axes is not None:
+        if len(part.axes) != len(shape):
+            raise InputError(
+                f"{name} has {len(shape)} axes, {shape}, but {part.axes} names {len(part.axes)}; "
+                "name each of them, in their order"
+            )
+        return part.axes
+    if UNKNOWN_AXIS not in found:
+        return found
+    of_images = part.axes_if_unnamed or ""
+    alike = (axes for axes in (of_images, of_images.replace("c", "")) if len(axes) == len(shape))
+    return next(alike, None)
+
+
+def _of_planes(axes: str, shape: tuple[int, ...]) -> str:
+    """Return the axes without a name for z if that is one plane, as many programs write it."""
+    is_plane = "z" in axes and shape[axes.index("z")] == 1
+    return axes.replace("z", UNKNOWN_AXIS) if is_plane else axes
+
+
+def _guessed(found: str, shape: tuple[int, ...], part: Part, name: str, is_usual: bool) -> str:
+    """Return the axes with unknown ones named: time, the channel if one is asked for, then z."""
+    wanted = "tcz" if part.channel is not None else "tz"
+    missing = [letter for letter in wanted if letter not in found]
+    if found.count(UNKNOWN_AXIS) > len(missing):
+        raise InputError(
+            f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x): name its axes with "
+            f"{part.axes_option}, such as tcyx, and choose a channel with {part.channel_option}"
+        )
+    following = iter(missing)
+    axes = "".join(next(following) if letter == UNKNOWN_AXIS else letter for letter in found)
+    if not (is_usual and part.channel is None):
+        what = "which axis is time" if "t" not in found else "what its axes are"
+        logger.warning("%s does not say %s; read as (%s)", name, what, ", ".join(axes))
+    return axes
+
+
+def _channel(
+    axes: str, shape: tuple[int, ...], part: Part, name: str, channels: tuple[str, ...]
+) -> int:
+    """Return the number of the channel that is asked for, or the only one."""
+    n_channels = shape[axes.index("c")] if "c" in axes else 0
+    wanted, option = part.channel, part.channel_option
+    if wanted is None and n_channels <= 1:
+        return 0
+    if n_channels == 0:
+        raise InputError(
+            f"{name} has no channels, its axes are ({', '.join(axes)}) {shape}; leave {option} "
+            f"out, or name the axes with {part.axes_option}"
+        )
+    known = f"{n_channels} channels" + (f" ({', '.join(channels)})" if channels else "")
+    if wanted is None:
+        raise InputError(
+            f"{name} has {known}; choose one with {option}, a number from 0 to {n_channels - 1}"
+            + (" or a name" if channels else "")
+        )
+    if wanted.isdecimal() and int(wanted) < n_channels:
+        return int(wanted)
+    if wanted in channels[:n_channels]:
+        return channels.index(wanted)
+    raise InputError(
+        f"{name} has no channel {wanted}, but {known}; give {option} a number from 0 to "
+        f"{n_channels - 1}" + (" or a name" if channels else "")
+    )

@@ -1,0 +1,132 @@
+"""Tracks in the format of the Cell Tracking Challenge, read frame by frame and checked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.movie.frames import Movie
+from trackastra_engine.movie.selection import Part
+from trackastra_engine.movie.sources import FolderSource, list_tiffs
+
+
+@dataclass(frozen=True, slots=True)
+class CtcLayout:
+    """How the files of one kind of folder are called."""
+
+    kind: str  # for messages
+    masks: str
+    tracks: str
+    subfolder: str  # where they may lie inside the folder that is named
+
+
+RESULT = CtcLayout("tracks", "mask*.tif", "res_track.txt", "ctc")
+UPSTREAM_RESULT = CtcLayout("tracks", "man_track*.tif", "man_track.txt", "ctc")
+TRUTH = CtcLayout("ground truth", "man_track*.tif", "man_track.txt", "TRA")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CtcFolder:
+    """Masks labelled by track, and the table of the tracks, whose rows fit each other."""
+
+    movie: Movie
+    tracks: NDArray[np.int64]  # (K, 4) int64: label, first frame, last frame, parent's label or 0
+    table: Path
+
+    def labels(self) -> Iterator[NDArray[np.integer[Any]]]:
+        """Read the masks ([Z,] Y, X) one at a time.
+
+        Raises InputError where a mask is damaged, or its labels are not those of the table.
+        """
+        for frame in self.movie:
+            self._check_labels(frame.index, frame.labels)
+            yield frame.labels
+
+    def _check_labels(self, index: int, mask: NDArray[np.integer[Any]]) -> None:
+        label, first, last, _ = self.tracks.T
+        listed = label[(first <= index) & (index <= last)]
+        there = np.unique(mask[mask > 0])
+        if len(unknown := np.setdiff1d(there, listed)):
+            raise InputError(
+                f"label {unknown[0]} is in the mask of frame {index} of {self.movie.masks.name} "
+                f"but {self.table.name} lists no such track there (frames count from 0)"
+            )
+        if len(missing := np.setdiff1d(listed, there)):
+            raise InputError(
+                f"{self.table} lists track {missing[0]} in frame {index} (frames count from 0) "
+                f"but the mask of that frame does not hold it"
+            )
+
+
+def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcFolder:
+    """Return the tracks of a folder, of which the table is read but no mask yet.
+
+    The files may lie in `layout.subfolder` of the folder; `others` are tried where there is no
+    table of the first layout. Raises InputError if some are missing or the table contradicts
+    itself.
+    """
+    if not folder.is_dir():
+        raise InputError(f"the folder of the {layout.kind}, {folder}, does not exist")
+    for known in (layout, *others):
+        table = find_table(folder, known)
+        if table is not None:
+            return _open(table.parent, known)
+    raise InputError(
+        f"there is no {layout.tracks} in {folder}; give the {layout.kind} as a folder with "
+        f"{layout.masks} and {layout.tracks}, or with both in {layout.subfolder}/"
+    )
+
+
+def find_table(folder: Path, layout: CtcLayout) -> Path | None:
+    """Return the table of the tracks in a folder, or in `layout.subfolder` of it, if there is."""
+    places = (folder / layout.tracks, folder / layout.subfolder / layout.tracks)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _open(place: Path, layout: CtcLayout) -> CtcFolder:
+    files = [path for path in list_tiffs(place, layout.kind) if fnmatch(path.name, layout.masks)]
+    if not files:
+        raise InputError(f"there is no {layout.masks} in {place} beside its {layout.tracks}")
+    table = place / layout.tracks
+    tracks = _read_table(table)
+    _check_table(table, tracks, len(files))
+    return CtcFolder(Movie(FolderSource.open(place, files, Part("masks")), None), tracks, table)
+
+
+def _read_table(path: Path) -> NDArray[np.int64]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        rows = [[np.int64(value) for value in line.split()] for line in lines if line.strip()]
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path} is no table of tracks ({error}); expected lines L B E P"
+        ) from None
+    if not rows:
+        raise InputError(f"{path} lists no track; expected lines L B E P")
+    if any(len(row) != 4 for row in rows):
+        raise InputError(f"{path} has a line without four numbers; expected lines L B E P")
+    return np.array(rows)
+
+
+def _check_table(path: Path, tracks: NDArray[np.int64], n_frames: int) -> None:
+    label, first, last, parent = tracks.T
+    order = np.argsort(label)
+    row_of_parent = order[np.searchsorted(label, parent, sorter=order).clip(max=len(label) - 1)]
+    has_parent = parent != 0
+    repeated = np.ones(len(label), bool)
+    repeated[np.unique(label, return_index=True)[1]] = False
+    for is_wrong, reason in (
+        (label < 1, "has a label that is not positive"),
+        (repeated, "is listed twice"),
+        ((first < 0) | (last < first), "does not end after it begins"),
+        (last >= n_frames, f"ends after the last of the {n_frames} frames, which count from 0"),
+        (has_parent & (label[row_of_parent] != parent), "has a parent that is not listed"),
+        (has_parent & (last[row_of_parent] >= first), "begins before its parent has ended"),
+    ):
+        if is_wrong.any():
+            raise InputError(f"track {label[is_wrong][0]} in {path} {reason}; correct the table")

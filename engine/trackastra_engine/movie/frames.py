@@ -1,0 +1,235 @@
+"""Stage 1: paths or arrays become a movie, whose frames are read one at a time."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
+from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
+from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource, list_tiffs
+from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
+
+REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # s3://, https:// and their like
+MAX_LABEL = 2**63 - 1  # labels are kept as int64
+
+ArrayLike: TypeAlias = Any  # has shape, dtype and [index]: numpy, a memory map, zarr, dask
+ArrayOrPath: TypeAlias = str | os.PathLike[str] | ArrayLike
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One time point of a movie."""
+
+    index: int  # from 0
+    image: NDArray[Any] | None  # ([Z,] Y, X), raw intensities
+    labels: NDArray[np.integer[Any]]  # ([Z,] Y, X), 0 = background
+
+
+class FrameSource(Protocol):
+    """The T arrays of one kind, images or masks, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+
+    @property
+    def n_frames(self) -> int:
+        """Return T."""
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Return the shape of a frame, ([Z,] Y, X)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of the pixels of the first frame."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Return the size of a voxel and the time between frames, if the files say it."""
+
+    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
+        """Read the arrays of some frames, one at a time."""
+
+    def stamp(self, index: int) -> str | None:
+        """Return what changes if the files of a frame do; None if there are no files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Movie:
+    """T frames that are read again, one at a time, by every iteration."""
+
+    masks: FrameSource
+    images: FrameSource | None
+    voxel_um: VoxelSize | None = None  # size of a voxel, if the files or the user say it
+    frame_interval_s: float | None = None  # time between frames, if the files say it
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.masks.n_frames
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Return the shape of a frame, ([Z,] Y, X)."""
+        return self.masks.frame_shape
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of spatial axes, 2 or 3."""
+        return len(self.frame_shape)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames(range(len(self)))
+
+    def frames(self, indices: Iterable[int]) -> Iterator[Frame]:
+        """Read some frames, one at a time.
+
+        Raises InputError where a file is damaged, or a frame differs from the first in its
+        shape, or its labels are negative or not integers.
+        """
+        chosen = list(indices)
+        masks = self.masks.read(chosen)
+        images = self.images.read(chosen) if self.images is not None else None
+        for index, labels in zip(chosen, masks, strict=True):
+            self._check("mask", index, labels, self.masks)
+            _check_labels(index, labels, self.masks.name)
+            image = next(images) if images is not None else None
+            if image is not None and self.images is not None:
+                self._check("image", index, image, self.images)
+            yield Frame(index, image, labels)
+
+    def first(self, n_frames: int) -> "Movie":
+        """Return the movie of at most its first frames."""
+        n_frames = min(n_frames, len(self))
+        images = None if self.images is None else _shortened(self.images, n_frames)
+        return replace(self, masks=_shortened(self.masks, n_frames), images=images)
+
+    def _check(self, kind: str, index: int, array: NDArray[Any], source: FrameSource) -> None:
+        if array.shape != self.frame_shape:
+            raise InputError(
+                f"the {kind} of frame {index} in {source.name} is {_size(array.shape)} but the "
+                f"first frame is {_size(self.frame_shape)}; all frames must have one shape"
+            )
+
+
+def open_movie(
+    images: ArrayOrPath | None,
+    masks: ArrayOrPath,
+    *,
+    selection: Selection = EVERYTHING,
+    voxel_um: VoxelSize | None = None,
+) -> Movie:
+    """Return the movie of some masks, with their images if there are any, without reading it.
+
+    Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
+    stack, an OME-Zarr, or an array (t, [z,] y, x). selection: axes, channels, position and level,
+    where these hold more or do not say it; voxel_um: size of a voxel in micrometres, ([z,] y, x),
+    in place of what the images say, or else the masks, as they do of the time between frames.
+
+    Raises InputError if they do not make a movie.
+    """
+    mask_source = _open_source(masks, selection.of_masks(beside_images=images is not None))
+    _check_label_type(mask_source.dtype, mask_source.name)
+    image_source = None if images is None else _open_source(images, selection.of_images())
+    if image_source is not None:
+        _check_images(image_source, mask_source)
+    if mask_source.n_frames < 2:
+        raise InputError(
+            f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
+            f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x), and name its "
+            "axes with --axes if they are others than it says"
+        )
+    if voxel_um is not None:
+        check_voxel_size(voxel_um, len(mask_source.frame_shape))
+    interval_s = None
+    for source in (image_source, mask_source):
+        if source is not None:
+            voxel_um = voxel_um or source.calibration.voxel_um
+            interval_s = interval_s or source.calibration.frame_interval_s
+    return Movie(mask_source, image_source, voxel_um, interval_s)
+
+
+def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
+    if not isinstance(source, str | os.PathLike):
+        if not (hasattr(source, "shape") and hasattr(source, "dtype")):
+            raise InputError(
+                f"the {part.kind} are of type {type(source).__name__}; expected a path or one "
+                f"array (t, y, x) or (t, z, y, x): numpy.stack makes one of a list of frames"
+            )
+        return ArraySource.open(source, f"the array of the {part.kind}", part)
+    if re.match(REMOTE, str(source)):
+        raise InputError(
+            f"the {part.kind} are at {re.sub(':/+', '://', str(source))}, which is not a path on "
+            "this machine; copy or mount them, and give their path"
+        )
+    path = Path(source).expanduser()
+    if is_in_zarr(path):
+        return open_omezarr(path, part)
+    if path.is_dir():
+        return FolderSource.open(path, list_tiffs(path, part.kind), part)
+    if not path.exists():
+        raise InputError(
+            f"the path of the {part.kind}, {path}, does not exist; "
+            f"give a folder of TIFF files, one TIFF stack or an OME-Zarr"
+        )
+    return StackSource.open(path, part)
+
+
+def _shortened(source: Any, n_frames: int) -> Any:
+    """Return a source, all of which are dataclasses, of its first frames alone."""
+    return replace(source, n_frames=n_frames)
+
+
+def _check_images(images: FrameSource, masks: FrameSource) -> None:
+    """Raise InputError unless each mask has an image of its shape and of real numbers."""
+    if images.n_frames != masks.n_frames:
+        raise InputError(
+            f"there are {images.n_frames} images in {images.name} but {masks.n_frames} masks in "
+            f"{masks.name}; give one mask for each image"
+        )
+    if images.frame_shape != masks.frame_shape:
+        is_deeper = len(images.frame_shape) > len(masks.frame_shape)
+        raise InputError(
+            f"images in {images.name} are {_size(images.frame_shape)} but masks in {masks.name} "
+            f"are {_size(masks.frame_shape)}; both must be ([z,] y, x) of the same size"
+            + (": choose one with --channel if the images have channels" if is_deeper else "")
+        )
+    if images.dtype.kind not in "buif":
+        raise InputError(
+            f"images in {images.name} are of type {images.dtype}; expected real numbers, such as "
+            f"uint8, uint16 or float32"
+        )
+
+
+def _check_label_type(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.kind not in "ui":
+        raise InputError(
+            f"masks in {name} are of type {dtype}; expected integers, 0 for the background and "
+            f"each object's own number: save the labels of the segmentation as uint16 or uint32"
+        )
+
+
+def _check_labels(index: int, labels: NDArray[Any], name: str) -> None:
+    _check_label_type(labels.dtype, name)
+    if labels.dtype == np.uint64 and labels.size and (largest := int(labels.max())) > MAX_LABEL:
+        raise InputError(
+            f"the mask of frame {index} in {name} holds the label {largest}; labels must be below "
+            f"2^63: renumber the objects"
+        )
+    if labels.dtype.kind == "i" and labels.size and (lowest := int(labels.min())) < 0:
+        raise InputError(
+            f"the mask of frame {index} in {name} holds the negative label {lowest}; expected 0 "
+            f"for the background and positive numbers for objects: relabel or remove it"
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

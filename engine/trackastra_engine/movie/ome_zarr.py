@@ -1,0 +1,236 @@
+"""Images of OME-Zarr (0.1 to 0.5) and arrays of plain Zarr: which of a store is meant.
+
+A store may hold a plate of wells and fields, several images (as of bioformats2raw), one image and
+its labels, or an array; an image is a pyramid of arrays.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.movie.axes import UNKNOWN_AXIS
+from trackastra_engine.movie.calibration import in_unit
+from trackastra_engine.movie.selection import LETTERS, Part
+from trackastra_engine.movie.sources import ArraySource
+from trackastra_engine.movie.stored_array import COPY_AGAIN, StoredArray
+from trackastra_engine.progress import NOTICE
+
+logger = logging.getLogger(__name__)
+
+METADATA_FILES = ("zarr.json", ".zgroup", ".zarray")
+LETTER_OF_TYPE = {"time": "t", "channel": "c"}  # of axes whose names are others
+N_SHOWN = 6  # positions that a message lists
+
+Metadata = dict[str, Any]
+
+
+def is_in_zarr(path: Path) -> bool:
+    """Tell whether a path is a Zarr group or array, or a missing one."""
+    if path.exists():
+        return path.suffix == ".zarr" or _has_metadata(path)
+    return any(map(_has_metadata, path.parents))
+
+
+def _has_metadata(path: Path) -> bool:
+    return any((path / name).is_file() for name in METADATA_FILES)
+
+
+def open_omezarr(path: Path, part: Part) -> ArraySource:
+    """Return the frames of an image in a Zarr store.
+
+    Raises InputError if it is damaged, or does not hold what is asked for.
+    """
+    with _opened(path) as node:
+        import zarr
+
+        image, name, part = _find_image(node, str(path), part)
+        if isinstance(image, zarr.Array):
+            return _plain_source(image, name, part)
+        return _image_source(image, name, part)
+
+
+def list_images(path: Path) -> list[Path]:
+    """Return the places of all images in a Zarr store, such as plate.zarr/A/1/0.
+
+    Raises InputError if it is damaged.
+    """
+    with _opened(path) as node:
+        return list(_images_below(node, path))
+
+
+def _images_below(node: Any, path: Path) -> Iterator[Path]:
+    import zarr
+
+    about = _metadata(node)
+    if "multiscales" in about or not isinstance(node, zarr.Group):
+        yield path
+        return
+    for child in _positions(node, about):
+        yield from _images_below(node[child], path / child)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Give what a store holds, and say in one sentence what is wrong with it."""
+    import zarr  # 0.5 s: only where there is such a store
+
+    try:
+        yield zarr.open(str(path), mode="r")
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(_not_there(path)) from None
+    # Metadata that is not what it should be makes zarr, or us, raise whatever it leads to.
+    except Exception as error:
+        raise InputError(
+            f"{path} is damaged, or no Zarr that can be read ({first_line(error)}); {COPY_AGAIN}"
+        ) from error
+
+
+def _find_image(node: Any, name: str, part: Part) -> tuple[Any, str, Part]:
+    """Return the image or array that is meant, its name, and what is still to be chosen in it."""
+    import zarr
+
+    position, taken = part.position, ""
+    while isinstance(node, zarr.Group):
+        about = _metadata(node)
+        if "multiscales" in about:
+            if part.kind != "masks" or "labels" not in node:
+                break
+            child = f"labels/{_only_label(node, name)}"
+            logger.log(NOTICE, "masks are the labels %s/%s", name, child)
+        elif position is None:
+            child = _only_position(node, about, name, taken)
+        else:
+            child, position = position.strip("/"), None
+            if child not in node:
+                positions = _listed(_positions(node, about))
+                raise InputError(f"{name} has no position {child}; there are {positions}")
+            taken = f"{child}/"
+        node, name = node[child], f"{name}/{child}"
+    return node, name, replace(part, position=position)
+
+
+def _metadata(group: Any) -> Metadata:
+    attributes: Metadata = group.attrs.asdict()
+    ome: Metadata = attributes.get("ome", attributes)  # since 0.5 all is in "ome"
+    return ome
+
+
+def _positions(group: Any, about: Metadata) -> list[str]:
+    """Return the names of what a group holds that is not an image itself."""
+    for kind, listed in (("plate", "wells"), ("well", "images")):
+        if kind in about:
+            return [str(child["path"]) for child in about[kind][listed]]
+    children = sorted((name for name in group if name != "OME"), key=lambda name: (len(name), name))
+    return list(about.get("labels") or children)
+
+
+def _only_position(group: Any, about: Metadata, name: str, taken: str) -> str:
+    """Return the only position in a group; taken: the position so far, such as A/1/."""
+    positions = _positions(group, about)
+    if len(positions) == 1:
+        return positions[0]
+    if not positions:
+        raise InputError(f"{name} holds no image; {COPY_AGAIN}")
+    kind = "wells" if "plate" in about else "images"
+    raise InputError(
+        f"{name} holds {len(positions)} {kind}, {_listed(positions)}; choose one with --position, "
+        f"such as --position {taken}{positions[0]}"
+    )
+
+
+def _only_label(image: Any, name: str) -> str:
+    group = image["labels"]
+    labels = _positions(group, _metadata(group))
+    if len(labels) != 1:
+        raise InputError(
+            f"{name} holds {len(labels)} label images, {_listed(labels)}; give the path of one, "
+            f"such as {name}/labels/{labels[0] if labels else 'NAME'}, as masks"
+        )
+    return labels[0]
+
+
+def _not_there(path: Path) -> str:
+    """Return the sentence for a path that is missing in a store, which names what is there."""
+    import zarr
+
+    above = next((parent for parent in path.parents if _has_metadata(parent)), None)
+    group = zarr.open(str(above), mode="r") if above and not path.exists() else None
+    there = _positions(group, _metadata(group)) if isinstance(group, zarr.Group) else []
+    if there:
+        return f"there is no {path}; {above} holds {_listed(there)}"
+    return f"there is no Zarr group or array at {path}; check the path, or {COPY_AGAIN}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
+
+
+def _plain_source(array: Any, name: str, part: Part) -> ArraySource:
+    """Return the frames of an array whose axes have names, as Zarr or xarray know them, or none."""
+    names = getattr(array.metadata, "dimension_names", None)
+    names = names or array.attrs.get("_ARRAY_DIMENSIONS")
+    axes = "".join(_letter({"name": axis}) for axis in names) if names else None
+    return _stored(ArraySource.open(array, name, part, axes=axes), part)
+
+
+def _image_source(image: Any, name: str, part: Part) -> ArraySource:
+    """Return the frames of one level of an image's pyramid."""
+    about = _metadata(image)
+    pyramid = about["multiscales"][0]
+    dataset = _level(pyramid["datasets"], name, part)
+    axes = [
+        axis if isinstance(axis, dict) else {"name": axis}  # names alone in 0.3, none before
+        for axis in pyramid.get("axes", LETTERS)
+    ]
+    letters = "".join(map(_letter, axes))
+    scales = [_scale(owner, len(axes)) for owner in (dataset, pyramid)]
+    sizes = {
+        letter: in_unit(letter, math.prod(scale[at] for scale in scales), axes[at].get("unit"))
+        for at, letter in enumerate(letters)
+    }
+    channels = about.get("omero", {}).get("channels", [])
+    source = ArraySource.open(
+        image[dataset["path"]],
+        name,
+        replace(part, level=0),
+        axes=letters,
+        channels=tuple(str(channel.get("label", "")) for channel in channels),
+        sizes=sizes,
+    )
+    return _stored(source, part)
+
+
+def _level(datasets: list[Metadata], name: str, part: Part) -> Metadata:
+    if 0 <= part.level < len(datasets):
+        return datasets[part.level]
+    if part.is_beside and len(datasets) == 1:
+        return datasets[0]
+    raise InputError(
+        f"{name} has no level {part.level}; its {len(datasets)} levels are counted from 0, the "
+        "full resolution"
+    )
+
+
+def _letter(axis: Metadata) -> str:
+    name = str(axis["name"]).lower()
+    return name if name in LETTERS else LETTER_OF_TYPE.get(axis.get("type", ""), UNKNOWN_AXIS)
+
+
+def _scale(owner: Metadata, n_axes: int) -> list[float]:
+    """Return what the transformations of a level, or of the whole pyramid, say of each axis."""
+    for transformation in owner.get("coordinateTransformations", []):
+        if transformation["type"] == "scale":
+            return [float(size) for size in transformation.get("scale", [math.nan] * n_axes)]
+    return [1.0] * n_axes
+
+
+def _stored(source: ArraySource, part: Part) -> ArraySource:
+    array = StoredArray(source.array, source.name, part.kind, source.order.axes.find("t"))
+    return replace(source, array=array)

@@ -1,0 +1,256 @@
+"""Where frames come from: a folder of TIFF files, one TIFF stack, or an array."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.movie.axes import TIME_FIRST, UNKNOWN_AXIS, FrameOrder, find_order
+from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calibration
+from trackastra_engine.movie.selection import Part
+from trackastra_engine.movie.stored_array import StoredArray
+from trackastra_engine.movie.tiff import TIFF_SUFFIXES, OpenTiff, open_tiff
+
+BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArraySource:
+    """Frames of an array: numpy's, a memory map's, Zarr's or Dask's."""
+
+    name: str
+    n_frames: int
+    frame_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    array: Any  # has [index]
+    calibration: Calibration = UNKNOWN
+    order: FrameOrder = TIME_FIRST  # which indices find frames, and how they are turned
+    frames_at_once: int = 1  # that are stored together, such as in one chunk
+
+    @classmethod
+    def open(
+        cls,
+        array: Any,
+        name: str,
+        part: Part,
+        *,
+        axes: str | None = None,
+        channels: tuple[str, ...] = (),
+        sizes: Mapping[str, float] | None = None,
+    ) -> "ArraySource":
+        """Return the frames of an array that has shape, dtype, [index] and perhaps chunks.
+
+        axes: a letter for each axis if they are known; channels: their names; sizes: micrometres
+        along z, y and x, and seconds along t.
+        """
+        part.refuse_subdivision(name)
+        shape = tuple(int(length) for length in array.shape)
+        if len(shape) < 3 or 0 in shape:
+            raise InputError(
+                f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x), no axis empty"
+            )
+        found = axes or (UNKNOWN_AXIS * (len(shape) - 2) + "yx")
+        order = find_order(found, shape, part, name, channels=channels, is_usual=axes is None)
+        n_frames, frame_shape = order.sizes(shape)
+        dtype = np.dtype(array.dtype)
+        return cls(
+            name,
+            n_frames,
+            frame_shape,
+            dtype,
+            array,
+            Calibration.of(dict(sizes or {}), len(frame_shape)),
+            order,
+            _frames_at_once(array, order, math.prod(frame_shape) * dtype.itemsize),
+        )
+
+    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
+        """Read the arrays of some frames, one at a time, or as many as are stored together."""
+        if self.frames_at_once == 1:
+            for index in indices:
+                yield self.order.arranged(np.asarray(self.array[self.order.index(index)]))
+            return
+        start, block = 0, np.empty(0)
+        for index in indices:
+            if not start <= index < start + len(block):
+                start, block = index, np.empty(0)  # the old one goes before the new one comes
+                end = min(self.n_frames, index - index % self.frames_at_once + self.frames_at_once)
+                taken = self.array[self.order.index(slice(start, end))]
+                block = self.order.arranged(np.asarray(taken))
+            yield block[index - start]
+
+    def stamp(self, index: int) -> str | None:
+        """Return what changes if a frame does; None of what is in memory, which nobody knows."""
+        if not isinstance(self.array, StoredArray):
+            return None
+        return f"{self.array.stamp(self.order.index(index))} {self.order}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FolderSource:
+    """Frames of a folder that holds one TIFF file each, of which a channel may be taken."""
+
+    name: str
+    n_frames: int
+    frame_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    files: list[Path]
+    calibration: Calibration
+    order: FrameOrder  # of the whole movie
+
+    @classmethod
+    def open(cls, folder: Path, files: list[Path], part: Part) -> "FolderSource":
+        """Return the frames of files in a folder, of which the first is looked into."""
+        part.refuse_subdivision(str(folder))
+        part = replace(
+            part, axes=_time_first(part.axes), axes_if_unnamed=_time_first(part.axes_if_unnamed)
+        )
+        with open_tiff(files[0], is_alone=True) as tiff:
+            found = tiff.axes.replace("t", UNKNOWN_AXIS)
+            shape = (len(files), *tiff.outer_shape, *tiff.plane_shape)
+            order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
+            n_frames, frame_shape = order.sizes(shape)
+            calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
+            return cls(str(folder), n_frames, frame_shape, tiff.dtype, files, calibration, order)
+
+    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
+        """Read the arrays of some frames, one at a time."""
+        outer = replace(self.order, axes=self.order.axes[1:-2])
+        for index in indices:
+            # An OME file may describe a set of files, of which it is but one frame.
+            with open_tiff(self.files[index], is_alone=True) as tiff:
+                planes = _planes(tiff, outer)
+                depth = planes.shape if "z" in outer.axes else ()
+                yield _read_planes(tiff, planes).reshape(*depth, *tiff.plane_shape)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes if a frame does."""
+        return f"{file_stamp(self.files[index])} {self.order}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackSource:
+    """Frames of one TIFF file that holds the whole movie, or tells where its other planes are."""
+
+    name: str
+    n_frames: int
+    frame_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    path: Path
+    planes: NDArray[np.intp]  # (T, Z), the planes of each frame
+    calibration: Calibration
+    files: list[set[Path]]  # which hold each frame, of a set of files
+    part: Part
+
+    @classmethod
+    def open(cls, path: Path, part: Part) -> "StackSource":
+        """Return the frames of a stack; where the file does not name its axes, guess and log it."""
+        with open_tiff(path, part) as tiff:
+            found = tiff.axes
+            if "t" not in found and UNKNOWN_AXIS not in found:
+                # A stack of planes is a movie all the same: of unknown axes ImageJ makes Z, and
+                # tifffile, for ImageJ, C.
+                found = found.replace("z" if "z" in found else "c", UNKNOWN_AXIS)
+            shape = (*tiff.outer_shape, *tiff.plane_shape)
+            order = find_order(f"{found}yx", shape, part, str(path), channels=tiff.channels)
+            n_frames, frame_shape = order.sizes(shape)
+            outer = replace(order, axes=order.axes[:-2])
+            planes = _planes(tiff, outer).reshape(n_frames, -1)
+            calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
+            files = [{tiff.path_of(int(plane)) for plane in frame} for frame in planes]
+            return cls(
+                str(path),
+                n_frames,
+                frame_shape,
+                tiff.dtype,
+                path,
+                planes,
+                calibration,
+                files,
+                part,
+            )
+
+    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
+        """Read the arrays of some frames, one at a time, while the file stays open."""
+        with open_tiff(self.path, self.part) as tiff:
+            for index in indices:
+                yield _read_planes(tiff, self.planes[index]).reshape(self.frame_shape)
+
+    def stamp(self, index: int) -> str:
+        """Return what changes if a frame does."""
+        files = " ".join(map(file_stamp, self.files[index]))
+        return f"{files} image {self.part.position} planes {self.planes[index].tolist()}"
+
+
+def file_stamp(path: Path) -> str:
+    """Return where a file is, its size, and when it was last changed."""
+    status = path.stat()
+    return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
+
+
+def list_tiffs(folder: Path, kind: str) -> list[Path]:
+    """Return the TIFF files of a folder in natural order, whatever else lies there.
+
+    Hidden files are left out: macOS puts `._t001.tif` beside `t001.tif` on foreign disks.
+    """
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in TIFF_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not files:
+        raise InputError(
+            f"the folder of the {kind}, {folder}, holds no .tif or .tiff file; "
+            f"give a folder with one TIFF per frame, or one TIFF stack"
+        )
+    return sorted(files, key=natural_key)
+
+
+def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Return a key by which t9999 comes before t10000."""
+    parts = re.split(r"(\d+)", path.stem.lower())
+    numbered = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return numbered, path.name
+
+
+def _time_first(axes: str | None) -> str | None:
+    """Return the axes of a movie whose frames are files."""
+    return None if axes is None else "t" + axes.replace("t", "")
+
+
+def _frames_at_once(array: Any, order: FrameOrder, frame_bytes: int) -> int:
+    """Return how many frames to read at once, so that a chunk of several is not read for each."""
+    chunks = getattr(array, "chunks", None)
+    if chunks is None or "t" not in order.axes:
+        return 1
+    along_time = chunks[order.axes.index("t")]  # of Dask's arrays a length for each chunk
+    stored_together = along_time if isinstance(along_time, int) else max(along_time)
+    return max(1, min(int(stored_together), BLOCK_BYTES // max(frame_bytes, 1)))
+
+
+def _planes(tiff: OpenTiff, outer: FrameOrder) -> NDArray[np.intp]:
+    """Return which planes make each frame, ([T,] [Z,]), by the order of the axes before y and x."""
+    planes = np.arange(tiff.n_planes).reshape(tiff.outer_shape)
+    if planes.ndim != len(outer.axes):
+        raise InputError(
+            f"{tiff.path} holds {tiff.outer_shape} planes but other files of its folder have the "
+            f"axes ({', '.join(outer.axes)}); all must be alike"
+        )
+    taken = planes[outer.index(slice(None))] if outer.axes else planes
+    return outer.arranged(np.asarray(taken))
+
+
+def _read_planes(tiff: OpenTiff, indices: NDArray[np.intp]) -> NDArray[Any]:
+    """Return some planes as one array (Z, Y, X)."""
+    if indices.size == 1:
+        return tiff.plane(int(indices.flat[0]))[None]
+    volume = np.empty((indices.size, *tiff.plane_shape), tiff.dtype)
+    for position, index in enumerate(indices.flat):
+        volume[position] = tiff.plane(int(index))
+    return volume

@@ -1,0 +1,52 @@
+"""Tracks that were written become files of other programs: the command `convert`."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.files.lock import alone_in
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.voxels import check_voxel_size, parse_voxel_size
+from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.output.saved_tracks import read_tracks
+
+
+def convert(
+    tracks: Path,
+    formats: tuple[str, ...],
+    output: Path,
+    *,
+    voxel: str | None = None,
+    interval_s: float | None = None,
+    overwrite: bool = False,
+) -> Lineage:
+    """Write the tracks of a folder in other formats to a new folder, and return them.
+
+    voxel: "z,y,x" in micrometres, and interval_s: seconds between frames, in place of what the
+    folder tells. Raises InputError or MissingDependencyError, and then leaves nothing.
+    """
+    for name in formats:
+        if FORMATS[name].needs_masks:
+            raise InputError(f"masks are not converted, so there is no --to {name}")
+    outputs = Outputs(output, overwrite=overwrite, formats=formats, report=False)
+    check_outputs(outputs, [tracks])
+    with alone_in(output):
+        return _convert(tracks, outputs, voxel, interval_s)
+
+
+def _convert(
+    tracks: Path, outputs: Outputs, voxel: str | None, interval_s: float | None
+) -> Lineage:
+    saved = read_tracks(tracks)
+    lineage, calibration = saved.lineage, saved.calibration
+    if voxel is not None:
+        voxel_um = parse_voxel_size(voxel)
+        check_voxel_size(voxel_um, lineage.detections.ndim)
+        calibration = replace(calibration, voxel_um=voxel_um)
+    if interval_s is not None:
+        if not 0 < interval_s < math.inf:
+            raise InputError(f"the time between frames is {interval_s} s; give a positive number")
+        calibration = replace(calibration, frame_interval_s=interval_s)
+    write_outputs(Results(lineage, calibration=calibration), outputs)
+    return lineage

@@ -1,0 +1,218 @@
+"""Tracks that were written, read again: tables of `track`, or masks labelled by track."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detection.detections import (
+    Detections,
+    FloatArray,
+    IntArray,
+    concatenate,
+    detect,
+)
+from trackastra_engine.detection.detections import feature_names as names_of_features
+from trackastra_engine.errors import InputError
+from trackastra_engine.linking.lineage import Lineage, build_lineage
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.ctc_folder import (
+    RESULT,
+    TRUTH,
+    UPSTREAM_RESULT,
+    CtcFolder,
+    find_table,
+    open_ctc_folder,
+)
+from trackastra_engine.movie.frames import Frame
+from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
+
+TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # how their files may be called
+RATIO_DIGITS = 7  # to which the columns tell the size of a voxel
+SHOWN_CHARACTERS = 120  # of a line, in a message
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedTracks:
+    """Tracks of a folder, and what the folder tells of space and time."""
+
+    lineage: Lineage
+    calibration: Calibration
+
+
+def read_tracks(folder: Path) -> SavedTracks:
+    """Return the tracks of a results folder of `track`, or of one in the challenge's format.
+
+    The tables of a results folder are taken where they are; else objects are measured again in
+    the masks, frame by frame, and the scores of links are NaN. Raises InputError if there are
+    neither, or they contradict themselves.
+    """
+    if (folder / TRACK_TABLE).is_file() and (folder / EDGE_TABLE).is_file():
+        return _read_tables(folder / TRACK_TABLE, folder / EDGE_TABLE)
+    return _measure(open_tracked_masks(folder))
+
+
+def open_tracked_masks(folder: Path) -> CtcFolder:
+    """Return masks labelled by track, and their tracks, whatever their names in the folder."""
+    return open_ctc_folder(folder, *TRACKED_MASKS)
+
+
+def has_tracked_masks(folder: Path) -> bool:
+    """Return whether there is a table of such tracks, without a look at their masks."""
+    return any(find_table(folder, layout) is not None for layout in TRACKED_MASKS)
+
+
+def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
+    with tracks.open(encoding="utf-8", errors="replace") as file:
+        names = file.readline().strip().split(",")
+    axes = [axis for axis in ("z", "y", "x") if axis in names]
+    features = names_of_features(len(axes))
+    missing = [name for name in ("frame", "label", "y", "x", *features) if name not in names]
+    if missing:
+        raise InputError(
+            f"{tracks} has no column {missing[0]!r}; give a folder that track of this version wrote"
+        )
+    frame, label = _columns(tracks, map(names.index, ("frame", "label")), np.int64).T
+    column = dict(zip(names, _columns(tracks, range(len(names)), float).T, strict=True))
+    centroid = np.column_stack([column[axis] for axis in axes])
+    _check_detections(frame, label, centroid, tracks)
+    order = np.lexsort((label, frame))
+    found = Detections(
+        frame[order].astype(np.int32),
+        label[order],
+        centroid[order],
+        np.column_stack([column[name] for name in features])[order],
+    )
+    ends, score = _columns(edges, range(4), np.int64), _columns(edges, [4], float)[:, 0]
+    source, target = (_rows(found, ends[:, part], edges) for part in ([0, 1], [2, 3]))
+    _check_links(found, source, target, edges)
+    sizes: dict[str, float] = {
+        axis: _ratio(column.get(f"{axis}_um"), column[axis]) for axis in axes
+    }
+    sizes["t"] = _ratio(column.get("time_s"), column["frame"])
+    lineage = build_lineage(found, Edges(source, target, score))
+    return SavedTracks(lineage, Calibration.of(sizes, len(axes)))
+
+
+def _columns(path: Path, columns: Iterable[int], dtype: Any) -> NDArray[Any]:
+    """Return (N, C) columns of a table; empty cells are NaN."""
+    columns = list(columns)
+    number = float if dtype is float else int
+
+    def parsed(cell: str) -> Any:
+        return number(cell or "nan")
+
+    with path.open(encoding="utf-8", errors="replace") as file:
+        file.readline()
+        if not file.readline():
+            return np.empty((0, len(columns)), dtype)
+    try:
+        return np.loadtxt(
+            path,
+            dtype,
+            delimiter=",",
+            skiprows=1,
+            usecols=columns,
+            converters=parsed,
+            ndmin=2,
+            encoding="utf-8",
+        ).reshape(-1, len(columns))
+    except (ValueError, OverflowError):
+        raise InputError(_about_wrong_line(path, columns, dtype, parsed)) from None
+
+
+def _about_wrong_line(
+    path: Path, columns: list[int], dtype: Any, parsed: Callable[[str], Any]
+) -> str:
+    """Return the sentence that names the first line without these numbers."""
+    names, *lines = path.read_text("utf-8", errors="replace").splitlines()
+    expected = ", ".join(names.split(",")[column] for column in columns)
+    for number, line in enumerate(lines, 2):
+        cells = line.split(",")
+        try:
+            np.array([parsed(cells[column]) for column in columns], dtype)
+        except (ValueError, IndexError, OverflowError):
+            told = repr(line[:SHOWN_CHARACTERS])
+            return f"line {number} of {path} is {told}; expected numbers for {expected}"
+    return f"{path} is no table that track wrote"
+
+
+def _check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, table: Path) -> None:
+    if not len(frame):
+        raise InputError(f"{table} lists no detection; expected a line for each")
+    is_odd = (frame < 0) | (frame > np.iinfo(np.int32).max) | ~np.isfinite(centroid).all(axis=1)
+    _refuse(is_odd, table, "has a negative frame or no position; expected 0 on, and finite numbers")
+    order = np.lexsort((label, frame))
+    is_repeated = np.zeros(len(frame), bool)
+    is_repeated[order[1:]] = (np.diff(frame[order]) == 0) & (np.diff(label[order]) == 0)
+    _refuse(is_repeated, table, "lists an object of a frame again; expected it once")
+
+
+def _check_links(found: Detections, source: IntArray, target: IntArray, table: Path) -> None:
+    is_backward = found.frame[target] <= found.frame[source]
+    _refuse(is_backward, table, "links an object to no later frame; expected a target after it")
+    _refuse(_is_repeated(target), table, "links an object to a second parent; expected one at most")
+    is_third = _is_repeated(source, 2)
+    _refuse(is_third, table, "links an object to a third daughter; expected two at most")
+
+
+def _is_repeated(values: IntArray, times: int = 1) -> NDArray[np.bool_]:
+    """Return which values were there as many times before."""
+    order = np.argsort(values, kind="stable")
+    is_repeated = np.zeros(len(values), bool)
+    is_repeated[order[times:]] = values[order[times:]] == values[order[:-times]]
+    return is_repeated
+
+
+def _refuse(is_wrong: NDArray[np.bool_], table: Path, reason: str) -> None:
+    """Raise InputError if a line of a table, of which the first names columns, is wrong."""
+    if is_wrong.any():
+        raise InputError(f"line {np.flatnonzero(is_wrong)[0] + 2} of {table} {reason}")
+
+
+def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:
+    """Return which detections lie at some places, (E, 2) frame and label."""
+    labels = np.unique(found.label)
+
+    def key(frame: IntArray, label: IntArray) -> IntArray:
+        return frame.astype(np.int64) * len(labels) + np.searchsorted(labels, label)
+
+    rows = np.searchsorted(key(found.frame, found.label), key(*places.T)).clip(max=len(found) - 1)
+    wrong = np.flatnonzero(
+        (found.frame[rows] != places[:, 0]) | (found.label[rows] != places[:, 1])
+    )
+    if len(wrong):
+        frame, label = places[wrong[0]]
+        raise InputError(
+            f"{table} links object {label} of frame {frame}, which {TRACK_TABLE} beside it does "
+            "not list; give a folder whose tables are of one tracking"
+        )
+    return rows
+
+
+def _ratio(physical: FloatArray | None, count: FloatArray) -> float:
+    """Return how much of a unit one pixel or frame is, from the place that tells it best."""
+    farthest = int(np.argmax(count))
+    if physical is None or count[farthest] <= 0:
+        return float("nan")
+    return float(f"{physical[farthest] / count[farthest]:.{RATIO_DIGITS}g}")
+
+
+def _measure(folder: CtcFolder) -> SavedTracks:
+    movie = folder.movie
+    masks = (Frame(index, None, labels) for index, labels in enumerate(folder.labels()))
+    found = concatenate((detect(frame, movie.ndim) for frame in masks), movie.ndim)
+    by_track = np.lexsort((found.frame, found.label))
+    follows = np.diff(found.label[by_track]) == 0
+    source, target = by_track[:-1][follows], by_track[1:][follows]
+    label, _, _, parent = folder.tracks[folder.tracks[:, 3] > 0].T
+    sorted_label = found.label[by_track]
+    mothers = by_track[np.searchsorted(sorted_label, parent, side="right") - 1]
+    daughters = by_track[np.searchsorted(sorted_label, label)]
+    source, target = np.append(source, mothers), np.append(target, daughters)
+    lineage = build_lineage(found, Edges(source, target, np.full(len(source), np.nan)))
+    return SavedTracks(lineage, Calibration(movie.voxel_um, movie.frame_interval_s))

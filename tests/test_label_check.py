@@ -1,0 +1,198 @@
+"""Masks that are not labelled get one warning; masks of labelled cells, however odd, get none."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion
+
+from benchmarks.spoiled_masks import spoiled
+from benchmarks.true_movies import as_true_movie
+from command_line import run
+from small_movies import write_folder
+from test_streaming import RandomModel
+from trackastra_engine import Tracker
+from trackastra_engine.detection.detections import detect
+from trackastra_engine.detection.label_check import LabelWatch
+from trackastra_engine.linking import linker
+from trackastra_engine.movie.frames import Frame
+from trackastra_engine.online import Session
+from trackastra_engine.simulation import random_parameters, render
+
+Y, X = np.mgrid[:64, :64]
+
+
+def disc(y, x, radius):
+    return np.hypot(Y - y, X - x) < radius
+
+
+def cells():
+    """Return the labelled mask (64, 64) of nine cells, apart from each other."""
+    mask = np.zeros(Y.shape, np.uint16)
+    for label in range(9):
+        mask[disc(10 + 20 * (label // 3), 10 + 20 * (label % 3), 6)] = label + 1
+    return mask
+
+
+def packed_cells():
+    """Return the binary mask (64, 64) of square cells, one pixel apart."""
+    return ((Y % 8 > 0) & (X % 8 > 0)).astype(np.uint8)
+
+
+def volume():
+    return np.stack([0 * cells(), *[cells()] * 4, 0 * cells()])
+
+
+def image():
+    rng = np.random.default_rng(0)
+    return rng.poisson(100 + 100 * (cells() > 0)).astype(np.uint16)
+
+
+def reads_until_told(masks):
+    """Return which frames' pixels a watch looks at until it tells of one, or to the end."""
+    watch, looked_at = LabelWatch(), []
+    for index, mask in enumerate(masks):
+        mask = mask.astype(np.uint16)
+
+        def read_labels(index=index, mask=mask):
+            looked_at.append(index)
+            return mask
+
+        found = detect(Frame(index, None, mask), mask.ndim)
+        watch.see(found, mask.shape, read_labels, f"frame {index}")
+    return looked_at
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (cells() > 0, "label 1 of frame 0 lies in 9 separate pieces"),
+        (255 * (cells() > 0), "label 255 of frame 0 lies in 9 separate pieces"),
+        (1 + (cells() > 0), "label 2 of frame 0 lies in 9 separate pieces"),  # 1: background
+        (packed_cells(), "label 1 of frame 0 lies in 64 separate pieces"),
+        (volume() > 0, "label 1 of frame 0 lies in 9 separate pieces"),
+        (image(), "objects of frame 0 lie scattered among each other"),
+        (np.stack([image(), image().T]), "objects of frame 0 lie scattered among each other"),
+    ],
+    ids=["0/1", "0/255", "1/2", "packed", "volume", "image", "image of a volume"],
+)
+def test_masks_that_are_not_labelled_are_told_of_once(mask, sentence, caplog):
+    reads_until_told([mask, mask, mask])
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert sentence in record.getMessage()
+
+
+def test_a_colony_that_grows_from_one_cell_is_told_of_later(caplog):
+    mask, numbers = cells(), ([1], [1, 9], [1, 9], [1, 5, 9], range(1, 10), range(1, 10))
+    # Two pieces raise doubts, but may be a cell that divides.
+    assert reads_until_told([np.isin(mask, shown) for shown in numbers]) == [1, 2, 4]
+    (record,) = caplog.records
+    assert "label 1 of frame 4 lies in 9 separate pieces" in record.getMessage()
+
+
+def line():
+    return (Y == 30) & (X >= 10) & (X < 50)
+
+
+def filament():
+    t = np.linspace(0, 1, 4000)
+    mask = np.zeros(Y.shape, bool)
+    mask[(32 + 25 * np.sin(9 * t)).astype(int), (5 + 50 * t).astype(int)] = True
+    return mask
+
+
+def speckled():
+    return disc(32, 32, 10) | (np.random.default_rng(0).random(Y.shape) < 0.02)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        line(),
+        Y == X,
+        (8 * Y < X) | (8 * (63 - Y) < X),
+        disc(32, 32, 30) & ~disc(32, 32, 28),
+        abs(Y - 32) + abs(X - 32) == 25,
+        disc(32, 32, 30) & ~disc(36, 30, 8),
+        disc(14, 32, 12) | disc(50, 32, 12),
+        disc(20, 20, 3) | disc(20, 30, 3) | disc(27, 25, 3),
+        filament(),
+        speckled(),
+    ],
+    ids=[
+        "line",
+        "diagonal",
+        "wedge",
+        "ring",
+        "diamond",
+        "hole",
+        "dividing",
+        "broken",
+        "filament",
+        "speckled",
+    ],
+)
+def test_one_cell_of_any_shape_is_not_told_of(shape, caplog):
+    looked_at = reads_until_told([shape] * 9)
+    reads_until_told([np.stack([shape] * 3)] * 2)
+    assert caplog.text == ""
+    assert set(looked_at) <= {0, 1, 3, 7}  # ever fewer, so that a long movie costs nothing
+
+
+def test_labelled_cells_are_not_even_looked_at(caplog):
+    outlines = np.where(binary_erosion(cells() > 0), 0, cells())
+    assert reads_until_told([cells(), outlines, volume()[2], 0 * cells()]) == []
+    assert reads_until_told([volume(), 0 * volume()]) == []
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_of_simulated_cells_only_the_images_are_told_of(ndim, seed, caplog):
+    parameters = random_parameters(np.random.default_rng(seed), ndim=ndim, max_cells=40)
+    movie = render(parameters, seed)
+    reads_until_told(movie.masks)
+    reads_until_told(spoiled(as_true_movie(movie, parameters.z_step), seed).masks)
+    assert caplog.text == ""
+    reads_until_told(movie.images)
+    assert "scattered among each other" in caplog.text
+
+
+BINARY = np.stack([cells() > 0] * 4).astype(np.uint8)
+
+
+def test_the_command_tells_it_and_tells_it_again_of_what_is_kept(tmp_path):
+    masks = write_folder(tmp_path / "masks", BINARY)
+    command = ("track", "--masks", masks, "-o", tmp_path / "out", "--no-report", "--overwrite")
+    for _ in range(2):
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+        (told,) = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+        assert told == (
+            f"Warning: label 1 of frame 0 in {masks} lies in 9 separate pieces, as if the masks "
+            "only told cells from background, and is tracked as one object: give each piece its "
+            "own number first, for example with scipy.ndimage.label"
+        )
+
+
+def test_python_and_a_session_tell_it_once_a_movie(caplog):
+    tracker = Tracker(RandomModel(), linker("greedy"))
+    tracker.track(None, BINARY)
+    (record,) = caplog.records
+    assert "label 1 of frame 0 in the array of the masks lies in 9" in record.getMessage()
+    caplog.clear()
+    session = Session(tracker, like=(None, BINARY[0]))
+    assert caplog.text == ""  # this was no field of view
+    for number, mask in enumerate(BINARY, start=7):
+        session.push(None, mask, fov="left", frame=number)
+        session.push(None, cells(), fov="middle", frame=number)
+        session.push(None, mask, fov="right", frame=number)
+    left, right = [record.getMessage() for record in caplog.records]
+    assert "label 1 of frame 7 of field of view 'left' lies in 9" in left
+    assert "label 1 of frame 7 of field of view 'right' lies in 9" in right
+
+
+def test_points_are_no_masks(caplog):
+    session = Session(Tracker(RandomModel(), linker("greedy")))
+    for _ in range(3):
+        session.push_points([[10.0, 10.0], [50.0, 50.0]], diameter=[60.0, 60.0])
+    assert caplog.text == ""
