@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from trackastra_engine.chunks import association as chunk_module
-from trackastra_engine.chunks import local
+from trackastra_engine.association import association as chunk_module
+from trackastra_engine.association import chunks
 
 from small_movies import write_folder
 from test_streaming import RandomModel, crowd
@@ -177,7 +177,7 @@ def test_intensities_of_the_whole_movie_are_kept_too(masks, tmp_path, dtype):
 
 def test_a_run_does_not_end_before_its_last_detections_are_kept(masks, tmp_path, monkeypatch):
     # As in a thread that is so late that it has only done what was waited for.
-    monkeypatch.setattr(local, "computed_ahead", lambda items, n_ahead: nullcontext(items))
+    monkeypatch.setattr(chunks, "computed_ahead", lambda items, n_ahead: nullcontext(items))
     Run(masks, tmp_path / "cache")
     assert Run(masks, tmp_path / "cache").work == (0, 0)
 

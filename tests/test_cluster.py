@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from trackastra_engine.chunks import cluster as cluster_module
+from trackastra_engine.association import cluster as cluster_module
 
 from command_line import exported, refusal, run
 from small_movies import write_folder
@@ -131,7 +131,7 @@ def test_waiting_for_workers_ends_by_an_interrupt(empty_cluster, masks, tmp_path
     # A job in the background ignores SIGINT, and so would the process.
     code = f"""
 import signal
-from trackastra_engine.chunks import cluster
+from trackastra_engine.association import cluster
 from trackastra_engine.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cluster.PATIENCE_S = 0.1

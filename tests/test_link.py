@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import tifffile
-from trackastra_engine.chunks import association as chunk_module
+from trackastra_engine.association import association as chunk_module
 
 from command_line import exported, refusal, run
 from trackastra_engine.simulation import Motion, SimulationParameters, render
