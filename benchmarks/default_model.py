@@ -10,8 +10,8 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.paired_runs import DEVICE_OPTION, command, summary
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, command, summary
 from trackastra_engine.evaluation.edge_scores import score_edges
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.simulation import (

@@ -20,10 +20,10 @@ import numpy as np
 from benchmarks import latency, transformer
 from benchmarks.gpu_bound import bound, device_rates
 from benchmarks.gpu_profile import profile
-from benchmarks.movies import SwingingCells
-from benchmarks.network import WINDOW, write_network
+from benchmarks.paired_runs import UPSTREAM_OPTION
+from benchmarks.random_network import WINDOW, write_network
 from benchmarks.record import write_result
-from benchmarks.runs import UPSTREAM_OPTION
+from benchmarks.seeded_movies import SwingingCells
 from benchmarks.workers.engine import MODEL_FILE
 from trackastra_engine import Tracker
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL, Device

@@ -7,7 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
-from benchmarks.network import CUTOFF_PX, WIDTH, published_size
+from benchmarks.random_network import CUTOFF_PX, WIDTH, published_size
 from benchmarks.transformer import operations
 from trackastra_engine.model.attention_plan import plan_attention
 from trackastra_engine.model.onnx_model import PROVIDER_OPTIONS, PROVIDERS

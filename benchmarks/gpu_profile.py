@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from benchmarks.network import SPEC
+from benchmarks.random_network import SPEC
 from trackastra_engine.model.model_file import computed_at_once
 from trackastra_engine.model.onnx_model import (
     PROVIDER_OPTIONS,

@@ -10,9 +10,9 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.movies import SwingingCells
+from benchmarks.paired_runs import DEVICE_OPTION, command
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, command
+from benchmarks.seeded_movies import SwingingCells
 
 CELLS, SIDE_PX = 500, 2048
 CHUNK_PX = 512

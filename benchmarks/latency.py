@@ -11,8 +11,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paired_runs import DEVICE_OPTION, worker
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, worker
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 
 CELLS, SIDE_PX = (50, 200, 500, 1000), 1024

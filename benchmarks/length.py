@@ -10,9 +10,9 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.movies import SwingingCells
+from benchmarks.paired_runs import DEVICE_OPTION, command, worker
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, command, worker
+from benchmarks.seeded_movies import SwingingCells
 from trackastra_engine.detection.detections import Detections, feature_names
 from trackastra_engine.simulation import write_frames
 

@@ -11,9 +11,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.graphs import save_graph, walking_cells
+from benchmarks.candidate_graphs import save_graph, walking_cells
+from benchmarks.paired_runs import UPSTREAM_OPTION, Arrays, compared_task
 from benchmarks.record import write_result
-from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts

@@ -9,7 +9,7 @@ from trackastra_engine.simulation import Division, Motion, Shape, SimulationPara
 from trackastra_engine.simulation.population import simulate_outlines
 from trackastra_engine.simulation.rendering import draw
 
-# Training draws the seeds of its movies below 2^32 (training/trackastra_training/data.py), and
+# Training draws the seeds of its movies below 2^32 (training/trackastra_training/batches.py), and
 # numpy takes these as (k, 0, 1), which no pair of training seed and pool number equals.
 FIRST_SEED = 2**64
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from benchmarks.movies import SwingingCells
+from benchmarks.paired_runs import command
 from benchmarks.record import write_result
-from benchmarks.runs import command
+from benchmarks.seeded_movies import SwingingCells
 from trackastra_engine import Tracker
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.simulation import write_frames

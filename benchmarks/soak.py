@@ -8,8 +8,8 @@ import click
 import numpy as np
 
 from benchmarks.latency import percentiles_ms, pushed
+from benchmarks.paired_runs import DEVICE_OPTION
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION
 from benchmarks.workers.online import SAMPLE_FRAMES
 
 N_FRAMES, N_CELLS, SIDE_PX = 20_000, 10, 128

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.graphs import save_graph, walking_cells
-from benchmarks.movies import cells_per_frame, simulated_movie
+from benchmarks.candidate_graphs import save_graph, walking_cells
+from benchmarks.paired_runs import UPSTREAM_OPTION, Arrays, compared_task
 from benchmarks.record import write_result
-from benchmarks.runs import UPSTREAM_OPTION, Arrays, compared_task
+from benchmarks.seeded_movies import cells_per_frame, simulated_movie
 from trackastra_engine import Tracker
 from trackastra_engine.association.edge_stream import associate_movie
 from trackastra_engine.detection.detections import concatenate, detect

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from benchmarks.movies import simulated_movie
+from benchmarks.paired_runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, command
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, command
+from benchmarks.seeded_movies import simulated_movie
 from trackastra_engine.simulation import write_frames
 
 CELLS, SHAPE, N_FRAMES = 160, (700, 1100), 20

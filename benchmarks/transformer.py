@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_network
+from benchmarks.paired_runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
+from benchmarks.random_network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_network
 from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
 from trackastra_engine.bench.machine import product_rate
 from trackastra_engine.model.attention_plan import plan_attention
 

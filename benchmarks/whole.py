@@ -11,15 +11,15 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.movies import (
+from benchmarks.paired_runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, Run, command, compared
+from benchmarks.random_network import CUTOFF_PX, write_network
+from benchmarks.record import write_result
+from benchmarks.seeded_movies import (
     SwingingCells,
     cells_per_frame,
     images_of,
     simulated_movie,
 )
-from benchmarks.network import CUTOFF_PX, write_network
-from benchmarks.record import write_result
-from benchmarks.runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, Run, command, compared
 from benchmarks.workers.engine import MODEL_FILE
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.simulation import write_frames

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from trackastra_engine.simulation import Division, Errors, SimulationParameters, simulate
+from trackastra_training.batches import collate
 from trackastra_training.configuration import Augmentation, ModelOptions
-from trackastra_training.data import collate
 from trackastra_training.examples import cut_window, make_example
 from trackastra_training.train import network_config
 from trackastra_training.transformer import TrackingTransformer

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from trackastra_engine.association import association as chunk_module
-from trackastra_engine.association import chunks
 
 from small_movies import write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
+from trackastra_engine.association import association as chunk_module
+from trackastra_engine.association import chunks
 from trackastra_engine.association.association import Association, WindowScores
 from trackastra_engine.association.cache import read_edges
 from trackastra_engine.association.edge_stream import EdgeStream

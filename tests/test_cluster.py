@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from trackastra_engine.association import cluster as cluster_module
 
 from command_line import exported, refusal, run
 from small_movies import write_folder
 from test_streaming import crowd
 from trackastra_engine import InputError, Tracker
+from trackastra_engine.association import cluster as cluster_module
 from trackastra_engine.movie.frames import open_movie
 
 dask = pytest.importorskip("dask")

@@ -16,7 +16,7 @@ from trackastra_export.builder import AT_ONCE
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
-from trackastra_training.exported import read_model
+from trackastra_training.from_onnx import read_model
 
 WHOLE_TOLERANCE = 1e-4  # float32 on both sides, in other orders
 HAS_GPU = (

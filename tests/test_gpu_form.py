@@ -19,7 +19,7 @@ from trackastra_engine.simulation import simulate
 from trackastra_export.export import score_matrix, verification_windows
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
-from trackastra_training.exported import read_model
+from trackastra_training.from_onnx import read_model
 
 UPSTREAM = model_folder("rope2d")
 

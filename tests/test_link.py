@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 import tifffile
-from trackastra_engine.association import association as chunk_module
 
 from command_line import exported, refusal, run
+from trackastra_engine.association import association as chunk_module
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 
 PARAMETERS = SimulationParameters(n_frames=14, n_cells=30, motion=Motion(drift=(0.1, 0.1)))

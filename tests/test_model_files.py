@@ -19,7 +19,7 @@ from trackastra_export import export
 from trackastra_export.builder import OPSET
 from trackastra_export.graph import build_graph
 from trackastra_training.checkpoint import load_model, load_spec
-from trackastra_training.exported import read_exported, read_model
+from trackastra_training.from_onnx import read_exported, read_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,17 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import scaling
+from benchmarks.candidate_graphs import save_graph, walking_cells
 from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
 from benchmarks.gpu import table as gpu_table
 from benchmarks.gpu_profile import summary
-from benchmarks.graphs import save_graph, walking_cells
 from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
 from benchmarks.latency import pushed
 from benchmarks.length import without_transformer
-from benchmarks.movies import SwingingCells, cells_per_frame, simulated_movie
+from benchmarks.paired_runs import Run, command, compared, compared_task
 from benchmarks.plots import draw_transformer
-from benchmarks.runs import Run, command, compared, compared_task
+from benchmarks.seeded_movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.stages import check_features
 from benchmarks.whole import compare_edges
 from benchmarks.workers.online import bytes_held

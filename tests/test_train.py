@@ -18,6 +18,7 @@ from small_networks import DIVIDING, fixed_batches, tiny_network
 from trackastra_engine.errors import InputError, ModelError
 from trackastra_engine.simulation import Shape, render
 from trackastra_export.graph import build_graph
+from trackastra_training.batches import BatchStream, ExampleOptions, Pools, Position
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.configuration import (
     CONFIGURATION_FILE,
@@ -27,8 +28,7 @@ from trackastra_training.configuration import (
     read_configuration,
     write_configuration,
 )
-from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position
-from trackastra_training.exported import read_model
+from trackastra_training.from_onnx import read_model
 from trackastra_training.learner import Learner, Progress, learning_rate, optimise
 from trackastra_training.loss import batch_loss
 from trackastra_training.processes import Processes
@@ -44,7 +44,7 @@ CPU = Processes(torch.device("cpu"))
 @pytest.fixture(autouse=True)
 def small_pools(monkeypatch):
     """Pools that take a tenth of a second."""
-    monkeypatch.setattr("trackastra_training.data.POOL_SIZE", POOL_SIZE)
+    monkeypatch.setattr("trackastra_training.batches.POOL_SIZE", POOL_SIZE)
 
 
 @pytest.fixture(scope="module")

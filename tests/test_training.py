@@ -16,8 +16,8 @@ from trackastra_engine.simulation import (
     count_children,
     simulate,
 )
+from trackastra_training.batches import collate
 from trackastra_training.configuration import Augmentation
-from trackastra_training.data import collate
 from trackastra_training.examples import (
     association_matrix,
     cut_window,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from benchmarks.movies import SwingingCells
+from benchmarks.seeded_movies import SwingingCells
 from benchmarks.workers.serve import serve
 from trackastra_engine import Tracker
 from trackastra_engine.linking import linker

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.movies import SwingingCells, images_of
+from benchmarks.seeded_movies import SwingingCells, images_of
 from benchmarks.workers.serve import memory_mb, serve
 from trackastra_engine import Tracker
 from trackastra_engine.online import Session

@@ -5,7 +5,7 @@ graph takes one window as tokens in blocks, with the keys that each block sees
 (`trackastra_engine.model.attention_plan`), and ends with the scores of candidate pairs, so that
 the engine needs no arithmetic of its own. The same lines write it in two forms (`builder.Form`):
 the one for CPUs, and, in the file's metadata (`trackastra_engine.model.model_file`), the one for
-GPUs. Every parameter is in the file under its name, so that `trackastra_training.exported` can
+GPUs. Every parameter is in the file under its name, so that `trackastra_training.from_onnx` can
 read it back.
 """
 
@@ -19,8 +19,8 @@ from trackastra_engine.model.model_file import AT_ONCE_KEY, packed
 from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_export.builder import AT_ONCE, IN_TURN, Form, GraphBuilder
 from trackastra_export.geometry import Blocks, first, in_blocks, measure_blocks, turns, waves
-from trackastra_export.pairs import n_pair_facts, pair_facts, pair_terms, shape_table
-from trackastra_training.exported import NETWORK_KEY
+from trackastra_export.shape_overlap import n_pair_facts, pair_facts, pair_terms, shape_table
+from trackastra_training.from_onnx import NETWORK_KEY
 from trackastra_training.transformer import (
     NORMALISATION_EPS,
     TrackingTransformer,

@@ -12,7 +12,7 @@ import torch
 
 from trackastra_engine.errors import ModelError
 from trackastra_engine.model.spec import ModelSpec
-from trackastra_training.exported import read_model
+from trackastra_training.from_onnx import read_model
 from trackastra_training.transformer import TrackingTransformer
 
 

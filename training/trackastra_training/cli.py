@@ -158,7 +158,7 @@ def evaluate(model: str, data: tuple[str, ...]) -> None:
     MODEL is as for `finetune`. Each movie is a folder in the form of the Cell Tracking Challenge or
     a .toml file, which stands for its [[validate]] movies.
     """
-    from trackastra_training.exported import read_model
+    from trackastra_training.from_onnx import read_model
     from trackastra_training.ground_truth import read_known_movies
     from trackastra_training.validation import validate
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from trackastra_engine.errors import InputError, ModelError
+from trackastra_training.batches import Position
 from trackastra_training.checkpoint import WEIGHTS_FILE, write_whole
 from trackastra_training.configuration import (
     CONFIGURATION_FILE,
@@ -14,7 +15,6 @@ from trackastra_training.configuration import (
     read_configuration,
     write_configuration,
 )
-from trackastra_training.data import Position
 from trackastra_training.learner import Learner, Progress
 
 STATE_FILE = "training_state.pt"

@@ -11,10 +11,10 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.model.tokens import token_feature_count
 from trackastra_engine.simulation import KnownMovie
+from trackastra_training.batches import BatchStream, ExampleOptions, Pools, Position
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
-from trackastra_training.data import BatchStream, ExampleOptions, Pools, Position
-from trackastra_training.exported import read_model
+from trackastra_training.from_onnx import read_model
 from trackastra_training.ground_truth import read_known_movies
 from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
 from trackastra_training.processes import Processes, joined_processes

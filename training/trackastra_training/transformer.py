@@ -18,7 +18,7 @@ from trackastra_training.layers import (
     Geometry,
     encoding_periods,
 )
-from trackastra_training.pairs import PairTerms
+from trackastra_training.shape_overlap import PairTerms
 from trackastra_training.transformer_config import TransformerConfig
 
 __all__ = ["TrackingTransformer", "TransformerConfig"]

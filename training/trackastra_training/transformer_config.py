@@ -25,7 +25,7 @@ class TransformerConfig:
     attn_positional_bias_n_spatial: int = 16  # distance buckets of the mode "bias"
     causal_norm: Literal["quiet_softmax", "softmax", "linear", "none"] = "quiet_softmax"
     attn_dist_mode: Literal["v0", "v1"] = "v0"
-    pair_width: int = 0  # ours: numbers that weigh the shapes of a pair (pairs.py); 0: none
+    pair_width: int = 0  # ours: numbers that weigh the shapes of a pair (shape_overlap.py); 0: none
 
     def __post_init__(self) -> None:
         """Raise ModelError at the first field that no network can be built with."""

@@ -142,7 +142,7 @@ def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
         (("--mode", "ilp", "--ilp-time-limit", "-1"), "the time limit is -1.0 s; give 0 or more"),
         (("--mode", "ilp", "--ilp-time-limit", "nan"), "the time limit is nan s"),
         (("--min-track-length", "7"), "no track is 7 frames long"),
-        (("--cache", __file__), "test_refusals.py is a file; give a folder"),
+        (("--cache", __file__), "test_bad_input.py is a file; give a folder"),
     ],
 )
 def test_options_that_cannot_be_met(track_refusal, movie, options, sentence):

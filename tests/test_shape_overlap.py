@@ -13,7 +13,7 @@ from trackastra_engine.model.tokens import SPACING_UNITS, prepare_tokens, typica
 from trackastra_engine.movie.frames import Frame
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
-from trackastra_training.pairs import LEAST_VARIANCE, Shapes, overlap
+from trackastra_training.shape_overlap import LEAST_VARIANCE, Shapes, overlap
 from trackastra_training.train import network_config, spec_of, start_from_model
 from trackastra_training.transformer import TrackingTransformer
 

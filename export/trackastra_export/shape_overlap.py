@@ -1,6 +1,6 @@
 """The part of the graph that compares the shapes of two detections.
 
-The formulas are those of `trackastra_training.pairs`.
+The formulas are those of `trackastra_training.shape_overlap`.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from trackastra_engine.model.tokens import SPACING_UNITS
 from trackastra_export.builder import GraphBuilder
 from trackastra_export.values import Value
-from trackastra_training.pairs import N_PAIR_FEATURES, Shapes, pair_features
+from trackastra_training.shape_overlap import N_PAIR_FEATURES, Shapes, pair_features
 from trackastra_training.transformer import TransformerConfig
 
 
@@ -43,7 +43,8 @@ def pair_facts(graph: GraphBuilder, role: str, tokens: str, coordinates: str, sh
 def pair_terms(graph: GraphBuilder, config: TransformerConfig, sources: str, targets: str) -> str:
     """Append the addend (b, G, W, S) to logits of a batch of blocks.
 
-    sources: facts (b, G, W, S, F); targets: facts (b, W, F). As `trackastra_training.pairs`.
+    sources: facts (b, G, W, S, F); targets: facts (b, W, F). The same as
+    `trackastra_training.shape_overlap`.
     """
     ndim = config.coord_dim
     # Each number of all pairs together, for the arithmetic: (F, b, G, W, S), (F, b, 1, W, 1). The
