@@ -1,4 +1,4 @@
-"""Are the numbers of the README those that were measured? They are made from the results."""
+"""Are the numbers of the pages those that were measured? They are made from the results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -27,12 +27,12 @@ from benchmarks import (
 from benchmarks.plots import draw_all
 from benchmarks.record import RESULTS, read_result
 
-README = Path(__file__).parent.parent / "README.md"
-
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 
 Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
-# By the name of the mark in the README: the result, and what is shown of it.
+# By the name of the mark in a page: the result, and the table made of it.
 TABLES: dict[str, tuple[str, Table]] = {
     "accuracy-real": ("accuracy", accuracy.real_table),
     "accuracy-rendered": ("accuracy", accuracy.rendered_table),
@@ -59,17 +59,16 @@ TABLES: dict[str, tuple[str, Table]] = {
 
 
 def filled(text: str) -> str:
-    """Return the README with each table between its marks made anew from its result file.
+    """Return a page with each table between its marks made from its result file.
 
-    What was not measured yet has no table.
+    A table without a result file stays as it is.
     """
     for name, (result, table) in TABLES.items():
-        if not (RESULTS / f"{result}.json").exists():
-            continue
         begin, end = f"<!-- {name}: benchmarks/results/{result}.json -->\n", f"<!-- end {name} -->"
-        before, rest = text.split(begin)
-        rows = table(read_result(result))
-        text = before + begin + _markdown(rows) + end + rest.split(end, 1)[1]
+        if begin in text and (RESULTS / f"{result}.json").exists():
+            before, rest = text.split(begin)
+            rows = table(read_result(result))
+            text = before + begin + _markdown(rows) + end + rest.split(end, 1)[1]
     return text
 
 
@@ -81,6 +80,7 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
 
 @click.command()
 def tables() -> None:
-    """Put the latest results into the README's tables and plots."""
+    """Put the latest results into the tables and plots of the pages."""
     draw_all()
-    README.write_text(filled(README.read_text()))
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8")), "utf-8")

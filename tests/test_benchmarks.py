@@ -1,7 +1,5 @@
 """The yardsticks of the accuracy benchmark do what they say."""
 
-import re
-
 import click
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import tifffile
 
 import benchmarks
 from benchmarks import delay as delay_benchmark
-from benchmarks import spoiled_masks, tables
+from benchmarks import spoiled_masks
 from benchmarks.__main__ import main
 from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
@@ -216,17 +214,6 @@ def test_the_tutorial_names_commands_and_options_that_there_are():
         group, words = (engine, line[1:]) if line[0] == "trackastra-engine" else (main, line[3:])
         name, command, arguments = group.resolve_command(click.Context(group), words)
         command.make_context(name, arguments)  # raises for what it does not take
-
-
-def test_the_tables_of_the_readme_are_those_of_the_results():
-    text = tables.README.read_text()
-    assert tables.filled(text) == text
-
-
-def test_the_pictures_of_the_readme_exist():
-    pictures = re.findall(r"\((benchmarks/results/[^)]*)\)", tables.README.read_text())
-    assert pictures
-    assert all((tables.README.parent / picture).is_file() for picture in pictures)
 
 
 def test_links_over_gaps_are_counted_apart():

@@ -1,13 +1,11 @@
 """Configurations of trainings: defaults, to disk and back, and mistakes in them and in commands."""
 
-import re
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from quick_training import QUICK, invoke
-from trackastra_training.cli import main
 from trackastra_training.configuration import (
     AnnotatedMovie,
     Configuration,
@@ -35,17 +33,6 @@ def test_a_new_configuration_holds_the_defaults(tmp_path):
     movie = AnnotatedMovie(Path("movie1_GT"), Path("movie1_SEG"), Path("movie1"), (0, 59))
     assert read_configuration(path).train == (movie,)
     assert len(read_configuration(path).validate) == 1
-
-
-def test_the_example_of_the_readme_can_be_run(tmp_path):
-    text = (ROOT / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    (tmp_path / "my_cells.toml").write_text(example)
-    configuration = read_configuration(tmp_path / "my_cells.toml")
-    assert configuration.train[0].masks == Path("movie1_SEG")
-    assert configuration.validate[0].frames == (0, 49)
-    commands = set(re.findall(r"trackastra-train (\w+)", text))
-    assert commands == set(main.commands)
 
 
 def test_configurations_survive_the_disk(tmp_path):
