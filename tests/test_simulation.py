@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import regionprops
 
 from trackastra_engine.detection.detections import Detections, concatenate, detect
-from trackastra_engine.model.tokens import typical_spacing
+from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import (
     Brightness,

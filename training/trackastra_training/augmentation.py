@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.transform import transform
 from trackastra_engine.model.spec import Recipe
-from trackastra_engine.model.tokens import SPACING_UNITS, Tokens, typical_spacing
+from trackastra_engine.detection.spacing import typical_spacing
+from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 from trackastra_training.configuration import Augmentation
 
 N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings

@@ -11,6 +11,7 @@ from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.model.tokens import Tokens, prepare_tokens
+from trackastra_engine.motion.alignment import align
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 
 CHUNK_FRAMES = 32  # at most so many are lost with a run that dies
@@ -33,6 +34,7 @@ class Association:
     stride: int = 1  # frames from a window to the next
     max_gap: int = 1  # frames
     voxel_um: VoxelSize | None = None  # if the model sees it
+    aligned: bool = False  # whether windows are aligned before they are scored, see motion/
 
     @property
     def spec(self) -> ModelSpec:
@@ -53,6 +55,8 @@ class Association:
         spec = self.spec
         if spec.uses_voxel_size and self.voxel_um is not None:
             detections = in_true_proportion(detections, proportions(self.voxel_um, spec.ndim))
+        if self.aligned:
+            detections = align(detections)
         return prepare_tokens(detections, spec.recipe, intensity_range)
 
     def chunks(self, n_frames: int) -> list[Chunk]:

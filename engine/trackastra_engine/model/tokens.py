@@ -12,10 +12,10 @@ import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.model.spec import Recipe
 
 SPACING_UNITS = 16.0  # the typical spacing in the units of `relative` coordinates
-MIN_SPACING_DIAMETERS, MAX_SPACING_DIAMETERS = 1.0, 3.0  # bounds that keep sparse frames sensible
 BORDER_WIDTH_PX = 5  # where the border feature of upstream reaches 0
 MAX_INTENSITY_DEVIATION = 5.0  # standard deviations at which the relative intensity is cut
 
@@ -90,21 +90,3 @@ def _relative_intensity(intensity: FloatArray) -> tuple[FloatArray, FloatArray]:
         deviation = (values - values.mean()) / (values.std() + 1e-6 * abs(values.mean()) + 1e-12)
         score[present] = np.clip(deviation, -MAX_INTENSITY_DEVIATION, MAX_INTENSITY_DEVIATION)
     return score, present.astype(float)
-
-
-def typical_spacing(detections: Detections) -> float:
-    """Return the median distance to the nearest detection of the same frame, in pixels.
-
-    It is kept within 1 to 3 median diameters, which also serve where frames hold one detection.
-    """
-    from scipy.spatial import cKDTree  # 0.3 s, which models that see pixels have no use for
-
-    size = float(np.median(detections.features[:, 0]))
-    starts = np.flatnonzero(np.diff(detections.frame, prepend=detections.frame[0] - 1))
-    nearest = [
-        cKDTree(points).query(points, k=2)[0][:, 1]
-        for points in np.split(detections.centroid, starts[1:])
-        if len(points) > 1
-    ]
-    spacing = float(np.median(np.concatenate(nearest))) if nearest else np.inf
-    return float(np.clip(spacing, MIN_SPACING_DIAMETERS * size, MAX_SPACING_DIAMETERS * size))
