@@ -8,8 +8,8 @@ from skimage.measure import regionprops
 
 from small_networks import DIVIDING, STILL
 from trackastra_engine.detection.detections import Detections, concatenate, detect
-from trackastra_engine.detection.transform import covariances, inertias, transform
 from trackastra_engine.detection.spacing import typical_spacing
+from trackastra_engine.detection.transform import covariances, inertias, transform
 from trackastra_engine.model.tokens import prepare_tokens
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import KnownMovie, count_children, simulate

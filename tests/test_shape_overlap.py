@@ -8,8 +8,8 @@ import torch
 
 from small_networks import fixed_batches, tiny_network
 from trackastra_engine.detection.detections import detect
-from trackastra_engine.detection.transform import covariances
 from trackastra_engine.detection.spacing import typical_spacing
+from trackastra_engine.detection.transform import covariances
 from trackastra_engine.model.tokens import SPACING_UNITS, prepare_tokens
 from trackastra_engine.movie.frames import Frame
 from trackastra_training.checkpoint import save_model

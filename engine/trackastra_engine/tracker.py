@@ -22,6 +22,7 @@ from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel, Device
+from trackastra_engine.motion.alignment import Align, check_align
 from trackastra_engine.movie.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
@@ -40,13 +41,16 @@ class Tracker:
         *,
         max_distance: MaxDistance | None = None,
         stride: int = 1,
+        align: Align = "auto",
     ) -> None:
         check_gap(link.max_gap, model.spec)
         check_stride(stride, model.spec, max_gap=link.max_gap)
+        check_align(align)
         self.model = model
         self.link = link
         self.max_distance = max_distance
         self.stride = stride
+        self.align = align
 
     @classmethod
     def load(
@@ -56,13 +60,16 @@ class Tracker:
         mode: str | Linker = "greedy",
         max_distance: float | str | None = None,
         stride: int = 1,
+        align: Align = "auto",
         device: Device = "auto",
     ) -> "Tracker":
         """Return a tracker with the model of that name or file.
 
         mode: the name of a linker, one of linking.MODES, or a linker with options of its own;
         max_distance: longest link in pixels, or a text such as "40px", "12um" or "auto";
-        stride: frames from a window to the next, more than 1 for speed at some loss in accuracy.
+        stride: frames from a window to the next, more than 1 for speed at some loss in accuracy;
+        align: "auto" carries the frames of a window along their common motion before it is scored,
+        with models that learned from relative positions; "off" never does.
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """
@@ -70,7 +77,7 @@ class Tracker:
         loaded = AssociationModel.load(model, device=device)
         chances = loaded.spec.scores_are_chances
         link = linker(mode, chances=chances) if isinstance(mode, str) else mode
-        return cls(loaded, link, max_distance=longest, stride=stride)
+        return cls(loaded, link, max_distance=longest, stride=stride, align=align)
 
     def track(
         self,
@@ -167,7 +174,9 @@ class Tracker:
 
     def association(self, voxel_um: VoxelSize | None) -> Association:
         """Return how detections of a movie with such voxels, as far as relevant, become edges."""
-        return Association(self.model, self.stride, self.link.max_gap, voxel_um)
+        # Models of upstream must give the edges that upstream gives.
+        is_aligned = self.align == "auto" and self.model.spec.recipe == "relative"
+        return Association(self.model, self.stride, self.link.max_gap, voxel_um, is_aligned)
 
     def relevant_voxel(self, ndim: int, voxel_um: VoxelSize | None) -> VoxelSize | None:
         """Return the size of a voxel where it matters: to the model, or to distances in um."""

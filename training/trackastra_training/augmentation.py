@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import transform
 from trackastra_engine.model.spec import Recipe
-from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 from trackastra_training.configuration import Augmentation
 

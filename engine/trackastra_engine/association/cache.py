@@ -29,7 +29,7 @@ from trackastra_engine.movie.frames import Movie
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1  # to be changed when the engine measures or averages otherwise
+FORMAT_VERSION = 2  # to be changed when the engine measures or averages otherwise
 COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
 # What NumPy and zipfile raise for files with a flipped byte, the last two for one in a header.
 DAMAGE = (
@@ -57,7 +57,10 @@ class ChunkCache:
         self._frames = [_stamp(movie, index) for index in range(len(movie))]
         spec, versions = association.spec, [version(name) for name in COMPUTED_WITH]
         self._measuring = _hash(FORMAT_VERSION, versions, spec.ndim, needs_range(spec, movie))
-        options = association.stride, association.max_gap, association.voxel_um
+        options = (
+            *(association.stride, association.max_gap, association.voxel_um),
+            association.aligned,
+        )
         self._scoring = _hash(self._measuring, association.model.identity, options)
 
     def forget_others(self) -> None:

@@ -21,6 +21,15 @@ MODEL_OPTION = click.option(
     "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
 )
 
+ALIGN_OPTION = click.option(
+    "--align",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="auto aligns frames that move as a whole before links are scored; upstream's models "
+    "never are.",
+)
+
 DEVICE_OPTION = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),

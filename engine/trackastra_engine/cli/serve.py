@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.exit import one_sentence_errors
-from trackastra_engine.cli.options import DEVICE_OPTION, MODEL_OPTION
+from trackastra_engine.cli.options import ALIGN_OPTION, DEVICE_OPTION, MODEL_OPTION
 
 MEBIBYTE = 2**20
 
@@ -54,6 +54,7 @@ MEBIBYTE = 2**20
     show_default=True,
     help="Largest image and mask together, in MiB.",
 )
+@ALIGN_OPTION
 @DEVICE_OPTION
 @one_sentence_errors
 def serve(
@@ -65,6 +66,7 @@ def serve(
     voxel: str | None,
     delay: int | None,
     max_message_mib: int,
+    align: Any,
     device: Any,
 ) -> None:
     """Track frames that programs in other languages send while they acquire.
@@ -81,7 +83,9 @@ def serve(
     limits = Limits(array_bytes=max_message_mib * MEBIBYTE)
 
     def load() -> Callable[[], Session]:
-        tracker = Tracker.load(model, mode=mode, max_distance=max_distance, device=device)
+        tracker = Tracker.load(
+            model, mode=mode, max_distance=max_distance, align=align, device=device
+        )
         return partial(Session, tracker, delay=delay, voxel_um=voxel_um, max_objects=limits.objects)
 
     if address == "stdio":

@@ -7,6 +7,7 @@ import click
 
 from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import (
+    ALIGN_OPTION,
     DEVICES,
     MODEL_OPTION,
     PATH,
@@ -54,6 +55,7 @@ from trackastra_engine.errors import InputError
     show_default=True,
     help="Frames from a window to the next; more is faster, and less accurate.",
 )
+@ALIGN_OPTION
 @click.option(
     "--dask",
     metavar="ADDRESS",

@@ -17,6 +17,7 @@ from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
 from trackastra_engine.linking.review import Review
 from trackastra_engine.model.onnx_model import AssociationModel, Device
+from trackastra_engine.motion.alignment import Align
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
@@ -43,6 +44,7 @@ class Job:
     linking: LinkingOptions = DEFAULT_OPTIONS
     voxel: str | None = None  # "z,y,x" in micrometres
     stride: int = 1  # frames
+    align: Align = "auto"
     cache: Path | None = None  # folder that keeps what is computed, for a next time
     dask: str | None = None  # address of a cluster, or local:N
     device: Device = "auto"
@@ -139,6 +141,7 @@ def _tracker(job: Job, review: Review) -> Tracker:
         review.watch(job.linking.linker(chances=model.spec.scores_are_chances)),
         max_distance=None if longest is None else MaxDistance.parse(longest),
         stride=job.stride,
+        align=job.align,
     )
 
 

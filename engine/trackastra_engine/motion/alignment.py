@@ -1,11 +1,21 @@
 """The detections of a window, carried along the flows between its frames into the last one."""
 
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections
+from trackastra_engine.errors import InputError
 from trackastra_engine.motion.flow import flow_between
+
+Align = Literal["auto", "off"]
+
+
+def check_align(align: str) -> None:
+    """Raise InputError if this is no way to align windows."""
+    if align not in get_args(Align):
+        raise InputError(f"align is {align!r}; choose auto or off")
 
 
 def align(detections: Detections) -> Detections:

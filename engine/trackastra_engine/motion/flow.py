@@ -9,7 +9,6 @@ without: a wrong one does more harm than none.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +24,7 @@ STILL_FIT = 0.75  # from this fit on, models need no flow
 MIN_GAIN = 0.1  # of a flow over none
 MIN_GAIN_BETWEEN = 0.05  # of a flow from votes over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
+VOTED_FIT = 0.4  # from this fit without a flow on, cells did not go far: no votes are needed
 GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
 MAX_TURNS, MIN_RISE = 8, 1.02  # a turn that raises the fit by less is the last
 NEIGHBOURS = 15  # counterparts whose median move counts around a cell
@@ -48,8 +48,9 @@ class Flow:
         n_nearest = min(INTERPOLATED, len(self.place))
         distance, cell = cKDTree(self.place).query(places, k=n_nearest)
         weight = 1 / np.maximum(distance, 1e-6) ** 2
+        weight /= weight.sum(axis=1)[:, None]
         moves: FloatArray = (weight[:, :, None] * self.move[cell]).sum(axis=1)
-        return moves / weight.sum(axis=1)[:, None]
+        return moves
 
 
 def flow_between(detections: Detections, n_before: int) -> Flow | None:
@@ -96,7 +97,7 @@ def _find_flow(detections: Detections, n_before: int) -> Flow | None:
     best_move, best = _refined(pair, np.zeros_like(pair.place), still)
     votes: tuple[Callable[[FramePair], FloatArray], ...] = (field_move, group_moves)
     for vote in votes:
-        if best.fit >= GOOD_FIT:
+        if still.fit >= VOTED_FIT or best.fit >= GOOD_FIT:
             break
         start = vote(pair)
         move, found = _refined(pair, start, find_counterparts(pair, start))
@@ -166,7 +167,7 @@ def _linear_motion(found: Counterparts, spacing: float) -> Callable[[FloatArray]
         coefficients = np.linalg.solve(weighted.T @ known + prior, weighted.T @ found.move)
         rest = found.move - known @ coefficients
 
-    def predict(place: FloatArray) -> Any:
-        return terms(place) @ coefficients
+    def predict(place: FloatArray) -> FloatArray:
+        return np.asarray(terms(place) @ coefficients)
 
     return predict

@@ -77,7 +77,7 @@ def _densest(
             density = _blurred(density, axis)
     flat = density.reshape(n_groups, -1)
     best = np.stack(np.unravel_index(flat.argmax(axis=1), shape[1:]), axis=1)
-    return np.where(flat.any(axis=1)[:, None], (best - half) / bins, 0.0)
+    return np.where(flat.max(axis=1)[:, None] > 0, (best - half) / bins, 0.0)
 
 
 def _blurred(density: FloatArray, axis: int) -> FloatArray:
