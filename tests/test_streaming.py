@@ -34,6 +34,9 @@ class RandomModel:
     is_at_once = False
     n_windows = 0
 
+    def in_threads(self, n_threads):
+        return self
+
     def associate(self, tokens, max_gap=1):
         self.n_windows += 1
         frame = tokens.coordinates[:, 0]

@@ -1,12 +1,13 @@
-"""A thread that computes the next items of an iterator while the last ones are used."""
+"""Threads that compute the next items of an iterator while the last ones are used."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 ITEMS_AHEAD = 3  # what may wait for its use, unless told otherwise, which bounds the memory
 
@@ -37,3 +38,34 @@ def computed_ahead(
             for future in waiting:
                 future.cancel()
             thread.submit(items.close)
+
+
+@contextmanager
+def computed_side_by_side(
+    function: Callable[[Item], Result], items: Iterable[Item], n_threads: int
+) -> Iterator[Iterator[Result]]:
+    """Give the results of a function for some items, in their order, computed by some threads.
+
+    At most `n_threads` + 1 items wait for the use of their results, which bounds the memory; one
+    thread is that of the caller. What the function raises is raised where its result would have
+    come. At the end of the context, however it ends, the threads are gone.
+    """
+    if n_threads == 1:
+        yield map(function, items)
+        return
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="ahead") as threads:
+        begun: deque[Future[Result]] = deque()
+
+        def results() -> Iterator[Result]:
+            for item in items:
+                begun.append(threads.submit(function, item))
+                if len(begun) > n_threads:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+
+        try:
+            yield results()
+        finally:
+            for future in begun:
+                future.cancel()

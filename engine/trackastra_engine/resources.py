@@ -12,6 +12,13 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def usable_threads() -> int:
+    """Return how many threads may compute: OMP_NUM_THREADS if it is less than the usable cores."""
+    told = os.environ.get("OMP_NUM_THREADS", "")  # as Dask tells each of its workers
+    n_cores = len(usable_cores())
+    return min(n_cores, max(1, int(told))) if told.isdecimal() else n_cores
+
+
 def peak_memory_mb() -> float | None:
     """Return the largest memory of this process so far; None where the system does not tell."""
     if sys.platform == "win32":

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from trackastra_engine.movie.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.resources import usable_threads
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Tracker:
         max_distance: MaxDistance | None = None,
         stride: int = 1,
         align: Align = "auto",
+        threads: int | None = None,
     ) -> None:
         check_gap(link.max_gap, model.spec)
         check_stride(stride, model.spec, max_gap=link.max_gap)
@@ -51,6 +54,9 @@ class Tracker:
         self.max_distance = max_distance
         self.stride = stride
         self.align = align
+        if threads is not None and threads < 1:
+            raise InputError(f"the number of threads is {threads}; give 1 or more")
+        self.threads = usable_threads() if threads is None else threads
 
     @classmethod
     def load(
@@ -62,6 +68,7 @@ class Tracker:
         stride: int = 1,
         align: Align = "auto",
         device: Device = "auto",
+        threads: int | None = None,
     ) -> "Tracker":
         """Return a tracker with the model of that name or file.
 
@@ -70,6 +77,7 @@ class Tracker:
         stride: frames from a window to the next, more than 1 for speed at some loss in accuracy;
         align: "auto" carries the frames of a window along their common motion before it is scored,
         with models that learned from relative positions; "off" never does.
+        threads: that compute at a time, by default one for each core that this process may use.
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """
@@ -77,7 +85,9 @@ class Tracker:
         loaded = AssociationModel.load(model, device=device)
         chances = loaded.spec.scores_are_chances
         link = linker(mode, chances=chances) if isinstance(mode, str) else mode
-        return cls(loaded, link, max_distance=longest, stride=stride, align=align)
+        return cls(
+            loaded, link, max_distance=longest, stride=stride, align=align, threads=threads
+        )
 
     def track(
         self,
@@ -176,7 +186,9 @@ class Tracker:
         """Return how detections of a movie with such voxels, as far as relevant, become edges."""
         # Models of upstream must give the edges that upstream gives.
         is_aligned = self.align == "auto" and self.model.spec.recipe == "relative"
-        return Association(self.model, self.stride, self.link.max_gap, voxel_um, is_aligned)
+        return Association(
+            self.model, self.stride, self.link.max_gap, voxel_um, is_aligned, self.threads
+        )
 
     def relevant_voxel(self, ndim: int, voxel_um: VoxelSize | None) -> VoxelSize | None:
         """Return the size of a voxel where it matters: to the model, or to distances in um."""
@@ -192,5 +204,6 @@ class Tracker:
     def scoring(
         self, intensity_range: IntensityRange | None, voxel_um: VoxelSize | None = None
     ) -> Score:
-        """Return how the detections of a window are scored, given what is known of the movie."""
-        return self.association(voxel_um).score(intensity_range)
+        """Return how the detections of a window are scored soonest, one window at a time."""
+        answering = replace(self.association(voxel_um), model=self.model.in_threads(self.threads))
+        return answering.score(intensity_range)

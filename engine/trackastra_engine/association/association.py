@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges, Score
+from trackastra_engine.association.window_threads import IN_TURN, WindowThreads
 from trackastra_engine.detection.detections import Detections
 from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.detection.transform import in_true_proportion
@@ -35,6 +36,7 @@ class Association:
     max_gap: int = 1  # frames
     voxel_um: VoxelSize | None = None  # if the model sees it
     aligned: bool = False  # whether windows are aligned before they are scored, see motion/
+    threads: int = 1  # that measure frames and score windows, which changes no edge
 
     @property
     def spec(self) -> ModelSpec:
@@ -81,9 +83,18 @@ class Association:
             frames = list(frames)
             score.prepare(self._windows(chunk, frames))
         parts = self._stream(chunk, frames, score)
-        own = [part for part in parts if part.frame in chunk.frames]
-        first_row = own[0].first_row
-        return concatenate_edges(part.edges.shifted(part.first_row - first_row) for part in own)
+        return joined_edges([part for part in parts if part.frame in chunk.frames])
+
+    def stream(self, score: Score, first_frame: int, threads: WindowThreads = IN_TURN) -> EdgeStream:
+        """Return a stream of edges from a frame on, where a window must begin."""
+        return EdgeStream(
+            score,
+            self.spec,
+            stride=self.stride,
+            max_gap=self.max_gap,
+            first_frame=first_frame,
+            threads=threads,
+        )
 
     def _windows(self, chunk: Chunk, frames: Iterable[Detections]) -> list[Detections]:
         """Return the detections of all windows that will be scored for a chunk."""
@@ -98,21 +109,20 @@ class Association:
 
     def _stream(self, chunk: Chunk, frames: Iterable[Detections], score: Score) -> list[FrameEdges]:
         """Return the edges of all frames that become final within a chunk's reach."""
-        stream = EdgeStream(
-            score,
-            self.spec,
-            stride=self.stride,
-            max_gap=self.max_gap,
-            first_frame=chunk.reach.start,
-        )
+        stream = self.stream(score, chunk.reach.start)
         parts = [part for detections in frames for part in stream.push(detections)]
         return parts + (stream.finish() if chunk.ends_movie else stream.close(chunk.frames.stop))
 
 
-class WindowScores:
-    """Scores the windows of a movie, chunk by chunk; which windows these are is told by frames.
+def joined_edges(parts: Sequence[FrameEdges]) -> Edges:
+    """Return the edges from some frames in a row; row 0 is the first detection of the first."""
+    first_row = parts[0].first_row
+    return concatenate_edges(part.edges.shifted(part.first_row - first_row) for part in parts)
 
-    Chunks have windows in common with the one before: the latest are not computed once more.
+
+class WindowScores:
+    """Scores the windows of a movie, those of a chunk together where that is faster.
+
     Windows of one movie hold the same if their first and last frames with detections are the same.
     """
 
@@ -120,16 +130,12 @@ class WindowScores:
         self._association = association
         self._intensity_range = intensity_range
         self._score = association.score(intensity_range)
-        self._n_remembered = association.spec.window
         self._known: dict[tuple[int, int], Edges] = {}
 
     def __call__(self, detections: Detections) -> Edges:
         """Return the edges of a window."""
-        if _ends(detections) not in self._known:
-            self._known[_ends(detections)] = self._score(detections)
-            if len(self._known) > self._n_remembered:
-                del self._known[next(iter(self._known))]
-        return self._known[_ends(detections)]
+        known = self._known.get(_ends(detections))
+        return self._score(detections) if known is None else known
 
     def prepare(self, windows: Sequence[Detections]) -> None:
         """Score all windows of a chunk together, as a GPU computes them fastest.

@@ -1,38 +1,28 @@
-"""The chunks of a movie made in this process, one after the other, where none are kept."""
+"""The chunks of a movie made in this process, where none are kept; their edges come in order."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.association.association import CHUNK_FRAMES, Association, Chunk, WindowScores
+from trackastra_engine.association.association import CHUNK_FRAMES, Association
 from trackastra_engine.association.cache import ChunkCache
+from trackastra_engine.association.chunk_edges import ChunkEdges, EdgeKeeper
 from trackastra_engine.association.edge_stream import FrameEdges
 from trackastra_engine.association.measured import measure, needs_range
+from trackastra_engine.association.sliding_frames import SlidingFrames
+from trackastra_engine.association.window_threads import window_threads
 from trackastra_engine.detection.detections import Detections, concatenate, split_frames
 from trackastra_engine.detection.intensity import IntensityHistogram, IntensityRange
 from trackastra_engine.detection.label_check import LabelWatch
 from trackastra_engine.growing_rows import GrowingRows
-from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.prefetch import ITEMS_AHEAD, computed_ahead
 from trackastra_engine.progress import Progress
-
-
-class EdgeKeeper(Protocol):
-    """Something that may know the edges of chunks: a cache, or a cluster."""
-
-    def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
-        """Return the edges of a chunk, if they are known."""
-
-    def keep_edges(
-        self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
-    ) -> None:
-        """Keep the edges of a chunk, which were not known."""
 
 
 def edges_of_movie(
@@ -69,43 +59,20 @@ def edges_of_chunks(
 ) -> Iterator[FrameEdges]:
     """Yield the edges of each chunk of a movie, from the detections of each frame."""
     sliding, first_row = SlidingFrames(frames), 0
-    score = WindowScores(association, intensity_range)
-    for chunk in association.chunks(n_frames):
-        edges = None if cache is None else cache.edges(chunk, intensity_range)
-        if edges is None:
-            watched = _watched(sliding.between(chunk.reach), chunk, n_frames, progress)
-            edges = association.edges(chunk, watched, score)
-            if cache is not None:
-                cache.keep_edges(chunk, intensity_range, edges)
-        first, stop = chunk.frames.start, chunk.frames.stop
-        progress("associate", stop, n_frames)
-        joined = sliding.between(range(first, min(stop + association.max_gap, n_frames)))
-        detections = concatenate(joined, association.spec.ndim)
-        yield FrameEdges(first, first_row, detections, edges)
-        first_row += int(np.searchsorted(detections.frame, stop))
-        sliding.forget(stop + 1 - association.spec.window)
+    chunks = association.chunks(n_frames)
 
+    def final(n_final: int) -> None:
+        progress("associate", n_final, n_frames)
 
-class SlidingFrames:
-    """The detections of frames that come one by one, by number, until they are forgotten."""
-
-    def __init__(self, frames: Iterable[Detections]) -> None:
-        self._coming = iter(frames)
-        self._kept: deque[Detections] = deque()
-        self._first = 0  # frame of those that are kept
-
-    def between(self, frames: range) -> Iterator[Detections]:
-        """Yield the detections of some frames, of which none was forgotten, as they come."""
-        for frame in frames:
-            while frame >= self._first + len(self._kept):
-                self._kept.append(next(self._coming))
-            yield self._kept[frame - self._first]
-
-    def forget(self, stop: int) -> None:
-        """Forget the frames before `stop`, all of which came."""
-        while self._first < stop:
-            self._kept.popleft()
-            self._first += 1
+    by_chunk = ChunkEdges(association, chunks, sliding, intensity_range, cache, final)
+    with window_threads(association.threads) as threads:
+        for chunk, edges in by_chunk.given(threads):
+            first, stop = chunk.frames.start, chunk.frames.stop
+            joined = sliding.between(range(first, min(stop + association.max_gap, n_frames)))
+            detections = concatenate(joined, association.spec.ndim)
+            yield FrameEdges(first, first_row, detections, edges)
+            first_row += int(np.searchsorted(detections.frame, stop))
+            sliding.forget(stop + 1 - association.spec.window)
 
 
 def _measured(
@@ -116,6 +83,7 @@ def _measured(
 ) -> Generator[Detections, None, None]:
     """Yield the detections of each frame, and gather intensities if the model needs them."""
     spec, chunks = association.spec, association.chunks(len(movie))
+    threads = movie.threads(association.threads)
     missing = {chunk for chunk in chunks if cache is None or not cache.has_detections(chunk)}
     # In one go: a stack of many planes is slow to open.
     unread = movie.frames(index for chunk in chunks if chunk in missing for index in chunk.frames)
@@ -124,7 +92,8 @@ def _measured(
         if found is None:
             frames = unread if chunk in missing else movie.frames(chunk.frames)
             own = islice(frames, len(chunk.frames))
-            found = yield from measure(own, spec.ndim, needs_range=needs_range(spec, movie))
+            ranged = needs_range(spec, movie)
+            found = yield from measure(own, spec.ndim, needs_range=ranged, threads=threads)
             if cache is not None:
                 cache.keep_detections(chunk, found)
         else:
@@ -149,13 +118,3 @@ def gathered(
 def _read_mask(movie: Movie, index: int) -> NDArray[Any]:
     (labels,) = movie.masks.read([index])
     return labels
-
-
-def _watched(
-    frames: Iterable[Detections], chunk: Chunk, n_frames: int, progress: Progress
-) -> Iterator[Detections]:
-    """Yield the detections of the frames within a chunk's reach, and tell of its own ones."""
-    for index, detections in zip(chunk.reach, frames, strict=True):
-        yield detections
-        if index in chunk.frames:
-            progress("associate", index + 1, n_frames)

@@ -1,7 +1,8 @@
 """Stages 3 to 5, frame by frame: detections become edges with their mean scores.
 
 A window slides over the frames as they come; its detections are scored together, and each edge's
-score is averaged over the windows that saw it. A whole movie goes the same way as one that grows.
+score is averaged over the windows that saw it. A whole movie goes the same way as one that grows,
+but that some of its windows may be scored at a time.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from trackastra_engine.association.window_threads import IN_TURN, WindowThreads
 from trackastra_engine.detection.detections import (
     Detections,
     FloatArray,
@@ -37,6 +39,20 @@ class FrameEdges:
     first_row: int  # of `detections`, among those of the movie
     detections: Detections  # of these frames, and of those that their edges lead to
     edges: Edges  # rows of `detections`, sorted by source, then target
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """A window whose scoring was begun."""
+
+    start: int  # its first frame
+    frames: list[Detections]
+    edges: Callable[[], Edges]  # waits for the edges that count
+
+    @property
+    def n_detections(self) -> int:
+        """Return how many detections it holds."""
+        return sum(map(len, self.frames))
 
 
 def check_gap(max_gap: int, spec: ModelSpec) -> None:
@@ -75,12 +91,14 @@ class EdgeStream:
         stride: int = 1,
         max_gap: int = 1,
         first_frame: int = 0,
+        threads: WindowThreads = IN_TURN,
     ) -> None:
         """Begin a movie, or a part of one.
 
         score: returns the edges, 1 to `max_gap` frames long, between the detections of a window;
         stride: frames from a window to the next; the last one ends with the movie all the same;
-        first_frame: the number of the first frame that will come, where the first window begins.
+        first_frame: the number of the first frame that will come, where the first window begins;
+        threads: score some windows at a time, so that edges come when later frames have come.
 
         Raises InputError if windows so far apart leave out pairs of frames.
         """
@@ -90,6 +108,8 @@ class EdgeStream:
         self._stride = stride
         self._max_gap = max_gap
         self._begin = self._n_frames = first_frame  # so many frames came, or are left out
+        self._threads = threads
+        self._begun: deque[_Window] = deque()  # those not scored yet, in their order
         self._starts: deque[int] = deque(maxlen=spec.window)  # of the latest windows scored
         # What is not final: from this frame and row on, detections by frame, and the edges from
         # them, which each window scored anew; rows count from the first detection of the frame.
@@ -103,23 +123,22 @@ class EdgeStream:
         self._frames.append(detections)
         self._scored.append([])
         self._n_frames += 1
-        start = self._starts[-1] + self._stride if self._starts else self._begin
+        latest = self._latest_start
+        start = self._begin if latest is None else latest + self._stride
         if start + self._spec.window > self._n_frames:
             return []
-        self._score_window(start)
-        return self.close(start + 1)
+        return self._begin_window(start)
 
     def finish(self) -> list[FrameEdges]:
         """End the movie, and return the edges of all frames that were not final."""
-        start = max(self._begin, self._n_frames - self._spec.window)
-        if not self._starts or self._starts[-1] < start:
-            self._score_window(start)
-        return self.close(self._n_frames)
+        start, latest = max(self._begin, self._n_frames - self._spec.window), self._latest_start
+        closed = self._begin_window(start) if latest is None or latest < start else []
+        return closed + self.close(self._n_frames)
 
     def copy(self) -> "EdgeStream":
         """Return a stream that goes on from here without changing this one."""
         stream = copy(self)
-        stream._starts = self._starts.copy()
+        stream._begun, stream._starts = self._begun.copy(), self._starts.copy()
         stream._frames = self._frames.copy()
         stream._scored = [parts.copy() for parts in self._scored]
         return stream
@@ -165,23 +184,56 @@ class EdgeStream:
                 raise ValueError("edges lead to detections that are not there")
             self._scored.append([scored])
 
-    def _score_window(self, start: int) -> None:
-        """Score the window from a frame to the last one, if it has anything to associate."""
-        self._starts.append(start)
+    @property
+    def _latest_start(self) -> int | None:
+        """Return the first frame of the latest window; None before the first."""
+        if self._begun:
+            return self._begun[-1].start
+        return self._starts[-1] if self._starts else None
+
+    def _begin_window(self, start: int) -> list[FrameEdges]:
+        """Begin to score the window from a frame to the last one, and use those that must end."""
         frames = self._frames[start - self._first_frame :]
-        if sum(len(detections) > 0 for detections in frames) < 2:
-            return
-        edges = self._score(concatenate(frames, self._spec.ndim))
+        window = concatenate(frames, self._spec.ndim)
+        free = self._threads.max_detections - len(window)
+        closed = []
+        while self._begun and sum(begun.n_detections for begun in self._begun) > free:
+            closed += self._end_window()
+        self._begun.append(_Window(start, frames, self._threads.begin(self._score_window, window)))
+        while len(self._begun) > self._threads.max_windows:
+            closed += self._end_window()
+        return closed
+
+    def _score_window(self, window: Detections) -> Edges:
+        """Return the edges of a window that count, if it has anything to associate."""
+        if not len(window) or window.frame[0] == window.frame[-1]:
+            return concatenate_edges([])
+        edges = self._score(window)
         floor = NEGLIGIBLE_SCORE if self._spec.averaging == "all" else MIN_SCORE
-        edges = edges.rows(np.flatnonzero(edges.score >= floor))
-        ends = np.cumsum([len(detections) for detections in frames])
+        return edges.rows(np.flatnonzero(edges.score >= floor))
+
+    def _end_window(self) -> list[FrameEdges]:
+        """Use the edges of the first window that was begun; return those of frames now final."""
+        window = self._begun.popleft()
+        edges = window.edges()
+        self._starts.append(window.start)
+        ends = np.cumsum([len(detections) for detections in window.frames])
         source_frame = np.searchsorted(ends, edges.source, side="right")
-        for offset, scored in enumerate(self._scored[start - self._first_frame :]):
+        first = window.start - self._first_frame
+        for offset, detections in enumerate(window.frames):
             own = edges.rows(np.flatnonzero(source_frame == offset))
-            scored.append(own.shifted(len(frames[offset]) - int(ends[offset])))
+            self._scored[first + offset].append(own.shifted(len(detections) - int(ends[offset])))
+        return self._close(min(window.start + 1, self._n_frames))
 
     def close(self, stop: int) -> list[FrameEdges]:
         """Return the edges of the frames before `stop`, which no window to come may hold."""
+        closed = []
+        while self._begun:
+            closed += self._end_window()
+        return closed + self._close(stop)
+
+    def _close(self, stop: int) -> list[FrameEdges]:
+        """Return the edges of the frames before `stop`, whose windows were all used."""
         closed = []
         while self._first_frame < stop:
             closed.append(self._mean_edges())

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trackastra_engine.model.onnx_model import import_runtime, session_options
-from trackastra_engine.resources import usable_cores
+from trackastra_engine.resources import usable_cores, usable_threads
 
 COPIED_BYTES = 128 * 2**20  # larger than caches
 MATRIX_SIZE = 1024
@@ -45,12 +45,10 @@ def product_rate(threads: int | None = None) -> float:
     """Return the operations per second of a product of matrices.
 
     By ONNX Runtime, which on some processors is twice as fast as NumPy or PyTorch. threads: how
-    many compute, by default as many as for a model.
+    many compute, by default as many as may.
     """
     runtime, graph = import_runtime(), files(__package__).joinpath(PRODUCT).read_bytes()
-    options = session_options(runtime, "cpu")
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options = session_options(runtime, "cpu", usable_threads() if threads is None else threads)
     session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     matrix = np.ones((MATRIX_SIZE, MATRIX_SIZE), np.float32)
     seconds = _least_seconds(lambda: session.run(None, {"a": matrix, "b": matrix}))

@@ -116,7 +116,7 @@ def _affordable(
     first = concatenate(found[:window], tracker.model.spec.ndim)
     if not len(first):
         raise InputError("the first frames hold no object; choose a movie that begins with some")
-    score = tracker.scoring(intensity_range)
+    score = tracker.association(None).score(intensity_range)
     tracker.link(candidate_graph(first, associate_movie(score, tracker.model.spec, first)))
     watch = _Stopwatch()
     with watch.running("window"):
@@ -131,7 +131,7 @@ def _link_and_write(
     intensity_range: IntensityRange | None,
     watch: _Stopwatch,
 ) -> None:
-    score = tracker.scoring(intensity_range)
+    score = tracker.association(None).score(intensity_range)
 
     def timed_score(window: Detections) -> Edges:
         with watch.running("score"):

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from importlib import import_module, resources
@@ -24,13 +23,13 @@ from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.model_file import AT_ONCE, computed_at_once
 from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_engine.model.tokens import Tokens
-from trackastra_engine.resources import usable_cores
 
 logger = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
 DEFAULT_MODEL = "general_2d"
+THREADED_TOKENS = 400  # of a window from which threads within it save time
 TOKENS_AT_ONCE = 2**15  # in a run; attention takes about 30 kB for each at the published size
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PROVIDER_OPTIONS = {
@@ -67,8 +66,13 @@ def embedded_models() -> list[str]:
 class AssociationModel:
     """A trained model that scores how likely detections of a window belong together."""
 
-    def __init__(self, session: Any, spec: ModelSpec, path: Path) -> None:
+    def __init__(
+        self, session: Any, spec: ModelSpec, path: Path, threaded: Any | None = None
+    ) -> None:
+        """Score with a session, and large windows with a threaded one, if there is one."""
         self._session = session
+        self._threaded = threaded
+        self._in_threads: dict[int, AssociationModel] = {}
         # All blocks in one batch, as GPUs like it, or one after the other.
         self.is_at_once = session.get_modelmeta().graph_name == AT_ONCE
         self.spec = spec
@@ -96,6 +100,20 @@ class AssociationModel:
         if not set(PLAN_INPUTS) <= {value.name for value in session.get_inputs()}:
             raise ModelError(f"{path} was made for an earlier engine; export the model again")
         return cls(session, ModelSpec.from_json(metadata[METADATA_KEY]), path)
+
+    def in_threads(self, n_threads: int) -> "AssociationModel":
+        """Return the model that scores one window at a time soonest, with the same scores.
+
+        On a CPU it computes large windows by so many threads. Where several windows are there,
+        it is faster to score each by a thread of its own, which may be done by this model here.
+        """
+        if n_threads == 1 or self.device != "cpu":
+            return self
+        if n_threads not in self._in_threads:
+            threaded = _new_session(import_runtime(), self.path, "cpu", threads=n_threads)
+            model = AssociationModel(self._session, self.spec, self.path, threaded)
+            self._in_threads[n_threads] = model
+        return self._in_threads[n_threads]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let the model be sent to another process, which opens the same file."""
@@ -154,7 +172,9 @@ class AssociationModel:
             "features": tokens.features[plan.token],
             **plan.inputs(),
         }
-        scores: FloatArray = self._session.run(["scores"], inputs)[0]
+        is_large = self._threaded is not None and len(tokens.features) >= THREADED_TOKENS
+        session = self._threaded if is_large else self._session
+        scores: FloatArray = session.run(["scores"], inputs)[0]
         return scores
 
 
@@ -202,19 +222,19 @@ def _open_session(path: Path, device: Device) -> Any:
     return _new_session(runtime, path, "cpu")
 
 
-def _new_session(runtime: Any, path: Path, *devices: Device) -> Any:
+def _new_session(runtime: Any, path: Path, *devices: Device, threads: int = 1) -> Any:
     """Return a session of the model in the form for the first of some devices."""
     providers = [(PROVIDERS[name], PROVIDER_OPTIONS[name]) for name in devices]
     try:
         model = computed_at_once(path.read_bytes()) if devices[0] == "cuda" else str(path)
-        options = session_options(runtime, devices[0])
+        options = session_options(runtime, devices[0], threads)
         return runtime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exception types share no base class
         raise ModelError(f"{path} cannot be read as an ONNX model ({first_line(error)})") from error
 
 
-def session_options(runtime: Any, device: Device) -> Any:
-    """Return how ONNX Runtime is to run a model."""
+def session_options(runtime: Any, device: Device, threads: int = 1) -> Any:
+    """Return how ONNX Runtime is to run a model: each run by so many threads."""
     options = runtime.SessionOptions()
     if device == "cpu":  # where more takes 20 ms at each start, and saves no time afterwards
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -222,13 +242,7 @@ def session_options(runtime: Any, device: Device) -> Any:
     # Patterns are kept for each shape of the inputs, and hardly two windows have the same: at
     # 64 000 tokens they took 2.4 GB instead of 1.5, and saved no time.
     options.enable_mem_pattern = False
-    # By itself it takes all cores, also those that `taskset` or a cluster gave to others.
-    usable = len(usable_cores())
-    told = os.environ.get("OMP_NUM_THREADS", "")  # as Dask tells each of its workers
-    if told.isdecimal():
-        usable = min(usable, max(1, int(told)))
-    if usable != os.cpu_count():
-        options.intra_op_num_threads = usable
+    options.intra_op_num_threads = threads  # one is the caller's, so that runs go side by side
     return options
 
 

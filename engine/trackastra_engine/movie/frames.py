@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -19,6 +20,8 @@ from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 
 REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # s3://, https:// and their like
 MAX_LABEL = 2**63 - 1  # labels are kept as int64
+
+BYTES_AT_ONCE = 2**29  # of the pixels of all frames that threads have at a time
 
 ArrayLike: TypeAlias = Any  # has shape, dtype and [index]: numpy, a memory map, zarr, dask
 ArrayOrPath: TypeAlias = str | os.PathLike[str] | ArrayLike
@@ -105,6 +108,12 @@ class Movie:
             if image is not None and self.images is not None:
                 self._check("image", index, image, self.images)
             yield Frame(index, image, labels)
+
+    def threads(self, most: int) -> int:
+        """Return how many threads, at least one, may have a frame each for bounded memory."""
+        sources = [source for source in (self.masks, self.images) if source is not None]
+        frame_bytes = sum(source.dtype.itemsize for source in sources) * prod(self.frame_shape)
+        return max(1, min(most, BYTES_AT_ONCE // max(1, frame_bytes)))
 
     def first(self, n_frames: int) -> "Movie":
         """Return the movie of at most its first frames."""

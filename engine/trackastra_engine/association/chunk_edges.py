@@ -1,0 +1,107 @@
+"""The edges of a movie's chunks: what is kept is taken, and the rest is made, in their order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from trackastra_engine.association.association import Association, Chunk, WindowScores, joined_edges
+from trackastra_engine.association.edge_stream import FrameEdges
+from trackastra_engine.association.sliding_frames import SlidingFrames
+from trackastra_engine.association.window_threads import WindowThreads
+from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.model.edges import Edges
+
+
+class EdgeKeeper(Protocol):
+    """Something that may know the edges of chunks: a cache, or a cluster."""
+
+    def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
+        """Return the edges of a chunk, if they are known."""
+
+    def keep_edges(
+        self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
+    ) -> None:
+        """Keep the edges of a chunk, which were not known."""
+
+
+class ChunkEdges:
+    """Gives the edges of each chunk of a movie.
+
+    Missing chunks in a row are made by one stream, whose windows are scored some at a time; so
+    those of a chunk begin before the last ones of the chunk before have ended. A GPU scores the
+    windows of a chunk together, and chunks one after the other.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        chunks: list[Chunk],
+        frames: SlidingFrames,
+        intensity_range: IntensityRange | None,
+        keeper: EdgeKeeper | None,
+        final: Callable[[int], None],
+    ) -> None:
+        """Look for edges with a keeper, if there is one; report how many frames have theirs."""
+        self._association = association
+        self._coming = iter(chunks)
+        self._frames = frames
+        self._intensity_range = intensity_range
+        self._keeper = keeper
+        self._final = final
+        self._score = WindowScores(association, intensity_range)
+        self._missing: deque[Chunk] = deque()  # in a row, in their order
+        self._known: tuple[Chunk, Edges] | None = None  # the chunk behind these
+
+    def given(self, threads: WindowThreads) -> Iterator[tuple[Chunk, Edges]]:
+        """Yield each chunk with its edges, whose row 0 is the chunk's first detection."""
+        make = self._together if self._association.model.is_at_once else self._streamed
+        while (chunk := self._looked_up()) is not None or self._known is not None:
+            if chunk is not None:
+                for made, edges in make(chunk, threads):
+                    if self._keeper is not None:
+                        self._keeper.keep_edges(made, self._intensity_range, edges)
+                    yield made, edges
+            if self._known is not None:
+                known, self._known = self._known, None
+                self._final(known[0].frames.stop)
+                yield known
+
+    def _looked_up(self) -> Chunk | None:
+        """Look for the edges of the next chunk; return it if it is missing."""
+        chunk = next(self._coming, None)
+        if chunk is None:
+            return None
+        edges = None if self._keeper is None else self._keeper.edges(chunk, self._intensity_range)
+        if edges is not None:
+            self._known = chunk, edges
+            return None
+        self._missing.append(chunk)
+        return chunk
+
+    def _together(self, chunk: Chunk, _: WindowThreads) -> Iterator[tuple[Chunk, Edges]]:
+        frames = self._frames.between(chunk.reach)
+        edges = self._association.edges(chunk, frames, self._score)
+        self._final(chunk.frames.stop)
+        yield self._missing.popleft(), edges
+
+    def _streamed(self, chunk: Chunk, threads: WindowThreads) -> Iterator[tuple[Chunk, Edges]]:
+        """Yield a missing chunk, and those behind it, as soon as their frames are final."""
+        parts = []
+        for part in self._parts(chunk, threads):
+            if self._missing and part.frame in self._missing[0].frames:
+                parts.append(part)
+                self._final(part.frame + 1)
+                if part.frame == self._missing[0].frames[-1]:
+                    yield self._missing.popleft(), joined_edges(parts)
+                    parts = []
+
+    def _parts(self, chunk: Chunk, threads: WindowThreads) -> Iterator[FrameEdges]:
+        """Yield the edges of the frames from a missing chunk to the last one before a known one."""
+        begin, missing = chunk.reach.start, chunk
+        stream = self._association.stream(self._score, begin, threads)
+        while missing is not None:
+            chunk = missing
+            for detections in self._frames.between(range(begin, chunk.reach.stop)):
+                yield from stream.push(detections)
+            begin, missing = chunk.reach.stop, self._looked_up()
+        yield from stream.finish() if chunk.ends_movie else stream.close(chunk.frames.stop)
