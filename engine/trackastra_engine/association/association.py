@@ -85,7 +85,9 @@ class Association:
         parts = self._stream(chunk, frames, score)
         return joined_edges([part for part in parts if part.frame in chunk.frames])
 
-    def stream(self, score: Score, first_frame: int, threads: WindowThreads = IN_TURN) -> EdgeStream:
+    def stream(
+        self, score: Score, first_frame: int, threads: WindowThreads = IN_TURN
+    ) -> EdgeStream:
         """Return a stream of edges from a frame on, where a window must begin."""
         return EdgeStream(
             score,

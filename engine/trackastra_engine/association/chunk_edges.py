@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Protocol
 
 from trackastra_engine.association.association import Association, Chunk, WindowScores, joined_edges
@@ -97,11 +98,10 @@ class ChunkEdges:
 
     def _parts(self, chunk: Chunk, threads: WindowThreads) -> Iterator[FrameEdges]:
         """Yield the edges of the frames from a missing chunk to the last one before a known one."""
-        begin, missing = chunk.reach.start, chunk
+        begin, last = chunk.reach.start, chunk
         stream = self._association.stream(self._score, begin, threads)
-        while missing is not None:
-            chunk = missing
-            for detections in self._frames.between(range(begin, chunk.reach.stop)):
+        for last in chain([chunk], iter(self._looked_up, None)):
+            for detections in self._frames.between(range(begin, last.reach.stop)):
                 yield from stream.push(detections)
-            begin, missing = chunk.reach.stop, self._looked_up()
-        yield from stream.finish() if chunk.ends_movie else stream.close(chunk.frames.stop)
+            begin = last.reach.stop
+        yield from stream.finish() if last.ends_movie else stream.close(last.frames.stop)

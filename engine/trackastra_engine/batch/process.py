@@ -46,7 +46,8 @@ class TrackProcess:
     ) -> None:
         self.cores, self.record = cores, record
         self._name, self._key = position.name, key
-        told = [*position.arguments, *options, "-o", str(record.folder)]
+        threads = ("--threads", str(len(cores)))  # other systems cannot hold it to its cores
+        told = [*threads, *position.arguments, *options, "-o", str(record.folder)]
         told += ["--json", str(record.new_figures)]
         if record.exists:  # what lies there is ours
             told.append("--overwrite")

@@ -38,6 +38,12 @@ DEVICE_OPTION = click.option(
     help="What the network runs on; auto takes CUDA where it works.",
 )
 
+THREADS_OPTION = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads that compute at a time.  [default: one for each core it may use]",
+)
+
 
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command that takes a `selection` have the options that say what the movie is."""

@@ -8,7 +8,12 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.exit import one_sentence_errors
-from trackastra_engine.cli.options import ALIGN_OPTION, DEVICE_OPTION, MODEL_OPTION
+from trackastra_engine.cli.options import (
+    ALIGN_OPTION,
+    DEVICE_OPTION,
+    MODEL_OPTION,
+    THREADS_OPTION,
+)
 
 MEBIBYTE = 2**20
 
@@ -56,6 +61,7 @@ MEBIBYTE = 2**20
 )
 @ALIGN_OPTION
 @DEVICE_OPTION
+@THREADS_OPTION
 @one_sentence_errors
 def serve(
     address: str,
@@ -68,6 +74,7 @@ def serve(
     max_message_mib: int,
     align: Any,
     device: Any,
+    threads: int | None,
 ) -> None:
     """Track frames that programs in other languages send while they acquire.
 
@@ -84,7 +91,12 @@ def serve(
 
     def load() -> Callable[[], Session]:
         tracker = Tracker.load(
-            model, mode=mode, max_distance=max_distance, align=align, device=device
+            model,
+            mode=mode,
+            max_distance=max_distance,
+            align=align,
+            device=device,
+            threads=threads,
         )
         return partial(Session, tracker, delay=delay, voxel_um=voxel_um, max_objects=limits.objects)
 

@@ -11,6 +11,7 @@ from trackastra_engine.cli.options import (
     DEVICES,
     MODEL_OPTION,
     PATH,
+    THREADS_OPTION,
     linking_of,
     selection_options,
     with_linking_options,
@@ -68,6 +69,7 @@ from trackastra_engine.errors import InputError
     show_default=True,
     help="What the network runs on; auto takes CUDA where it works.",
 )
+@THREADS_OPTION
 @click.option(
     "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"
 )

@@ -28,7 +28,7 @@ from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import peak_memory_mb
 from trackastra_engine.tracker import Tracker
 
-UNTOLD = ("outputs", "are_points", "cache", "device", "title")  # of a job, in its report
+UNTOLD = ("outputs", "are_points", "cache", "device", "threads", "title")  # of a job, in its report
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Job:
     cache: Path | None = None  # folder that keeps what is computed, for a next time
     dask: str | None = None  # address of a cluster, or local:N
     device: Device = "auto"
+    threads: int | None = None  # that compute at a time; None: one for each core
     title: str | None = None  # of the movie in the report, in place of its paths
 
 
@@ -128,7 +129,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     calibration = Calibration(*known).along(lineage.detections.ndim)
     results = Results(lineage, movie, review.links, facts, calibration)
     _forget_earlier(job)
-    write_outputs(results, job.outputs, progress=progress)
+    write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
     return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
 
 
@@ -142,6 +143,7 @@ def _tracker(job: Job, review: Review) -> Tracker:
         max_distance=None if longest is None else MaxDistance.parse(longest),
         stride=job.stride,
         align=job.align,
+        threads=job.threads,
     )
 
 

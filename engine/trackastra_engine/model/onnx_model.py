@@ -172,8 +172,9 @@ class AssociationModel:
             "features": tokens.features[plan.token],
             **plan.inputs(),
         }
-        is_large = self._threaded is not None and len(tokens.features) >= THREADED_TOKENS
-        session = self._threaded if is_large else self._session
+        session = self._session
+        if self._threaded is not None and len(tokens.features) >= THREADED_TOKENS:
+            session = self._threaded
         scores: FloatArray = session.run(["scores"], inputs)[0]
         return scores
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -92,7 +92,7 @@ class Movie:
     def __iter__(self) -> Iterator[Frame]:
         return self.frames(range(len(self)))
 
-    def frames(self, indices: Iterable[int]) -> Iterator[Frame]:
+    def frames(self, indices: Iterable[int]) -> Generator[Frame, None, None]:
         """Read some frames, one at a time.
 
         Raises InputError where a file is damaged, or a frame differs from the first in its

@@ -12,7 +12,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import check_output_folder, new_folder
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.frames import Frame, Movie
-from trackastra_engine.prefetch import computed_ahead
+from trackastra_engine.prefetch import computed_ahead, computed_side_by_side
 from trackastra_engine.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
@@ -45,37 +45,57 @@ def write_ctc(
     *,
     names: CtcNames = CHALLENGE,
     overwrite: bool = False,
+    threads: int = 1,
     progress: Progress = no_progress,
 ) -> None:
     """Write masks labelled by tracklet, and a table with a line L B E P per tracklet.
 
-    The masks are read again, frame by frame; the folder appears when it is complete. Raises
-    InputError if the folder cannot be written or the masks are not those that were tracked.
+    The masks are read again, frame by frame, and written by so many threads; the folder appears
+    when it is complete. Raises InputError if the folder cannot be written or the masks are not
+    those that were tracked.
     """
     folder = Path(folder)
     check_output_folder(folder, overwrite=overwrite, ours=CHALLENGE_FILES)
     with new_folder(folder) as partial:
-        _write_masks(lineage, movie, partial, names, progress)
+        masks = partial / names.mask, 4 if len(movie) > MAX_FRAMES_OF_3_DIGITS else names.digits
+        _write_masks(lineage, movie, _MaskFiles(*masks), threads, progress)
         np.savetxt(partial / names.table, lineage.tracklets, fmt="%d")
 
 
-def _write_masks(
-    lineage: Lineage, movie: Movie, folder: Path, names: CtcNames, progress: Progress
-) -> None:
-    import tifffile  # 0.2 s with numpy: only when masks are written
+@dataclass(frozen=True, slots=True)
+class _MaskFiles:
+    """Files of masks, one for each frame."""
 
+    start: Path  # of their paths
+    digits: int  # of the number of the frame
+
+    def write(self, frame: int, mask: NDArray[Any]) -> None:
+        """Write the mask of a frame."""
+        import tifffile  # 0.2 s with numpy: only when masks are written
+
+        tifffile.imwrite(
+            f"{self.start}{frame:0{self.digits}}.tif",
+            mask,
+            photometric="minisblack",
+            compression="zlib",
+            compressionargs={"level": DEFLATE_LEVEL},
+            metadata=None,
+        )
+
+
+def _write_masks(
+    lineage: Lineage, movie: Movie, files: _MaskFiles, threads: int, progress: Progress
+) -> None:
     dtype = _mask_type(len(lineage.tracklets))
-    digits = 4 if len(movie) > MAX_FRAMES_OF_3_DIGITS else names.digits
-    with computed_ahead(relabel(frame, lineage, dtype) for frame in movie) as masks:
-        for index, mask in enumerate(masks):
-            tifffile.imwrite(
-                folder / f"{names.mask}{index:0{digits}}.tif",
-                mask,
-                photometric="minisblack",
-                compression="zlib",
-                compressionargs={"level": DEFLATE_LEVEL},
-                metadata=None,
-            )
+
+    def write(frame: Frame) -> None:
+        files.write(frame.index, relabel(frame, lineage, dtype))
+
+    with (
+        computed_ahead(movie.frames(range(len(movie)))) as frames,
+        computed_side_by_side(write, frames, movie.threads(threads)) as written,
+    ):
+        for index, _ in enumerate(written):
             progress("write", index + 1, len(movie))
 
 

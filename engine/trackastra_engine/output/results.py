@@ -27,6 +27,7 @@ from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.progress import Progress, no_progress
+from trackastra_engine.resources import usable_threads
 
 EDGE_TABLE, TRACK_TABLE, REVIEW, REPORT = "edges.csv", "tracks.csv", "review.csv", "report.html"
 CTC_FOLDER, GEFF, TRACKMATE = "ctc", "tracks.geff", "tracks.xml"
@@ -48,37 +49,38 @@ class Results:
 class Format:
     """One way in which results are written into their folder."""
 
-    write: Callable[[Results, Path, Progress], None]  # into that folder
+    write: Callable[[Results, Path, int, Progress], None]  # into that folder, by some threads
     names: tuple[str, ...]  # of what it writes there
     entries: tuple[str, ...] = ()  # patterns of what lies inside, if that is a folder
     needs_masks: bool = False
     package: str | None = None  # that it needs, and the extra that installs it
 
 
-def _write_ctc(results: Results, folder: Path, progress: Progress) -> None:
+def _write_ctc(results: Results, folder: Path, threads: int, progress: Progress) -> None:
     assert results.movie is not None, "points were refused at the door"
-    write_ctc(results.lineage, results.movie, folder / CTC_FOLDER, progress=progress)
+    place = folder / CTC_FOLDER
+    write_ctc(results.lineage, results.movie, place, threads=threads, progress=progress)
 
 
-def _write_tables(results: Results, folder: Path, progress: Progress) -> None:
+def _write_tables(results: Results, folder: Path, threads: int, progress: Progress) -> None:
     write_edge_table(results.lineage, folder / EDGE_TABLE)
     write_track_table(results.lineage, folder / TRACK_TABLE, results.calibration)
     if results.doubtful is not None:
         write_review(results.doubtful, folder / REVIEW)
 
 
-def _write_geff(results: Results, folder: Path, progress: Progress) -> None:
+def _write_geff(results: Results, folder: Path, threads: int, progress: Progress) -> None:
     write_geff(results.lineage, folder / GEFF, results.calibration)
 
 
-def _write_trackmate(results: Results, folder: Path, progress: Progress) -> None:
+def _write_trackmate(results: Results, folder: Path, threads: int, progress: Progress) -> None:
     from trackastra_engine.output.trackmate import write_trackmate  # with xml: 10 ms
 
     path = folder / TRACKMATE
     write_trackmate(results.lineage, path, results.calibration, movie=results.movie)
 
 
-def _write_napari(results: Results, folder: Path, progress: Progress) -> None:
+def _write_napari(results: Results, folder: Path, threads: int, progress: Progress) -> None:
     write_napari(results.lineage, folder / NAPARI, folder / NAPARI_GRAPH)
 
 
@@ -160,9 +162,19 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool 
     _refuse_overlap(outputs, list(inputs))
 
 
-def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no_progress) -> None:
-    """Write results to all places of `outputs`, which appear together when all are complete."""
+def write_outputs(
+    results: Results,
+    outputs: Outputs,
+    *,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Write results to all places of `outputs`, which appear together when all are complete.
+
+    threads: that write at a time, by default one for each core that this process may use.
+    """
     lineage, movie = results.lineage, results.movie
+    threads = usable_threads() if threads is None else threads
     with ExitStack() as places:
         # Left first is renamed last: readers take the edge table for the sign of success.
         if outputs.edge_table is not None:
@@ -172,7 +184,7 @@ def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no
             folder = places.enter_context(refilled)
             for name in outputs.formats or DEFAULT_FORMATS:
                 if movie is not None or not FORMATS[name].needs_masks:
-                    FORMATS[name].write(results, folder, progress)
+                    FORMATS[name].write(results, folder, threads, progress)
             if outputs.report:
                 write_report(
                     lineage,
@@ -181,11 +193,12 @@ def write_outputs(results: Results, outputs: Outputs, *, progress: Progress = no
                     results.facts,
                     folder / REPORT,
                     calibration=results.calibration,
+                    threads=threads,
                     progress=progress,
                 )
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
-            write_ctc(lineage, movie, folder, names=UPSTREAM, progress=progress)
+            write_ctc(lineage, movie, folder, names=UPSTREAM, threads=threads, progress=progress)
 
 
 def _refuse_masks(outputs: Outputs) -> None:

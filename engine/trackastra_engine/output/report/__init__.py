@@ -40,17 +40,21 @@ def write_report(
     path: str | Path,
     *,
     calibration: Calibration = UNCALIBRATED,
+    threads: int = 1,
     progress: Progress = no_progress,
 ) -> None:
     """Write a page with the movie, its tracks, the lineage tree, charts and the doubtful links.
 
-    The frames that are shown are read again, one by one; without a movie, as points have none,
-    there are dots. Long movies are thinned and large ones shown smaller, which the page says, so
-    that it stays a few megabytes. Raises InputError if the masks are not those that were tracked.
+    The frames that are shown are read again, one by one, and drawn by some threads; without a
+    movie, as points have none, there are dots. Long movies are thinned and large ones shown
+    smaller, which the page says, so that it stays a few megabytes. Raises InputError if the masks
+    are not those that were tracked.
     """
     tree = lineage_tree(lineage)
     view = view_of_points(lineage) if movie is None else view_of_movie(lineage, movie)
-    shots = film(movie, lineage, view, tree, progress) if movie is not None else None
+    shots = None
+    if movie is not None:
+        shots = film(movie, lineage, view, tree, threads=threads, progress=progress)
     positions = shown_positions(lineage, view, tree)
     data = {
         "title": facts.title,

@@ -14,7 +14,7 @@ from trackastra_engine.output.ctc import relabel
 from trackastra_engine.output.report.outlines import Outlines, outlines, pack_steps
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
-from trackastra_engine.prefetch import computed_ahead
+from trackastra_engine.prefetch import computed_ahead, computed_side_by_side
 from trackastra_engine.progress import Progress
 
 IMAGE_BYTES = 3_600_000  # of all images together
@@ -31,13 +31,21 @@ class Film:
     arrays: dict[str, NDArray[np.generic]]  # outlines
 
 
-def film(movie: Movie, lineage: Lineage, view: View, tree: Tree, progress: Progress) -> Film:
-    """Return the shown frames, which are read one by one."""
+def film(
+    movie: Movie, lineage: Lineage, view: View, tree: Tree, *, threads: int, progress: Progress
+) -> Film:
+    """Return the shown frames, which are read one by one and drawn by some threads."""
     levels = _levels(movie, view)
     images, parts = [], []
-    shots = (_shot(frame, lineage, view, levels) for frame in movie.frames(view.frames.tolist()))
-    with computed_ahead(shots) as computed:
-        for index, (image, ways) in enumerate(computed):
+
+    def shot(frame: Frame) -> tuple[bytes | None, Outlines]:
+        return _shot(frame, lineage, view, levels)
+
+    with (
+        computed_ahead(movie.frames(view.frames.tolist())) as frames,
+        computed_side_by_side(shot, frames, movie.threads(threads)) as shots,
+    ):
+        for index, (image, ways) in enumerate(shots):
             if image is not None:
                 images.append(base64.b64encode(image).decode("ascii"))
             parts.append(ways)
