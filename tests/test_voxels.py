@@ -185,7 +185,7 @@ def test_far_links_are_listed(caplog):
 def test_auto_limits_links_by_the_movie_and_says_so(mode, caplog):
     graph = steps_of(np.concatenate([EVEN, [13.0, 40.0]]))
     links = LinkStream(linker(mode), MaxDistance.parse("auto"), None, 2)
-    links.push([FrameEdges(0, 0, graph.detections, graph.edges)])
+    links.push([FrameEdges(0, 2, 0, graph.detections, graph.edges)])
     with caplog.at_level(logging.DEBUG):
         lineage = links.finish(graph.detections)
     assert lineage.edges.source.tolist() == list(range(42))

@@ -1,6 +1,7 @@
 """The way of one movie through the engine, from frames to a lineage."""
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.max_distance import MaxDistance
+from trackastra_engine.linking.rates import MovieRates, rates_to_use
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel, Device
 from trackastra_engine.motion.alignment import Align, check_align
@@ -45,7 +47,13 @@ class Tracker:
         stride: int = 1,
         align: Align = "auto",
         threads: int | None = None,
+        rates: str = "auto",
+        on_rates: Callable[[MovieRates], object] | None = None,
     ) -> None:
+        """Make a tracker; on_rates: called with the rates of each movie by which it is corrected.
+
+        For the other arguments see `load`, which raises the same errors.
+        """
         check_gap(link.max_gap, model.spec)
         check_stride(stride, model.spec, max_gap=link.max_gap)
         check_align(align)
@@ -57,6 +65,8 @@ class Tracker:
         if threads is not None and threads < 1:
             raise InputError(f"the number of threads is {threads}; give 1 or more")
         self.threads = usable_threads() if threads is None else threads
+        self.training_rates = rates_to_use(rates, model.spec.training_rates)
+        self._on_rates = on_rates
 
     @classmethod
     def load(
@@ -67,6 +77,7 @@ class Tracker:
         max_distance: float | str | None = None,
         stride: int = 1,
         align: Align = "auto",
+        rates: str = "auto",
         device: Device = "auto",
         threads: int | None = None,
     ) -> "Tracker":
@@ -78,6 +89,8 @@ class Tracker:
         align: "auto" carries the frames of a window along their common motion before it is scored,
         with models that learned from relative positions; "off" never does.
         threads: that compute at a time, by default one for each core that this process may use.
+        rates: "auto" to correct scores for how often cells of the movie have no parent or divide,
+        as far as the model knows how often they did in training, or "off".
 
         Raises InputError, ModelError or MissingDependencyError with what to do.
         """
@@ -86,7 +99,13 @@ class Tracker:
         chances = loaded.spec.scores_are_chances
         link = linker(mode, chances=chances) if isinstance(mode, str) else mode
         return cls(
-            loaded, link, max_distance=longest, stride=stride, align=align, threads=threads
+            loaded,
+            link,
+            max_distance=longest,
+            stride=stride,
+            align=align,
+            threads=threads,
+            rates=rates,
         )
 
     def track(
@@ -139,7 +158,7 @@ class Tracker:
             )
         if kept is not None and index is not None:
             note_kept(kept, index, movie, association)
-        return links.finish(found.whole())
+        return self._finished(links, found.whole())
 
     def track_detections(
         self,
@@ -167,7 +186,7 @@ class Tracker:
         links = self._links(voxel_um)
         association = self.association(voxel_um)
         links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
-        return links.finish(detections)
+        return self._finished(links, detections)
 
     def check_fit(self, movie: Movie | Detections) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
@@ -180,7 +199,20 @@ class Tracker:
             )
 
     def _links(self, voxel_um: VoxelSize | None) -> LinkStream:
-        return LinkStream(self.link, self.max_distance, voxel_um, self.model.spec.ndim)
+        return LinkStream(
+            self.link,
+            self.max_distance,
+            voxel_um,
+            self.model.spec.ndim,
+            training_rates=self.training_rates,
+        )
+
+    def _finished(self, links: LinkStream, detections: Detections) -> Lineage:
+        """Return the lineage of a movie whose edges all came."""
+        lineage = links.finish(detections)
+        if self._on_rates is not None and links.rates is not None:
+            self._on_rates(links.rates)
+        return lineage
 
     def association(self, voxel_um: VoxelSize | None) -> Association:
         """Return how detections of a movie with such voxels, as far as relevant, become edges."""

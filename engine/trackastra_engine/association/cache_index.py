@@ -16,6 +16,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
 from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
+from trackastra_engine.model.spec import TrainingRates
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.voxels import VoxelSize
 
@@ -38,6 +39,7 @@ class KeptMovie:
     frame_interval_s: float | None
     scores_are_chances: bool
     sees_voxel: bool  # whether distances are measured in true proportion in any case
+    training_rates: TrainingRates | None = None  # of the model
     format_version: int = FORMAT_VERSION
 
     @property
@@ -66,6 +68,8 @@ class KeptMovie:
             known = json.loads(path.read_text("utf-8"))
             known["folder"] = str(path.parent / known["folder"])
             known["voxel_um"] = known["voxel_um"] and tuple(known["voxel_um"])
+            rates = known.get("training_rates")
+            known["training_rates"] = rates and TrainingRates(**rates)
             kept = cls(**known)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged ({error}); track the movie again") from None
@@ -97,7 +101,8 @@ class KeptMovie:
             # Those that lead beyond `joined` are among the ones that are too long.
             edges = edges.rows(np.flatnonzero(edges.target < len(joined)))
             gap = joined.frame[edges.target] - joined.frame[edges.source]
-            yield FrameEdges(first, first_row, joined, edges.rows(np.flatnonzero(gap <= max_gap)))
+            near = edges.rows(np.flatnonzero(gap <= max_gap))
+            yield FrameEdges(first, stop, first_row, joined, near)
             first_row, own = first_row + len(own), following
 
     def _detections(self, place: int) -> Detections:
@@ -125,6 +130,7 @@ def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Associat
         frame_interval_s=movie.frame_interval_s,
         scores_are_chances=association.spec.scores_are_chances,
         sees_voxel=association.spec.uses_voxel_size,
+        training_rates=association.spec.training_rates,
     )
     kept.write(path)
     if is_private:

@@ -70,7 +70,7 @@ def edges_of_chunks(
             first, stop = chunk.frames.start, chunk.frames.stop
             joined = sliding.between(range(first, min(stop + association.max_gap, n_frames)))
             detections = concatenate(joined, association.spec.ndim)
-            yield FrameEdges(first, first_row, detections, edges)
+            yield FrameEdges(first, stop, first_row, detections, edges)
             first_row += int(np.searchsorted(detections.frame, stop))
             sliding.forget(stop + 1 - association.spec.window)
 

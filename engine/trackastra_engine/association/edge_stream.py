@@ -36,6 +36,7 @@ class FrameEdges:
     """All edges from the detections of one frame, or of some in a row, and what they join."""
 
     frame: int  # the first one
+    stop: int  # the one after the last
     first_row: int  # of `detections`, among those of the movie
     detections: Detections  # of these frames, and of those that their edges lead to
     edges: Edges  # rows of `detections`, sorted by source, then target
@@ -257,7 +258,8 @@ class EdgeStream:
             count = np.bincount(edge, minlength=len(key))
         score: FloatArray = total / count
         edges = Edges(source, target, score).rows(np.flatnonzero(score >= MIN_SCORE))
-        return FrameEdges(self._first_frame, self._first_row, detections, edges)
+        first, row = self._first_frame, self._first_row
+        return FrameEdges(first, first + 1, row, detections, edges)
 
     def _n_windows_with(self, frame: IntArray) -> IntArray:
         """Return how many windows hold the first frame that is not final and another, for each."""

@@ -92,6 +92,14 @@ _LINKING = (
         help="Score that a second daughter needs.  [default: 0.75, with upstream's models 0.5]",
     ),
     click.option(
+        "--rates",
+        type=click.Choice(["auto", "off"]),
+        default="auto",
+        show_default=True,
+        help="Whether scores are corrected for how often cells of the movie have no parent, or "
+        "divide.",
+    ),
+    click.option(
         "--min-track-length",
         type=click.IntRange(1),
         default=1,

@@ -45,6 +45,13 @@ MEBIBYTE = 2**20
     metavar="LENGTH",
     help="Longest link: 40, 40px or 12um.  [default: model's reach]",
 )
+@click.option(
+    "--rates",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="Whether scores are corrected for how often cells have no parent, or divide.",
+)
 @click.option("--voxel", metavar="Z,Y,X", help="Size of a voxel in micrometres.")
 @click.option(
     "--delay",
@@ -69,6 +76,7 @@ def serve(
     model: str,
     mode: str,
     max_distance: str | None,
+    rates: str,
     voxel: str | None,
     delay: int | None,
     max_message_mib: int,
@@ -97,6 +105,7 @@ def serve(
             align=align,
             device=device,
             threads=threads,
+            rates=rates,
         )
         return partial(Session, tracker, delay=delay, voxel_um=voxel_um, max_objects=limits.objects)
 

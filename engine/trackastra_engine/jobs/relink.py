@@ -14,6 +14,7 @@ from trackastra_engine.jobs.track import JobResult, told
 from trackastra_engine.linking.lineage import without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import LinkingOptions
+from trackastra_engine.linking.rates import rates_to_use
 from trackastra_engine.linking.review import Review
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.movie.calibration import Calibration
@@ -60,7 +61,10 @@ def _link(
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
     voxel_um = kept.voxel_um if kept.sees_voxel or in_um else None
-    links = LinkStream(review.watch(link), longest, voxel_um, kept.ndim)
+    training_rates = rates_to_use(linking.rates, kept.training_rates)
+    links = LinkStream(
+        review.watch(link), longest, voxel_um, kept.ndim, training_rates=training_rates
+    )
     found = GrowingRows(concatenate([], kept.ndim))
     links.push(kept.edges(found, linking.max_gap))
     lineage = links.finish(found.whole())
@@ -69,10 +73,12 @@ def _link(
     linked = time.perf_counter()
     stage_s = (("linking", linked - started),)
     calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
-    facts = RunFacts(kept.title, tuple(told(linking)), stage_s)
+    found_rates = links.rates.facts() if links.rates is not None else ()
+    facts = RunFacts(kept.title, (*told(linking), *found_rates), stage_s)
     results = Results(lineage, None, review.links, facts, calibration)
     write_outputs(results, outputs, progress=progress)
-    return JobResult(lineage, kept.n_frames, (*stage_s, ("writing", time.perf_counter() - linked)))
+    written = ("writing", time.perf_counter() - linked)
+    return JobResult(lineage, kept.n_frames, (*stage_s, written), links.rates)
 
 
 def _refuse_masks(outputs: Outputs) -> None:

@@ -15,6 +15,7 @@ from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
+from trackastra_engine.linking.rates import MovieRates
 from trackastra_engine.linking.review import Review
 from trackastra_engine.model.onnx_model import AssociationModel, Device
 from trackastra_engine.motion.alignment import Align
@@ -59,6 +60,7 @@ class JobResult:
     lineage: Lineage
     n_frames: int
     stage_s: tuple[tuple[str, float], ...]  # names and seconds, in their order
+    rates: MovieRates | None  # by which scores were corrected
 
     @property
     def seconds(self) -> float:
@@ -73,6 +75,7 @@ class JobResult:
             "detections": len(self.lineage.detections),
             "tracks": len(self.lineage.tracklets),
             "divisions": self.lineage.n_divisions,
+            **({} if self.rates is None else self.rates.figures()),
             "seconds": round(self.seconds, 3),
             **{f"{name}_s": round(seconds, 3) for name, seconds in self.stage_s},
             "peak_memory_mb": None if peak_mb is None else round(peak_mb, 1),
@@ -108,8 +111,8 @@ def _run(job: Job, progress: Progress) -> JobResult:
         _refuse_options_of_movies(job)
     else:
         movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
-    review = Review()
-    tracker = _tracker(job, review)
+    review, found_rates = Review(), list[MovieRates]()
+    tracker = _tracker(job, review, found_rates)
     opened = time.perf_counter()
     if movie is None:
         points = read_points(job.masks)
@@ -124,17 +127,20 @@ def _run(job: Job, progress: Progress) -> JobResult:
         lineage = without_short_tracks(lineage, job.linking.min_track_length)
     tracked = time.perf_counter()
     stage_s = (("opening", opened - started), ("tracking", tracked - opened))
-    facts = RunFacts(_title(job), _settings(job, tracker), stage_s)
+    rates = found_rates[0] if found_rates else None
+    settings = *_settings(job, tracker), *(rates.facts() if rates is not None else ())
+    facts = RunFacts(_title(job), settings, stage_s)
     known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
     calibration = Calibration(*known).along(lineage.detections.ndim)
     results = Results(lineage, movie, review.links, facts, calibration)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
-    return JobResult(lineage, n_frames, (*stage_s, ("writing", time.perf_counter() - tracked)))
+    written = ("writing", time.perf_counter() - tracked)
+    return JobResult(lineage, n_frames, (*stage_s, written), rates)
 
 
-def _tracker(job: Job, review: Review) -> Tracker:
-    """Return the tracker of a job, whose links are seen by `review`."""
+def _tracker(job: Job, review: Review, found_rates: list[MovieRates]) -> Tracker:
+    """Return the tracker of a job, whose links `review` sees; rates are added to `found_rates`."""
     model = AssociationModel.load(job.model, device=job.device)
     longest = job.linking.max_distance
     return Tracker(
@@ -144,6 +150,8 @@ def _tracker(job: Job, review: Review) -> Tracker:
         stride=job.stride,
         align=job.align,
         threads=job.threads,
+        rates=job.linking.rates,
+        on_rates=found_rates.append,
     )
 
 

@@ -14,6 +14,7 @@ class LinkingOptions:
     max_gap: int = 1  # frames
     max_distance: float | str | None = None  # pixels, "40px", "12um" or "auto"
     min_division_score: float | None = None
+    rates: str = "auto"  # or "off", see linking/rates.py
     min_track_length: int = 1  # frames
     ilp_costs: str | None = None  # a name, or a TOML file
     ilp_time_limit_s: float | None = None

@@ -14,7 +14,15 @@ from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.linking.lineage import Lineage, build_lineage
 from trackastra_engine.linking.max_distance import MaxDistance, auto_distance, warn_of_far_links
+from trackastra_engine.linking.rates import (
+    MovieRates,
+    RateCounts,
+    corrected,
+    count_parents,
+    movie_rates,
+)
 from trackastra_engine.model.edges import Edges, concatenate_edges
+from trackastra_engine.model.spec import TrainingRates
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 from trackastra_engine.progress import NOTICE
 
@@ -29,58 +37,116 @@ class FrameLinker:
     limit: float | None  # the longest link, in lengths of a voxel along x
     proportions: NDArray[np.float64]  # (D,) lengths of a voxel, see voxels.proportions
 
-    def links(self, part: FrameEdges) -> Edges:
-        """Return the links or candidates from a frame, as rows of the movie's detections."""
-        graph = self.candidates(part.detections, part.edges)
+    def links(self, part: FrameEdges, rates: MovieRates | None = None) -> Edges:
+        """Return the links or candidates from a frame, as rows of the movie's detections.
+
+        rates: of the movie, by which scores are corrected first.
+        """
+        edges = part.edges
+        if rates is not None:
+            edges = corrected(edges, part.detections, rates, self.proportions)
+        graph = candidate_graph(
+            part.detections, edges, max_distance=self.limit, proportions=self.proportions
+        )
         edges = graph.edges
         if self.link.is_separable:
             edges = edges.rows(self.link.choose(graph))
         return edges.shifted(part.first_row)
 
-    def candidates(self, detections: Detections, edges: Edges) -> CandidateGraph:
-        """Return the candidate graph of some edges."""
-        return candidate_graph(
-            detections, edges, max_distance=self.limit, proportions=self.proportions
-        )
-
 
 class LinkStream:
-    """Keeps the links from each frame, or if they depend on others, the candidates for the end."""
+    """Keeps the links from each frame, or if they depend on others, the candidates for the end.
+
+    Where the whole movie decides the longest link or the scores, all edges wait for the end.
+    """
 
     def __init__(
-        self, link: Linker, max_distance: MaxDistance | None, voxel_um: VoxelSize | None, ndim: int
+        self,
+        link: Linker,
+        max_distance: MaxDistance | None,
+        voxel_um: VoxelSize | None,
+        ndim: int,
+        *,
+        training_rates: TrainingRates | None = None,
     ) -> None:
         """Begin a movie.
+
+        training_rates: of the model; None leaves its scores as they are.
 
         Raises InputError if the distance is given in micrometres and the size of voxels is not.
         """
         limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
+        self.rates: MovieRates | None = None  # of the movie, once it ended, if they are corrected
         self._linker = FrameLinker(link, limit, proportions(voxel_um, ndim))
         self._is_auto = max_distance is not None and limit is None
-        self._kept = GrowingRows(concatenate_edges([]))
+        self._training_rates = training_rates
+        self._counts = RateCounts.none()
+        self._kept = GrowingRows(concatenate_edges([]))  # edges where these wait, otherwise links
+        self._waiting: list[tuple[range, slice, slice]] = []  # frames, their rows, and their edges
+
+    @property
+    def _waits(self) -> bool:
+        return self._is_auto or self._training_rates is not None
 
     def push(self, parts: Iterable[FrameEdges]) -> None:
         """Take the edges from the next frames."""
         for part in parts:
-            # Until the movie tells the longest link, all edges must wait.
-            edges = (
-                part.edges.shifted(part.first_row) if self._is_auto else self._linker.links(part)
-            )
-            self._kept.add(edges)
+            if not self._waits:
+                self._kept.add(self._linker.links(part))
+                continue
+            rows = slice(part.first_row, part.first_row + len(part.detections))
+            edges = slice(len(self._kept), len(self._kept) + len(part.edges))
+            self._waiting.append((range(part.frame, part.stop), rows, edges))
+            self._kept.add(part.edges.shifted(part.first_row))
+            if self._training_rates is not None:
+                self._counts += count_parents(part, self._linker.proportions)
 
     def finish(self, detections: Detections) -> Lineage:
         """Return the lineage of all detections of the movie; warn if it holds odd links."""
         edges, linker = self._kept.whole(), self._linker
+        if self._training_rates is not None:
+            self.rates = known_rates(self._counts, self._training_rates)
         if self._is_auto:
             limit = auto_distance(CandidateGraph(detections, edges), linker.proportions)
             logger.log(NOTICE, "%s", _said(limit))
-            lineage = linker.link(replace(linker, limit=limit).candidates(detections, edges))
-        elif linker.link.is_separable:
+            linker = replace(linker, limit=limit)
+        if self._waits:
+            edges = self._linked(linker, detections, edges)
+        if linker.link.is_separable:
             lineage = build_lineage(detections, edges)
         else:
             lineage = linker.link(CandidateGraph(detections, edges))
         warn_of_far_links(lineage, linker.proportions)
         return lineage
+
+    def _linked(self, linker: FrameLinker, detections: Detections, edges: Edges) -> Edges:
+        """Return the links or candidates of the edges that waited."""
+        kept = GrowingRows(concatenate_edges([]))
+        for frames, rows, own in self._waiting:
+            scored = Edges(edges.source[own], edges.target[own], edges.score[own])
+            part = FrameEdges(
+                frames.start,
+                frames.stop,
+                rows.start,
+                detections.rows(rows),
+                scored.shifted(-rows.start),
+            )
+            kept.add(linker.links(part, self.rates))
+        return kept.whole()
+
+
+def known_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | None:
+    """Return the rates of a movie, and report them, or why it does not reveal them."""
+    rates = movie_rates(counts, training)
+    if rates is None:
+        logger.log(
+            NOTICE,
+            "too few cells have a likely parent to estimate how many have none; scores are not "
+            "corrected",
+        )
+    else:
+        logger.log(NOTICE, "%s", rates)
+    return rates
 
 
 def _said(limit: float | None) -> str:

@@ -2,7 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.errors import ModelError
 
@@ -12,6 +15,28 @@ METADATA_KEY = "trackastra_engine.model_spec"
 Recipe = Literal["upstream", "relative"]
 Normalisation = Literal["movie", "window"]
 Averaging = Literal["all", "above_threshold"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRates:
+    """Shares of the cells of the windows of a training, as the model scores them there.
+
+    Not as they truly are: scores answer to the loss, which weighs divisions more.
+    """
+
+    no_parent_inside: float
+    no_parent_border: float  # of the cells at the border, see linking/rates.py
+    second_child_inside: float
+    second_child_border: float
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return the shares (2, 3) of no parent, first child, and second child of a parent.
+
+        The first row is that of cells inside, the other that of cells at the border.
+        """
+        none = np.array([self.no_parent_inside, self.no_parent_border])
+        second = np.array([self.second_child_inside, self.second_child_border])
+        return np.column_stack([none, 1 - none - second, second])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +54,7 @@ class ModelSpec:
     scores_are_chances: bool = False  # so that linkers may price them as such, see linking/costs.py
     uses_voxel_size: bool = False  # sees positions and shapes in true proportion, see transform.py
     accepts_planes: bool = False  # a 3D model that takes 2D movies as volumes of one plane
+    training_rates: TrainingRates | None = None  # None: scores are not corrected, linking/rates.py
     description: str = ""  # one line for people: what it was trained on
     n_parameters: int = 0  # learned numbers, counted at export
     format_version: int = FORMAT_VERSION
@@ -43,7 +69,7 @@ class ModelSpec:
 
         Raises ModelError if it was written for another format version or lacks a field.
         """
-        fields = json.loads(text)
+        fields: dict[str, Any] = json.loads(text)
         version = fields.get("format_version")
         if version != FORMAT_VERSION:
             raise ModelError(
@@ -51,6 +77,8 @@ class ModelSpec:
                 f"{FORMAT_VERSION}; export the model again with the matching version"
             )
         try:
+            if fields.get("training_rates") is not None:
+                fields["training_rates"] = TrainingRates(**fields["training_rates"])
             return cls(**fields)
         except TypeError as error:
             raise ModelError(

@@ -1,7 +1,8 @@
 """One field of view: a movie that grows, and its links so far."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -9,7 +10,10 @@ from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges
 from trackastra_engine.detection.detections import Detections, IntArray, concatenate
 from trackastra_engine.detection.label_check import LabelWatch
 from trackastra_engine.linking.lineage import Lineage, build_lineage
+from trackastra_engine.linking.rates import RateCounts, count_parents, movie_rates
+from trackastra_engine.linking.stream import FrameLinker
 from trackastra_engine.model.edges import Edges, concatenate_edges
+from trackastra_engine.model.spec import TrainingRates
 from trackastra_engine.online.changes import Stretch, compare
 from trackastra_engine.online.update import Update
 
@@ -21,15 +25,16 @@ class FieldOfView:
         self,
         fov: Hashable,
         stream: EdgeStream,
-        link: Callable[[FrameEdges], Edges],
+        linker: FrameLinker,
         *,
+        training_rates: TrainingRates | None,
         delay: int | None,
         ndim: int,
     ) -> None:
         """Begin a field without frames.
 
-        link: returns the links from a frame, as rows of the movie's detections; delay: frames
-        after which links are decided for good, None to decide at once and correct later.
+        training_rates: of the model, None to leave its scores as they are; delay: frames after
+        which links are decided for good, None to decide at once and correct later.
         """
         self.numbers: list[int] = []  # of the frames, as the caller counts
         self.found: list[Detections] = []  # by frame
@@ -37,30 +42,41 @@ class FieldOfView:
         self.frame_shape: tuple[int, ...] | None = None  # ([Z,] Y, X), once a mask came
         self.label_watch = LabelWatch()  # over the masks that come
         self.stream = stream
+        self.edges: list[Edges] = []  # from each frame whose edges are final; for rates only
         self._fov = fov
-        self._link = link
+        self._linker = linker
+        self.training_rates = training_rates
+        self._counts = RateCounts.none()  # of the cells that `edges` join
         self._delay = delay
         self.ndim = ndim
         self._first_rows = [0]
         self._tracks: list[IntArray] = []  # of the detections of each frame that was shown
 
-    def resume(self, numbers: list[int], found: list[Detections], links: list[Edges]) -> None:
-        """Go on with the frames and links of an earlier session."""
+    def resume(
+        self, numbers: list[int], found: list[Detections], links: list[Edges], edges: list[Edges]
+    ) -> None:
+        """Go on with the frames, links and final edges of an earlier session."""
         self.numbers, self.found, self.links = numbers, found, links
         self._first_rows = np.cumsum([0, *map(len, found)]).tolist()
+        self.edges = edges
+        for part in self._final_parts():
+            self._counts += self._count(part)
         self._number_tracks(0)
 
     def push(self, detections: Detections, number: int) -> Update | None:
         """Take the next frame; return None while its links, and all others, wait for the delay."""
         stream = self.stream.copy()
-        parts = stream.push(detections)
+        final = stream.push(detections)
         shown = self._last_shown + 1
         first = self.stream.n_final if self._delay is None else max(0, shown - 1)
-        if stream.n_final < shown:
-            parts += stream.copy().finish()
-        links = [self._link(part) for part in parts if first <= part.frame < shown]
+        parts = final + (stream.copy().finish() if stream.n_final < shown else [])
+        counts = sum(map(self._count, final), self._counts)
+        links = self._links([part for part in parts if first <= part.frame < shown], parts)
         # From here on nothing fails, so that a frame is either taken or changes nothing.
         self.stream = stream
+        self._counts = counts
+        if self.training_rates is not None:
+            self.edges += [part.edges.shifted(part.first_row) for part in final]
         self.numbers.append(number)
         self.found.append(detections)
         self._first_rows.append(self._first_rows[-1] + len(detections))
@@ -73,10 +89,19 @@ class FieldOfView:
         return compare(self._fov, before, after, self.numbers[self._final_frame])
 
     def finish(self) -> Lineage:
-        """Decide all links and return the lineage, its frames numbered as the caller did."""
-        first = self.stream.n_final if self._delay is None else len(self.links)
+        """Decide all links and return the lineage, its frames numbered as the caller did.
+
+        Without a delay, that is by the rates of the whole movie.
+        """
         parts = self.stream.copy().finish()
-        self.links[first:] = [self._link(part) for part in parts if part.frame >= first]
+        if self._delay is not None:
+            self.links += self._links(
+                [part for part in parts if part.frame >= len(self.links)], parts
+            )
+        elif self.training_rates is None:
+            self.links[self.stream.n_final :] = self._links(parts, parts)
+        else:
+            self.links = self._links(chain(self._final_parts(), parts), parts)
         detections = concatenate(self.found, self.ndim)
         numbers = np.array(self.numbers, np.int32)
         detections = replace(detections, frame=numbers[detections.frame])
@@ -96,6 +121,29 @@ class FieldOfView:
     def _final_frame(self) -> int:
         """Return the last frame into which no link will change."""
         return self._last_shown if self._delay is not None else self.stream.n_final
+
+    def _links(self, parts: Iterable[FrameEdges], newest: list[FrameEdges]) -> list[Edges]:
+        """Return the links from some frames, by the rates so far.
+
+        newest: the edges from all frames that were not final before.
+        """
+        rates = None
+        if self.training_rates is not None:
+            counts = sum(map(self._count, newest), self._counts)
+            rates = movie_rates(counts, self.training_rates)
+        return [self._linker.links(part, rates) for part in parts]
+
+    def _count(self, part: FrameEdges) -> RateCounts:
+        if self.training_rates is None:
+            return RateCounts.none()
+        return count_parents(part, self._linker.proportions)
+
+    def _final_parts(self) -> Iterator[FrameEdges]:
+        """Yield the edges from each frame whose edges are final."""
+        for frame, edges in enumerate(self.edges):
+            joined = concatenate(self.found[frame : frame + 2], self.ndim)
+            row = self._first_rows[frame]
+            yield FrameEdges(frame, frame + 1, row, joined, edges.shifted(-row))
 
     def _number_tracks(self, first: int) -> None:
         """Give track numbers to the detections from a frame to the last that is shown."""

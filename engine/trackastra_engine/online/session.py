@@ -210,7 +210,14 @@ class Session:
         """Return a field of view without frames, which the session does not know yet."""
         spec = self.tracker.model.spec
         stream = EdgeStream(self._score, spec)
-        return FieldOfView(fov, stream, self._linker.links, delay=self.delay, ndim=spec.ndim)
+        return FieldOfView(
+            fov,
+            stream,
+            self._linker,
+            training_rates=self.tracker.training_rates,
+            delay=self.delay,
+            ndim=spec.ndim,
+        )
 
     def _detect(
         self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int

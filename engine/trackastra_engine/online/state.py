@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detection.detections import Detections, concatenate, feature_names
+from trackastra_engine.detection.detections import Detections, IntArray, concatenate, feature_names
 from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
@@ -19,7 +19,7 @@ from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.session import Session
 from trackastra_engine.tracker import Tracker
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -37,6 +37,7 @@ def save_session(session: Session, path: Path) -> None:
     header = {
         "format_version": FORMAT_VERSION,
         "model": session.tracker.model.spec.to_json(),
+        "corrects_rates": session.tracker.training_rates is not None,
         "delay": session.delay,
         "intensity_range": None if given is None else asdict(given),
         "voxel_um": session.voxel_um,
@@ -61,7 +62,11 @@ def load_session(path: Path, tracker: Tracker) -> Session:
         header = json.loads(arrays["header"].tobytes())
         if header["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {header['format_version']}")
-        same_model = header["model"] == tracker.model.spec.to_json()
+        corrects_rates = tracker.training_rates is not None
+        same_model = (
+            header["model"] == tracker.model.spec.to_json()
+            and header["corrects_rates"] == corrects_rates
+        )
         given = header["intensity_range"]
         intensity_range = None if given is None else IntensityRange(**given)
         voxel_um = None if header["voxel_um"] is None else tuple(header["voxel_um"])
@@ -81,7 +86,8 @@ def load_session(path: Path, tracker: Tracker) -> Session:
         raise InputError(f"{path} is not a saved session ({error}); begin a new one") from error
     if not same_model:
         raise InputError(
-            f"{path} was saved with another model than {tracker.model.spec.name}; load that one"
+            f"{path} was saved with another model than {tracker.model.spec.name}, or with rates "
+            f"{'off' if corrects_rates else 'on'}; load it as it was saved"
         )
     return session
 
@@ -89,11 +95,13 @@ def load_session(path: Path, tracker: Tracker) -> Session:
 def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:
     """Return all that is known of a field, as arrays."""
     detections = concatenate(movie.found, movie.ndim)
-    links = concatenate_edges(movie.links)
+    links, edges = concatenate_edges(movie.links), concatenate_edges(movie.edges)
     return {
         "numbers": np.array(movie.numbers, np.int64),
         "n_detections": np.array([len(found) for found in movie.found], np.int64),
         "n_links": np.array([len(part) for part in movie.links], np.int64),
+        "n_edges": np.array([len(part) for part in movie.edges], np.int64),
+        **{f"edges/{f.name}": getattr(edges, f.name) for f in fields(Edges)},
         **{f"links/{f.name}": getattr(links, f.name) for f in fields(Edges)},
         **{f"detections/{f.name}": getattr(detections, f.name) for f in fields(Detections)},
         **{f"stream/{name}": array for name, array in movie.stream.state().items()},
@@ -103,7 +111,7 @@ def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:
 def _resume(movie: FieldOfView, arrays: Arrays) -> None:
     """Let a new field go on from what `_arrays` returned; raises ValueError if it is damaged."""
     detections = Detections(**_group(arrays, "detections"))
-    links = Edges(**_group(arrays, "links"))
+    links, edges = Edges(**_group(arrays, "links")), Edges(**_group(arrays, "edges"))
     numbers, n_detections = arrays["numbers"], arrays["n_detections"]
     frame = np.repeat(np.arange(len(numbers)), n_detections)
     _demand(np.array_equal(detections.frame, frame), "frames without their detections")
@@ -113,22 +121,30 @@ def _resume(movie: FieldOfView, arrays: Arrays) -> None:
     _demand(detections.centroid.shape[1:] == (movie.ndim,), "detections of other dimensions")
     n_features = len(feature_names(movie.ndim))
     _demand(detections.features.shape[1:] == (n_features,), "detections with other features")
-    _demand(len(links.source) == len(links.target) == len(links.score), "links without ends")
     ends = np.cumsum(n_detections)
     found = [
         detections.rows(slice(end - n, end)) for n, end in zip(n_detections, ends, strict=True)
     ]
-    stops = np.cumsum(arrays["n_links"])
+    parts = _by_frame(links, arrays["n_links"], detections)
+    scored = _by_frame(edges, arrays["n_edges"], detections)
+    movie.stream.restore(_group(arrays, "stream"), found)
+    n_scored = 0 if movie.training_rates is None else movie.stream.n_final
+    _demand(len(scored) == n_scored, "edges of other frames")
+    movie.resume(numbers.tolist(), found, parts, scored)
+
+
+def _by_frame(edges: Edges, count: IntArray, detections: Detections) -> list[Edges]:
+    """Return the edges from each frame, of which there are so many."""
+    _demand(len(edges.source) == len(edges.target) == len(edges.score), "links without ends")
     parts = [
-        links.rows(np.arange(stop - n, stop))
-        for n, stop in zip(arrays["n_links"], stops, strict=True)
+        edges.rows(np.arange(stop - n, stop))
+        for n, stop in zip(count, np.cumsum(count), strict=True)
     ]
     for place, part in enumerate(parts):
         source_frame, target_frame = detections.frame[part.source], detections.frame[part.target]
         _demand(bool((part.source >= 0).all() and (source_frame == place).all()), "wrong links")
         _demand(bool((part.target >= 0).all() and (target_frame == place + 1).all()), "wrong links")
-    movie.stream.restore(_group(arrays, "stream"), found)
-    movie.resume(numbers.tolist(), found, parts)
+    return parts
 
 
 def _group(arrays: Arrays, group: str) -> dict[str, NDArray[Any]]:

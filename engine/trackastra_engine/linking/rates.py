@@ -1,0 +1,226 @@
+"""Scores corrected for how often cells of a movie have no parent, and how often they divide.
+
+A network knows both from its training, and its scores hold only where they are as frequent. Where
+new cells are rarer, those that it doubts are mostly second daughters; where divisions are rarer,
+those that it takes for second daughters are mostly errors of the segmentation. How frequent they
+are in a movie follows from its scores, without labels: by expectation-maximisation (Saerens,
+Latinne & Decaestecker 2002, doi 10.1162/089976602753284446). Each target of a frame pair has no
+parent, is the first child of one, or the second; cells at the border and inside are counted apart.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.association.edge_stream import FrameEdges
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.errors import InputError
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.model.spec import TrainingRates
+
+CHOICES = ("auto", "off")
+NONE, FIRST, SECOND = range(3)  # whether a target has no parent, or is its first or second child
+BORDER_DIAMETERS = 1.0  # cells closer to the border than their diameter may have come from outside
+N_BINS = 32  # of each share: counts instead of shares, so that their order does not matter
+LIKELY_SCORE = 0.5  # a source without such an edge ends
+# A movie of fewer cells than this is taken as like the training, rather than by its own scores.
+PRIOR_CELLS = 300
+# Share of the cells that end which must be taken for errors of the segmentation: whatever is
+# missed, merged or cut in two begins anew as often as it ends, and its scores may not show it.
+ERRORS_PER_END = 0.5
+LEAST_RATIO = 1 / 50  # of a movie's rate to that of the training
+MIN_TARGETS = 50  # from which rates are estimated
+MIN_LIKELY_SHARE = 0.5  # of the targets; where fewer have a likely parent, scores say nothing
+MAX_STEPS, TOLERANCE = 200, 1e-6  # of the expectation-maximisation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateCounts:
+    """What decides the rates of a movie: counts, inside and at the border."""
+
+    targets: IntArray  # (2, N_BINS, N_BINS) by their shares of no parent and of second children
+    sources: IntArray  # (2, 2) without and with a likely edge to the next frame
+
+    @classmethod
+    def none(cls) -> "RateCounts":
+        """Return the counts of no cells."""
+        return cls(np.zeros((2, N_BINS, N_BINS), np.int64), np.zeros((2, 2), np.int64))
+
+    def __add__(self, other: "RateCounts") -> "RateCounts":
+        return RateCounts(self.targets + other.targets, self.sources + other.sources)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MovieRates:
+    """The rates of a movie, and what follows for its scores."""
+
+    found: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
+    training: FloatArray  # (2, 3)
+
+    @property
+    def weights(self) -> FloatArray:
+        """Return how much likelier (2, 3) each outcome is than in training, FIRST being 1.
+
+        None becomes likelier: a higher rate comes from errors, of the segmentation or the scores,
+        which no other link would mend.
+        """
+        ratio = self.found / self.training
+        weights: FloatArray = np.clip(ratio / ratio[:, [FIRST]], LEAST_RATIO, 1)
+        return weights
+
+    def figures(self) -> dict[str, float]:
+        """Return the shares of cells, by name."""
+        return {
+            f"{outcome}_{place}{origin}": round(float(shares[row, column]), 5)
+            for shares, origin in ((self.found, ""), (self.training, "_in_training"))
+            for outcome, column in (("no_parent", NONE), ("second_child", SECOND))
+            for row, place in enumerate(("inside", "border"))
+        }
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return names and values for people."""
+        return [
+            (name, _in_words(self.found[:, column], self.training[:, column]))
+            for name, column in (
+                ("cells without a parent", NONE),
+                ("second daughters", SECOND),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {value}" for name, value in self.facts())
+
+
+def rates_to_use(choice: str, training: TrainingRates | None) -> TrainingRates | None:
+    """Return the rates by which scores are corrected: of the model, or None if they are not.
+
+    Raises InputError if `choice` is none of CHOICES.
+    """
+    if choice not in CHOICES:
+        raise InputError(f"rates are {choice!r}; choose one of {', '.join(CHOICES)}")
+    return training if choice == "auto" else None
+
+
+def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCounts:
+    """Return the counts of the cells that the edges to the next frame join, for their rates.
+
+    proportions: (D,) of a voxel, see voxels.proportions.
+    """
+    found, edges = part.detections, part.edges
+    frame = found.frame
+    is_step = np.flatnonzero(frame[edges.target] - frame[edges.source] == 1)
+    steps, is_second = edges.rows(is_step), second_children(edges, frame)[is_step]
+    total = np.bincount(steps.target, steps.score, minlength=len(found))
+    second = np.bincount(steps.target, steps.score * is_second, minlength=len(found))
+    best = np.zeros(len(found))
+    np.maximum.at(best, steps.source, steps.score)
+    is_there = np.isin(np.arange(part.frame, part.stop + 1), frame)  # of these frames and the next
+    place = np.minimum(frame - part.frame, part.stop - part.frame)
+    is_source = (frame < part.stop) & is_there[np.minimum(place + 1, len(is_there) - 1)]
+    is_target = (frame > part.frame) & (frame <= part.stop) & is_there[place - 1]
+    kind = at_border(found, proportions).astype(np.int64)
+    bins = (kind * N_BINS + _bin(1 - total)) * N_BINS + _bin(second)
+    targets = np.bincount(bins[is_target], minlength=2 * N_BINS**2)
+    sources = np.bincount((2 * kind + (best >= LIKELY_SCORE))[is_source], minlength=4)
+    return RateCounts(targets.reshape(2, N_BINS, N_BINS), sources.reshape(2, 2))
+
+
+def movie_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | None:
+    """Return the rates of a movie, or None if it does not reveal them."""
+    none, second = np.meshgrid(_BIN_SHARE, _BIN_SHARE, indexing="ij")
+    shares = np.stack([none, np.maximum(1 - none - second, 0), second], axis=-1)
+    shares /= shares.sum(axis=-1, keepdims=True)
+    n_targets = counts.targets.sum()
+    n_likely = counts.targets[:, none < LIKELY_SCORE].sum()
+    if n_targets < MIN_TARGETS or n_likely < MIN_LIKELY_SHARE * n_targets:
+        return None
+    trained = training.shares()
+    found = [
+        _estimate(shares.reshape(-1, 3), count.ravel(), rates, _end_share(sources))
+        for count, sources, rates in zip(counts.targets, counts.sources, trained, strict=True)
+    ]
+    return MovieRates(np.array(found), trained)
+
+
+def corrected(
+    edges: Edges, detections: Detections, rates: MovieRates, proportions: NDArray[np.float64]
+) -> Edges:
+    """Return edges, all those from some frames, with the scores that hold in a movie."""
+    frame = detections.frame
+    is_second = second_children(edges, frame)
+    weight = rates.weights[at_border(detections, proportions).astype(np.int64)]
+    gap = frame[edges.target] - frame[edges.source] - 1
+    # The sources in one frame, and no parent there, are the alternatives: one group for each gap.
+    n_gaps = 1 + int(gap.max(initial=0))
+    group = edges.target * np.int64(n_gaps) + gap
+    likely = np.where(is_second, weight[edges.target, SECOND], 1.0) * edges.score
+    total, rest = np.bincount(group, likely), 1 - np.bincount(group, edges.score)
+    none = np.maximum(rest, 0)[group] * weight[edges.target, NONE]
+    return Edges(edges.source, edges.target, likely / (total[group] + none))
+
+
+def second_children(edges: Edges, frame: IntArray) -> NDArray[np.bool_]:
+    """Return for each edge (E,) whether a better one leads from its source to the same frame.
+
+    edges: sorted by source, then target; frame: (N,) of the detections.
+    """
+    target_frame = frame[edges.target]
+    starts = (np.diff(edges.source, prepend=-1) != 0) | (np.diff(target_frame, prepend=-1) != 0)
+    if len(edges) == 0:
+        return starts
+    group = np.cumsum(starts) - 1
+    best = np.maximum.reduceat(edges.score, np.flatnonzero(starts))
+    is_best = np.flatnonzero(edges.score == best[group])
+    is_second = np.ones(len(edges), bool)
+    is_second[is_best[np.diff(group[is_best], prepend=-1) > 0]] = False  # one of equal ones
+    return is_second
+
+
+def at_border(detections: Detections, proportions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each detection (N,) whether it may have come from outside."""
+    diameter = detections.features[:, 0] * proportions.prod() ** (1 / len(proportions))
+    is_near: NDArray[np.bool_] = np.less(detections.features[:, -1], BORDER_DIAMETERS * diameter)
+    return is_near
+
+
+def _in_words(found: FloatArray, training: FloatArray) -> str:
+    inside, border = (f"{share:.2g} %" for share in 100 * found)
+    trained = " and ".join(f"{share:.2g}" for share in 100 * training)
+    return f"{inside} inside, {border} at the border (training: {trained} %)"
+
+
+def _end_share(sources: IntArray) -> float:
+    """Return the share of sources without a likely edge."""
+    return float(sources[0] / max(1, sources.sum()))
+
+
+def _estimate(
+    shares: FloatArray, count: IntArray, training: FloatArray, end_share: float
+) -> FloatArray:
+    """Return the rates (3,) of cells whose shares (B, 3) are found so many times (B,)."""
+    shares, count = shares[count > 0], count[count > 0]
+    floor = ERRORS_PER_END * end_share
+    rates = training
+    for _ in range(MAX_STEPS):
+        share = shares * (rates / training)
+        share /= share.sum(axis=1, keepdims=True)
+        new = (count @ share + PRIOR_CELLS * training) / (count.sum() + PRIOR_CELLS)
+        if new[NONE] < floor:
+            new *= (1 - floor) / (1 - new[NONE])
+            new[NONE] = floor
+        is_done = np.abs(new - rates).max() < TOLERANCE
+        rates = new
+        if is_done:
+            break
+    return rates
+
+
+def _bin(share: NDArray[Any]) -> IntArray:
+    """Return the bins of shares; those of small ones are narrow, as their ratios matter."""
+    bins: IntArray = (N_BINS * np.cbrt(np.clip(share, 0, 1))).astype(np.int64)
+    return np.minimum(bins, N_BINS - 1)
+
+
+_BIN_SHARE: FloatArray = ((np.arange(N_BINS) + 0.5) / N_BINS) ** 3
