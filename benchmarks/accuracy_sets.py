@@ -33,7 +33,7 @@ class AccuracySet:
             "name": self.name,
             "kind": self.kind,
             "has_errors": self.has_errors,
-            "frames": len(self.movie.masks),
+            "frames": self.movie.n_frames,
             "detections": len(self.movie.detections),
             "edges": len(self.movie.links),
             "divisions": self.movie.score(self.movie.links).divisions.expected,

@@ -28,7 +28,10 @@ def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) 
     images = movie.images if with_images else None
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
     tracker = Tracker(model, Linker(keep_nothing, is_separable=False))
-    tracker.track(images, movie.masks, voxel_um=voxel)
+    if movie.masks is None:
+        tracker.track_detections(movie.detections, voxel_um=voxel)
+    else:
+        tracker.track(images, movie.masks, voxel_um=voxel)
     return seen[0]
 
 

@@ -1,4 +1,4 @@
-"""Movies whose tracks are known: masks with shuffled labels, images if there are any, the links."""
+"""Movies whose tracks are known: masks or points with shuffled labels, and their true parents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,26 @@ from trackastra_engine.simulation.truth import find_parents
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrueMovie:
-    """T masks whose labels, shuffled in every frame, tell nothing, and the truth about them."""
+    """Detections whose labels, shuffled in every frame, carry no meaning, and the truth."""
 
-    masks: NDArray[np.integer[Any]]  # (T, [Z,] Y, X)
+    masks: NDArray[np.integer[Any]] | None  # (T, [Z,] Y, X); None: the detections are points
     images: NDArray[np.uint16] | None  # (T, [Z,] Y, X)
     detections: Detections
-    links: NDArray[np.int64]  # (E, 2) true edges between neighbouring frames, rows of detections
+    parent: NDArray[np.int64]  # (N,) row of the same cell or its mother, last seen earlier; or -1
     z_step: float = 1.0  # 3D: distance of planes, in pixels of y and x
+
+    @property
+    def n_frames(self) -> int:
+        """Return T; points end with the last frame that holds one."""
+        return int(self.detections.frame.max()) + 1 if self.masks is None else len(self.masks)
+
+    @property
+    def links(self) -> NDArray[np.int64]:
+        """Return the true edges (E, 2) between neighbouring frames, rows of the detections."""
+        target = np.flatnonzero(self.parent >= 0)
+        frame = self.detections.frame
+        target = target[frame[target] - frame[self.parent[target]] == 1]
+        return np.column_stack([self.parent[target], target])
 
     def in_proportion(self) -> Detections:
         """Return the detections with positions in pixels of y and x along all axes."""
@@ -78,10 +91,7 @@ def true_movie(
     detections = concatenate(
         (detect(Frame(t, frames[t], mask), ndim) for t, mask in enumerate(masks)), ndim
     )
-    target = np.flatnonzero(parent >= 0)
-    target = target[detections.frame[target] - detections.frame[parent[target]] == 1]
-    links = np.column_stack([parent[target], target])
-    return TrueMovie(masks, images, detections, links, z_step)
+    return TrueMovie(masks, images, detections, parent, z_step)
 
 
 def renumbered(

@@ -1,0 +1,134 @@
+"""Harder versions of a movie with known tracks: filmed rarely, on an unsteady stage, with errors.
+
+All are the same at every call.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from benchmarks.spoiled_masks import spoiled
+from benchmarks.spoiled_points import spoiled_points
+from benchmarks.true_movies import TrueMovie, true_movie
+from trackastra_engine.detections import Detections, split_frames
+from trackastra_engine.points import detections_of_points
+
+SEED = 0
+JUMP_SPACINGS = 2.0
+WHOLE = "whole"
+ORDINAL = {2: "every 2nd", 3: "every 3rd", 4: "every 4th"}
+
+
+def variants(movie: TrueMovie) -> Iterator[tuple[str, TrueMovie]]:
+    """Yield the movie and its harder versions without errors, each with its name.
+
+    Of 3D movies, every third frame; of others, every second and every fourth.
+    """
+    every = (3,) if movie.detections.ndim == 3 else (2, 4)
+    harder: dict[str, Callable[[TrueMovie], TrueMovie]] = {
+        **{ORDINAL[n]: partial(every_nth, n=n) for n in every},
+        "jumping": jumping,
+        "shifted": shifted,
+    }
+    yield WHOLE, movie
+    for name, make in harder.items():
+        yield name, make(movie)
+
+
+def every_nth(movie: TrueMovie, n: int) -> TrueMovie:
+    """Return every n-th frame; true parents are the nearest ancestors that are left."""
+    is_kept = movie.detections.frame % n == 0
+    parent = movie.parent.copy()
+    while (lost := (parent >= 0) & ~is_kept[parent]).any():
+        parent[lost] = movie.parent[parent[lost]]
+    new_row = np.cumsum(is_kept) - 1
+    parent = np.where(parent >= 0, new_row[parent], -1)[is_kept]
+    detections = movie.detections.rows(np.flatnonzero(is_kept))
+    return replace(
+        movie,
+        masks=None if movie.masks is None else movie.masks[::n],
+        images=None if movie.images is None else movie.images[::n],
+        detections=replace(detections, frame=detections.frame // n),
+        parent=parent,
+    )
+
+
+def densest(movie: TrueMovie, n_frames: int) -> TrueMovie:
+    """Return those `n_frames` frames in a row that hold the most detections."""
+    counts = np.bincount(movie.detections.frame, minlength=movie.n_frames)
+    n_frames = min(n_frames, movie.n_frames)
+    first = int(np.convolve(counts, np.ones(n_frames, int), "valid").argmax())
+    frames = slice(first, first + n_frames)
+    begin, end = np.searchsorted(movie.detections.frame, [first, first + n_frames]).tolist()
+    detections, parent = movie.detections.rows(slice(begin, end)), movie.parent[begin:end]
+    return replace(
+        movie,
+        masks=None if movie.masks is None else movie.masks[frames],
+        images=None if movie.images is None else movie.images[frames],
+        detections=replace(detections, frame=detections.frame - first),
+        parent=np.where(parent >= begin, parent - begin, -1),
+    )
+
+
+def jumping(movie: TrueMovie) -> TrueMovie:
+    """Return the movie on a stage that jumps once, in its middle, by two typical spacings."""
+    rng = np.random.default_rng(SEED)
+    direction = rng.normal(size=movie.detections.ndim)
+    direction /= np.linalg.norm(direction)
+    offsets = np.zeros((movie.n_frames, movie.detections.ndim))
+    offsets[movie.n_frames // 2 :] = JUMP_SPACINGS * typical_spacing(movie.detections) * direction
+    return moved(movie, offsets)
+
+
+def shifted(movie: TrueMovie) -> TrueMovie:
+    """Return the movie with each frame shifted at random, by one spacing (s.d. along each axis)."""
+    rng = np.random.default_rng(SEED)
+    spacing = typical_spacing(movie.detections)
+    return moved(movie, rng.normal(0, spacing, (movie.n_frames, movie.detections.ndim)))
+
+
+def with_errors(movie: TrueMovie) -> TrueMovie:
+    """Return the movie as a worse segmentation would have given it: see spoiled_masks.py."""
+    return (spoiled_points if movie.masks is None else spoiled)(movie, SEED)
+
+
+def typical_spacing(detections: Detections) -> float:
+    """Return the median distance to the nearest neighbour of the same frame, in pixels."""
+    n_frames = int(detections.frame.max()) + 1
+    places = [part.centroid for part in split_frames(detections, n_frames) if len(part) > 1]
+    nearest = [cKDTree(place).query(place, k=2)[0][:, 1] for place in places]
+    return float(np.median(np.concatenate(nearest)))
+
+
+def moved(movie: TrueMovie, offsets: NDArray[np.float64]) -> TrueMovie:
+    """Return the movie with frames moved by offsets (T, D) in pixels; no object leaves the view.
+
+    Masks move by whole pixels, in a view that is as much larger.
+    """
+    detections = movie.detections
+    if movie.masks is None:
+        points = detections_of_points(
+            detections.frame,
+            detections.centroid + offsets[detections.frame],
+            label=detections.label,
+            diameter=detections.features[:, 0],
+        )
+        return replace(movie, detections=points)
+    steps = np.rint(offsets).astype(int)
+    steps -= steps.min(axis=0)
+    masks = _placed(movie.masks, steps)
+    images = None if movie.images is None else _placed(movie.images, steps)
+    return true_movie(masks, images, movie.parent, movie.z_step)
+
+
+def _placed(frames: NDArray[np.integer], steps: NDArray[np.int64]) -> NDArray[np.integer]:
+    """Return frames (T, ...) in a larger view, each that many pixels from its origin."""
+    shape = np.array(frames.shape[1:])
+    result = np.zeros((len(frames), *(shape + steps.max(axis=0))), frames.dtype)
+    for frame, place, step in zip(frames, result, steps, strict=True):
+        place[tuple(slice(a, a + b) for a, b in zip(step, shape, strict=True))] = frame
+    return result

@@ -1,0 +1,69 @@
+"""Points as a worse detection would have given them: missing, merged and split."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from benchmarks.spoiled_masks import MERGED, MISSING, NEAR, SPLIT
+from benchmarks.true_movies import TrueMovie
+from trackastra_engine.detections import Detections, split_frames
+from trackastra_engine.points import detections_of_points
+
+HALF = {2: 2 / (3 * np.pi), 3: 3 / 16}  # from the middle to that of a half, in diameters
+
+
+def spoiled_points(movie: TrueMovie, seed: int) -> TrueMovie:
+    """Return the movie with errors, and the truth that is left of it.
+
+    A merged pair stands for the larger of its points, one half of a split point stands for it, and
+    the other half for none. True links are those between points that stand for linked ones.
+    """
+    rng = np.random.default_rng(seed)
+    frames = split_frames(movie.detections, movie.n_frames)
+    first_rows = np.cumsum([0, *map(len, frames)])
+    places, true_rows, index = [], [], []
+    for t, (frame, first_row) in enumerate(zip(frames, first_rows, strict=False)):
+        balls, stands_for = _spoil(frame, rng)
+        order = rng.permutation(len(balls))  # numbers them
+        places.append(balls[order])
+        true_rows.append(np.where(stands_for >= 0, stands_for + first_row, -1)[order])
+        index.append(np.full(len(balls), t))
+    balls, true_row = np.concatenate(places), np.concatenate(true_rows)
+    points = detections_of_points(np.concatenate(index), balls[:, :-1], diameter=balls[:, -1])
+    row_of = np.full(len(movie.detections) + 1, -1)  # the last place is for -1
+    row_of[true_row[true_row >= 0]] = np.flatnonzero(true_row >= 0)
+    parent = row_of[np.append(movie.parent, -1)[true_row]]
+    return TrueMovie(None, None, points, parent, movie.z_step)
+
+
+def _spoil(
+    frame: Detections, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return M points of a frame, (M, D + 1) with their diameters, and which each stands for.
+
+    (M,) rows of the frame, or -1. No point takes part in two errors.
+    """
+    ndim = frame.ndim
+    balls = np.column_stack([frame.centroid, frame.features[:, 0]])
+    fate = np.digitize(rng.random(len(frame)), np.cumsum([MISSING, MERGED, SPLIT]))
+    is_left, is_free = fate > 0, (fate != 0) & (fate != 2)
+    distance, neighbour = cKDTree(frame.centroid).query(frame.centroid, k=min(2, len(frame)))
+    for row in np.flatnonzero(fate == 1).tolist() if len(frame) > 1 else []:
+        other = int(neighbour[row, 1])
+        is_near = distance[row, 1] < NEAR * (balls[row, -1] + balls[other, -1]) / 2
+        if is_near and is_free[row] and is_free[other]:
+            is_free[[row, other]] = False
+            small, large = sorted((row, other), key=lambda one: balls[one, -1])
+            is_left[small] = False
+            volume = balls[[small, large], -1] ** ndim
+            balls[large, :-1] = np.average(balls[[small, large], :-1], axis=0, weights=volume)
+            balls[large, -1] = volume.sum() ** (1 / ndim)
+    split = np.flatnonzero(fate == 2)
+    axis = rng.normal(size=(len(split), ndim))
+    axis *= HALF[ndim] * balls[split, -1:] / np.linalg.norm(axis, axis=1, keepdims=True)
+    balls[split, -1] *= 0.5 ** (1 / ndim)
+    second = balls[split]
+    balls[split, :-1] += axis
+    second[:, :-1] -= axis
+    left = np.flatnonzero(is_left)
+    return np.concatenate([balls[left], second]), np.append(left, np.full(len(split), -1))
