@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 from benchmarks.spoiled_masks import spoiled
 from benchmarks.spoiled_points import spoiled_points
 from benchmarks.true_movies import TrueMovie, true_movie
-from trackastra_engine.detections import Detections, split_frames
-from trackastra_engine.points import detections_of_points
+from trackastra_engine.detection.detections import Detections, split_frames
+from trackastra_engine.detection.points import detections_of_points
 
 SEED = 0
 JUMP_SPACINGS = 2.0

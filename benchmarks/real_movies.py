@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.true_movies import TrueMovie, read_movie
-from trackastra_engine.points import detections_of_points
+from trackastra_engine.detection.points import detections_of_points
 
 Part = Literal["train", "validate", "test"]
 

@@ -6,8 +6,8 @@ from scipy.spatial import cKDTree
 
 from benchmarks.spoiled_masks import MERGED, MISSING, NEAR, SPLIT
 from benchmarks.true_movies import TrueMovie
-from trackastra_engine.detections import Detections, split_frames
-from trackastra_engine.points import detections_of_points
+from trackastra_engine.detection.detections import Detections, split_frames
+from trackastra_engine.detection.points import detections_of_points
 
 HALF = {2: 2 / (3 * np.pi), 3: 3 / 16}  # from the middle to that of a half, in diameters
 
