@@ -3,7 +3,7 @@
 All are the same at every call.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -22,21 +22,21 @@ JUMP_SPACINGS = 2.0
 WHOLE = "whole"
 ORDINAL = {2: "every 2nd", 3: "every 3rd", 4: "every 4th"}
 
+Variant = Callable[[TrueMovie], TrueMovie]
 
-def variants(movie: TrueMovie) -> Iterator[tuple[str, TrueMovie]]:
-    """Yield the movie and its harder versions without errors, each with its name.
+
+def variants(ndim: int) -> dict[str, Variant]:
+    """Return what makes the versions without errors of a movie, by name, itself first.
 
     Of 3D movies, every third frame; of others, every second and every fourth.
     """
-    every = (3,) if movie.detections.ndim == 3 else (2, 4)
-    harder: dict[str, Callable[[TrueMovie], TrueMovie]] = {
+    every = (3,) if ndim == 3 else (2, 4)
+    return {
+        WHOLE: lambda movie: movie,
         **{ORDINAL[n]: partial(every_nth, n=n) for n in every},
         "jumping": jumping,
         "shifted": shifted,
     }
-    yield WHOLE, movie
-    for name, make in harder.items():
-        yield name, make(movie)
 
 
 def every_nth(movie: TrueMovie, n: int) -> TrueMovie:

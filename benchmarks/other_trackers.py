@@ -1,18 +1,61 @@
-"""Trackers that a user could install instead: laptrack, and btrack from its own environment."""
+"""Trackers that a user could install instead, each at several settings where it needs one.
+
+Distances are multiples of the typical spacing of the movie. Some run in environments of their own.
+"""
 
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.classical import nearest_neighbour, overlap
+from benchmarks.motile_links import motile_links
+from benchmarks.movie_variants import typical_spacing
+from benchmarks.true_movies import TrueMovie
 from trackastra_engine.detection.detections import Detections
 
-BTRACK_SCRIPT = Path(__file__).with_name("btrack_links.py")
+SCRIPTS = {name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack")}
+DISTANCES = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # spacings
+MOTILE_DISTANCES = (0.7, 1.4)  # fewer, as it is slow
+SPLIT_COSTS = (0.25, 0.5)  # of motile, in longest distances
+
+Links = NDArray[np.int64]
+Environments = Mapping[str, str]  # the interpreters that hold some trackers
 
 
-def laptrack_links(detections: Detections, max_distance: float) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """The links of a tracker, with what it was asked for or said about them."""
+
+    links: Links  # (E, 2) rows of the detections
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+OtherTracker = Callable[[TrueMovie], Iterator[Attempt]]
+
+
+def other_trackers(movie: TrueMovie, environments: Environments) -> dict[str, OtherTracker]:
+    """Return the trackers that can track a movie, by name."""
+    found: dict[str, OtherTracker] = {"nearest neighbour": _at_distances(nearest_neighbour)}
+    if movie.masks is not None:
+        found["overlap"] = _overlap
+    found["laptrack"] = _at_distances(laptrack_links)
+    found["motile"] = _motile
+    if python := environments.get("btrack"):
+        found["btrack"] = partial(_btrack, python)
+    if python := environments.get("byotrack"):
+        found["ByoTrack"] = partial(_byotrack, python)
+    return found
+
+
+def laptrack_links(detections: Detections, max_distance: float) -> Links:
     """Return the links (E, 2) of laptrack with divisions, none longer than `max_distance` pixels.
 
     Links over gaps are left out.
@@ -34,15 +77,50 @@ def laptrack_links(detections: Detections, max_distance: float) -> NDArray[np.in
     return np.array(links, np.int64).reshape(-1, 2)
 
 
-def btrack_links(python: str, detections: Detections) -> tuple[NDArray[np.int64], bool]:
-    """Return the links (E, 2) of btrack with its default cell model, and whether it optimised them.
+def _at_distances(links: Callable[[Detections, float], Links]) -> OtherTracker:
+    def attempts(movie: TrueMovie) -> Iterator[Attempt]:
+        detections = movie.in_proportion()
+        spacing = typical_spacing(detections)
+        for distance in DISTANCES:
+            yield Attempt(links(detections, distance * spacing), {"distance": distance})
 
-    The step that finds divisions gives up after a minute. python: an interpreter whose environment
-    holds btrack.
-    """
+    return attempts
+
+
+def _overlap(movie: TrueMovie) -> Iterator[Attempt]:
+    yield Attempt(overlap(movie.in_proportion(), movie.masks))
+
+
+def _motile(movie: TrueMovie) -> Iterator[Attempt]:
+    detections = movie.in_proportion()
+    spacing = typical_spacing(detections)
+    for distance, cost in product(MOTILE_DISTANCES, SPLIT_COSTS):
+        links = motile_links(detections, distance * spacing, cost)
+        yield Attempt(links, {"distance": distance, "split_cost": cost})
+
+
+def _btrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
+    """btrack with its default cell model; the step that finds divisions may give up."""
+    result = _run(python, "btrack", movie.in_proportion())
+    yield Attempt(result["links"], {"was_optimised": bool(result["was_optimised"])})
+
+
+def _byotrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
+    detections = movie.in_proportion()
+    distances = np.array(DISTANCES) * typical_spacing(detections)
+    result = _run(python, "byotrack", detections, distances=distances)
+    for linker, (number, distance) in product(("nearest", "kalman"), enumerate(DISTANCES)):
+        yield Attempt(result[f"{linker}_{number}"], {"linker": linker, "distance": distance})
+
+
+def _run(
+    python: str, script: str, detections: Detections, **given: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Return what the script of a tracker finds, run by an interpreter that holds the tracker."""
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder, "detections.npz"), Path(folder, "links.npz")
-        np.savez(given, frame=detections.frame, centroid=detections.centroid)
-        subprocess.run([python, BTRACK_SCRIPT, given, found], check=True, capture_output=True)
-        result = np.load(found)
-        return result["links"], bool(result["was_optimised"])
+        asked, found = Path(folder, "detections.npz"), Path(folder, "links.npz")
+        diameter = detections.features[:, 0]
+        about = {"frame": detections.frame, "centroid": detections.centroid, "diameter": diameter}
+        np.savez(asked, **about, **given)
+        subprocess.run([python, SCRIPTS[script], asked, found], check=True, capture_output=True)
+        return dict(np.load(found))
