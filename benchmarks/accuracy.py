@@ -1,50 +1,52 @@
 """How accurate is the tracking, against trackers that a user could take instead?"""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.accuracy_sets import accuracy_sets, in_words, summary
-from benchmarks.classical import nearest_neighbour, overlap
-from benchmarks.other_trackers import btrack_links, laptrack_links
+from benchmarks.accuracy_sets import AccuracySet, Wanted, accuracy_sets, in_words, summary, title
+from benchmarks.accuracy_summary import is_ours, summarised
+from benchmarks.other_trackers import Environments, OtherTracker, other_trackers
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
-from benchmarks.record import write_result
+from benchmarks.real_movies import DATA_OPTION
+from benchmarks.record import RESULTS, read_result, write_result
 from benchmarks.true_movies import TrueMovie
-from trackastra_engine.detection.detections import Detections
 from trackastra_engine.model.onnx_model import AssociationModel
 
-DISTANCES_PX = (5, 7, 10, 14, 20, 28, 40, 56, 80)  # tried where a tracker needs one
-
 Row = dict[str, Any]
+Case = dict[str, Any]
 
 
-def yardsticks(movie: TrueMovie, btrack_python: str | None) -> Iterator[Row]:
-    """Yield the scores of the other trackers; those with a free parameter at its best."""
-    detections = movie.in_proportion()
-    yield _at_best_distance("nearest neighbour", nearest_neighbour, movie)
-    yield {"tracker": "overlap", **summary(movie.score(overlap(detections, movie.masks)))}
-    yield _at_best_distance("laptrack", laptrack_links, movie)
-    if btrack_python is not None:
-        links, was_optimised = btrack_links(btrack_python, detections)
-        yield {
-            "tracker": "btrack",
-            "was_optimised": was_optimised,
-            **summary(movie.score(links)),
-        }
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What to measure on each set."""
+
+    models: Mapping[int, AssociationModel]  # ours, by the number of axes of movies
+    environments: Environments  # of other trackers
+    afresh: bool  # whether rows of other trackers that are recorded are measured again
+
+    def rows(self, case: AccuracySet, recorded: Sequence[Row]) -> Iterator[Row]:
+        """Yield the rows of all trackers; those recorded of the same set stand in for others."""
+        known = {row["tracker"]: row for row in recorded if not is_ours(row)}
+        for tracker, attempts in other_trackers(case.movie, self.environments).items():
+            if self.afresh or tracker not in known:
+                known[tracker] = at_best(tracker, attempts, case.movie)
+            yield known[tracker]
+        model = self.models.get(case.movie.detections.ndim)
+        yield from filter(is_ours, recorded) if model is None else ours(case.movie, model)
 
 
-def _at_best_distance(
-    tracker: str, links: Callable[[Detections, float], NDArray[np.int64]], movie: TrueMovie
-) -> Row:
-    """Return the scores at the maximum distance with the best F1 of edges."""
-    detections = movie.in_proportion()
-    tried = {distance: movie.score(links(detections, distance)) for distance in DISTANCES_PX}
-    best = max(tried, key=lambda distance: tried[distance].edges.f1)
-    return {"tracker": tracker, "distance_px": best, **summary(tried[best])}
+def at_best(tracker: str, attempts: OtherTracker, movie: TrueMovie) -> Row:
+    """Return the scores of another tracker, at those of its settings with the fewest wrong edges.
+
+    Missed ones count as wrong.
+    """
+    scored = [(attempt, movie.score(attempt.links)) for attempt in attempts(movie)]
+    attempt, scores = max(scored, key=lambda tried: tried[1].edges.f1)
+    return {"tracker": tracker, **attempt.about, **summary(scores)}
 
 
 def ours(movie: TrueMovie, model: AssociationModel) -> Iterator[Row]:
@@ -55,11 +57,6 @@ def ours(movie: TrueMovie, model: AssociationModel) -> Iterator[Row]:
             tracker = f"{mode}, with images" if with_images else mode
             scores = movie.score(chosen_links(graph, mode))
             yield {"tracker": tracker, "model": model.spec.name, **summary(scores)}
-
-
-def real_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of trackers by real movies, each with true masks and with errors."""
-    return _table([case for case in result["sets"] if case["kind"] == "real"])
 
 
 def rendered_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
@@ -74,7 +71,7 @@ def errors_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     return _table([case for case in rendered if case["has_errors"]])
 
 
-def _table(sets: list[dict[str, Any]]) -> Iterable[Sequence[str]]:
+def _table(sets: list[Case]) -> Iterable[Sequence[str]]:
     yield ["edge F1 / division F1", *map(_title, sets)]
     trackers = dict.fromkeys(row["tracker"] for case in sets for row in case["trackers"])
     for tracker in trackers:
@@ -85,39 +82,84 @@ def _table(sets: list[dict[str, Any]]) -> Iterable[Sequence[str]]:
         yield [tracker, *by_set]
 
 
-def _title(case: dict[str, Any]) -> str:
-    name = case["name"] + (" with errors" if case["has_errors"] else "")
-    return f"{name} ({case['edges']:,} edges, {case['divisions']:,} divisions)"
+def _title(case: Case) -> str:
+    named = title(case["name"], case["variant"], case["has_errors"])
+    return f"{named} ({case['edges']:,} edges, {case['divisions']:,} divisions)"
+
+
+def interpreter(tracker: str) -> Any:
+    """Return the option that names the interpreter of an environment that holds a tracker."""
+    help_text = f"Measure {tracker}, too: the interpreter of an environment that holds it."
+    return click.option(f"--{tracker}", metavar="PYTHON", help=help_text)
 
 
 @click.command()
 @click.argument("movies", nargs=-1)
-@click.option("--model", "models", multiple=True, default=("general_2d",), show_default=True)
+@DATA_OPTION
 @click.option(
-    "--btrack",
-    "btrack_python",
-    metavar="PYTHON",
-    help="Measure btrack, too: the interpreter of an environment that holds it.",
+    "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
 )
-def accuracy(movies: tuple[str, ...], models: tuple[str, ...], btrack_python: str | None) -> None:
-    """Score trackers on rendered movies and on MOVIES, with true masks and with errors in them.
+@click.option("--only", default="", help="Only sets with this in their name; others stay recorded.")
+@click.option("--frames", type=int, help="Only so many frames of each real movie, the fullest.")
+@click.option("--others-only", is_flag=True, help="Measure other trackers; keep recorded rows.")
+@click.option("--afresh", is_flag=True, help="Measure other trackers that are recorded, too.")
+@interpreter("btrack")
+@interpreter("byotrack")
+def accuracy(
+    movies: tuple[str, ...],
+    data: Path | None,
+    models: tuple[str, ...],
+    only: str,
+    frames: int | None,
+    others_only: bool,
+    afresh: bool,
+    **environments: str | None,
+) -> None:
+    """Score trackers on real movies, on harder versions of them, and on rendered movies.
 
-    Each of MOVIES is NAME=FOLDER:FIRST-LAST with FOLDER as 02_GT of the Cell Tracking Challenge.
-    Edges and divisions count between neighbouring frames. Give one model for 2D movies, one for
-    3D movies, or both.
+    Real movies are the test parts of --data and MOVIES, each NAME=FOLDER:FIRST-LAST with FOLDER as
+    02_GT of the Cell Tracking Challenge. All are tracked with errors in the masks, too. Edges and
+    divisions count between neighbouring frames. Give one model for 2D movies, one for 3D movies, or
+    both. The result is written after each set; rows of other trackers are not measured again where
+    the same set is recorded with them.
     """
-    by_ndim = {model.spec.ndim: model for model in map(load_model, models)}
-    if len(by_ndim) < len(models):
+    by_ndim = {} if others_only else {model.spec.ndim: model for model in map(load_model, models)}
+    if len(by_ndim) < len(models) and not others_only:
         raise click.BadParameter("these are several models for the same kind of movies")
-    results = []
-    for case in accuracy_sets(movies, set(by_ndim)):
-        print(f"\n{case}: {len(case.movie.masks)} frames, {len(case.movie.links)} edges")
-        rows = []
-        for row in chain(
-            yardsticks(case.movie, btrack_python),
-            ours(case.movie, by_ndim[case.movie.detections.ndim]),
-        ):
-            rows.append(row)
-            print(f"  {row['tracker']:24s} {in_words(row)}", flush=True)
-        results.append({**case.facts(), "trackers": rows})
-    print(f"\nwritten to {write_result('accuracy', {'sets': results})}")
+    known = {name: python for name, python in environments.items() if python is not None}
+    compared = Compared(by_ndim, known, afresh)
+    ndims = {2, 3} if others_only else set(by_ndim)
+    recorded = recorded_cases()
+    measured: dict[str, Case] = {}
+    for case in accuracy_sets(Wanted(ndims, movies, data, only=only, n_frames=frames)):
+        measured[str(case)] = measure(case, compared, recorded.get(str(case)))
+        write_result("accuracy", in_order({**recorded, **measured}))
+    path = write_result("accuracy", in_order({**recorded, **measured} if only else measured))
+    print(f"\nwritten to {path}")
+
+
+def measure(case: AccuracySet, compared: Compared, recorded: Case | None) -> Case:
+    """Return what a result says of a set and its rows, and print it; recorded: what it said."""
+    facts = case.facts()
+    is_same = recorded is not None and all(recorded.get(key) == facts[key] for key in facts)
+    print(f"\n{case}: {facts['frames']} frames, {facts['edges']} edges", flush=True)
+    rows = []
+    for row in compared.rows(case, recorded["trackers"] if recorded and is_same else []):
+        rows.append(row)
+        print(f"  {row['tracker']:24s} {in_words(row)}", flush=True)
+    return {**facts, "trackers": rows}
+
+
+def recorded_cases() -> dict[str, Case]:
+    """Return the sets of the recorded result by their titles."""
+    if not (RESULTS / "accuracy.json").exists():
+        return {}
+    cases = read_result("accuracy")["sets"]
+    return {title(case["name"], case["variant"], case["has_errors"]): case for case in cases}
+
+
+def in_order(cases: dict[str, Case]) -> dict[str, Any]:
+    """Return the result of some sets, real ones first."""
+    sets = sorted(cases.values(), key=lambda case: case["kind"] != "real")
+    kinds = {kind: [case for case in sets if case["kind"] == kind] for kind in ("real", "rendered")}
+    return {"summary": {kind: summarised(those) for kind, those in kinds.items()}, "sets": sets}

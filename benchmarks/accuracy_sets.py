@@ -1,36 +1,40 @@
-"""What accuracy is measured on: real and rendered movies, with true masks and with errors."""
+"""What accuracy is measured on: real and rendered movies, harder versions, and errors in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from benchmarks.movie_variants import WHOLE, Variant, densest, itself, variants, with_errors
+from benchmarks.real_movies import real_parts
 from benchmarks.rendered_movies import FILMS, rendered_movie
-from benchmarks.spoiled_masks import spoiled
 from benchmarks.true_movies import TrueMovie, read_movie
 from trackastra_engine.evaluation.edge_scores import Scores
 
-ERROR_SEED = 0
+Kind = Literal["real", "rendered"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccuracySet:
-    """One movie of the benchmark."""
+    """One movie of the benchmark, as it is or in a harder version."""
 
-    name: str
-    kind: Literal["real", "rendered"]
-    has_errors: bool  # in the masks
+    name: str  # of the movie
+    variant: str
+    kind: Kind
+    has_errors: bool  # in the masks or points
     movie: TrueMovie
 
     def __str__(self) -> str:
-        return self.name + (" with errors" if self.has_errors else "")
+        return title(self.name, self.variant, self.has_errors)
 
     def facts(self) -> dict[str, Any]:
         """Return what a result says of the set."""
         return {
             "name": self.name,
+            "variant": self.variant,
             "kind": self.kind,
             "has_errors": self.has_errors,
             "frames": self.movie.n_frames,
@@ -40,8 +44,14 @@ class AccuracySet:
         }
 
 
+def title(name: str, variant: str, has_errors: bool) -> str:
+    """Return how a set is called."""
+    named = name if variant == WHOLE else f"{name}, {variant}"
+    return f"{named}, with errors" if has_errors else named
+
+
 @dataclass(frozen=True, slots=True)
-class RealMovie:
+class NamedMovie:
     """Where to find a movie, and which of its frames no model has learned from."""
 
     name: str
@@ -50,7 +60,7 @@ class RealMovie:
     last: int
 
     @classmethod
-    def parse(cls, text: str) -> "RealMovie":
+    def parse(cls, text: str) -> "NamedMovie":
         """Return the movie that NAME=FOLDER:FIRST-LAST means."""
         try:
             name, place = text.split("=", 1)
@@ -60,23 +70,58 @@ class RealMovie:
             raise click.BadParameter(f"{text!r} is not NAME=FOLDER:FIRST-LAST") from None
         return cls(name, Path(folder), first, last)
 
+    def read(self) -> TrueMovie:
+        """Return the movie of these frames."""
+        return read_movie(self.folder, self.first, self.last)
 
-def accuracy_sets(real: tuple[str, ...], ndims: set[int]) -> Iterator[AccuracySet]:
-    """Yield all movies of some numbers of axes: each with its true masks, then with errors."""
-    for movie in map(RealMovie.parse, real):
-        known = read_movie(movie.folder, movie.first, movie.last)
-        if known.detections.ndim in ndims:
-            yield from _clean_and_spoiled(movie.name, "real", known)
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which sets to make."""
+
+    ndims: set[int]
+    movies: tuple[str, ...] = ()  # NAME=FOLDER:FIRST-LAST
+    data: Path | None = None  # root of the real movies, whose parts called test are taken
+    harder: bool = True  # the harder versions of these, too
+    only: str = ""  # a part of the titles
+    n_frames: int | None = None  # of each real movie, the most crowded ones; None: all
+
+
+def accuracy_sets(wanted: Wanted) -> Iterator[AccuracySet]:
+    """Yield real movies, in all versions, and then rendered ones; without errors and with them."""
+    for part in [] if wanted.data is None else real_parts(wanted.data, "test"):
+        if part.ndim in wanted.ndims:
+            makers = variants(part.ndim) if wanted.harder else {WHOLE: itself}
+            yield from _versions(part.name, "real", part.read, makers, wanted)
+    for movie in map(NamedMovie.parse, wanted.movies):
+        yield from _versions(movie.name, "real", movie.read, {WHOLE: itself}, wanted)
     for name, film in FILMS.items():
-        if film.parameters.ndim in ndims:
-            yield from _clean_and_spoiled(name, "rendered", rendered_movie(name))
+        if film.parameters.ndim in wanted.ndims:
+            read = partial(rendered_movie, name)
+            yield from _versions(name, "rendered", read, {WHOLE: itself}, wanted)
 
 
-def _clean_and_spoiled(
-    name: str, kind: Literal["real", "rendered"], movie: TrueMovie
+def _versions(
+    name: str,
+    kind: Kind,
+    read: Callable[[], TrueMovie],
+    makers: Mapping[str, Variant],
+    wanted: Wanted,
 ) -> Iterator[AccuracySet]:
-    yield AccuracySet(name, kind, False, movie)
-    yield AccuracySet(name, kind, True, spoiled(movie, ERROR_SEED))
+    """Yield the wanted versions of a movie, which is read only if there are any."""
+    movie = None
+    for variant, make in makers.items():
+        needed = [e for e in (False, True) if wanted.only in title(name, variant, e)]
+        if needed and movie is None:
+            movie = read()
+            if kind == "real" and wanted.n_frames is not None:
+                movie = densest(movie, wanted.n_frames)
+        if movie is None or movie.detections.ndim not in wanted.ndims:
+            continue
+        harder = make(movie) if needed else movie
+        for has_errors in needed:
+            version = with_errors(harder) if has_errors else harder
+            yield AccuracySet(name, variant, kind, has_errors, version)
 
 
 def summary(scores: Scores) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""btrack's links of some detections: `python btrack_links.py DETECTIONS.npz LINKS.npz`.
+"""btrack's links of detections: each line of the input is DETECTIONS.npz<tab>LINKS.npz.
 
 Runs where btrack is installed, and imports nothing of ours. The default cell model is the one
 that `btrack.datasets` fetches (once: it is kept in the user's cache folder).
 """
 
+import os
 import sys
 from itertools import pairwise
 
@@ -16,14 +17,17 @@ from btrack.btypes import PyTrackObject
 def main(given: str, found: str) -> None:
     """Track the detections of one file and write their links, rows (E, 2), to another."""
     data = np.load(given)
+    centroid = data["centroid"] - np.minimum(data["centroid"].min(axis=0), 0)
     with btrack.BayesianTracker(verbose=False) as tracker:
         tracker.configure(datasets.cell_config())
-        tracker.append(objects(data["frame"], data["centroid"]))
-        edge = data["centroid"].max(axis=0) + 1
+        tracker.append(objects(data["frame"], centroid))
+        edge = centroid.max(axis=0) + 1
         tracker.volume = tuple((0.0, float(size)) for size in edge[::-1])
         tracker.track()
         was_optimised = len(tracker.optimise()) > 0
-        np.savez(found, links=links(tracker.tracks), was_optimised=was_optimised)
+        result = {"links": links(tracker.tracks), "was_optimised": was_optimised}
+    np.savez(f"{found}.part.npz", **result)
+    os.replace(f"{found}.part.npz", found)
 
 
 def objects(frame: np.ndarray, centroid: np.ndarray) -> list[PyTrackObject]:
@@ -55,4 +59,5 @@ def links(tracks: list) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for line in sys.stdin:
+        main(*line.rstrip("\n").split("\t"))

@@ -1,10 +1,11 @@
-"""ByoTrack's links of some detections: `python byotrack_links.py DETECTIONS.npz LINKS.npz`.
+"""ByoTrack's links of detections: each line of the input is DETECTIONS.npz<tab>LINKS.npz.
 
 Runs where byotrack is installed, and imports nothing of ours. Two linkers, each at several longest
 distances: of nearest neighbours, and with a Kalman filter whose noises are as ByoTrack estimates
 them from the sizes of objects. Tracks may split; there are no links over gaps.
 """
 
+import os
 import sys
 from collections import defaultdict
 from itertools import pairwise
@@ -35,7 +36,8 @@ def main(given: str, found: str) -> None:
         kalman = kalman_linker(distance, radius)
         for name, linker in (("nearest", nearest), ("kalman", kalman)):
             result[f"{name}_{number}"] = links(linker, data["frame"], data["centroid"])
-    np.savez(found, **result)
+    np.savez(f"{found}.part.npz", **result)
+    os.replace(f"{found}.part.npz", found)
 
 
 def kalman_linker(distance: float, radius: float) -> KalmanLinker:
@@ -77,4 +79,5 @@ def links(linker, frame: np.ndarray, centroid: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for line in sys.stdin:
+        main(*line.rstrip("\n").split("\t"))

@@ -1,14 +1,17 @@
 """Is an edge of score 0.8 right in 80 of 100 cases?"""
 
+from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy_sets import accuracy_sets
+from benchmarks.accuracy_sets import Wanted, accuracy_sets
 from benchmarks.our_trackers import candidates, load_model
+from benchmarks.real_movies import DATA_OPTION
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
@@ -52,32 +55,36 @@ def scored_edges(
 
 @click.command()
 @click.argument("movies", nargs=-1)
-@click.option("--model", default="general_2d", show_default=True, help="A name or a file.")
-def calibration(movies: tuple[str, ...], model: str) -> None:
+@DATA_OPTION
+@click.option(
+    "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
+)
+def calibration(movies: tuple[str, ...], data: Path | None, models: tuple[str, ...]) -> None:
     """Compare the scores of edges with how often these are right.
 
-    On rendered movies, with images, and on MOVIES, each NAME=FOLDER:FIRST-LAST. Edges are those
-    from which linkers choose.
+    On the test parts of --data and MOVIES, each NAME=FOLDER:FIRST-LAST, and on rendered movies
+    with images. Edges are those from which linkers choose, of all models together.
     """
-    loaded = load_model(model)
-    found: dict[str, list[Any]] = {"true masks": [], "masks with errors": []}
-    for case in accuracy_sets(movies, {loaded.spec.ndim}):
-        masks = "masks with errors" if case.has_errors else "true masks"
-        found[masks].append(scored_edges(loaded, case.movie))
+    found: dict[str, list[Any]] = defaultdict(list)
+    for model in map(load_model, models):
+        for case in accuracy_sets(Wanted({model.spec.ndim}, movies, data, harder=False)):
+            name = f"{case.kind} movies" + (", with errors" if case.has_errors else "")
+            found[name].append(scored_edges(model, case.movie))
+            print(f"{model.spec.name}: {case}", flush=True)
     curves = {
-        masks: reliability(*map(np.concatenate, zip(*parts, strict=True)))
-        for masks, parts in found.items()
+        name: reliability(*map(np.concatenate, zip(*parts, strict=True)))
+        for name, parts in found.items()
     }
-    for masks, curve in curves.items():
-        print(f"{masks}: expected calibration error {curve.expected_error:.4f}")
+    for name, curve in curves.items():
+        print(f"{name}: expected calibration error {curve.expected_error:.4f}")
     answer = {
-        masks: {
+        name: {
             "expected_calibration_error": round(curve.expected_error, 4),
             "score": curve.score.round(4).tolist(),
             "share_right": curve.share_right.round(4).tolist(),
             "edges": curve.n_edges.tolist(),
         }
-        for masks, curve in curves.items()
+        for name, curve in curves.items()
     }
-    path = write_result("calibration", {"model": loaded.spec.name, "masks": answer})
+    path = write_result("calibration", {"models": list(models), "curves": answer})
     print(f"written to {path}")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.accuracy_sets import accuracy_sets, in_words, summary
+from benchmarks.accuracy_sets import Wanted, accuracy_sets, in_words, summary
 from benchmarks.models import KINDS, in_columns, means
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
@@ -91,7 +91,7 @@ def delay(movies: tuple[str, ...], models: tuple[str, ...]) -> None:
     trackers = [Tracker.load(model, device="cpu") for model in models]
     by_ndim = {tracker.model.spec.ndim: tracker for tracker in trackers}
     results = []
-    for case in accuracy_sets(movies, set(by_ndim)):
+    for case in accuracy_sets(Wanted(set(by_ndim), movies)):
         rows = measure(case.movie, by_ndim[case.movie.detections.ndim])
         results.append({**case.facts(), "trackers": rows})
         for row in rows:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.accuracy_sets import accuracy_sets, in_words, summary
+from benchmarks.accuracy_sets import Wanted, accuracy_sets, in_words, summary
 from benchmarks.our_trackers import candidates, chosen_links, load_model
 from benchmarks.record import write_result
 from trackastra_engine.model.onnx_model import AssociationModel
@@ -23,7 +23,7 @@ def measure(model: AssociationModel, movies: tuple[str, ...]) -> dict[str, Any]:
     masks into scored edges.
     """
     sets, seconds, n_detections = [], 0.0, 0
-    for case in accuracy_sets(movies, {model.spec.ndim}):
+    for case in accuracy_sets(Wanted({model.spec.ndim}, movies)):
         with_images = case.movie.images is not None
         start = time.process_time()
         graph = candidates(model, case.movie, with_images=with_images)

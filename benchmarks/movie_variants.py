@@ -32,11 +32,16 @@ def variants(ndim: int) -> dict[str, Variant]:
     """
     every = (3,) if ndim == 3 else (2, 4)
     return {
-        WHOLE: lambda movie: movie,
+        WHOLE: itself,
         **{ORDINAL[n]: partial(every_nth, n=n) for n in every},
         "jumping": jumping,
         "shifted": shifted,
     }
+
+
+def itself(movie: TrueMovie) -> TrueMovie:
+    """Return the movie."""
+    return movie
 
 
 def every_nth(movie: TrueMovie, n: int) -> TrueMovie:

@@ -5,13 +5,15 @@ Distances are multiples of the typical spacing of the movie. Some run in environ
 
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ from trackastra_engine.detection.detections import Detections
 SCRIPTS = {name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack")}
 DISTANCES = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # spacings
 MOTILE_DISTANCES = (0.7, 1.4)  # fewer, as it is slow
+POLL_S = 0.05  # between looks whether a tracker has answered
 SPLIT_COSTS = (0.25, 0.5)  # of motile, in longest distances
 
 Links = NDArray[np.int64]
@@ -100,7 +103,7 @@ def _motile(movie: TrueMovie) -> Iterator[Attempt]:
 
 
 def _btrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
-    """btrack with its default cell model; the step that finds divisions may give up."""
+    """Yield the links of the default cell model; the step that finds divisions may give up."""
     result = _run(python, "btrack", movie.in_proportion())
     yield Attempt(result["links"], {"was_optimised": bool(result["was_optimised"])})
 
@@ -117,10 +120,28 @@ def _run(
     python: str, script: str, detections: Detections, **given: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
     """Return what the script of a tracker finds, run by an interpreter that holds the tracker."""
+    worker, messages = _worker(python, script)
     with tempfile.TemporaryDirectory() as folder:
         asked, found = Path(folder, "detections.npz"), Path(folder, "links.npz")
         diameter = detections.features[:, 0]
         about = {"frame": detections.frame, "centroid": detections.centroid, "diameter": diameter}
         np.savez(asked, **about, **given)
-        subprocess.run([python, SCRIPTS[script], asked, found], check=True, capture_output=True)
+        print(asked, found, sep="\t", file=worker.stdin, flush=True)
+        while not found.exists():
+            if worker.poll() is not None:
+                raise click.ClickException(
+                    f"{SCRIPTS[script].name} failed:\n{messages.read_text()}"
+                )
+            time.sleep(POLL_S)
         return dict(np.load(found))
+
+
+@cache  # as it takes seconds to begin; it ends when this process does
+def _worker(python: str, script: str) -> tuple[subprocess.Popen[str], Path]:
+    """Return a process that answers each line, two paths, and the file of its messages."""
+    messages = Path(tempfile.mkdtemp(), f"{script}.txt")
+    with messages.open("w") as file:
+        worker = subprocess.Popen(
+            [python, SCRIPTS[script]], stdin=subprocess.PIPE, stdout=file, stderr=file, text=True
+        )
+    return worker, messages

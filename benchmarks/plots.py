@@ -60,10 +60,12 @@ def draw_calibration(result: dict[str, Any], path: Path) -> None:
         figure = Figure(figsize=(4.4, 4), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
-        for (masks, curve), colour in zip(result["masks"].items(), (ENGINE, UPSTREAM), strict=True):
+        for name, curve in result["curves"].items():
             error = curve["expected_calibration_error"]
             points = list(zip(curve["score"], curve["share_right"], strict=True))
-            _line(axes, points, colour, f"{masks}: expected error {error:.3f}")
+            colour = ENGINE if name.startswith("real") else UPSTREAM
+            style = "o:" if "errors" in name else "o-"
+            _line(axes, points, colour, f"{name}: expected error {error:.3f}", style)
         axes.set(xlabel="score of an edge", ylabel="share of such edges that is right")
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -83,9 +85,9 @@ def draw_all() -> None:
             draw(read_result(name), RESULTS / f"{name}.svg")
 
 
-def _line(axes: Axes, points: Points, colour: str, name: str) -> None:
+def _line(axes: Axes, points: Points, colour: str, name: str, style: str = "o-") -> None:
     if points:
-        axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name, markersize=4)
+        axes.plot(*zip(*points, strict=True), style, color=colour, label=name, markersize=4)
 
 
 def _label(axes: Axes, title: str, x_label: str) -> None:

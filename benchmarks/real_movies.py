@@ -57,6 +57,11 @@ class RealPart:
         """Return whether the movie is a table of points rather than masks."""
         return (self.folder / "points.csv").is_file()
 
+    @property
+    def ndim(self) -> int:
+        """Return the number of spatial axes: tables are of embryos."""
+        return 3 if self.is_table else 2
+
     def read(self) -> TrueMovie:
         """Return the movie of these frames, counted from 0."""
         read = read_tables if self.is_table else read_movie

@@ -8,6 +8,7 @@ import click
 
 from benchmarks import (
     accuracy,
+    accuracy_summary,
     default_model,
     delay,
     gaps,
@@ -34,7 +35,8 @@ Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
 # By the name of the mark in a page: the result, and the table made of it.
 TABLES: dict[str, tuple[str, Table]] = {
-    "accuracy-real": ("accuracy", accuracy.real_table),
+    "accuracy-real": ("accuracy", accuracy_summary.best_table),
+    "accuracy-variants": ("accuracy", accuracy_summary.variant_table),
     "accuracy-rendered": ("accuracy", accuracy.rendered_table),
     "accuracy-errors": ("accuracy", accuracy.errors_table),
     "models": ("models", models.table),
