@@ -133,8 +133,10 @@ def accuracy(
     measured: dict[str, Case] = {}
     for case in accuracy_sets(Wanted(ndims, movies, data, only=only, n_frames=frames)):
         measured[str(case)] = measure(case, compared, recorded.get(str(case)))
-        write_result("accuracy", in_order({**recorded, **measured}))
-    path = write_result("accuracy", in_order({**recorded, **measured} if only else measured))
+        # Read again, so that other processes may measure other sets meanwhile.
+        write_result("accuracy", in_order({**recorded_cases(), **measured}))
+    kept = recorded_cases() if only else {}
+    path = write_result("accuracy", in_order({**kept, **measured}))
     print(f"\nwritten to {path}")
 
 

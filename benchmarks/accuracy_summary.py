@@ -132,11 +132,12 @@ def variant_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 def _means(name: str, cases: Sequence[Case]) -> list[str]:
     together = summarised(cases)
-    led = [sum(removed(case, kind) > 0 for case in cases) for kind in KINDS]
+    counted = {kind: [case for case in cases if kind in _kinds(case)] for kind in KINDS}
+    led = {kind: sum(removed(c, kind) > 0 for c in those) for kind, those in counted.items()}
     return [
         name,
         str(len(cases)),
         *(f"{together['errors_removed'][SHOWN][kind]:.0%}" for kind in KINDS),
-        *(f"{n} of {len(cases)}" for n in led),
+        *(f"{led[kind]} of {len(counted[kind])}" for kind in KINDS),
         *(f"{together['mean_rank'][SHOWN][kind]:.1f}" for kind in KINDS),
     ]
