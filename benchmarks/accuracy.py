@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import click
+from filelock import FileLock
 
 from benchmarks.accuracy_sets import AccuracySet, Wanted, accuracy_sets, in_words, summary, title
 from benchmarks.accuracy_summary import is_ours, summarised
@@ -16,6 +18,8 @@ from benchmarks.record import RESULTS, read_result, write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
 
+LOCK = FileLock(Path(gettempdir()) / "trackastra_accuracy.lock")  # of the result
+
 Row = dict[str, Any]
 Case = dict[str, Any]
 
@@ -25,18 +29,19 @@ class Compared:
     """What to measure on each set."""
 
     models: Mapping[int, AssociationModel]  # ours, by the number of axes of movies
-    environments: Environments  # of other trackers
-    afresh: bool  # whether rows of other trackers that are recorded are measured again
+    environments: Environments | None  # of other trackers; None: these are not measured
+    afresh: bool  # whether other trackers with a recorded row are measured again
 
-    def rows(self, case: AccuracySet, recorded: Sequence[Row]) -> Iterator[Row]:
-        """Yield the rows of all trackers; those recorded of the same set stand in for others."""
-        known = {row["tracker"]: row for row in recorded if not is_ours(row)}
-        for tracker, attempts in other_trackers(case.movie, self.environments).items():
-            if self.afresh or tracker not in known:
-                known[tracker] = at_best(tracker, attempts, case.movie)
-            yield known[tracker]
-        model = self.models.get(case.movie.detections.ndim)
-        yield from filter(is_ours, recorded) if model is None else ours(case.movie, model)
+    def rows(self, movie: TrueMovie, recorded: Sequence[Row]) -> Iterator[Row]:
+        """Yield the rows that are measured; recorded: those of the same set."""
+        known = set() if self.afresh else {row["tracker"] for row in recorded}
+        if self.environments is not None:
+            for tracker, attempts in other_trackers(movie, self.environments).items():
+                if tracker not in known:
+                    yield at_best(tracker, attempts, movie)
+        model = self.models.get(movie.detections.ndim)
+        if model is not None:
+            yield from ours(movie, model)
 
 
 def at_best(tracker: str, attempts: OtherTracker, movie: TrueMovie) -> Row:
@@ -99,9 +104,20 @@ def interpreter(tracker: str) -> Any:
 @click.option(
     "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
 )
-@click.option("--only", default="", help="Only sets with this in their name; others stay recorded.")
+@click.option(
+    "--only",
+    default="*",
+    show_default=True,
+    help="Only sets whose titles match, such as 'ecoli*' or '*, jumping'; others stay recorded.",
+)
 @click.option("--frames", type=int, help="Only so many frames of each real movie, the fullest.")
-@click.option("--others-only", is_flag=True, help="Measure other trackers; keep recorded rows.")
+@click.option(
+    "--trackers",
+    type=click.Choice(["all", "ours", "others"]),
+    default="all",
+    show_default=True,
+    help="Which to measure; recorded rows of those not measured are kept.",
+)
 @click.option("--afresh", is_flag=True, help="Measure other trackers that are recorded, too.")
 @interpreter("btrack")
 @interpreter("byotrack")
@@ -111,7 +127,7 @@ def accuracy(
     models: tuple[str, ...],
     only: str,
     frames: int | None,
-    others_only: bool,
+    trackers: str,
     afresh: bool,
     **environments: str | None,
 ) -> None:
@@ -123,40 +139,53 @@ def accuracy(
     both. The result is written after each set; rows of other trackers are not measured again where
     the same set is recorded with them.
     """
-    by_ndim = {} if others_only else {model.spec.ndim: model for model in map(load_model, models)}
-    if len(by_ndim) < len(models) and not others_only:
+    by_ndim = {model.spec.ndim: model for model in map(load_model, models)}
+    if len(by_ndim) < len(models):
         raise click.BadParameter("these are several models for the same kind of movies")
     known = {name: python for name, python in environments.items() if python is not None}
-    compared = Compared(by_ndim, known, afresh)
-    ndims = {2, 3} if others_only else set(by_ndim)
-    recorded = recorded_cases()
-    measured: dict[str, Case] = {}
+    compared = Compared(
+        by_ndim if trackers != "others" else {}, known if trackers != "ours" else None, afresh
+    )
+    ndims = set(by_ndim)
+    measured = set()
     for case in accuracy_sets(Wanted(ndims, movies, data, only=only, n_frames=frames)):
-        measured[str(case)] = measure(case, compared, recorded.get(str(case)))
-        # Read again, so that other processes may measure other sets meanwhile.
-        write_result("accuracy", in_order({**recorded_cases(), **measured}))
-    kept = recorded_cases() if only else {}
-    path = write_result("accuracy", in_order({**kept, **measured}))
-    print(f"\nwritten to {path}")
+        found = measure(case, compared)
+        with LOCK:  # other processes may have measured other sets meanwhile
+            write_result("accuracy", in_order({**recorded_cases(), str(case): found}))
+        measured.add(str(case))
+    if only == "*":  # what is recorded of other sets is old
+        with LOCK:
+            now = {name: case for name, case in recorded_cases().items() if name in measured}
+            write_result("accuracy", in_order(now))
+    print(f"\nwritten to {RESULTS / 'accuracy.json'}")
 
 
-def measure(case: AccuracySet, compared: Compared, recorded: Case | None) -> Case:
-    """Return what a result says of a set and its rows, and print it; recorded: what it said."""
+def measure(case: AccuracySet, compared: Compared) -> Case:
+    """Return what a result says of a set: the rows that are measured, and other recorded ones."""
     facts = case.facts()
-    is_same = recorded is not None and all(recorded.get(key) == facts[key] for key in facts)
     print(f"\n{case}: {facts['frames']} frames, {facts['edges']} edges", flush=True)
-    rows = []
-    for row in compared.rows(case, recorded["trackers"] if recorded and is_same else []):
-        rows.append(row)
+    rows = {}
+    for row in compared.rows(case.movie, recorded_rows(case)):
+        rows[row["tracker"]] = row
         print(f"  {row['tracker']:24s} {in_words(row)}", flush=True)
-    return {**facts, "trackers": rows}
+    # Read again, as another process may have measured the same set meanwhile.
+    kept = [row for row in recorded_rows(case) if row["tracker"] not in rows]
+    return {**facts, "trackers": sorted([*kept, *rows.values()], key=is_ours)}
+
+
+def recorded_rows(case: AccuracySet) -> list[Row]:
+    """Return the rows of a set in the recorded result; none if it is another movie there."""
+    recorded, facts = recorded_cases().get(str(case), {}), case.facts()
+    is_same = {key: recorded.get(key) for key in facts} == facts
+    return list(recorded["trackers"]) if is_same else []
 
 
 def recorded_cases() -> dict[str, Case]:
     """Return the sets of the recorded result by their titles."""
     if not (RESULTS / "accuracy.json").exists():
         return {}
-    cases = read_result("accuracy")["sets"]
+    with LOCK:
+        cases = read_result("accuracy")["sets"]
     return {title(case["name"], case["variant"], case["has_errors"]): case for case in cases}
 
 

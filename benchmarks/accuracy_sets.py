@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -83,7 +84,7 @@ class Wanted:
     movies: tuple[str, ...] = ()  # NAME=FOLDER:FIRST-LAST
     data: Path | None = None  # root of the real movies, whose parts called test are taken
     harder: bool = True  # the harder versions of these, too
-    only: str = ""  # a part of the titles
+    only: str = "*"  # pattern of the titles
     n_frames: int | None = None  # of each real movie, the most crowded ones; None: all
 
 
@@ -111,7 +112,7 @@ def _versions(
     """Yield the wanted versions of a movie, which is read only if there are any."""
     movie = None
     for variant, make in makers.items():
-        needed = [e for e in (False, True) if wanted.only in title(name, variant, e)]
+        needed = [e for e in (False, True) if fnmatchcase(title(name, variant, e), wanted.only)]
         if needed and movie is None:
             movie = read()
             if kind == "real" and wanted.n_frames is not None:

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 from trackastra_engine.detection.detections import Detections
 
 MAX_CHILDREN = 2
+MAX_PARENTS = 10  # candidates of a detection, the nearest
 
 
 def motile_links(
@@ -23,15 +24,14 @@ def motile_links(
     for t in range(len(bounds) - 2):
         source, target = np.arange(bounds[t], bounds[t + 1]), np.arange(*bounds[t + 1 : t + 3])
         if len(source) and len(target):
-            near = cKDTree(detections.centroid[target]).query_ball_point(
-                detections.centroid[source], max_distance
+            length, near = cKDTree(detections.centroid[source]).query(
+                detections.centroid[target], np.arange(1, 1 + min(MAX_PARENTS, len(source)))
             )
-            pairs = [(i, target[j]) for i, js in zip(source, near, strict=True) for j in js]
-            if pairs:
-                edges = np.array(pairs)
-                step = np.diff(detections.centroid[edges], axis=1)[:, 0]
-                length = np.linalg.norm(step, axis=1) / max_distance
-                found.append(_solved(detections, edges, length, split_cost))
+            child, place = np.nonzero(length <= max_distance)
+            edges = np.column_stack([source[near[child, place]], target[child]])
+            if len(edges):
+                share = length[child, place] / max_distance
+                found.append(_solved(detections, edges, share, split_cost))
     return np.concatenate(found)
 
 

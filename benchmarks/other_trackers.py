@@ -24,10 +24,10 @@ from benchmarks.true_movies import TrueMovie
 from trackastra_engine.detection.detections import Detections
 
 SCRIPTS = {name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack")}
-DISTANCES = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # spacings
-MOTILE_DISTANCES = (0.7, 1.4)  # fewer, as it is slow
+DISTANCES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # spacings
+MOTILE_DISTANCES = (0.7, 1.4, 2.8)  # fewer, as it is slow
 POLL_S = 0.05  # between looks whether a tracker has answered
-SPLIT_COSTS = (0.25, 0.5)  # of motile, in longest distances
+SPLIT_COST = 0.4  # of motile, in longest distances
 
 Links = NDArray[np.int64]
 Environments = Mapping[str, str]  # the interpreters that hold some trackers
@@ -97,9 +97,9 @@ def _overlap(movie: TrueMovie) -> Iterator[Attempt]:
 def _motile(movie: TrueMovie) -> Iterator[Attempt]:
     detections = movie.in_proportion()
     spacing = typical_spacing(detections)
-    for distance, cost in product(MOTILE_DISTANCES, SPLIT_COSTS):
-        links = motile_links(detections, distance * spacing, cost)
-        yield Attempt(links, {"distance": distance, "split_cost": cost})
+    for distance in MOTILE_DISTANCES:
+        links = motile_links(detections, distance * spacing, SPLIT_COST)
+        yield Attempt(links, {"distance": distance})
 
 
 def _btrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:

@@ -13,6 +13,7 @@ from benchmarks.__main__ import main
 from benchmarks.accuracy_summary import best_other, rank, removed, summarised
 from benchmarks.motile_links import motile_links
 from benchmarks.other_trackers import DISTANCES, Attempt
+from benchmarks.our_trackers import MODES
 from trackastra_engine.detection.points import detections_of_points
 
 
@@ -107,7 +108,7 @@ def test_motile_splits_where_it_pays():
 
 @pytest.fixture
 def data_root(tmp_path):
-    """The folder of sparse1 with one cell in frames 60 to 63, between empty ones."""
+    """The folder of sparse1 with two cells in frames 60 to 63, one of which moves."""
     folder = tmp_path / "data" / "sparse1" / "02_GT" / "TRA"
     folder.mkdir(parents=True)
     for t in range(64):
@@ -120,50 +121,59 @@ def data_root(tmp_path):
 
 
 @pytest.fixture
-def results(tmp_path, monkeypatch):
-    """The folder of results, and no rendered movie."""
+def recorded(tmp_path, monkeypatch):
+    """Return the sets of the result, which lies in a folder of its own; no movie is rendered."""
     for module in (record, accuracy_benchmark):
         monkeypatch.setattr(module, "RESULTS", tmp_path)
     monkeypatch.setattr(accuracy_sets, "FILMS", {})
-    return tmp_path / "accuracy.json"
+    return lambda: json.loads((tmp_path / "accuracy.json").read_text())["sets"]
 
 
-def one_tracker(calls):
+@pytest.fixture
+def tried(monkeypatch):
+    """The distances that another tracker tried; it finds all six true links from 0.7 on."""
+    calls = []
+
     def attempts(movie):
         for distance in DISTANCES:
             calls.append(distance)
-            yield Attempt(movie.links[: int(10 * distance)], {"distance": distance})
+            yield Attempt(movie.links[: int(9 * distance)], {"distance": distance})
 
-    return lambda movie, environments: {"drawn": attempts}
+    trackers = {"drawn": attempts}
+    monkeypatch.setattr(accuracy_benchmark, "other_trackers", lambda movie, known: trackers)
+    return calls
 
 
-def run(*arguments):
-    done = CliRunner().invoke(main, ["accuracy", *map(str, arguments)])
+def measure(data_root, only, *options):
+    arguments = ["--data", str(data_root), "--only", only, *options]
+    done = CliRunner().invoke(main, ["accuracy", *arguments])
     assert done.exit_code == 0, done.output
-    return done.output
 
 
-def test_rows_of_other_trackers_are_measured_once(data_root, results, monkeypatch):
-    calls = []
-    monkeypatch.setattr(accuracy_benchmark, "other_trackers", one_tracker(calls))
-    monkeypatch.setattr(accuracy_sets, "real_parts", only_sparse1)
-    options = ["--data", data_root, "--only", "sparse1", "--others-only"]
-    run(*options, "--only", "sparse1, every 2nd")
-    first = json.loads(results.read_text())["sets"]
-    assert [found["variant"] for found in first] == ["every 2nd", "every 2nd"]
-    assert len(calls) == 2 * len(DISTANCES)
-    run(*options)
-    every = json.loads(results.read_text())["sets"]
-    assert len(every) == 2 * 5
-    assert len(calls) == 10 * len(DISTANCES)
-    whole = next(found for found in every if found["variant"] == "whole")
-    assert whole["edges"] == 6
-    assert whole["trackers"][0]["edge_f1"] == 1.0  # at the best distance
-    run(*options, "--only", "jumping", "--afresh")
-    assert len(calls) == 12 * len(DISTANCES)
+def test_another_tracker_is_shown_at_its_best_setting(data_root, recorded, tried):
+    measure(data_root, "sparse1*", "--trackers", "others")
+    whole, *others = recorded()
+    assert len(others) == 9  # five versions, with and without errors
+    assert (whole["variant"], whole["has_errors"], whole["edges"]) == ("whole", False, 6)
+    (found,) = whole["trackers"]
+    assert (found["distance"], found["edge_f1"], found["division_f1"]) == (0.7, 1.0, None)
 
 
-def only_sparse1(root, part):
-    from benchmarks.real_movies import real_parts
+def test_other_trackers_are_measured_once(data_root, recorded, tried):
+    measure(data_root, "sparse1, every*", "--trackers", "others")
+    assert [case["variant"] for case in recorded()] == ["every 2nd"] * 2 + ["every 4th"] * 2
+    assert len(tried) == 4 * len(DISTANCES)
+    measure(data_root, "sparse1*", "--trackers", "others")
+    assert len(recorded()) == 10
+    assert len(tried) == 10 * len(DISTANCES)
+    measure(data_root, "sparse1, jumping*", "--trackers", "others", "--afresh")
+    assert len(recorded()) == 10
+    assert len(tried) == 12 * len(DISTANCES)
 
-    return [found for found in real_parts(root, part) if found.name == "sparse1"]
+
+def test_our_rows_stand_beside_those_recorded_of_others(data_root, recorded, tried):
+    measure(data_root, "sparse1, jumping*", "--trackers", "others")
+    measure(data_root, "sparse1, jumping*", "--trackers", "ours", "--model", "general_2d")
+    for case in recorded():
+        assert [row["tracker"] for row in case["trackers"]] == ["drawn", *MODES]
+    assert len(tried) == 2 * len(DISTANCES)
