@@ -13,7 +13,7 @@ from benchmarks.accuracy_sets import AccuracySet, Wanted, accuracy_sets, in_word
 from benchmarks.accuracy_summary import is_ours, summarised
 from benchmarks.other_trackers import Environments, OtherTracker, other_trackers
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
-from benchmarks.real_movies import DATA_OPTION
+from benchmarks.real_movies import DATA_OPTION, Part
 from benchmarks.record import RESULTS, read_result, write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
@@ -31,6 +31,7 @@ class Compared:
     models: Mapping[int, AssociationModel]  # ours, by the number of axes of movies
     environments: Environments | None  # of other trackers; None: these are not measured
     afresh: bool  # whether other trackers with a recorded row are measured again
+    result: str  # name of the result that holds recorded rows
 
     def rows(self, movie: TrueMovie, recorded: Sequence[Row]) -> Iterator[Row]:
         """Yield the rows that are measured; recorded: those of the same set."""
@@ -110,6 +111,13 @@ def interpreter(tracker: str) -> Any:
     show_default=True,
     help="Only sets whose titles match, such as 'ecoli*' or '*, jumping'; others stay recorded.",
 )
+@click.option(
+    "--part",
+    type=click.Choice(["test", "validate"]),
+    default="test",
+    show_default=True,
+    help="Of --data; choices are made on 'validate', whose result is accuracy_validate.json.",
+)
 @click.option("--frames", type=int, help="Only so many frames of each real movie, the fullest.")
 @click.option(
     "--trackers",
@@ -121,11 +129,13 @@ def interpreter(tracker: str) -> Any:
 @click.option("--afresh", is_flag=True, help="Measure other trackers that are recorded, too.")
 @interpreter("btrack")
 @interpreter("byotrack")
+@interpreter("ultrack")
 def accuracy(
     movies: tuple[str, ...],
     data: Path | None,
     models: tuple[str, ...],
     only: str,
+    part: Part,
     frames: int | None,
     trackers: str,
     afresh: bool,
@@ -133,7 +143,7 @@ def accuracy(
 ) -> None:
     """Score trackers on real movies, on harder versions of them, and on rendered movies.
 
-    Real movies are the test parts of --data and MOVIES, each NAME=FOLDER:FIRST-LAST with FOLDER as
+    Real movies are a part of those of --data and MOVIES, each NAME=FOLDER:FIRST-LAST with FOLDER as
     02_GT of the Cell Tracking Challenge. All are tracked with errors in the masks, too. Edges and
     divisions count between neighbouring frames. Give one model for 2D movies, one for 3D movies, or
     both. The result is written after each set; rows of other trackers are not measured again where
@@ -144,20 +154,30 @@ def accuracy(
         raise click.BadParameter("these are several models for the same kind of movies")
     known = {name: python for name, python in environments.items() if python is not None}
     compared = Compared(
-        by_ndim if trackers != "others" else {}, known if trackers != "ours" else None, afresh
+        models=by_ndim if trackers != "others" else {},
+        environments=known if trackers != "ours" else None,
+        afresh=afresh,
+        result="accuracy" if part == "test" else f"accuracy_{part}",
     )
-    ndims = set(by_ndim)
-    measured = set()
-    for case in accuracy_sets(Wanted(ndims, movies, data, only=only, n_frames=frames)):
+    wanted = Wanted(set(by_ndim), movies, data, part, only=only, n_frames=frames)
+    print(f"written to {record(wanted, compared)}")
+
+
+def record(wanted: Wanted, compared: Compared) -> Path:
+    """Measure the wanted sets and write the result after each, without old sets in the end."""
+    path, measured = RESULTS / f"{compared.result}.json", set()
+    for case in accuracy_sets(wanted):
         found = measure(case, compared)
         with LOCK:  # other processes may have measured other sets meanwhile
-            write_result("accuracy", in_order({**recorded_cases(), str(case): found}))
+            recorded = recorded_cases(compared.result)
+            write_result(compared.result, in_order({**recorded, str(case): found}))
         measured.add(str(case))
-    if only == "*":  # what is recorded of other sets is old
+    if wanted.only == "*":
         with LOCK:
-            now = {name: case for name, case in recorded_cases().items() if name in measured}
-            write_result("accuracy", in_order(now))
-    print(f"\nwritten to {RESULTS / 'accuracy.json'}")
+            recorded = recorded_cases(compared.result)
+            now = {name: case for name, case in recorded.items() if name in measured}
+            write_result(compared.result, in_order(now))
+    return path
 
 
 def measure(case: AccuracySet, compared: Compared) -> Case:
@@ -165,27 +185,27 @@ def measure(case: AccuracySet, compared: Compared) -> Case:
     facts = case.facts()
     print(f"\n{case}: {facts['frames']} frames, {facts['edges']} edges", flush=True)
     rows = {}
-    for row in compared.rows(case.movie, recorded_rows(case)):
+    for row in compared.rows(case.movie, recorded_rows(compared.result, case)):
         rows[row["tracker"]] = row
         print(f"  {row['tracker']:24s} {in_words(row)}", flush=True)
     # Read again, as another process may have measured the same set meanwhile.
-    kept = [row for row in recorded_rows(case) if row["tracker"] not in rows]
+    kept = [row for row in recorded_rows(compared.result, case) if row["tracker"] not in rows]
     return {**facts, "trackers": sorted([*kept, *rows.values()], key=is_ours)}
 
 
-def recorded_rows(case: AccuracySet) -> list[Row]:
-    """Return the rows of a set in the recorded result; none if it is another movie there."""
-    recorded, facts = recorded_cases().get(str(case), {}), case.facts()
+def recorded_rows(result: str, case: AccuracySet) -> list[Row]:
+    """Return the rows of a set in a recorded result; none if it is another movie there."""
+    recorded, facts = recorded_cases(result).get(str(case), {}), case.facts()
     is_same = {key: recorded.get(key) for key in facts} == facts
     return list(recorded["trackers"]) if is_same else []
 
 
-def recorded_cases() -> dict[str, Case]:
-    """Return the sets of the recorded result by their titles."""
-    if not (RESULTS / "accuracy.json").exists():
+def recorded_cases(result: str) -> dict[str, Case]:
+    """Return the sets of a recorded result by their titles."""
+    if not (RESULTS / f"{result}.json").exists():
         return {}
     with LOCK:
-        cases = read_result("accuracy")["sets"]
+        cases = read_result(result)["sets"]
     return {title(case["name"], case["variant"], case["has_errors"]): case for case in cases}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 
 from benchmarks.movie_variants import WHOLE, Variant, densest, itself, variants, with_errors
-from benchmarks.real_movies import real_parts
+from benchmarks.real_movies import Part, real_parts
 from benchmarks.rendered_movies import FILMS, rendered_movie
 from benchmarks.true_movies import TrueMovie, read_movie
 from trackastra_engine.evaluation.edge_scores import Scores
@@ -82,7 +82,8 @@ class Wanted:
 
     ndims: set[int]
     movies: tuple[str, ...] = ()  # NAME=FOLDER:FIRST-LAST
-    data: Path | None = None  # root of the real movies, whose parts called test are taken
+    data: Path | None = None  # root of the real movies
+    part: Part = "test"  # of these
     harder: bool = True  # the harder versions of these, too
     only: str = "*"  # pattern of the titles
     n_frames: int | None = None  # of each real movie, the most crowded ones; None: all
@@ -90,7 +91,7 @@ class Wanted:
 
 def accuracy_sets(wanted: Wanted) -> Iterator[AccuracySet]:
     """Yield real movies, in all versions, and then rendered ones; without errors and with them."""
-    for part in [] if wanted.data is None else real_parts(wanted.data, "test"):
+    for part in [] if wanted.data is None else real_parts(wanted.data, wanted.part):
         if part.ndim in wanted.ndims:
             makers = variants(part.ndim) if wanted.harder else {WHOLE: itself}
             yield from _versions(part.name, "real", part.read, makers, wanted)

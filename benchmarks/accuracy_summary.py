@@ -127,7 +127,8 @@ def variant_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             alike = [c for c in cases if (c["variant"], c["has_errors"]) == (variant, has_errors)]
             if alike:
                 yield _means(variant + (", with errors" if has_errors else ""), alike)
-    yield _means("all", cases)
+    if cases:
+        yield _means("all", cases)
 
 
 def _means(name: str, cases: Sequence[Case]) -> list[str]:

@@ -23,9 +23,11 @@ from benchmarks.movie_variants import typical_spacing
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.detection.detections import Detections
 
-SCRIPTS = {name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack")}
+SCRIPTS = {
+    name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack", "ultrack")
+}
 DISTANCES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # spacings
-MOTILE_DISTANCES = (0.7, 1.4, 2.8)  # fewer, as it is slow
+FEW_DISTANCES = (0.7, 1.4, 2.8)  # for slow trackers
 POLL_S = 0.05  # between looks whether a tracker has answered
 SPLIT_COST = 0.4  # of motile, in longest distances
 
@@ -55,6 +57,8 @@ def other_trackers(movie: TrueMovie, environments: Environments) -> dict[str, Ot
         found["btrack"] = partial(_btrack, python)
     if python := environments.get("byotrack"):
         found["ByoTrack"] = partial(_byotrack, python)
+    if (python := environments.get("ultrack")) and movie.masks is not None:
+        found["ultrack"] = partial(_ultrack, python)
     return found
 
 
@@ -97,7 +101,7 @@ def _overlap(movie: TrueMovie) -> Iterator[Attempt]:
 def _motile(movie: TrueMovie) -> Iterator[Attempt]:
     detections = movie.in_proportion()
     spacing = typical_spacing(detections)
-    for distance in MOTILE_DISTANCES:
+    for distance in FEW_DISTANCES:
         links = motile_links(detections, distance * spacing, SPLIT_COST)
         yield Attempt(links, {"distance": distance})
 
@@ -114,6 +118,16 @@ def _byotrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
     result = _run(python, "byotrack", detections, distances=distances)
     for linker, (number, distance) in product(("nearest", "kalman"), enumerate(DISTANCES)):
         yield Attempt(result[f"{linker}_{number}"], {"linker": linker, "distance": distance})
+
+
+def _ultrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
+    """Yield the links of ultrack's linking and its free solver, with each object as one segment."""
+    distances = np.array(FEW_DISTANCES) * typical_spacing(movie.detections)
+    result = _run(python, "ultrack", movie.detections, distances=distances, masks=movie.masks)
+    first_row = np.searchsorted(movie.detections.frame, np.arange(movie.n_frames))
+    for number, distance in enumerate(FEW_DISTANCES):
+        frame, label = result[f"links_{number}"].reshape(-1, 2, 2).transpose(2, 0, 1)
+        yield Attempt(first_row[frame] + label - 1, {"distance": distance})
 
 
 def _run(

@@ -10,8 +10,9 @@ import tempfile
 
 import numpy as np
 from skimage.morphology import remove_small_objects
-from ultrack import MainConfig, Tracker
-from ultrack.core.export.zarr import tracks_to_zarr
+from ultrack import MainConfig
+from ultrack.core.export import to_tracks_layer, tracks_to_zarr
+from ultrack.core.main import track
 
 MIN_AREA = 10  # pixels; ultrack fails where a part of an object has fewer than 5
 
@@ -29,44 +30,38 @@ def main(given: str, found: str) -> None:
 
 def links(masks: np.ndarray, distance: float) -> np.ndarray:
     """Return frame and label of the source, and of the target, of links to the next frame."""
+    config = MainConfig()
+    config.segmentation_config.min_area = MIN_AREA
+    config.segmentation_config.max_area = masks[0].size
+    config.segmentation_config.min_frontier = 0.0
+    config.linking_config.max_distance = distance
+    config.tracking_config.solver_name = "CBC"
     with tempfile.TemporaryDirectory() as folder:
-        config = MainConfig()
         config.data_config.working_dir = folder
-        config.segmentation_config.min_area = MIN_AREA
-        config.segmentation_config.max_area = masks[0].size
-        config.segmentation_config.min_frontier = 0.0
-        config.linking_config.max_distance = distance
-        config.tracking_config.solver_name = "CBC"
-        tracker = Tracker(config)
-        foreground = set_apart(masks)
-        tracker.track(foreground=foreground, contours=np.zeros(masks.shape, np.float32))
-        tracker.status = type(tracker.status).SOLVED
-        table = tracker.to_pandas()
-        tracks = tracks_to_zarr(config, table)
-    label_of = {}
-    for t, mask in enumerate(masks):
-        track, label = np.asarray(tracks[t]).ravel(), mask.ravel()
-        is_both = (track > 0) & (label > 0)
-        pairs, counts = np.unique(
-            np.stack([track[is_both], label[is_both]]), axis=1, return_counts=True
-        )
-        for column in np.argsort(counts):  # the label with the most pixels comes last
-            label_of[t, int(pairs[0, column])] = int(pairs[1, column])
+        track(config, foreground=set_apart(masks), contours=np.zeros(masks.shape, np.float32))
+        table, _ = to_tracks_layer(config)
+        label_of = labels_of_tracks(masks, tracks_to_zarr(config, table))
     place = {row.id: (int(row.t), int(row.track_id)) for row in table.itertuples()}
+    pairs = [(place.get(row.parent_id), place[row.id]) for row in table.itertuples()]
     found = [
-        (
-            place[row.parent_id][0],
-            label_of[place[row.parent_id]],
-            int(row.t),
-            label_of[place[row.id]],
-        )
-        for row in table.itertuples()
-        if row.parent_id in place
-        and place[row.parent_id] in label_of
-        and place[row.id] in label_of
-        and row.t - place[row.parent_id][0] == 1
+        (source[0], label_of[source], target[0], label_of[target])
+        for source, target in pairs
+        if source in label_of and target in label_of and target[0] - source[0] == 1
     ]
     return np.array(found, np.int64).reshape(-1, 4)
+
+
+def labels_of_tracks(masks: np.ndarray, tracks: np.ndarray) -> dict[tuple[int, int], int]:
+    """Return the label with which a track shares the most pixels, by frame and track."""
+    label_of = {}
+    for t, mask in enumerate(masks):
+        track_id, label = np.asarray(tracks[t]).ravel(), mask.ravel()
+        is_both = (track_id > 0) & (label > 0)
+        both = np.stack([track_id[is_both], label[is_both]])
+        pairs, counts = np.unique(both, axis=1, return_counts=True)
+        for column in np.argsort(counts):  # the label with the most pixels comes last
+            label_of[t, int(pairs[0, column])] = int(pairs[1, column])
+    return label_of
 
 
 def set_apart(masks: np.ndarray) -> np.ndarray:

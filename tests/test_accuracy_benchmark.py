@@ -90,6 +90,7 @@ def test_versions_of_movies_have_means_of_their_own():
     ]
     assert rows[0][4:6] == ["1 of 2", "0 of 1"]
     assert all(len(line) == len(head) for line in rows)
+    assert list(accuracy_summary.variant_table({"sets": []})) == [head]
 
 
 def test_motile_splits_where_it_pays():
