@@ -167,10 +167,11 @@ def second_children(edges: Edges, frame: IntArray) -> NDArray[np.bool_]:
     edges: sorted by source, then target; frame: (N,) of the detections.
     """
     target_frame = frame[edges.target]
-    starts = (np.diff(edges.source, prepend=-1) != 0) | (np.diff(target_frame, prepend=-1) != 0)
+    starts: NDArray[np.bool_] = np.diff(edges.source, prepend=-1) != 0
+    starts |= np.diff(target_frame, prepend=-1) != 0
     if len(edges) == 0:
         return starts
-    group = np.cumsum(starts) - 1
+    group: IntArray = np.cumsum(starts) - 1
     best = np.maximum.reduceat(edges.score, np.flatnonzero(starts))
     is_best = np.flatnonzero(edges.score == best[group])
     is_second = np.ones(len(edges), bool)

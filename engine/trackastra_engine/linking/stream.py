@@ -14,6 +14,7 @@ from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.linking.lineage import Lineage, build_lineage
 from trackastra_engine.linking.max_distance import MaxDistance, auto_distance, warn_of_far_links
+from trackastra_engine.linking.merges import discount_merges
 from trackastra_engine.linking.rates import (
     MovieRates,
     RateCounts,
@@ -115,7 +116,8 @@ class LinkStream:
         if linker.link.is_separable:
             lineage = build_lineage(detections, edges)
         else:
-            lineage = linker.link(CandidateGraph(detections, edges))
+            graph = CandidateGraph(detections, edges)
+            lineage = linker.link(discount_merges(graph) if linker.link.max_gap > 1 else graph)
         warn_of_far_links(lineage, linker.proportions)
         return lineage
 
