@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from trackastra_training.from_onnx import read_model
 from trackastra_training.ground_truth import read_known_movies
 from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
 from trackastra_training.processes import Processes, joined_processes
+from trackastra_training.rates import measure_rates
 from trackastra_training.saved_run import load_run, save_run, start_folder
 from trackastra_training.scalars import Scalars, scalar_writer
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 CUTOFF = 128.0  # reach of the network: 8 typical spacings of 16 units (tokens.py)
 STEPS_BETWEEN_SCALARS = 20
+RATE_POOLS = range(2**40, 2**40 + 2)  # numbers of pools that no training comes to
 
 
 def network_config(options: ModelOptions) -> TransformerConfig:
@@ -166,7 +169,7 @@ def _learn(
                 rate = learning_rate(now, options)
                 scalars({"loss": now.loss, "learning rate": rate}, now.step)
 
-        checks = _Checks(learner, start.spec, folder, stream, scalars)
+        checks = _Checks(learner, start.spec, folder, pools, stream, scalars)
         if is_first:
             checks.add_movies(held_out, options.validation_movies)
         optimise(learner, stream, progress, report=note, check=checks)
@@ -197,9 +200,15 @@ class _Checks:
     """What happens now and then in a training: it is saved, and measured by tracking."""
 
     def __init__(
-        self, learner: Learner, spec: ModelSpec, folder: Path, stream: BatchStream, scalars: Scalars
+        self,
+        learner: Learner,
+        spec: ModelSpec,
+        folder: Path,
+        pools: Pools,
+        stream: BatchStream,
+        scalars: Scalars,
     ) -> None:
-        self.learner, self.spec, self.folder = learner, spec, folder
+        self.learner, self.spec, self.folder, self.pools = learner, spec, folder, pools
         self.stream, self.scalars = stream, scalars
         self.movies: dict[str, Sequence[KnownMovie]] = {}
 
@@ -214,6 +223,9 @@ class _Checks:
         positions = processes.gather(self.stream.position)
         if processes.rank > 0:
             return
+        if self.spec.recipe == "relative":
+            batches = chain.from_iterable(self.pools[number] for number in RATE_POOLS)
+            self.spec = replace(self.spec, training_rates=measure_rates(model, batches))
         save_model(model, self.spec, self.folder)
         save_run(self.folder, self.learner, now, positions)
         logger.info("step %d, loss %.3f", now.step, now.loss)
