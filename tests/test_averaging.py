@@ -1,10 +1,17 @@
 """The mean of models is a model, whose weights lie between theirs."""
 
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
 import torch
 
 from quick_training import invoke
-from small_networks import tiny_network
+from small_networks import fixed_batches, tiny_network
+from trackastra_engine.model.edges import MIN_SCORE
+from trackastra_engine.model.spec import TrainingRates
 from trackastra_training.checkpoint import load_model, load_spec, save_model
+from trackastra_training.rates import measure_rates
 from trackastra_training.train import spec_of
 
 
@@ -24,3 +31,50 @@ def test_the_mean_of_models_counts_one_twice_that_is_given_twice(tmp_path):
     other = invoke("average", "general_3d", tmp_path / "a", "-o", tmp_path / "n")
     assert (other.exit_code, "general_3d is another kind" in other.output) == (2, True)
     assert not (tmp_path / "n").exists()
+
+
+def test_the_mean_has_the_mean_rates_if_all_are_known(tmp_path):
+    network = tiny_network()
+    spec = spec_of(network.config, "a", "of a test")
+    rates = {
+        "a": TrainingRates(0.02, 0.1, 0.04, 0.02),
+        "b": TrainingRates(0.04, 0.3, 0, 0),
+        "c": None,
+    }
+    for name, known in rates.items():
+        save_model(network, replace(spec, training_rates=known), tmp_path / name)
+    for other, expected in (("b", (0.03, 0.2, 0.02, 0.01)), ("c", None)):
+        mean = tmp_path / f"mean-{other}"
+        result = invoke("average", tmp_path / "a", tmp_path / other, "-o", mean)
+        assert result.exit_code == 0, result.output
+        found = load_spec(mean).training_rates
+        assert (found and astuple(found)) == (expected and pytest.approx(expected))
+
+
+def test_rates_of_a_training_are_those_of_its_scores():
+    """Twin: by windows and targets, one by one."""
+    network, batches = tiny_network(), fixed_batches()
+    found = {False: [], True: []}
+    for batch in batches:
+        with torch.no_grad():
+            logits = network.eval()(batch.coordinates, batch.features, batch.frame < 0)
+            scores = network.normalised_scores(
+                logits, batch.frame, batch.coordinates, forward_only=True
+            ).numpy()
+        frame, feature = batch.frame.numpy(), batch.features.double().numpy()
+        for window in range(len(frame)):
+            for target in np.flatnonzero(frame[window] > 0):
+                sources = np.flatnonzero(frame[window] == frame[window, target] - 1)
+                if not (batch.weight[window, sources, target] > 0).any():
+                    continue
+                rivals = np.flatnonzero(frame[window] == frame[window, target])
+                block = scores[window][np.ix_(sources, rivals)]
+                block = np.where(block >= MIN_SCORE, block, 0)
+                own = block[:, rivals == target][:, 0]
+                second = own[own < block.max(axis=1)].sum()
+                margin = -np.log(feature[window, target, -1] + 1e-30)
+                is_near = margin < np.exp(feature[window, target, :2].sum())
+                found[is_near].append((1 - own.sum(), second))
+    expected = np.stack([np.mean(found[kind], axis=0) for kind in (False, True)]).T.ravel()
+    rates = measure_rates(network, batches)
+    np.testing.assert_allclose(astuple(rates), expected, atol=1e-4)  # it rounds to 4 digits
