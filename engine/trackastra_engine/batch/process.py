@@ -46,8 +46,7 @@ class TrackProcess:
     ) -> None:
         self.cores, self.record = cores, record
         self._name, self._key = position.name, key
-        threads = ("--threads", str(len(cores)))  # other systems cannot hold it to its cores
-        told = [*threads, *position.arguments, *options, "-o", str(record.folder)]
+        told = [*position.arguments, *options, "-o", str(record.folder)]
         told += ["--json", str(record.new_figures)]
         if record.exists:  # what lies there is ours
             told.append("--overwrite")

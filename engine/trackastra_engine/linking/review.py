@@ -11,6 +11,7 @@ from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph
 
 MAX_LINKS = 200  # more than a person looks at, and a bound of the memory
+ROUNDING = 1e-9  # of certainties, more than sums in another order differ by
 
 Place = tuple[int, int]  # frame and label of a detection
 
@@ -58,8 +59,10 @@ class Review:
         bounds = np.append(np.flatnonzero(np.diff(edges.target, prepend=-1)), len(edges))
         certainty = _certainty(edges.score, is_chosen, bounds[:-1])
         limit = self.links[-1].certainty if len(self.links) == MAX_LINKS else np.inf
+        if len(certainty) > MAX_LINKS:  # describing all of them takes longer than linking
+            limit = min(limit, float(np.partition(certainty, MAX_LINKS - 1)[MAX_LINKS - 1]))
         found = []
-        for group in np.flatnonzero(certainty <= limit).tolist():
+        for group in np.flatnonzero(certainty <= limit + ROUNDING).tolist():
             rows = slice(*bounds[group : group + 2].tolist())
             sources = edges.source[rows], edges.score[rows], is_chosen[rows]
             found.append(_described(graph.detections, int(edges.target[rows.start]), *sources))

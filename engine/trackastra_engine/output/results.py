@@ -1,10 +1,13 @@
 """Stage 8: everything that a tracking leaves on disk, all of it or nothing."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 from trackastra_engine.errors import InputError, MissingDependencyError
 from trackastra_engine.files.atomic import (
@@ -26,6 +29,7 @@ from trackastra_engine.output.napari_tracks import write_napari
 from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
 from trackastra_engine.output.track_table import write_track_table
+from trackastra_engine.prefetch import computed_side_by_side
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import usable_threads
 
@@ -182,23 +186,59 @@ def write_outputs(
         if outputs.folder is not None:
             refilled = refilled_folder(outputs.folder, ours=RESULT_NAMES, last=EDGE_TABLE)
             folder = places.enter_context(refilled)
-            for name in outputs.formats or DEFAULT_FORMATS:
-                if movie is not None or not FORMATS[name].needs_masks:
-                    FORMATS[name].write(results, folder, threads, progress)
-            if outputs.report:
-                write_report(
-                    lineage,
-                    movie,
-                    results.doubtful or (),
-                    results.facts,
-                    folder / REPORT,
-                    calibration=results.calibration,
-                    threads=threads,
-                    progress=progress,
-                )
+            _write_together(_jobs(results, outputs, folder, threads), threads, progress)
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, names=UPSTREAM, threads=threads, progress=progress)
+
+
+def _jobs(
+    results: Results, outputs: Outputs, folder: Path, threads: int
+) -> list[Callable[[Progress], None]]:
+    """Return what is to be done to fill the folder of results."""
+
+    def of_format(name: str) -> Callable[[Progress], None]:
+        return lambda progress: FORMATS[name].write(results, folder, threads, progress)
+
+    def report(progress: Progress) -> None:
+        write_report(
+            results.lineage,
+            results.movie,
+            results.doubtful or (),
+            results.facts,
+            folder / REPORT,
+            calibration=results.calibration,
+            threads=threads,
+            progress=progress,
+        )
+
+    names = [
+        name
+        for name in outputs.formats or DEFAULT_FORMATS
+        if results.movie is not None or not FORMATS[name].needs_masks
+    ]
+    return [*map(of_format, names), *([report] if outputs.report else [])]
+
+
+def _write_together(
+    jobs: Iterable[Callable[[Progress], None]], threads: int, progress: Progress
+) -> None:
+    """Do some jobs side by side: pixels are compressed while tables are made of numbers.
+
+    Where one fails, or the program is interrupted, the others end with their next frame.
+    """
+    is_over = Event()
+
+    def told(stage: str, done: int, total: int) -> None:
+        if is_over.is_set():
+            raise CancelledError
+        progress(stage, done, total)
+
+    with computed_side_by_side(lambda job: job(told), jobs, threads) as done:
+        try:
+            deque(done, maxlen=0)
+        finally:
+            is_over.set()
 
 
 def _refuse_masks(outputs: Outputs) -> None:
