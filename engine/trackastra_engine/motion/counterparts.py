@@ -75,7 +75,7 @@ def find_counterparts(pair: FramePair, move: FloatArray) -> Counterparts:
     part, cell = near["i"], near["j"]
     look = pair.before.look[part] - pair.after.look[cell]
     squared = (near["v"] / deviation) ** 2 + (look**2).sum(axis=1)
-    chosen = _mutual(part, cell, squared)
+    chosen = _mutual(part, cell, squared, (len(place), len(pair.after.place)))
     likeness = np.exp(-squared[chosen] / 2)
     source = pair.before.place[part[chosen]]
     target = pair.after.place[cell[chosen]]
@@ -83,14 +83,13 @@ def find_counterparts(pair: FramePair, move: FloatArray) -> Counterparts:
     return Counterparts(source, target - source, likeness, fit)
 
 
-def _mutual(part: IntArray, cell: IntArray, squared: FloatArray) -> IntArray:
-    """Return the rows of pairs of which neither has a likelier one, sorted by part."""
-    order = np.lexsort((cell, part, squared))
-    order = order[squared[order] <= FARTHEST**2]
-    of_part = order[np.unique(part[order], return_index=True)[1]]
-    of_cell = order[np.unique(cell[order], return_index=True)[1]]
-    chosen: IntArray = np.intersect1d(of_part, of_cell, assume_unique=True)
-    return chosen[np.argsort(part[chosen])]
+def _mutual(part: IntArray, cell: IntArray, squared: FloatArray, size: tuple[int, int]) -> IntArray:
+    """Return the pairs, by place, of which neither has a likelier partner than the other."""
+    best_of_part, best_of_cell = (np.full(n, FARTHEST**2) for n in size)
+    np.minimum.at(best_of_part, part, squared)
+    np.minimum.at(best_of_cell, cell, squared)
+    is_best = (squared == best_of_part[part]) & (squared == best_of_cell[cell])
+    return np.flatnonzero(is_best)
 
 
 def _whole(frame: Detections) -> Parts:

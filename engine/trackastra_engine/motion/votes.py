@@ -6,9 +6,9 @@ from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.motion.counterparts import FramePair
 
 FIELD_REACH, GROUP_REACH = 4, 3  # spacings that are tried: for all cells, and for groups of them
-FIELD_BINS, GROUP_BINS = 8, 4  # of votes, to a spacing
+BINS = 4  # of votes, to a spacing
 GROUP = 20  # neighbours who vote together
-MAX_GROUPS = 256
+MAX_GROUPS = 64
 AGREEING_GROUPS = 9  # nearest ones, whose median counts
 
 
@@ -16,7 +16,7 @@ def field_move(pair: FramePair) -> FloatArray:
     """Return the displacement (N, D) of all cells that most pairs vote for, in pixels."""
     part, displacement, weight = _votes(pair, FIELD_REACH)
     one = np.zeros(len(part), np.int64)
-    shift = _densest(one, displacement, weight, 1, FIELD_BINS)
+    shift = _densest(one, displacement, weight, 1)
     return np.broadcast_to(shift * pair.spacing, pair.place.shape).copy()
 
 
@@ -30,7 +30,7 @@ def group_moves(pair: FramePair) -> FloatArray:
     members = members.reshape(len(seeds), -1)
     part, displacement, weight = _votes(pair, GROUP_REACH)
     group, vote = _votes_of_groups(members, pair.before.cell[part], n_cells)
-    moves = _densest(group, displacement[vote], weight[vote], len(seeds), GROUP_BINS)
+    moves = _densest(group, displacement[vote], weight[vote], len(seeds))
     n_agreeing = min(AGREEING_GROUPS, len(seeds))
     nearest = cKDTree(pair.place[seeds]).query(pair.place, k=n_agreeing)[1]
     median: FloatArray = np.median(moves[nearest.reshape(n_cells, -1)], axis=1)
@@ -63,21 +63,21 @@ def _votes_of_groups(members: IntArray, voter: IntArray, n_cells: int) -> tuple[
 
 
 def _densest(
-    group: IntArray, displacement: FloatArray, weight: FloatArray, n_groups: int, bins: int
+    group: IntArray, displacement: FloatArray, weight: FloatArray, n_groups: int
 ) -> FloatArray:
     """Return where the votes of each group are densest (G, D), in spacings; 0 without votes."""
     ndim = displacement.shape[1]
-    place = np.rint(displacement * bins).astype(np.int64)
+    place = np.rint(displacement * BINS).astype(np.int64)
     half = int(np.abs(place).max(initial=0)) + 1
     shape = (n_groups, *(2 * half + 1,) * ndim)
     index = np.ravel_multi_index((group, *(place + half).T), shape)
     density = np.bincount(index, weight, minlength=int(np.prod(shape))).reshape(shape)
     for axis in range(1, ndim + 1):
-        for _ in range(bins**2 // 8):  # a standard deviation of a quarter spacing
+        for _ in range(2):  # a standard deviation of one bin
             density = _blurred(density, axis)
     flat = density.reshape(n_groups, -1)
     best = np.stack(np.unravel_index(flat.argmax(axis=1), shape[1:]), axis=1)
-    return np.where(flat.max(axis=1)[:, None] > 0, (best - half) / bins, 0.0)
+    return np.where(flat.max(axis=1)[:, None] > 0, (best - half) / BINS, 0.0)
 
 
 def _blurred(density: FloatArray, axis: int) -> FloatArray:
