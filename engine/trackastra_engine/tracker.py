@@ -20,6 +20,7 @@ from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.errors import InputError
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker, linker
+from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.rates import MovieRates, rates_to_use
@@ -115,23 +116,26 @@ class Tracker:
         *,
         selection: Selection = EVERYTHING,
         voxel_um: VoxelSize | None = None,
+        corrections: Corrections | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
         """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs or OME-Zarr.
 
         images: None if there are only masks; masks: integers, 0 is background; selection: which
         axes, channel, position and level, such as Selection(axes="tcyx", channel=1); voxel_um:
-        size of a voxel along ([z,] y, x), in place of what the files say.
+        size of a voxel along ([z,] y, x), in place of what the files say; corrections: links that
+        are decided.
 
         Raises InputError if the movie cannot be read, holds no object or does not fit the model.
         """
         movie = open_movie(images, masks, selection=selection, voxel_um=voxel_um)
-        return self.track_movie(movie, progress=progress)
+        return self.track_movie(movie, corrections=corrections, progress=progress)
 
     def track_movie(
         self,
         movie: Movie,
         *,
+        corrections: Corrections | None = None,
         cache: Path | None = None,
         index: Path | None = None,
         dask: str | None = None,
@@ -148,7 +152,7 @@ class Tracker:
         association = self.association(voxel_um)
         kept = None if cache is None else ChunkCache(cache, association, movie)
         found = GrowingRows(concatenate([], association.spec.ndim))
-        links = self._links(voxel_um)
+        links = self._links(voxel_um, corrections)
         chunks = edges_of_movie if dask is None else partial(edges_on_cluster, dask)
         with closing(chunks(association, movie, found, kept, progress)) as edges:
             links.push(edges)
@@ -165,6 +169,7 @@ class Tracker:
         detections: Detections,
         *,
         voxel_um: VoxelSize | None = None,
+        corrections: Corrections | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
         """Return the lineage of detections that were made elsewhere, as of `points.read_points`.
@@ -183,7 +188,7 @@ class Tracker:
             check_voxel_size(voxel_um, detections.ndim)
         frames = split_frames(detections, n_frames)
         voxel_um = self.relevant_voxel(detections.ndim, voxel_um)
-        links = self._links(voxel_um)
+        links = self._links(voxel_um, corrections)
         association = self.association(voxel_um)
         links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
         return self._finished(links, detections)
@@ -198,13 +203,14 @@ class Tracker:
                 "choose another model"
             )
 
-    def _links(self, voxel_um: VoxelSize | None) -> LinkStream:
+    def _links(self, voxel_um: VoxelSize | None, corrections: Corrections | None) -> LinkStream:
         return LinkStream(
             self.link,
             self.max_distance,
             voxel_um,
             self.model.spec.ndim,
             training_rates=self.training_rates,
+            corrections=corrections,
         )
 
     def _finished(self, links: LinkStream, detections: Detections) -> Lineage:

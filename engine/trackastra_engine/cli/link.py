@@ -6,7 +6,12 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.exit import one_sentence_errors
-from trackastra_engine.cli.options import PATH, linking_of, with_linking_options
+from trackastra_engine.cli.options import (
+    CORRECTIONS_OPTION,
+    PATH,
+    linking_of,
+    with_linking_options,
+)
 
 
 @click.command()
@@ -20,6 +25,7 @@ from trackastra_engine.cli.options import PATH, linking_of, with_linking_options
     help="What --output gets: csv, geff, trackmate, napari.  [default: csv]",
 )
 @with_linking_options
+@CORRECTIONS_OPTION
 @click.option("--report/--no-report", default=True, help="A page to look at.  [default: report]")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results in --output.")
 @one_sentence_errors
@@ -29,6 +35,7 @@ def link(
     formats: tuple[str, ...],
     report: bool,
     overwrite: bool,
+    corrections: tuple[Path, ...],
     **options: Any,
 ) -> None:
     """Link a movie again, from what its tracking kept.
@@ -43,5 +50,7 @@ def link(
     folder = output or tracked
     outputs = Outputs(folder, None, None, overwrite, parse_formats(formats), report)
     with shown_progress() as progress:
-        result = link_again(tracked, linking_of(options), outputs, progress=progress)
+        result = link_again(
+            tracked, linking_of(options), outputs, corrections=corrections, progress=progress
+        )
     click.echo(f"{result}; see {folder}")

@@ -121,6 +121,15 @@ _LINKING = (
 )
 
 
+CORRECTIONS_OPTION = click.option(
+    "--corrections",
+    type=PATH,
+    multiple=True,
+    help="Table of links that are decided, as the page saves it. Give it again for more tables.  "
+    "[default: corrections.csv of the earlier results]",
+)
+
+
 def with_linking_options(command: Command) -> Command:
     """Give a command the options of linking, which `linking_of` gathers."""
     return reduce(lambda given, option: option(given), reversed(_LINKING), command)

@@ -8,6 +8,7 @@ import click
 from trackastra_engine.cli.exit import one_sentence_errors
 from trackastra_engine.cli.options import (
     ALIGN_OPTION,
+    CORRECTIONS_OPTION,
     DEVICES,
     MODEL_OPTION,
     PATH,
@@ -44,6 +45,7 @@ from trackastra_engine.errors import InputError
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
 @MODEL_OPTION
 @with_linking_options
+@CORRECTIONS_OPTION
 @click.option(
     "--voxel",
     metavar="Z,Y,X",

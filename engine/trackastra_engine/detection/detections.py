@@ -87,6 +87,21 @@ def split_frames(detections: Detections, n_frames: int, first_frame: int = 0) ->
     return [detections.rows(slice(first, stop)) for first, stop in pairwise(bounds)]
 
 
+def find_rows(detections: Detections, places: IntArray) -> IntArray:
+    """Return (P,) the rows of the detections at some places, (P, 2) frame and label, or -1."""
+    rows = np.full(len(places), -1, np.int64)
+    frames, place_frame = np.unique(places[:, 0], return_inverse=True)
+    bounds = np.searchsorted(detections.frame, [frames, frames + 1]).T
+    by_frame = np.split(np.argsort(place_frame, kind="stable"), np.bincount(place_frame).cumsum())
+    for (first, stop), own in zip(bounds.tolist(), by_frame, strict=False):  # the last is empty
+        labels, wanted = detections.label[first:stop], places[own, 1]
+        row = np.searchsorted(labels, wanted)
+        is_there = row < len(labels)
+        is_there[is_there] = labels[row[is_there]] == wanted[is_there]
+        rows[own[is_there]] = first + row[is_there]
+    return rows
+
+
 def detect(frame: Frame, ndim: int, *, max_objects: int = NO_LIMIT) -> Detections:
     """Return the detections of one frame, measured in one pass over its pixels.
 

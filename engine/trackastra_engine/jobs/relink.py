@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from trackastra_engine.detection.detections import concatenate
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.growing_rows import GrowingRows
+from trackastra_engine.jobs.decided import corrections_of
 from trackastra_engine.jobs.track import JobResult, told
+from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import LinkingOptions
@@ -26,10 +29,16 @@ logger = logging.getLogger(__name__)
 
 
 def link_again(
-    tracked: Path, linking: LinkingOptions, outputs: Outputs, *, progress: Progress = no_progress
+    tracked: Path,
+    linking: LinkingOptions,
+    outputs: Outputs,
+    *,
+    corrections: Sequence[Path] = (),
+    progress: Progress = no_progress,
 ) -> JobResult:
     """Link the movie of a folder of results once more, and write what needs no masks.
 
+    corrections: tables of links that are decided; without any, those of the folder hold.
     In that folder itself, earlier results are replaced, all of them: none is left beside others.
 
     Raises InputError, MissingDependencyError or OSError, and then leaves everything as it was.
@@ -40,7 +49,8 @@ def link_again(
     check_outputs(outputs, [] if in_place else [tracked], are_points=True)
     with alone_in(outputs.folder):
         masks = _masks_in(tracked) if in_place else []
-        result = _link(tracked, linking, outputs, progress)
+        decided = corrections_of(corrections, tracked)
+        result = _link(tracked, linking, decided, outputs, progress)
     for path in masks:
         logger.log(
             NOTICE,
@@ -52,7 +62,11 @@ def link_again(
 
 
 def _link(
-    tracked: Path, linking: LinkingOptions, outputs: Outputs, progress: Progress
+    tracked: Path,
+    linking: LinkingOptions,
+    corrections: Corrections | None,
+    outputs: Outputs,
+    progress: Progress,
 ) -> JobResult:
     """Link a movie once more, and write to places that were checked."""
     started = time.perf_counter()
@@ -61,9 +75,13 @@ def _link(
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
     voxel_um = kept.voxel_um if kept.sees_voxel or in_um else None
-    training_rates = rates_to_use(linking.rates, kept.training_rates)
     links = LinkStream(
-        review.watch(link), longest, voxel_um, kept.ndim, training_rates=training_rates
+        review.watch(link),
+        longest,
+        voxel_um,
+        kept.ndim,
+        training_rates=rates_to_use(linking.rates, kept.training_rates),
+        corrections=corrections,
     )
     found = GrowingRows(concatenate([], kept.ndim))
     links.push(kept.edges(found, linking.max_gap))
@@ -75,7 +93,7 @@ def _link(
     calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
     found_rates = links.rates.facts() if links.rates is not None else ()
     facts = RunFacts(kept.title, (*told(linking), *found_rates), stage_s)
-    results = Results(lineage, None, review.links, facts, calibration)
+    results = Results(lineage, None, review.links, facts, calibration, corrections)
     write_outputs(results, outputs, progress=progress)
     written = ("writing", time.perf_counter() - linked)
     return JobResult(lineage, kept.n_frames, (*stage_s, written), links.rates)

@@ -12,6 +12,7 @@ from trackastra_engine.detection.points import read_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import PRIVATE
+from trackastra_engine.jobs.decided import corrections_of
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
@@ -43,6 +44,7 @@ class Job:
     selection: Selection = EVERYTHING
     model: str = "general_2d"
     linking: LinkingOptions = DEFAULT_OPTIONS
+    corrections: tuple[Path, ...] = ()  # tables of links that are decided
     voxel: str | None = None  # "z,y,x" in micrometres
     stride: int = 1  # frames
     align: Align = "auto"
@@ -106,6 +108,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     """Track a movie and write the results to places that were checked."""
     started = time.perf_counter()
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
+    corrections = corrections_of(job.corrections, job.outputs.folder)
     movie = None
     if job.are_points:
         _refuse_options_of_movies(job)
@@ -116,11 +119,18 @@ def _run(job: Job, progress: Progress) -> JobResult:
     opened = time.perf_counter()
     if movie is None:
         points = read_points(job.masks)
-        lineage = tracker.track_detections(points, voxel_um=voxel_um, progress=progress)
+        lineage = tracker.track_detections(
+            points, voxel_um=voxel_um, corrections=corrections, progress=progress
+        )
         n_frames = int(points.frame[-1]) + 1
     else:
         lineage = tracker.track_movie(
-            movie, cache=job.cache, index=_index(job), dask=job.dask, progress=progress
+            movie,
+            corrections=corrections,
+            cache=job.cache,
+            index=_index(job),
+            dask=job.dask,
+            progress=progress,
         )
         n_frames = len(movie)
     if job.linking.min_track_length > 1:
@@ -132,7 +142,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     facts = RunFacts(_title(job), settings, stage_s)
     known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
     calibration = Calibration(*known).along(lineage.detections.ndim)
-    results = Results(lineage, movie, review.links, facts, calibration)
+    results = Results(lineage, movie, review.links, facts, calibration, corrections)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
     written = ("writing", time.perf_counter() - tracked)
@@ -197,9 +207,10 @@ def told(options: Any) -> Iterator[tuple[str, str]]:
     """Yield names and values of options, and of options within them."""
     for field in fields(options):
         value = getattr(options, field.name)
-        if value is None or field.name in UNTOLD:
+        if value is None or value == () or field.name in UNTOLD:
             continue
         if is_dataclass(value):
             yield from told(value)
         else:
-            yield field.name.replace("_", " "), str(value)
+            values = value if isinstance(value, tuple) else (value,)
+            yield field.name.replace("_", " "), ", ".join(map(str, values))

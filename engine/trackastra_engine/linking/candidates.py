@@ -1,6 +1,6 @@
 """Stage 6: the plausible edges, from which a linker chooses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,10 +14,15 @@ MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateGraph:
-    """Detections and the edges that a linker may keep."""
+    """Detections and the edges that a linker may keep.
+
+    It must keep those that are `given`, see corrections.py. No other edge leads to their targets,
+    or leaves a source with two of them.
+    """
 
     detections: Detections
     edges: Edges
+    given: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # rows of edges
 
     @property
     def n_missed(self) -> IntArray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.errors import InputError
@@ -27,13 +28,14 @@ class PricedGraph:
     alone: FloatArray  # (N,) of detections without edges; where positive, they are refused
     edges: Edges
     edge: FloatArray  # (E,)
+    is_given: NDArray[np.bool_]  # (E,) must be kept
 
     def part(self, rows: IntArray) -> "PricedGraph":
         """Return the graph of some edges and of the detections that they join, and no others."""
         edges = self.edges.rows(rows)
         detections, ends = np.unique(np.append(edges.source, edges.target), return_inverse=True)
         joined = Edges(ends[: len(rows)], ends[len(rows) :], edges.score)
-        return PricedGraph(self.alone[detections], joined, self.edge[rows])
+        return PricedGraph(self.alone[detections], joined, self.edge[rows], self.is_given[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,14 @@ class LinkCosts:
     def price(self, graph: CandidateGraph) -> PricedGraph:
         """Return what the detections and the edges of a movie cost."""
         edges, frame = graph.edges, graph.detections.frame
+        is_given = np.zeros(len(edges), bool)
+        is_given[graph.given] = True
         appears, disappears = frame > frame[:1], frame < frame[-1:]
         return PricedGraph(
             self.detection + self.appear * appears + self.disappear * disappears,
             edges,
             self.edge + self.edge_score * edges.score + self.missed_frame * graph.n_missed,
+            is_given,
         )
 
     def with_min_division_score(self, score: float) -> "LinkCosts":

@@ -19,12 +19,15 @@ def choose_greedily(
 ) -> IntArray:
     """Return the rows of the best edges, ascending: at most one parent and two children each.
 
+    Those that are given are kept, and take the places of children.
     divisions: whether two children are allowed; min_link_score, min_division_score: what the first
     child needs, and the second. An edge over a gap counts as MISSED_FRAME less for each frame that
     it passes over.
     """
     # Most candidates are too weak whatever they pass over.
-    likely = np.flatnonzero(graph.edges.score >= min_link_score)
+    is_likely = graph.edges.score >= min_link_score
+    is_likely[graph.given] = False
+    likely = np.flatnonzero(is_likely)
     edges, n_detections = graph.edges.rows(likely), len(graph.detections)
     merit = edges.score - MISSED_FRAME * CandidateGraph(graph.detections, edges).n_missed
     # Equal scores keep the order of the candidate graph, as in upstream's stable sort.
@@ -35,9 +38,9 @@ def choose_greedily(
         order,
         edges.source,
         edges.target,
-        np.zeros(n_detections, np.int64),
+        np.bincount(graph.edges.source[graph.given], minlength=n_detections),
         np.zeros(n_detections, bool),
         1 + (divisions & (merit >= min_division_score)),
         accepted,
     )
-    return likely[accepted]
+    return np.sort(np.append(likely[accepted], graph.given))

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 TIME_LIMIT_S = 300.0
 DEFAULT_COSTS = LinkCosts()
+FORCE = 4.0  # gains that one place is worth at most: of two edges, and of the two refused with them
 
 
 def choose_optimally(
@@ -32,7 +33,8 @@ def choose_optimally(
 
     divisions: whether two children are allowed; time_limit_s: after which the best lineage so far
     is returned with a warning (never needed where `is_assignment`). A refused detection has no
-    edges: it stays in the lineage, as a tracklet of one frame.
+    edges: it stays in the lineage, as a tracklet of one frame. Edges that are given are kept, and
+    the cost is the lowest of all lineages with them.
     """
     priced = costs.price(graph)
     kept = _assign(priced, costs, divisions)
@@ -89,12 +91,18 @@ def _assign(priced: PricedGraph, costs: LinkCosts, divisions: bool) -> IntArray:
 
     Its first child saves a parent from disappearing, the second costs a division. An edge from a
     detection to itself stands for refusing it, which takes both its places as parent and as child.
+    Edges that are given gain more than any others can together that would take their places.
     """
-    gain = costs.appear - priced.edge
+    gain, is_given = costs.appear - priced.edge, priced.is_given
     source, target = priced.edges.source, priced.edges.target
-    refusable = np.flatnonzero(priced.alone > 0)
+    is_refusable = priced.alone > 0
+    is_refusable[source[is_given]] = is_refusable[target[is_given]] = False
+    refusable = np.flatnonzero(is_refusable)
     source, target = np.concatenate([source, refusable]), np.concatenate([target, refusable])
     gain = np.concatenate([gain, priced.alone[refusable] - costs.disappear])
     slots = (costs.disappear, min(-costs.split, costs.disappear))
+    given = np.flatnonzero(is_given)
+    gain[given] = FORCE * (1 + np.abs(gain).max(initial=0) + np.abs(slots).max())
     chosen = best_matching(source, target, gain, slots if divisions else slots[:1])
-    return chosen[chosen < len(priced.edges)]
+    # Without divisions, a given one has two edges for one place.
+    return np.union1d(chosen[chosen < len(priced.edges)], given)

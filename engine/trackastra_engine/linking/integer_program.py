@@ -20,13 +20,14 @@ PORTION_SIZE = 2_000  # edges of small components solved together: a call costs 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """Minimise costs @ x with rows @ x <= 0 and 0 <= x <= upper, x integer.
+    """Minimise costs @ x with rows @ x <= 0 and lower <= x <= upper, x integer.
 
     x holds, in this order: whether each detection is taken (N), whether each edge is kept (E),
     whether each detection has two children (N).
     """
 
     costs: FloatArray  # (2 N + E,)
+    lower: FloatArray  # (2 N + E,) 1 for edges that are given
     upper: FloatArray  # (2 N + E,)
     rows: csr_array  # (3 N, 2 N + E)
     edges: Edges
@@ -87,10 +88,12 @@ def build_program(graph: PricedGraph, costs: LinkCosts, *, divisions: bool = Tru
     price = np.full(shape[1], costs.second_child)
     price[taken] = graph.alone
     price[kept] = graph.edge - costs.appear - costs.disappear
-    upper = np.ones(shape[1])
-    upper[split] = divisions
+    lower, upper = np.zeros(shape[1]), np.ones(shape[1])
+    lower[kept] = graph.is_given
+    n_given = np.bincount(edges.source[graph.is_given], minlength=n_detections)
+    upper[split] = divisions | (n_given == 2)
     rows = csr_array(coo_array((value, (row, column)), shape=shape))
-    return Program(price, upper, rows, edges)
+    return Program(price, lower, upper, rows, edges)
 
 
 def solve_program(
@@ -131,7 +134,7 @@ def _highs_model(program: Program, highspy: Any) -> Any:
     n_rows, n_columns = program.rows.shape
     model.num_col_, model.num_row_ = n_columns, n_rows
     model.col_cost_ = program.costs
-    model.col_lower_, model.col_upper_ = np.zeros(n_columns), program.upper
+    model.col_lower_, model.col_upper_ = program.lower, program.upper
     model.row_lower_, model.row_upper_ = np.full(n_rows, -highspy.kHighsInf), np.zeros(n_rows)
     model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     model.a_matrix_.start_ = program.rows.indptr

@@ -39,20 +39,26 @@ DEFAULT_COSTS = LapCosts()
 
 
 def choose_by_assignment(graph: CandidateGraph, *, costs: LapCosts = DEFAULT_COSTS) -> IntArray:
-    """Return the rows of the edges, ascending, that the two steps find."""
+    """Return the rows of the edges, ascending, that the two steps find, and of those given.
+
+    The given ones take part in neither step: what they join has its end and its start no more.
+    """
     edges, frame = graph.edges, graph.detections.frame
     cost = 1 - edges.score
     is_allowed = cost < costs.max_edge
+    is_allowed[graph.given] = False
+    is_end, is_start = np.ones((2, len(graph.detections)), bool)
+    is_end[edges.source[graph.given]] = False
+    is_start[edges.target[graph.given]] = False
     is_step = frame[edges.target] - frame[edges.source] == 1
-    between_frames = np.flatnonzero(is_allowed & is_step)
+    between_frames = np.flatnonzero(is_allowed & is_step & is_end[edges.source])
     links = _link_frames(between_frames, edges, cost, frame, costs)
 
-    is_end, is_start = np.ones((2, len(graph.detections)), bool)
     is_end[edges.source[links]] = False
     is_start[edges.target[links]] = False
     to_start = np.flatnonzero(is_allowed & is_start[edges.target])
     joins = _join_segments(to_start, edges, cost, is_end, is_step, costs)
-    return np.sort(np.concatenate([links, joins]))
+    return np.sort(np.concatenate([links, joins, graph.given]))
 
 
 def _link_frames(

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.linking.corrections import Place
 
 MAX_LINKS = 200  # more than a person looks at, and a bound of the memory
 ROUNDING = 1e-9  # of certainties, more than sums in another order differ by
-
-Place = tuple[int, int]  # frame and label of a detection
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,9 @@ class Review:
         n_missed = np.zeros(len(graph.detections), np.int64)
         n_missed[graph.edges.target[chosen]] = graph.n_missed[chosen]
         # A source two frames back may be right along with the one between: no alternative to it.
-        rivals = np.flatnonzero(graph.n_missed == n_missed[graph.edges.target])
+        is_rival = graph.n_missed == n_missed[graph.edges.target]
+        is_rival[graph.given] = False  # decided, so that nobody is asked again
+        rivals = np.flatnonzero(is_rival)
         order = rivals[np.lexsort((-graph.edges.score[rivals], graph.edges.target[rivals]))]
         edges, is_chosen = graph.edges.rows(order), np.isin(order, chosen)
         if len(edges) == 0:

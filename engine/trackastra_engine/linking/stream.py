@@ -12,6 +12,7 @@ from trackastra_engine.detection.detections import Detections
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
+from trackastra_engine.linking.corrections import Corrections, corrected_graph
 from trackastra_engine.linking.lineage import Lineage, build_lineage
 from trackastra_engine.linking.max_distance import MaxDistance, auto_distance, warn_of_far_links
 from trackastra_engine.linking.merges import discount_merges
@@ -37,6 +38,13 @@ class FrameLinker:
     link: Linker
     limit: float | None  # the longest link, in lengths of a voxel along x
     proportions: NDArray[np.float64]  # (D,) lengths of a voxel, see voxels.proportions
+    corrections: Corrections | None = None
+
+    @property
+    def is_separable(self) -> bool:
+        """Return whether links between two neighbouring frames are found without the others."""
+        corrections = self.corrections
+        return self.link.is_separable and (corrections is None or corrections.longest_link == 1)
 
     def links(self, part: FrameEdges, rates: MovieRates | None = None) -> Edges:
         """Return the links or candidates from a frame, as rows of the movie's detections.
@@ -49,10 +57,14 @@ class FrameLinker:
         graph = candidate_graph(
             part.detections, edges, max_distance=self.limit, proportions=self.proportions
         )
-        edges = graph.edges
-        if self.link.is_separable:
-            edges = edges.rows(self.link.choose(graph))
-        return edges.shifted(part.first_row)
+        if self.is_separable:
+            graph = self.corrected(graph)
+            return graph.edges.rows(self.link.choose(graph)).shifted(part.first_row)
+        return graph.edges.shifted(part.first_row)
+
+    def corrected(self, graph: CandidateGraph) -> CandidateGraph:
+        """Return the candidates under the corrections, as the linker takes them."""
+        return graph if self.corrections is None else corrected_graph(graph, self.corrections)
 
 
 class LinkStream:
@@ -69,16 +81,18 @@ class LinkStream:
         ndim: int,
         *,
         training_rates: TrainingRates | None = None,
+        corrections: Corrections | None = None,
     ) -> None:
         """Begin a movie.
 
-        training_rates: of the model; None leaves its scores as they are.
+        training_rates: of the model; None leaves its scores as they are; corrections: links that
+        are decided.
 
         Raises InputError if the distance is given in micrometres and the size of voxels is not.
         """
         limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
         self.rates: MovieRates | None = None  # of the movie, once it ended, if they are corrected
-        self._linker = FrameLinker(link, limit, proportions(voxel_um, ndim))
+        self._linker = FrameLinker(link, limit, proportions(voxel_um, ndim), corrections)
         self._is_auto = max_distance is not None and limit is None
         self._training_rates = training_rates
         self._counts = RateCounts.none()
@@ -103,8 +117,13 @@ class LinkStream:
                 self._counts += count_parents(part, self._linker.proportions)
 
     def finish(self, detections: Detections) -> Lineage:
-        """Return the lineage of all detections of the movie; warn if it holds odd links."""
+        """Return the lineage of all detections of the movie; warn if it holds odd links.
+
+        Raises InputError if corrections name detections that the movie does not have.
+        """
         edges, linker = self._kept.whole(), self._linker
+        if linker.corrections is not None:
+            linker.corrections.check_known(detections)
         if self._training_rates is not None:
             self.rates = known_rates(self._counts, self._training_rates)
         if self._is_auto:
@@ -113,11 +132,13 @@ class LinkStream:
             linker = replace(linker, limit=limit)
         if self._waits:
             edges = self._linked(linker, detections, edges)
-        if linker.link.is_separable:
+        if linker.is_separable:
             lineage = build_lineage(detections, edges)
         else:
             graph = CandidateGraph(detections, edges)
-            lineage = linker.link(discount_merges(graph) if linker.link.max_gap > 1 else graph)
+            if linker.link.max_gap > 1:
+                graph = discount_merges(graph)
+            lineage = linker.link(linker.corrected(graph))
         warn_of_far_links(lineage, linker.proportions)
         return lineage
 

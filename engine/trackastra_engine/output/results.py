@@ -17,6 +17,8 @@ from trackastra_engine.files.atomic import (
     new_folder,
 )
 from trackastra_engine.files.replace import PRIVATE, is_half_filled, refilled_folder
+from trackastra_engine.linking.correction_table import write_corrections
+from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.review import DoubtfulLink
 from trackastra_engine.movie.calibration import UNKNOWN as UNCALIBRATED
@@ -34,6 +36,7 @@ from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import usable_threads
 
 EDGE_TABLE, TRACK_TABLE, REVIEW, REPORT = "edges.csv", "tracks.csv", "review.csv", "report.html"
+CORRECTIONS = "corrections.csv"
 CTC_FOLDER, GEFF, TRACKMATE = "ctc", "tracks.geff", "tracks.xml"
 NAPARI, NAPARI_GRAPH = "napari_tracks.csv", "napari_graph.json"
 
@@ -47,6 +50,7 @@ class Results:
     doubtful: Sequence[DoubtfulLink] | None = None  # None where no linker told
     facts: RunFacts = UNKNOWN
     calibration: Calibration = UNCALIBRATED
+    corrections: Corrections | None = None  # under which it was linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ FORMATS = {
     "napari": Format(_write_napari, (NAPARI, NAPARI_GRAPH)),
 }
 DEFAULT_FORMATS = ("ctc", "csv")  # of points, those that need no masks
-RESULT_NAMES = (REPORT, *(name for form in FORMATS.values() for name in form.names))
+RESULT_NAMES = (REPORT, CORRECTIONS, *(name for form in FORMATS.values() for name in form.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,8 @@ def write_outputs(
             refilled = refilled_folder(outputs.folder, ours=RESULT_NAMES, last=EDGE_TABLE)
             folder = places.enter_context(refilled)
             _write_together(_jobs(results, outputs, folder, threads), threads, progress)
+            if results.corrections is not None:
+                write_corrections(results.corrections, folder / CORRECTIONS)
         if outputs.ctc is not None and movie is not None:
             folder = places.enter_context(new_folder(outputs.ctc))
             write_ctc(lineage, movie, folder, names=UPSTREAM, threads=threads, progress=progress)

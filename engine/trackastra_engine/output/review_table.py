@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trackastra_engine.files.atomic import new_file
-from trackastra_engine.linking.review import DoubtfulLink, Place
+from trackastra_engine.linking.corrections import Place
+from trackastra_engine.linking.review import DoubtfulLink
 
 COLUMNS = "frame,label,source_frame,source_label,score,certainty,alternatives"
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from trackastra_engine.linking.corrections import Place
 from trackastra_engine.linking.lineage import Lineage
-from trackastra_engine.linking.review import DoubtfulLink, Place
+from trackastra_engine.linking.review import DoubtfulLink
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
 

@@ -1,0 +1,34 @@
+"""Which corrections hold for a run: those that are given, or those of the results it replaces."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from trackastra_engine.files.replace import MOVED, PRIVATE
+from trackastra_engine.linking.correction_table import read_corrections
+from trackastra_engine.linking.corrections import Corrections
+from trackastra_engine.output.results import CORRECTIONS
+from trackastra_engine.progress import NOTICE
+
+logger = logging.getLogger(__name__)
+
+
+def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections | None:
+    """Return the corrections of some files, or else those that a folder of results holds.
+
+    So a run with another model or other options keeps them. Raises InputError for files that
+    cannot be read or contradict each other.
+    """
+    if given:
+        return read_corrections(given)
+    # The second is of a run that died while it moved its results.
+    for folder in [] if results is None else [results, results / PRIVATE / MOVED]:
+        path = folder / CORRECTIONS
+        if path.is_file():
+            corrections = read_corrections([path])
+            logger.log(
+                NOTICE, "the %d corrections of %s hold; remove it to link without them",
+                len(corrections), path,
+            )  # fmt: skip
+            return corrections
+    return None

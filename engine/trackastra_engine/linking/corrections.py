@@ -1,0 +1,189 @@
+"""What a person has decided about links, and how a candidate graph becomes one that obeys it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detection.detections import Detections, IntArray, find_rows
+from trackastra_engine.errors import InputError
+from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.model.edges import Edges, concatenate_edges
+
+BoolArray = NDArray[np.bool_]
+Place = tuple[int, int]  # frame and label of a detection
+Decision = tuple[Place | None, Place | None, bool]  # source, target, whether they are linked
+
+OPEN = -1  # the frame of an end that is left open
+LINK, NO_LINK = "link", "no-link"  # verdicts
+CERTAIN = 1.0  # the score of a link that a person has made
+MAX_CHILDREN = 2
+MAX_NAMED = 3  # rows that a message names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrections:
+    """C decisions. They do not contradict each other, and may repeat each other.
+
+    A link without a target says that a track ends at its source, without a source that a track
+    begins at its target. Two links from a source are a division.
+
+    Raises InputError if a decision makes no sense or contradicts another one; both are named.
+    """
+
+    source: IntArray  # (C, 2) frame and label; frame OPEN where a track begins
+    target: IntArray  # (C, 2) frame and label; frame OPEN where a track ends
+    is_link: BoolArray  # (C,) or the link must not be made
+    origin: tuple[str, ...]  # (C,) names of the decisions in messages, as "line 2 of a.csv"
+
+    def __post_init__(self) -> None:
+        _check(self.decisions(), self.origin)
+
+    def __len__(self) -> int:
+        """Return the number of decisions."""
+        return len(self.is_link)
+
+    @classmethod
+    def of(
+        cls, decisions: Iterable[Decision], origin: Iterable[str] | None = None
+    ) -> "Corrections":
+        """Return the corrections of some decisions, called "row 0" and so on by default."""
+        listed = list(decisions)
+        ends = np.array(
+            [[source or (OPEN, 0), target or (OPEN, 0)] for source, target, _ in listed], np.int64
+        ).reshape(-1, 2, 2)
+        names = (f"row {row}" for row in range(len(listed))) if origin is None else origin
+        is_link = np.array([is_link for _, _, is_link in listed], bool)
+        return cls(ends[:, 0], ends[:, 1], is_link, tuple(names))
+
+    def decisions(self) -> list[Decision]:
+        """Return the decisions in their order."""
+        return [
+            (_place(*source), _place(*target), is_link)
+            for source, target, is_link in zip(
+                self.source.tolist(), self.target.tolist(), self.is_link.tolist(), strict=True
+            )
+        ]
+
+    @property
+    def longest_link(self) -> int:
+        """Return the number of frames that the longest link to make goes; 1 if there is none."""
+        is_whole = self.is_link & (self.source[:, 0] != OPEN) & (self.target[:, 0] != OPEN)
+        return int((self.target - self.source)[is_whole, 0].max(initial=1))
+
+    def check_known(self, detections: Detections) -> None:
+        """Raise InputError if there are detections that a movie does not have."""
+        is_unknown = np.zeros(len(self), bool)
+        for ends in (self.source, self.target):
+            is_unknown |= (ends[:, 0] != OPEN) & (find_rows(detections, ends) < 0)
+        unknown = np.flatnonzero(is_unknown).tolist()
+        if unknown:
+            named = ", ".join(self.origin[row] for row in unknown[:MAX_NAMED])
+            more = len(unknown) - MAX_NAMED
+            raise InputError(
+                f"{named}{f' and {more} more' if more > 0 else ''} of the corrections: the movie "
+                "has no such object in that frame; give corrections of the same masks"
+            )
+
+
+def corrected_graph(graph: CandidateGraph, corrections: Corrections) -> CandidateGraph:
+    """Return the graph in which a linker cannot but obey the corrections.
+
+    Edges that are ruled out are left out: by a verdict, by another parent that is given, by a
+    track that begins or ends there, or by two given children. Links to make are `given`, whether
+    they were scored or not. Decisions on detections that the graph does not hold are passed over.
+    """
+    found, edges = graph.detections, graph.edges
+    source, target = find_rows(found, corrections.source), find_rows(found, corrections.target)
+    is_open = [ends[:, 0] == OPEN for ends in (corrections.source, corrections.target)]
+    is_whole = (source >= 0) & (target >= 0)
+    given = np.unique(_pairs(source, target)[corrections.is_link & is_whole], axis=0)
+    refused = _pairs(source, target)[~corrections.is_link & is_whole]
+    has_parent, has_children = np.zeros((2, len(found)), bool)
+    has_parent[given[:, 1]] = True
+    has_parent[target[is_open[0] & (target >= 0)]] = True
+    has_children[source[is_open[1] & (source >= 0)]] = True
+    has_children |= np.bincount(given[:, 0], minlength=len(found)) == MAX_CHILDREN
+    is_free = ~(has_parent[edges.target] | has_children[edges.source])
+    is_free &= ~_is_among(edges, refused, len(found))
+    kept = edges.rows(np.flatnonzero(is_free))
+    made = Edges(
+        given[:, 0].astype(np.int32), given[:, 1].astype(np.int32), np.full(len(given), CERTAIN)
+    )
+    rows = np.arange(len(kept), len(kept) + len(given))
+    return CandidateGraph(found, concatenate_edges([kept, made]), rows)
+
+
+def _pairs(source: IntArray, target: IntArray) -> IntArray:
+    return np.column_stack([source, target])
+
+
+def _is_among(edges: Edges, pairs: IntArray, n_detections: int) -> BoolArray:
+    """Return which edges are among some pairs (P, 2) of rows."""
+    is_named = np.zeros(n_detections, bool)
+    is_named[pairs[:, 0]] = True
+    rows = np.flatnonzero(is_named[edges.source])  # few, so that only these are compared
+    is_among = np.zeros(len(edges), bool)
+    size = np.int64(max(1, n_detections))
+    is_among[rows] = np.isin(
+        edges.source[rows] * size + edges.target[rows], pairs[:, 0] * size + pairs[:, 1]
+    )
+    return is_among
+
+
+def _place(frame: int, label: int) -> Place | None:
+    return None if frame == OPEN else (frame, label)
+
+
+def _check(decisions: list[Decision], origin: tuple[str, ...]) -> None:
+    """Raise InputError for the first decision that makes no sense, or contradicts an earlier one.
+
+    Rows are numbers of decisions.
+    """
+    verdict: dict[tuple[Place | None, Place | None], tuple[bool, int]] = {}
+    parent: dict[Place, tuple[Place | None, int]] = {}
+    children: dict[Place, dict[Place | None, int]] = {}
+
+    def contradict(other: int, row: int, reason: str) -> None:
+        raise InputError(
+            f"{origin[other]} and {origin[row]} of the corrections contradict each other: {reason}"
+        )
+
+    for row, (source, target, is_link) in enumerate(decisions):
+        _check_ends(source, target, is_link, origin[row])
+        known, other = verdict.setdefault((source, target), (is_link, row))
+        if known != is_link:
+            contradict(other, row, "the same link is to be made, and not to be made")
+        if not is_link or other != row:
+            continue
+        if target is not None:
+            earlier, other = parent.setdefault(target, (source, row))
+            if earlier != source:
+                contradict(other, row, f"{_named(target)} has one parent, or none")
+        if source is not None:
+            own = children.setdefault(source, {})
+            own[target] = row
+            if len(own) > MAX_CHILDREN or (None in own and len(own) > 1):
+                other = next(iter(own.values()))
+                contradict(other, row, f"{_named(source)} has two children at most, or none")
+
+
+def _check_ends(source: Place | None, target: Place | None, is_link: bool, name: str) -> None:
+    if source is None and target is None:
+        raise InputError(f"{name} of the corrections names no object; give a source or a target")
+    if source is None or target is None:
+        if not is_link:
+            raise InputError(
+                f"{name} of the corrections has one end and the verdict {NO_LINK}; give both ends, "
+                f"or {LINK} where a track begins or ends"
+            )
+    elif target[0] <= source[0]:
+        raise InputError(
+            f"{name} of the corrections links {_named(source)} to {_named(target)}; give a target "
+            "in a later frame"
+        )
+
+
+def _named(place: Place) -> str:
+    return f"object {place[1]} of frame {place[0]}"
