@@ -45,7 +45,8 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def open(self, path, *, width=1280, height=900, dark=False):
-        """Show a file in a window of this size, and forget earlier errors."""
+        """Show a file in a window of this size, and forget earlier errors and decisions."""
+        self.value("typeof isUnsaved === 'undefined' || (isUnsaved = false)")  # or it would ask
         self.errors.clear()
         size = {"width": width, "height": height, "mobile": width < 500}
         self.send("Emulation.setDeviceMetricsOverride", deviceScaleFactor=1, **size)
@@ -109,6 +110,10 @@ class Browser:
         """Press and release a key, by the name that events give it."""
         self.send("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def save_into(self, folder):
+        """Let downloads go into a folder without a question."""
+        self.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def screenshot(self, path):
         """Write a PNG of the whole page."""

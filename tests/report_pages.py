@@ -12,8 +12,9 @@ HOSTILE = "</script><img src=x onerror=alert(1)>/$title 'movie' &amp;.tif"
 DOUBTFUL = DoubtfulLink((3, 4), (2, 2), 0.51, 0.02, (((2, 1), 0.49), (None, 0.0)))
 
 
-def written(tmp_path, lineage, movie, doubtful=(), facts=RunFacts("cells")):  # noqa: B008
-    write_report(lineage, movie, doubtful, facts, tmp_path / "report.html")
+def written(tmp_path, lineage, movie, doubtful=(), facts=RunFacts("cells"), corrections=None):  # noqa: B008
+    path = tmp_path / "report.html"
+    write_report(lineage, movie, doubtful, facts, path, corrections=corrections)
     return (tmp_path / "report.html").read_text("utf-8")
 
 

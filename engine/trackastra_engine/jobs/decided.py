@@ -1,12 +1,15 @@
-"""Which corrections hold for a run: those that are given, or those of the results it replaces."""
+"""Which corrections hold for a run, those given or those of its results, and how to add some."""
 
 import logging
+import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from trackastra_engine.files.replace import MOVED, PRIVATE
 from trackastra_engine.linking.correction_table import read_corrections
 from trackastra_engine.linking.corrections import Corrections
+from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.output.results import CORRECTIONS
 from trackastra_engine.progress import NOTICE
 
@@ -32,3 +35,15 @@ def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections |
             )  # fmt: skip
             return corrections
     return None
+
+
+def command_again(arguments: Sequence[str], linking: LinkingOptions) -> str:
+    """Return the command that links a movie again as it was, under the table of the page."""
+    changed = [
+        (field.name.removesuffix("_s"), value)
+        for field in fields(linking)
+        if (value := getattr(linking, field.name)) != field.default
+    ]
+    options = [part for name, value in changed for part in (f"--{name.replace('_', '-')}", value)]
+    words = ["trackastra-engine", *arguments, *options, "--corrections", CORRECTIONS]
+    return shlex.join(map(str, words))

@@ -11,7 +11,7 @@ from trackastra_engine.detection.detections import concatenate
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.growing_rows import GrowingRows
-from trackastra_engine.jobs.decided import corrections_of
+from trackastra_engine.jobs.decided import command_again, corrections_of
 from trackastra_engine.jobs.track import JobResult, told
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import without_short_tracks
@@ -92,11 +92,23 @@ def _link(
     stage_s = (("linking", linked - started),)
     calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
     found_rates = links.rates.facts() if links.rates is not None else ()
-    facts = RunFacts(kept.title, (*told(linking), *found_rates), stage_s)
+    facts = RunFacts(
+        kept.title,
+        (*told(linking), *found_rates),
+        stage_s,
+        _command(tracked, outputs.folder, linking),
+    )
     results = Results(lineage, None, review.links, facts, calibration, corrections)
     write_outputs(results, outputs, progress=progress)
     written = ("writing", time.perf_counter() - linked)
     return JobResult(lineage, kept.n_frames, (*stage_s, written), links.rates)
+
+
+def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str:
+    """Return the command that links the movie once more into the same folder."""
+    in_place = folder is None or folder.resolve() == tracked.resolve()
+    place = [] if in_place else ["-o", str(folder), "--overwrite"]
+    return command_again(["link", str(tracked), *place], linking)
 
 
 def _refuse_masks(outputs: Outputs) -> None:

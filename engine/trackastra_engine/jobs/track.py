@@ -12,7 +12,7 @@ from trackastra_engine.detection.points import read_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import PRIVATE
-from trackastra_engine.jobs.decided import corrections_of
+from trackastra_engine.jobs.decided import command_again, corrections_of
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
@@ -139,7 +139,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     stage_s = (("opening", opened - started), ("tracking", tracked - opened))
     rates = found_rates[0] if found_rates else None
     settings = *_settings(job, tracker), *(rates.facts() if rates is not None else ())
-    facts = RunFacts(_title(job), settings, stage_s)
+    facts = RunFacts(_title(job), settings, stage_s, _command(job))
     known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
     calibration = Calibration(*known).along(lineage.detections.ndim)
     results = Results(lineage, movie, review.links, facts, calibration, corrections)
@@ -192,6 +192,18 @@ def _index(job: Job) -> Path | None:
 def _title(job: Job) -> str:
     """Return what the movie is called, or the last names of the path of its images or masks."""
     return job.title or "/".join((job.images or job.masks).absolute().parts[-2:])
+
+
+def _command(job: Job) -> str:
+    """Return the command that links the movie again, or nothing if there is none."""
+    folder = job.outputs.folder
+    if folder is None or job.title is not None or (job.cache is None and not job.are_points):
+        return ""
+    if not job.are_points:
+        return command_again(["link", str(folder)], job.linking)
+    voxel = ["--voxel", job.voxel] if job.voxel else []
+    given = ["track", "--points", str(job.masks), "--model", job.model, *voxel]
+    return command_again([*given, "-o", str(folder), "--overwrite"], job.linking)
 
 
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:

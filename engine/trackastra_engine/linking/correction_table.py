@@ -1,7 +1,7 @@
 """Corrections as a table, which people, spreadsheets and the page of a result write."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from trackastra_engine.errors import InputError
@@ -30,9 +30,13 @@ def write_corrections(corrections: Corrections, path: Path) -> None:
     """Write one line for each decision: COLUMNS; the cells of an open end are empty."""
     with new_file(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(COLUMNS) + "\n")
-        for source, target, is_link in corrections.decisions():
-            ends = (*(source or ("", "")), *(target or ("", "")))
-            file.write(",".join(map(str, (*ends, LINK if is_link else NO_LINK))) + "\n")
+        file.writelines(",".join(map(str, cells)) + "\n" for cells in cells_of(corrections))
+
+
+def cells_of(corrections: Corrections) -> Iterator[tuple[int | str, ...]]:
+    """Yield the cells of each decision."""
+    for source, target, is_link in corrections.decisions():
+        yield *(source or ("", "")), *(target or ("", "")), LINK if is_link else NO_LINK
 
 
 def _read(path: Path) -> list[tuple[int, Decision]]:

@@ -215,6 +215,7 @@ def _jobs(
             folder / REPORT,
             calibration=results.calibration,
             threads=threads,
+            corrections=results.corrections,
             progress=progress,
         )
 

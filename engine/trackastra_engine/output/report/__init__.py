@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.correction_table import cells_of
+from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.review import DoubtfulLink
 from trackastra_engine.movie.calibration import UNKNOWN as UNCALIBRATED
@@ -27,6 +29,7 @@ class RunFacts:
     title: str  # what the movie is called
     settings: tuple[tuple[str, str], ...] = ()  # names and values
     stage_s: tuple[tuple[str, float], ...] = ()  # names of stages and their seconds
+    command: str = ""  # that links again under the corrections that the page saves
 
 
 UNKNOWN = RunFacts("tracks")
@@ -41,14 +44,16 @@ def write_report(
     *,
     calibration: Calibration = UNCALIBRATED,
     threads: int = 1,
+    corrections: Corrections | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Write a page with the movie, its tracks, the lineage tree, charts and the doubtful links.
 
     The frames that are shown are read again, one by one, and drawn by some threads; without a
-    movie, as points have none, there are dots. Long movies are thinned and large ones shown
-    smaller, which the page says, so that it stays a few megabytes. Raises InputError if the masks
-    are not those that were tracked.
+    movie, as points have none, there are dots. Corrections under which it was linked go into the
+    table that the page saves. Long movies are thinned and large ones shown smaller, which the page
+    says, so that it stays a few megabytes. Raises InputError if the masks are not those that were
+    tracked.
     """
     tree = lineage_tree(lineage)
     view = view_of_points(lineage) if movie is None else view_of_movie(lineage, movie)
@@ -69,6 +74,8 @@ def write_report(
         "images": shots.images if shots else [],
         "charts": charts(lineage, view.n_frames),
         "links": described_links(doubtful, lineage, view, tree),
+        "corrections": [] if corrections is None else list(map(list, cells_of(corrections))),
+        "command": facts.command,
         "settings": [*facts.settings, *_measures(movie, calibration)],
         "stage_s": facts.stage_s,
     }

@@ -17,8 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SCRIPTS = ("data.js", "film.js", "tree.js", "charts.js", "page.js")
-KINDS = {"u1": "Uint8", "u2": "Uint16", "u4": "Uint32", "i4": "Int32", "f4": "Float32"}
+SCRIPTS = ("data.js", "film.js", "tree.js", "charts.js", "decide.js", "page.js")
+KINDS = {
+    "u1": "Uint8",
+    "u2": "Uint16",
+    "u4": "Uint32",
+    "i4": "Int32",
+    "f4": "Float32",
+    "f8": "Float64",
+}
 
 
 def document(title: str, data: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> str:

@@ -11,7 +11,7 @@ from trackastra_engine.linking.review import DoubtfulLink
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
 
-MAX_ALTERNATIVES = 3
+MAX_ALTERNATIVES = 10  # of which one may be that there is none: the page has nine keys
 
 
 def described_links(

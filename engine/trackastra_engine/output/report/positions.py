@@ -19,6 +19,7 @@ def shown_positions(lineage: Lineage, view: View, tree: Tree) -> dict[str, NDArr
     return {
         "object_start": np.cumsum([0, *(bounds[1] - bounds[0])]).astype(np.uint32),
         "object_track": tree.row_of_id[lineage.tracklet_id[rows]].astype(np.uint32),
+        "object_label": found.label[rows].astype(np.float64),  # exact up to 2^53
         "object_x": places[:, 0].astype(np.uint16),
         "object_y": places[:, 1].astype(np.uint16),
     }

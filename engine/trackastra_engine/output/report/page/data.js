@@ -19,7 +19,7 @@ async function unpack() {
   const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
   const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   const buffer = await new Response(inflated).arrayBuffer();
-  const kinds = { Uint8: Uint8Array, Uint16: Uint16Array, Uint32: Uint32Array, Int32: Int32Array, Float32: Float32Array };
+  const kinds = { Uint8: Uint8Array, Uint16: Uint16Array, Uint32: Uint32Array, Int32: Int32Array, Float32: Float32Array, Float64: Float64Array };
   for (const [name, [kind, first, end]] of Object.entries(report.arrays)) {
     arrays[name] = new kinds[kind](buffer.slice(first, end));
   }

@@ -19,7 +19,7 @@ function picture(shown) {
   if (!(shown in report.images)) return null;
   if (!pictures[shown]) {
     pictures[shown] = new Image();
-    pictures[shown].onload = () => shown === state.frame && redraw();
+    pictures[shown].onload = redraw;
     pictures[shown].src = "data:image/jpeg;base64," + report.images[shown];
   }
   return pictures[shown];
@@ -252,13 +252,18 @@ function drawScaleBar(context, scale) {
   context.shadowBlur = 0;
 }
 
-// The track under a point of the canvas (CSS pixels): inside of its outline, or near its dot.
+// The track under a point of the canvas (CSS pixels), or -1.
 function trackAt(left, top) {
-  const place = placement();
-  const x = (left - place.left) / place.scale, y = (top - place.top) / place.scale;
+  const { scale, left: corner, top: side } = placement();
+  const object = objectAt(state.frame, (left - corner) / scale, (top - side) / scale, scale);
+  return object < 0 ? -1 : arrays.object_track[object];
+}
+
+// The object of a frame at a place in it: inside of its outline, or near its dot; or -1.
+function objectAt(shown, x, y, scale) {
   const crossed = new Map();  // a point is inside of what it sees an odd number of sides of
   if (hasOutlines) {
-    eachWay(state.frame, (track, cornerX, cornerY, length, first) => {
+    eachWay(shown, (track, cornerX, cornerY, length, first) => {
       for (let step = first; step < first + length; step++) {
         const way = direction(step), row = way === 3 ? cornerY - 1 : cornerY;
         if (way % 2 && row === Math.floor(y) && cornerX <= x) crossed.set(track, !crossed.get(track));
@@ -267,11 +272,12 @@ function trackAt(left, top) {
       }
     });
   }
-  for (const [track, isInside] of crossed) if (isInside) return track;
-  let nearest = -1, least = REACH / place.scale;
-  for (let object = arrays.object_start[state.frame]; object < arrays.object_start[state.frame + 1]; object++) {
+  const inside = [...crossed].find(([, isInside]) => isInside)?.[0];
+  let nearest = -1, least = inside === undefined ? REACH / scale : Infinity;
+  for (let object = arrays.object_start[shown]; object < arrays.object_start[shown + 1]; object++) {
     const far = Math.hypot(arrays.object_x[object] / UNITS - x, arrays.object_y[object] / UNITS - y);
-    if (far < least) [nearest, least] = [arrays.object_track[object], far];
+    const isMeant = inside === undefined || arrays.object_track[object] === inside;
+    if (isMeant && far < least) [nearest, least] = [object, far];
   }
   return nearest;
 }

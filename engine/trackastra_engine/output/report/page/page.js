@@ -2,6 +2,7 @@
 
 const state = { frame: 0, track: -1, link: -1 };
 const colours = { film: [], hues: [] };
+const TOLD_ALTERNATIVES = 3;  // in the list of links
 const LINK_SPACINGS = 4;  // of objects, that are in sight beside an uncertain link
 let playing = 0;  // the number of the timer, or 0
 let isDue = false;
@@ -13,6 +14,7 @@ function redraw() {
     isDue = false;
     drawFilm();
     drawTree();
+    drawPanes();
     for (const move of playheads) move(report.frames[state.frame]);
   });
 }
@@ -77,6 +79,8 @@ function visitLink(index) {
   const buttons = element("links").querySelectorAll("button");
   if (state.link >= 0) buttons[state.link].removeAttribute("aria-current");
   state.link = index;
+  picked.before = picked.after = -1;
+  showParents();
   if (index < 0) return redraw();
   stop();
   const { target } = report.links[index];
@@ -139,7 +143,12 @@ const KEYS = {
   "+": () => zoom(1.5),
   "=": () => zoom(1.5),
   "-": () => zoom(1 / 1.5),
-  0: () => zoom(0),
+  w: () => zoom(0),
+  y: () => isRight(),
+  x: () => isWrong(),
+  0: () => hasNoParent(),
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((number) => [number, () => isFrom(number)])),
+  u: () => undo(),
   Escape: () => clear(),
 };
 
@@ -198,6 +207,7 @@ function listenToPointers() {
 function listen() {
   document.addEventListener("keydown", onKey);
   listenToPointers();
+  listenToDecisions();
   element("play").addEventListener("click", toggle);
   element("speed").addEventListener("change", () => playing && (stop(), play()));
   element("time").addEventListener("input", (event) => show(+event.target.value));
@@ -248,12 +258,13 @@ function fillIn() {
 function linkItem({ target, source, alternatives }, index) {
   const name = (place) => (place.frame === undefined ? "no source" : `object ${place.label} of frame ${place.frame}`);
   const item = made("li"), button = made("button", undefined, { type: "button" });
-  const others = alternatives.map((other) => `${name(other)}, ${other.score.toFixed(2)}`);
+  const others = alternatives.slice(0, TOLD_ALTERNATIVES).map((other) => `${name(other)}, ${other.score.toFixed(2)}`);
   button.append(
     made("span", `frame ${target.frame}`),
     made("span", `object ${target.label} ← ${source ? name(source) : "no source"}`),
     made("b", (source || target).score.toFixed(2)),
     made("small", others.length ? `or ${others.join("; ")}` : ""),
+    made("em"),
   );
   button.addEventListener("click", () => visitLink(index));
   item.append(button);
@@ -265,6 +276,7 @@ unpack().then(() => {
   readColours();
   fillIn();
   listen();
+  showAnswers();
   sizeTree();
   choose(-1);
   show(0);
