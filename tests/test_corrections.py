@@ -212,7 +212,8 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 
 
 def test_a_table_of_a_spreadsheet_is_read(tmp_path):
-    text = "\ufeffsource_frame, source_label,target_frame,target_label,verdict\r\n0,1,1,1,link\r\n,,,,\r\n\r\n"
+    names = "\ufeffsource_frame, source_label,target_frame,target_label,verdict"
+    text = names + "\r\n0,1,1,1,link\r\n,,,,\r\n\r\n"
     (tmp_path / "a.csv").write_bytes(text.encode())
     assert read_corrections([tmp_path / "a.csv"]).decisions() == [(A, C, True)]
 

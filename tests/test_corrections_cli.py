@@ -19,7 +19,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def tracked(tmp_path, model):
-    """The command that tracks a movie, without where its results go, and a folder of its results."""
+    """The command that tracks a movie, without its output, and a folder of its results."""
     masks = tmp_path / "masks.tif"
     tifffile.imwrite(masks, render(PARAMETERS, seed=1).masks, photometric="minisblack")
     command = ("track", "--masks", masks, "--axes", "tyx", "--model", model, "--no-report")

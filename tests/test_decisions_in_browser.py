@@ -132,8 +132,9 @@ def test_clicks_link_two_objects_and_strike_out_a_link(opened, tmp_path):
     page = opened()
     page.press("n")
     at = page.value(
-        "[...arrays.object_track.keys()].map((one) => [tracks.frame[one], arrays.object_label[one], arrays.object_x[one] / UNITS, arrays.object_y[one] / UNITS])"
-    )  # noqa: E501
+        "[...arrays.object_track.keys()].map((one) => [tracks.frame[one], "
+        "arrays.object_label[one], arrays.object_x[one] / UNITS, arrays.object_y[one] / UNITS])"
+    )
     places = {(int(frame), int(label)): (x, y) for frame, label, x, y in at}
     click_at(page, "before", *places[2, 1])
     assert page.value("picked.before") >= 0

@@ -8,6 +8,7 @@ import click
 from trackastra_engine.cli.batch import batch
 from trackastra_engine.cli.bench import bench
 from trackastra_engine.cli.convert import convert
+from trackastra_engine.cli.corrections import corrections
 from trackastra_engine.cli.demo import demo
 from trackastra_engine.cli.evaluate import evaluate
 from trackastra_engine.cli.info import info
@@ -45,5 +46,5 @@ def main() -> None:
     """Track cells in movies with transformers: images and masks in, tracks out."""
 
 
-for command in (track, link, batch, convert, info, demo, evaluate, bench, serve, shim):
+for command in (track, link, corrections, batch, convert, info, demo, evaluate, bench, serve, shim):
     main.add_command(command)

@@ -40,14 +40,15 @@ def check_output_folder(
     _check_parent(folder)
 
 
-def check_output_file(path: Path, *, overwrite: bool, first_line: str) -> None:
+def check_output_file(path: Path, *, overwrite: bool, first_line: str | None = None) -> None:
     """Raise InputError if a result cannot be written to a file.
 
     A file that begins with `first_line` is an earlier result, which may always be replaced.
     """
     if path.is_dir():
         raise InputError(f"the output file {path} is a folder; give the name of a file")
-    if path.exists() and not overwrite and not _begins_with(path, first_line):
+    is_earlier = first_line is not None and path.exists() and _begins_with(path, first_line)
+    if path.exists() and not overwrite and not is_earlier:
         raise InputError(f"the output file {path} exists; choose another or pass --overwrite")
     _check_parent(path)
 

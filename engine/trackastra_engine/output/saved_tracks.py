@@ -45,15 +45,29 @@ class SavedTracks:
 
 
 def read_tracks(folder: Path) -> SavedTracks:
-    """Return the tracks of a results folder of `track`, or of one in the challenge's format.
+    """Return the tracks of a results folder of `track`, of its GEFF, or of a challenge's folder.
 
-    The tables of a results folder are taken where they are; else objects are measured again in
+    The tables of a results folder are taken where they are; in masks, objects are measured again in
     the masks, frame by frame, and the scores of links are NaN. Raises InputError if there are
     neither, or they contradict themselves.
     """
-    if (folder / TRACK_TABLE).is_file() and (folder / EDGE_TABLE).is_file():
+    if has_tables(folder):
         return _read_tables(folder / TRACK_TABLE, folder / EDGE_TABLE)
+    if is_geff(folder):
+        from trackastra_engine.output.saved_geff import read_saved_geff  # which builds on this
+
+        return read_saved_geff(folder)
     return _measure(open_tracked_masks(folder))
+
+
+def has_tables(folder: Path) -> bool:
+    """Return whether a folder holds the tables of `track`."""
+    return (folder / TRACK_TABLE).is_file() and (folder / EDGE_TABLE).is_file()
+
+
+def is_geff(folder: Path) -> bool:
+    """Return whether a folder is a GEFF."""
+    return (folder / "nodes").is_dir() and (folder / "edges").is_dir()
 
 
 def open_tracked_masks(folder: Path) -> CtcFolder:
@@ -79,7 +93,7 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
     frame, label = _columns(tracks, map(names.index, ("frame", "label")), np.int64).T
     column = dict(zip(names, _columns(tracks, range(len(names)), float).T, strict=True))
     centroid = np.column_stack([column[axis] for axis in axes])
-    _check_detections(frame, label, centroid, tracks)
+    check_detections(frame, label, centroid, tracks)
     order = np.lexsort((label, frame))
     found = Detections(
         frame[order].astype(np.int32),
@@ -89,7 +103,7 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
     )
     ends, score = _columns(edges, range(4), np.int64), _columns(edges, [4], float)[:, 0]
     source, target = (_rows(found, ends[:, part], edges) for part in ([0, 1], [2, 3]))
-    _check_links(found, source, target, edges)
+    check_links(found, source, target, edges)
     sizes: dict[str, float] = {
         axis: _ratio(column.get(f"{axis}_um"), column[axis]) for axis in axes
     }
@@ -141,7 +155,8 @@ def _about_wrong_line(
     return f"{path} is no table that track wrote"
 
 
-def _check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, table: Path) -> None:
+def check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, table: Path) -> None:
+    """Raise InputError if there is none, one has no place, or one is listed again."""
     if not len(frame):
         raise InputError(f"{table} lists no detection; expected a line for each")
     is_odd = (frame < 0) | (frame > np.iinfo(np.int32).max) | ~np.isfinite(centroid).all(axis=1)
@@ -152,7 +167,8 @@ def _check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, ta
     _refuse(is_repeated, table, "lists an object of a frame again; expected it once")
 
 
-def _check_links(found: Detections, source: IntArray, target: IntArray, table: Path) -> None:
+def check_links(found: Detections, source: IntArray, target: IntArray, table: Path) -> None:
+    """Raise InputError if links are no tracks with divisions."""
     is_backward = found.frame[target] <= found.frame[source]
     _refuse(is_backward, table, "links an object to no later frame; expected a target after it")
     _refuse(_is_repeated(target), table, "links an object to a second parent; expected one at most")

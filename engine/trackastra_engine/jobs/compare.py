@@ -1,0 +1,104 @@
+"""The corrections that a person made in another program: the command `corrections`."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.errors import InputError
+from trackastra_engine.files.atomic import check_output_file
+from trackastra_engine.linking.correction_table import write_corrections
+from trackastra_engine.linking.corrections import Corrections, Decision, Place
+from trackastra_engine.output.edited import read_edited
+from trackastra_engine.output.edited.matching import match_objects
+from trackastra_engine.output.saved_tracks import read_tracks
+from trackastra_engine.progress import NOTICE
+
+logger = logging.getLogger(__name__)
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparedLinks:
+    """Links of the same N detections, before and after a person edited them."""
+
+    before: IntArray  # (N,) row of the parent, or NOBODY
+    after: IntArray  # (N,)
+    is_left: IntArray  # (N,) whether the detection was not deleted
+
+
+def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = False) -> Corrections:
+    """Write the corrections that make the tracks of a folder of results as they were edited.
+
+    Objects that were added or deleted are reported, as corrections are of links. Raises InputError
+    if the two are not of the same movie, or the edited tracks merge or divide into more than two.
+    """
+    check_output_file(output, overwrite=overwrite)
+    saved, other = read_tracks(results), read_edited(edited)
+    found, edges = saved.lineage.detections, saved.lineage.edges
+    rows = match_objects(found, other, saved.calibration)
+    before = np.full(len(found), NOBODY)
+    before[edges.target] = edges.source
+    is_left = np.zeros(len(found), bool)
+    is_left[rows[rows >= 0]] = True
+    links = rows[other.links]
+    links = links[(links >= 0).all(axis=1)]
+    _report(int((rows < 0).sum()), int((~is_left).sum()), edited)
+    after = _parents(found, links, edited)
+    corrections = Corrections.of(decisions(found, ComparedLinks(before, after, is_left)))
+    write_corrections(corrections, output)
+    return corrections
+
+
+def decisions(found: Detections, links: ComparedLinks) -> list[Decision]:
+    """Return what differs: new parents, tracks that begin or end, links to what was deleted."""
+
+    def place(row: int) -> Place:
+        return int(found.frame[row]), int(found.label[row])
+
+    listed: list[Decision] = []
+    for target in np.flatnonzero(links.before != links.after).tolist():
+        before, after = int(links.before[target]), int(links.after[target])
+        if after != NOBODY:
+            listed.append((place(after), place(target), True))
+        elif links.is_left[target]:
+            listed.append((None, place(target), True))
+        else:
+            listed.append((place(before), place(target), False))
+    n_before, n_after = (
+        np.bincount(parent[parent != NOBODY], minlength=len(found))
+        for parent in (links.before, links.after)
+    )
+    ended = (n_before > 0) & (n_after == 0) & links.is_left
+    return listed + [(place(row), None, True) for row in np.flatnonzero(ended).tolist()]
+
+
+def _parents(found: Detections, links: IntArray, edited: Path) -> IntArray:
+    """Return (N,) the parents; raises InputError if the links are no tracks with divisions."""
+    parent = np.full(len(found), NOBODY)
+    links = np.unique(links, axis=0)
+    for end, most, reason in ((1, 1, "two parents"), (0, 2, "three daughters")):
+        count = np.bincount(links[:, end], minlength=len(found))
+        if count.max(initial=0) > most:
+            row = int(np.argmax(count))
+            raise InputError(
+                f"{edited} gives object {found.label[row]} of frame {found.frame[row]} {reason}; "
+                "remove a link there"
+            )
+    parent[links[:, 1]] = links[:, 0]
+    return parent
+
+
+def _report(n_added: int, n_deleted: int, edited: Path) -> None:
+    if n_added:
+        logger.log(
+            NOTICE, "objects that only %s has: %d; their links are left out", edited, n_added
+        )
+    if n_deleted:
+        logger.log(
+            NOTICE, "objects that %s lacks: %d; corrections end their tracks, and keep them",
+            edited, n_deleted,
+        )  # fmt: skip
