@@ -29,6 +29,7 @@ from trackastra_training.segmentation_errors import (
     spoil,
     touching_pairs,
 )
+from trackastra_training.sizes import as_markers, change_sizes
 
 
 def ellipsoid(linear_map, radii, size):
@@ -294,3 +295,32 @@ def test_planes_stay_planes():
     )
     assert not tokens.coordinates[:, 1].any()
     assert tokens.coordinates[:, 2:].min() > 0
+
+
+@pytest.mark.parametrize("parameters", [DIVIDING, replace(DIVIDING, ndim=3)], ids=["2D", "3D"])
+def test_markers_are_seen_alike_whatever_the_cells_were(parameters):
+    ndim = parameters.ndim
+    motion = replace(parameters.motion, drift=(0.0,) * ndim)
+    window = cut_window(simulate(replace(parameters, motion=motion), 1), 0, 4).detections
+    shapes = []
+    for seed in range(20):
+        marked = as_markers(window, np.random.default_rng(seed))
+        np.testing.assert_array_equal(marked.centroid, window.centroid)
+        value = np.linalg.eigvalsh(covariances(marked))
+        shapes.append(np.sqrt(value[0, -1] / value[0, 0]))
+        assert marked.features[:, 0].std() < 0.02 * marked.features[:, 0].mean()
+        assert (prepare_tokens(marked, "relative").features[:, 0] == 0).all()
+    assert max(shapes) > 3 if ndim == 3 else max(shapes) < 1.01  # needles or discs
+
+
+def test_noise_of_sizes_leaves_shapes_as_they_are():
+    window = cut_window(simulate(DIVIDING, 1), 0, 4).detections
+    noisy = change_sizes(
+        window, Augmentation(equal_sizes=0.0, size_noise=0.5), np.random.default_rng(1)
+    )
+    factor = noisy.features[:, 0] / window.features[:, 0]
+    assert factor.std() > 0.05
+    np.testing.assert_allclose(
+        noisy.features[:, 2:-1], window.features[:, 2:-1] * (factor**2)[:, None]
+    )
+    np.testing.assert_array_equal(noisy.features[:, -1], window.features[:, -1])

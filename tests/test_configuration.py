@@ -31,7 +31,8 @@ def test_a_new_configuration_holds_the_defaults(tmp_path):
     examples = [line.removeprefix("# ") for line in text[start:].splitlines()]
     path.write_text("\n".join(line for line in examples if line[:1] == "[" or " = " in line))
     movie = AnnotatedMovie(Path("movie1_GT"), Path("movie1_SEG"), Path("movie1"), (0, 59))
-    assert read_configuration(path).train == (movie,)
+    tables = AnnotatedMovie(Path("embryo1"), points=Path("cells.csv"))
+    assert read_configuration(path).train == (movie, tables)
     assert len(read_configuration(path).validate) == 1
 
 

@@ -80,7 +80,7 @@ def test_what_is_not_known(tmp_path):
         (HEADER + "0.5,1,2,1,5,3\n", "point 1 has the frame 0.5"),
         (HEADER + "0,nan,2,1,5,3\n", "point 1 has the position nan; expected finite numbers"),
         (HEADER + "0,1,2,0,5,3\n", "point 1 has the label 0; expected a number from 1"),
-        (HEADER + "0,1,2,1,0,3\n", "point 1 has the diameter 0; expected a positive number"),
+        (HEADER + "0,1,2,1,-1,3\n", "point 1 has the diameter -1; expected a number from 0"),
         (HEADER + "0,1,2,1,5,inf\n", "point 1 has the intensity inf; expected a finite number"),
         (HEADER + "3,1,2,4,5,3\n3,9,9,4,5,3\n", "frame 3 has two points of label 4"),
     ],
@@ -158,3 +158,13 @@ def test_what_points_do_not_go_with(tmp_path):
         result = CliRunner().invoke(main, ["track", *words])
         assert result.exit_code == 2
         assert reason in result.output
+
+
+def test_an_unknown_diameter_is_the_median_of_its_frame():
+    """Frame 0 knows two of three diameters, frame 1 none: half the distance to the nearest."""
+    found = detections_of_points(
+        [0, 0, 0, 1, 1],
+        [[0, 0], [0, 30], [30, 0], [0, 0], [0, 8]],
+        diameter=[4, 0, 10, 0, 0],
+    )
+    assert found.features[:, 0].tolist() == [4, 7, 10, 4, 4]

@@ -9,6 +9,7 @@ from skimage.measure import regionprops
 
 from trackastra_engine.detection.detections import Detections, concatenate, detect
 from trackastra_engine.detection.spacing import typical_spacing
+from trackastra_engine.detection.transform import covariances
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import (
     Brightness,
@@ -164,7 +165,10 @@ def test_cells_move_and_divide_rarely_or_much():
 def test_a_frame_may_hold_five_cells_or_five_hundred(regime, ndim):
     for n_cells in (5, 500):
         drawn = random_parameters(np.random.default_rng(1), regime=regime, ndim=ndim)
-        calm = replace(drawn, n_frames=2, n_cells=n_cells, is_colony=False, margin_px=0.0)
+        shape = replace(drawn.shape, aspect=min(drawn.shape.aspect, 3.0))  # rods fit the image
+        calm = replace(
+            drawn, n_frames=2, n_cells=n_cells, is_colony=False, margin_px=0.0, shape=shape
+        )
         count = np.bincount(simulate(calm, 1).detections.frame)
         assert abs(count[0] - n_cells) < 4 + 0.2 * n_cells  # some lie on the edge of the image
 
@@ -214,3 +218,82 @@ def test_a_margin_leaves_whole_cells_alone():
     assert not mask[:12].any()
     assert not mask[:, -12:].any()
     assert (simulate(skin, 8).detections.features[:, -1] >= 10).all()  # a grid of 2 px
+
+
+COLONY = replace(
+    RODS,
+    n_frames=12,
+    n_cells=60,
+    spacing=1.2,
+    is_colony=True,
+    motion=Motion(is_pushed=True, flow=0.0, slide=0.1),
+    shape=Shape(diameter_px=10.0, aspect=6.0, growth=1.0, is_rod=True),
+    division=Division(cycle_frames=6.0, brightness=0.0),
+)
+
+
+def test_growth_pushes_a_colony_outwards_without_crowding_it():
+    """Extent and number grow together; in a crowd, the distance of neighbours would shrink."""
+    found = simulate(COLONY, 4).detections
+    first, last = (found.centroid[found.frame == frame] for frame in (0, 11))
+    growth = len(last) / len(first)
+    assert growth > 2
+    extent = [np.linalg.norm(part - part.mean(axis=0), axis=1).mean() for part in (first, last)]
+    np.testing.assert_allclose(extent[1] / extent[0], growth**0.5, rtol=0.2)
+    nearest = [cKDTree(part).query(part, 2)[0][:, 1] for part in (first, last)]
+    assert np.median(nearest[1]) > 0.7 * np.median(nearest[0])
+
+
+def test_a_colony_may_grow_to_a_thousand_cells():
+    movie = simulate(replace(COLONY, n_cells=1000, n_frames=4), 1)
+    assert 500 < np.bincount(movie.detections.frame).max() < 2000
+    assert np.isfinite(movie.detections.centroid).all()
+
+
+def test_a_cell_that_leaves_shrinks_and_its_neighbours_close_the_gap():
+    division = Division(
+        cycle_frames=np.inf, death_chance=0.05, leave_frames=5, leave_shrinkage=0.04
+    )
+    calm = Motion(flow=0.0, diffusion=0.0, persistent=0.0, rotation=0.0, repulsion=0.0)
+    skin = replace(SKIN, n_frames=12, n_cells=120, division=division, motion=calm, margin_px=0.0)
+    skin = replace(skin, shape=replace(skin.shape, flicker=0.0))
+    movie = simulate(skin, 3)
+    found, child = movie.detections, np.flatnonzero(movie.parent >= 0)
+    last = child[(movie.n_children[child] == 0) & (found.frame[child] < 11)]
+    last = last[found.features[last, -1] > 20]  # clear of the border
+    assert len(last) > 10
+    change = found.features[:, 0] / found.features[movie.parent, 0]
+    assert np.median(change[last]) < 0.98
+    stays = np.setdiff1d(child, last)
+    assert np.median(change[stays]) > np.median(change[last]) + 0.02
+    area = [np.pi / 4 * (found.features[found.frame == t, 0] ** 2).sum() for t in (0, 11)]
+    assert area[1] > 0.9 * area[0]  # though a third of the cells left
+
+
+def test_daughters_of_a_cleavage_share_the_volume_of_their_mother():
+    division = Division(
+        cycle_frames=8.0, is_cleavage=True, shrinkage=0.0, asymmetry=0.0, rounding=0.0
+    )
+    cells = replace(
+        VOLUME,
+        n_frames=8,
+        n_cells=60,
+        z_step=1.0,
+        division=division,
+        shape=Shape(24.0, growth=0.0, flicker=0.0),
+    )
+    movie = simulate(cells, 2)
+    child = np.flatnonzero((movie.parent >= 0) & (movie.n_children[movie.parent] == 2))
+    child = child[movie.detections.features[child, -1] > 12]
+    size = movie.detections.features[:, 0]
+    np.testing.assert_allclose(np.median(size[child] / size[movie.parent[child]]), 0.79, atol=0.01)
+
+
+def test_markers_are_needles_where_planes_are_far_apart():
+    shape = Shape(6.0, is_marker=True, flicker=0.0)
+    markers = replace(VOLUME, n_cells=60, spacing=4.0, z_step=3.0, shape=shape)
+    found = simulate(markers, 1).detections
+    whole = np.flatnonzero(found.features[:, 0] > 0.99 * found.features[:, 0].max())
+    assert len(whole) > 20  # the others are cut by the border
+    covariance = covariances(found.rows(whole))  # in voxels, where they are balls
+    np.testing.assert_allclose(covariance[:, 0, 0], covariance[:, 1, 1], rtol=0.05)

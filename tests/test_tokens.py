@@ -1,10 +1,18 @@
 """Relative tokens do not change with magnification or exposure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from trackastra_engine.detection.detections import Detections, concatenate, detect
-from trackastra_engine.model.tokens import prepare_tokens, token_feature_count
+from trackastra_engine.detection.markers import without_marker_sizes
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.detection.transform import transform
+from trackastra_engine.model.tokens import (
+    prepare_tokens,
+    token_feature_count,
+)
 from trackastra_engine.movie.frames import Frame
 
 
@@ -68,3 +76,33 @@ def test_tokens_of_a_window_do_not_know_the_rest_of_the_movie():
     np.testing.assert_array_equal(
         prepare_tokens(both.rows(slice(0, 8)), "relative").features, alone.features
     )
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_size_and_shape_of_markers_mean_nothing(ndim):
+    """Equal balls and equal needles, small and large, give the tokens of balls of 0.8 spacings."""
+    rng = np.random.default_rng(ndim)
+    frame, place = np.repeat([0, 1], 20), rng.uniform(0, 100, (40, ndim))
+    seen = [
+        prepare_tokens(
+            transform_shapes(detections_of_points(frame, place, diameter=np.full(40, size)), axes),
+            "relative",
+        )
+        for size, axes in ((1.0, (1, 1, 1)), (9.0, (1, 1, 1)), (2.0, (6, 1, 1)))
+    ]
+    for tokens in seen[1:]:
+        np.testing.assert_array_equal(tokens.coordinates, seen[0].coordinates)
+        np.testing.assert_array_equal(tokens.features, seen[0].features)
+    np.testing.assert_allclose(seen[0].features[:, 1], np.log(0.8), rtol=1e-6)
+
+
+def transform_shapes(detections, axes):
+    """Return the detections in their places, each stretched along the axes."""
+    stretched = transform(detections, np.diag(np.array(axes[-detections.ndim :], float)))
+    stretched.features[:, -1] = detections.features[:, -1]
+    return replace(stretched, centroid=detections.centroid)
+
+
+def test_sizes_that_differ_are_left_as_they_are():
+    detections = cells()
+    assert without_marker_sizes(detections) is detections

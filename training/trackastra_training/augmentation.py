@@ -11,6 +11,7 @@ from trackastra_engine.detection.transform import transform
 from trackastra_engine.model.spec import Recipe
 from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 from trackastra_training.configuration import Augmentation
+from trackastra_training.sizes import change_sizes
 
 N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
 
@@ -110,7 +111,8 @@ def augment(
     features = moved.features.copy()
     features[:, -1] = margin
     features[:, 1] = _other_intensity(features[:, 1], augmentation, rng)
-    return replace(moved, centroid=centroid + middle + step, features=features)
+    moved = replace(moved, centroid=centroid + middle + step, features=features)
+    return change_sizes(moved, augmentation, rng)
 
 
 def _other_intensity(

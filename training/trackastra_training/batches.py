@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, random_parameters
+from trackastra_training.alignment import align
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,
@@ -26,7 +27,8 @@ from trackastra_training.examples import (
 from trackastra_training.loss import Batch
 
 WINDOWS_PER_MOVIE = 2  # of a simulated movie, which takes longer to make than a window
-STRIDES, STRIDE_SHARES = (2, 3), (0.7, 0.3)  # of annotated movies of which frames are skipped
+# Of annotated movies of which frames are skipped.
+STRIDES, STRIDE_SHARES = (2, 3, 4), (0.55, 0.3, 0.15)
 HOPELESS_SHARE = 0.5  # windows in which fewer parents are the nearest are often left out
 HOPELESS_KEPT = 0.3
 UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies, which are then seen as if voxels were cubes
@@ -73,7 +75,7 @@ class Pools(Dataset[list[Batch]]):
     def _examples(self, rng: np.random.Generator) -> Iterator[Example]:
         spec, data = self.options.spec, self.options.data
         augmentation = self.options.augmentation
-        simulated = _simulated_windows(spec, rng)
+        simulated = _simulated_windows(self.options, rng)
         while True:
             if self.annotated[1] and rng.random() < data.real_share:
                 stride = 1
@@ -81,6 +83,7 @@ class Pools(Dataset[list[Batch]]):
                     stride = int(rng.choice(STRIDES, p=STRIDE_SHARES))
                 usable = self.annotated[stride] or self.annotated[1]
                 window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
+                window = _aligned(window, augmentation, rng)
             else:
                 window = next(simulated)
             if len(window.parent):
@@ -118,11 +121,20 @@ class BatchStream:
 
 
 def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> KnownMovie:
-    n_frames = int(movie.detections.frame[-1]) + 1
-    return cut_window(movie, int(rng.integers(n_frames - size + 1)), size)
+    """Return a window around a random detection: frames of many cells are in more windows."""
+    frame = movie.detections.frame
+    first = int(frame[rng.integers(len(frame))]) - int(rng.integers(size))
+    return cut_window(movie, int(np.clip(first, 0, frame[-1] + 1 - size)), size)
 
 
-def _simulated_windows(spec: ModelSpec, rng: np.random.Generator) -> Iterator[KnownMovie]:
+def _aligned(
+    window: KnownMovie, augmentation: Augmentation, rng: np.random.Generator
+) -> KnownMovie:
+    return window if rng.random() < augmentation.unaligned else align(window, rng)
+
+
+def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Iterator[KnownMovie]:
+    spec = options.spec
     while True:
         parameters = random_parameters(rng, ndim=spec.ndim)
         seed, knows_voxels = int(rng.integers(2**32)), True
@@ -134,6 +146,7 @@ def _simulated_windows(spec: ModelSpec, rng: np.random.Generator) -> Iterator[Kn
         for window in (cut_window(movie, int(start), spec.window) for start in starts):
             if len(np.unique(window.detections.frame)) < 2:
                 continue
+            window = _aligned(window, options.augmentation, rng)
             if nearest_parent_share(window) > HOPELESS_SHARE or rng.random() < HOPELESS_KEPT:
                 yield window
 

@@ -15,16 +15,19 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedMovie:
-    """A movie with its truth in the form of the Cell Tracking Challenge, and what to use of it.
+    """A movie with its truth, and what to use of it.
 
-    Relative paths are taken from the data root: the folder of the TOML file, if not another.
+    The truth is a folder in the form of the Cell Tracking Challenge (man_track*.tif and
+    man_track.txt, or both in TRA/), or a table of edges whose cells are a table of points. Relative
+    paths are taken from the data root: the folder of the TOML file, if not another.
     """
 
-    truth: Path  # a folder with man_track*.tif and man_track.txt, or with both in TRA/
+    truth: Path  # such a folder, a .csv file of edges, or a folder that holds edges.csv
     masks: Path | None = None  # a segmentation to learn on; None: the masks of the truth
     images: Path | None = None
     frames: tuple[int, int] | None = None  # first and last, counted from 0; None: all
     match_distance: float | None = None  # δ_max of eq. (1) in pixels; None: a typical diameter
+    points: Path | None = None  # of a table of edges; None: points.csv in the same folder
 
     @classmethod
     def parse(cls, text: str) -> "AnnotatedMovie":
@@ -42,6 +45,7 @@ class AnnotatedMovie:
             truth=root / self.truth,
             masks=None if self.masks is None else root / self.masks,
             images=None if self.images is None else root / self.images,
+            points=None if self.points is None else root / self.points,
         )
 
     def __str__(self) -> str:
@@ -95,8 +99,15 @@ class Augmentation:
     )
     no_intensity: float = option(0.15, "chance that there are no intensities", low=0, high=1)
     skipped_frames: float = option(
-        0.25, "chance that only every 2nd or 3rd frame is seen ([[train]])", low=0, high=1
+        0.25, "chance that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
+    unaligned: float = option(
+        0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
+    )
+    equal_sizes: float = option(
+        0.1, "probability that all detections are markers of one size", low=0, high=1
+    )
+    size_noise: float = option(0.0, "largest deviation of the logarithm of the sizes", low=0)
     frame_shift: float = option(0.1, "deviation of a frame's translation, in spacings", low=0)
     frame_turn: float = option(0.03, "deviation of a frame's rotation, in radians", low=0)
     frame_shear: float = option(0.02, "deviation of a frame's shear", low=0)
@@ -153,6 +164,14 @@ MOVIE_EXAMPLES = """
 # masks = "movie1_SEG"     # optional: a segmentation with its errors, matched to the truth
 # images = "movie1"        # optional
 # frames = [0, 59]         # optional: first and last, counted from 0
+#
+# A movie may be two tables instead: points.csv (frame,label,[z,]y,x,diameter, in pixels of true
+# proportion; a diameter of 0 is unknown) and edges.csv (source_frame,source_label,target_frame,
+# target_label):
+#
+# [[train]]
+# truth = "embryo1"        # holds edges.csv and points.csv; or "lineage.csv", with:
+# points = "cells.csv"     # optional
 #
 # Annotated movies to be measured on only:
 #

@@ -1,4 +1,4 @@
-"""Annotated movies: folders in the form of the Cell Tracking Challenge, as known movies."""
+"""Annotated movies as known movies: tables, or folders in the Cell Tracking Challenge's form."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,9 @@ from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.movie.frames import Frame, Movie, open_movie
 from trackastra_engine.movie.sources import list_tiffs
 from trackastra_engine.simulation import KnownMovie, known_movie
+from trackastra_training.complaints import complain
 from trackastra_training.configuration import AnnotatedMovie
+from trackastra_training.lineage_table import is_table, read_tables
 from trackastra_training.track_table import (
     TRACK_FILE,
     mask_problems,
@@ -23,8 +25,6 @@ from trackastra_training.track_table import (
 from trackastra_training.truth_matching import MeasuredMask, match_frame
 
 logger = logging.getLogger(__name__)
-
-MOST_PROBLEMS = 10  # of a folder that are told
 
 
 def read_known_movies(movies: Sequence[AnnotatedMovie], spec: ModelSpec) -> list[KnownMovie]:
@@ -50,6 +50,8 @@ def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     parent was not detected has the latest ancestor that was. For `upstream` tokens, intensities
     are normalised by the movie's range, and lie mostly in 0..1.
     """
+    if is_table(movie):
+        return read_tables(movie, spec)
     opened = _open(movie, spec)
     seen, problems = [], opened.problems
     try:
@@ -58,13 +60,13 @@ def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
             problems += mask_problems(seen[-1].index, seen[-1].true_labels, opened.tracks)
     except InputError as error:  # a damaged file, after which nothing more can be told
         problems.append(str(error))
-    _complain(movie, problems)
+    complain(movie, problems)
     detections = concatenate((frame.detections for frame in seen), spec.ndim)
     labels = [frame.matched_label for frame in seen]
     n_matched = sum(int((part > 0).sum()) for part in labels)
     logger.info("%s: %d of %d detections are known", movie, n_matched, len(detections))
     if not n_matched:
-        _complain(movie, ["no detection in the chosen frames stands for a true object"])
+        complain(movie, ["no detection in the chosen frames stands for a true object"])
     detections.frame[:] -= seen[0].index
     if spec.recipe == "upstream":
         detections = _normalised(detections, opened.intensity)
@@ -104,14 +106,14 @@ class _OpenMovie:
 def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
     place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
     if not (place / TRACK_FILE).is_file():
-        _complain(movie, [f"there is no {TRACK_FILE}, which lists tracks as lines L B E P"])
+        complain(movie, [f"there is no {TRACK_FILE}, which lists tracks as lines L B E P"])
     problems: list[str] = []
     try:
         problems += name_problems(list_tiffs(place, "truth"))
         seen = open_movie(movie.images, place if movie.masks is None else movie.masks)
         truth = None if movie.masks is None else open_movie(None, place)
     except InputError as error:
-        _complain(movie, [*problems, str(error)])
+        complain(movie, [*problems, str(error)])
         raise
     n_frames = len(seen)
     if truth is not None and (len(truth), truth.frame_shape) != (n_frames, seen.frame_shape):
@@ -126,7 +128,7 @@ def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
         problems.append(
             f"frames {first}-{last} were asked for, but it has {n_frames} frames, counted from 0"
         )
-    _complain(movie, problems)
+    complain(movie, problems)
     tracks, problems = read_track_table(place / TRACK_FILE, n_frames)
     return _OpenMovie(seen, truth, tracks, problems, range(first, last + 1), IntensityHistogram())
 
@@ -143,16 +145,6 @@ def _match(movie: AnnotatedMovie, seen: Frame, truth: Frame | None, ndim: int) -
     )
     label = np.append(true.label, 0)[row]  # the last place is for no match, -1
     return _MatchedFrame(seen.index, detections, label, true.label)
-
-
-def _complain(movie: AnnotatedMovie, problems: Sequence[str]) -> None:
-    """Raise InputError if there are problems."""
-    if not problems:
-        return
-    told = [f"  {problem}" for problem in problems[:MOST_PROBLEMS]]
-    if len(problems) > MOST_PROBLEMS:
-        told.append(f"  and {len(problems) - MOST_PROBLEMS} more")
-    raise InputError("\n".join([f"{movie} cannot be learned from:", *told]))
 
 
 def _normalised(detections: Detections, histogram: IntensityHistogram) -> Detections:

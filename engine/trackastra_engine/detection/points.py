@@ -2,7 +2,8 @@
 
 Models see shapes and borders, too: points are discs or balls, and the border is the box around all
 of them. Without diameters, all are half as wide as the typical distance to the nearest point of
-the same frame: neither crowded nor lost, as most of what models learn from.
+the same frame: neither crowded nor lost, as most of what models learn from. A point whose diameter
+is unknown (0) has the median diameter of its frame.
 """
 
 from pathlib import Path
@@ -11,13 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.transform import ball_inertias
 from trackastra_engine.errors import InputError
 
 POSITION = ("z", "y", "x")
 COLUMNS = ("frame", *POSITION, "label", "diameter", "intensity")
 DIAMETER_PER_SPACING = 0.5
 LONE_DIAMETER_PX = 10.0  # where no frame holds two points
-SECOND_MOMENT = {2: 1 / 16, 3: 1 / 20}  # of a disc and a ball of diameter 1, along an axis
 
 
 def read_points(path: Path) -> Detections:
@@ -46,7 +47,7 @@ def detections_of_points(
 
     frame: (N,) from 0; position: (N, 2 or 3) pixels, ([z,] y, x); label: (N,) positive, each once
     in its frame, without which the points of a frame are numbered as they come; diameter: (N,)
-    pixels; intensity: (N,).
+    pixels, 0 where unknown; intensity: (N,).
 
     Raises InputError at the first point that cannot be used.
     """
@@ -69,8 +70,8 @@ def detections_of_points(
         widths = np.full(n_points, _typical_diameter(frames, places))
     else:
         widths = _column("diameter", diameter, n_points)
-        _refuse("diameter", widths, (widths > 0) & np.isfinite(widths), "a positive number")
-        widths = widths[order]
+        _refuse("diameter", widths, (widths >= 0) & np.isfinite(widths), "a number from 0")
+        widths = _with_known_diameters(frames, places, widths[order])
     if intensity is None:
         brightness = np.full(n_points, np.nan)
     else:
@@ -129,6 +130,19 @@ def _numbered(frames: FloatArray) -> FloatArray:
     return numbers
 
 
+def _with_known_diameters(
+    frames: FloatArray, places: FloatArray, diameter: FloatArray
+) -> FloatArray:
+    """Return the diameters (N,); unknown ones are the median of their frame's; frames ascend."""
+    result = diameter.copy()
+    for frame in np.unique(frames[diameter == 0]):
+        inside = frames == frame
+        known = diameter[inside & (diameter > 0)]
+        typical = _typical_diameter(frames[inside], places[inside])
+        result[inside & (diameter == 0)] = np.median(known) if len(known) else typical
+    return result
+
+
 def _typical_diameter(frames: FloatArray, places: FloatArray) -> float:
     """Return half the median distance to the nearest point of the same frame; frames ascend."""
     from scipy.spatial import cKDTree  # 0.3 s, only where points come without a diameter
@@ -141,10 +155,8 @@ def _typical_diameter(frames: FloatArray, places: FloatArray) -> float:
 
 def _features(places: FloatArray, diameter: FloatArray, intensity: FloatArray) -> FloatArray:
     """Return (N, F) features in the order of `feature_names`, of discs or balls."""
-    n_points, ndim = places.shape
-    along_axis = SECOND_MOMENT[ndim] * diameter**2
-    inertia = (ndim - 1) * along_axis[:, None, None] * np.eye(ndim)
+    inertia = ball_inertias(diameter, places.shape[1])
     plane = places[:, -2:]  # as of objects in masks, z has no border
     low, high = plane.min(axis=0, initial=np.inf), plane.max(axis=0, initial=-np.inf)
     margin = np.minimum(plane - low, high - plane).min(axis=1)
-    return np.column_stack([diameter, intensity, inertia.reshape(n_points, ndim**2), margin])
+    return np.column_stack([diameter, intensity, inertia, margin])

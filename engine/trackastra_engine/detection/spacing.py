@@ -12,14 +12,19 @@ def typical_spacing(detections: Detections) -> float:
 
     It is kept within 1 to 3 median diameters, which also serve where frames hold one detection.
     """
+    size = float(np.median(detections.features[:, 0]))
+    low, high = MIN_SPACING_DIAMETERS * size, MAX_SPACING_DIAMETERS * size
+    return float(np.clip(nearest_distance(detections), low, high))
+
+
+def nearest_distance(detections: Detections) -> float:
+    """Return the median distance to the nearest detection of the same frame; inf without one."""
     from scipy.spatial import cKDTree  # 0.3 s, which models that see pixels have no use for
 
-    size = float(np.median(detections.features[:, 0]))
     starts = np.flatnonzero(np.diff(detections.frame, prepend=detections.frame[0] - 1))
     nearest = [
         cKDTree(points).query(points, k=2)[0][:, 1]
         for points in np.split(detections.centroid, starts[1:])
         if len(points) > 1
     ]
-    spacing = float(np.median(np.concatenate(nearest))) if nearest else np.inf
-    return float(np.clip(spacing, MIN_SPACING_DIAMETERS * size, MAX_SPACING_DIAMETERS * size))
+    return float(np.median(np.concatenate(nearest))) if nearest else np.inf

@@ -6,6 +6,8 @@ import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
 
+SECOND_MOMENT = {2: 1 / 16, 3: 1 / 20}  # of a disc and a ball of diameter 1, along an axis
+
 
 def covariances(detections: Detections) -> FloatArray:
     """Return the covariance (N, D, D) of the pixels of each detection, from its inertia tensor."""
@@ -21,6 +23,12 @@ def inertias(covariance: FloatArray) -> FloatArray:
     ndim = covariance.shape[1]
     trace = np.trace(covariance, axis1=1, axis2=2)[:, None, None]
     return np.asarray(trace * np.eye(ndim) - covariance).reshape(-1, ndim * ndim)
+
+
+def ball_inertias(diameter: FloatArray, ndim: int) -> FloatArray:
+    """Return the inertia tensors (N, D * D), row by row, of discs or balls of diameters (N,)."""
+    along_axis = SECOND_MOMENT[ndim] * diameter**2
+    return inertias(along_axis[:, None, None] * np.eye(ndim))
 
 
 def transform(detections: Detections, linear_map: FloatArray) -> Detections:

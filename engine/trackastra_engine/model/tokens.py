@@ -12,6 +12,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.markers import without_marker_sizes
 from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.model.spec import Recipe
 
@@ -63,6 +64,7 @@ def _upstream_tokens(detections: Detections, intensity_range: IntensityRange | N
 
 
 def _relative_tokens(detections: Detections) -> Tokens:
+    detections = without_marker_sizes(detections)
     diameter, intensity = detections.features[:, 0], detections.features[:, 1]
     inertia, margin = detections.features[:, 2:-1], detections.features[:, -1]
     size = float(np.median(diameter))

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.markers import without_marker_sizes
 from trackastra_engine.motion.counterparts import Counterparts, FramePair, find_counterparts
 from trackastra_engine.motion.votes import field_move, group_moves
 
@@ -87,7 +88,7 @@ def _remembered(seen: _Seen) -> Flow | None:
 def _find_flow(detections: Detections, n_before: int) -> Flow | None:
     if not (np.isfinite(detections.centroid).all() and (detections.features[:, 0] > 0).all()):
         return None
-    pair = FramePair.of(detections, n_before)
+    pair = FramePair.of(without_marker_sizes(detections), n_before)
     if pair.spacing <= 0:
         return None
     still = find_counterparts(pair, np.zeros_like(pair.place))

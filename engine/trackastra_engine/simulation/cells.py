@@ -25,6 +25,7 @@ class Cells:
     log_size: FloatArray  # (M,) logarithm of the own factor of the diameter
     log_aspect: FloatArray  # (M,) logarithm of the own factor of the aspect
     log_intensity: FloatArray  # (M,)
+    leaving: FloatArray  # (M,) frames since the cell began to leave, -1 if it does not
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -70,6 +71,8 @@ def field_of_view(parameters: SimulationParameters) -> FloatArray:
         sides = sides * np.array([0.5, 2**0.5, 2**0.5])
     if parameters.is_colony:
         sides *= 1.6
+    if parameters.is_pushed:
+        sides *= parameters.shape.aspect ** (1 / parameters.ndim)
     size: FloatArray = np.maximum(sides, 2 * parameters.shape.diameter_px)
     return size
 
@@ -89,6 +92,9 @@ def mitosis(cells: Cells) -> FloatArray:
 def lengths(cells: Cells, parameters: SimulationParameters) -> tuple[FloatArray, FloatArray]:
     """Return the length and the width (M,) of the cells in pixels."""
     shape, ndim = parameters.shape, parameters.ndim
+    if shape.is_marker:
+        width = np.full(len(cells), shape.diameter_px)
+        return width * parameters.z_step, width
     volume = (1 + shape.growth * cells.phase) / (1 + shape.growth / 2)
     diameter = shape.diameter_px * np.exp(cells.log_size)
     aspect = np.maximum(shape.aspect * np.exp(cells.log_aspect), 1)

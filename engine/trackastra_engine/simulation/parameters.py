@@ -1,10 +1,11 @@
 """What a simulated movie is like, and how such descriptions are drawn at random.
 
-The ranges cover two real sets, measured frame by frame: migrating nuclei (spacing 1.7 diameters,
-steps of 0.1 to 0.3 spacings, mostly a shared flow; 0.4 % of the cells divide per frame; sisters
-0.7 to 1.5 diameters apart) and skin (spacing 0.8 diameters, steps up to 0.7 spacings, areas that
-change by 30 % from frame to frame; 8 % divide and 8 % vanish per frame; mothers 1.2 times as
-large, elongated along the axis that their daughters, 0.5 to 1 diameters apart, take).
+The ranges cover real sets (tests/test_realism.py holds their numbers): migrating nuclei (spacing
+1.7 diameters, steps of 0.1 to 0.3 spacings, mostly a shared flow; 0.4 % of the cells divide per
+frame), skin (spacing 0.8 diameters, steps up to 0.9 spacings, areas that change by 30 % from frame
+to frame; 8 % divide and 8 % vanish per frame; cells that leave shrink by 4 % a frame), colonies of
+rods (5 to 9 times as long as wide; a fifth of them divides per frame) and embryos (daughters half a
+spacing from their mother, with 0.8 of her diameter).
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ import numpy as np
 Regime = Literal["nuclei", "rods", "packed", "particles"]
 REGIME_CHANCES: dict[Regime, float] = {
     "nuclei": 0.36,
-    "rods": 0.16,
-    "packed": 0.4,
-    "particles": 0.08,
+    "rods": 0.22,
+    "packed": 0.36,
+    "particles": 0.06,
 }
 
 
@@ -34,8 +35,10 @@ class Motion:
     persistent: float = 0.05  # the same, of steps that remember
     persistence: float = 0.7  # share of such a step that is left in the next frame
     jitter: float = 0.0  # standard deviation of the position seen around the true one
+    slide: float = 0.0  # standard deviation of a step along the long axis
     rotation: float = 0.1  # standard deviation of the turn of the long axis, in radians
     repulsion: float = 0.5  # share of an overlap that is pushed apart per round
+    is_pushed: bool = False  # colonies only: growth moves all cells outwards at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Shape:
     is_rod: bool = False  # growth goes into the length, and ends are round
     is_packed: bool = False  # cells fill the plane, and their shapes follow from their places
     gap: float = 0.1  # packed only: width of the gaps between cells, in spacings
+    is_marker: bool = False  # equal balls of voxels, which are needles where planes are far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,10 @@ class Division:
     brightness: float = 0.5  # gain in the logarithm of the intensity around division
     rounding: float = 0.5  # share of the elongation lost around division
     shrinkage: float = 0.1  # loss in the logarithm of the diameter around division
+    is_cleavage: bool = False  # daughters share the volume of their mother, as in embryos
     death_chance: float = 0.0  # per cell and frame
+    leave_frames: int = 0  # from the begin of a death to its end, while the neighbours move in
+    leave_shrinkage: float = 0.04  # loss in the logarithm of the diameter per frame meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,11 @@ class SimulationParameters:
     brightness: Brightness = field(default_factory=Brightness)
     errors: Errors = field(default_factory=Errors)
 
+    @property
+    def is_pushed(self) -> bool:
+        """Return whether growth pushes the cells of a colony outwards."""
+        return self.is_colony and self.motion.is_pushed
+
 
 def random_parameters(
     rng: np.random.Generator,
@@ -129,7 +141,7 @@ def random_parameters(
         ndim=ndim,
         spacing=spacing,
         clustering=rng.uniform(0, 0.8) if regime == "nuclei" and rng.random() < 0.4 else 0.0,
-        is_colony=is_rod and rng.random() < 0.8,
+        is_colony=is_rod,
         margin_px=rng.uniform(5, 20) if is_packed and rng.random() < 0.5 else 0.0,
         z_step=_log_uniform(rng, 1, 6) if ndim == 3 else 1.0,
         motion=_random_motion(rng, regime, ndim),
@@ -145,41 +157,42 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motion:
-    is_packed = regime == "packed"
-    is_calm = is_packed or regime == "rods"
-    fastest = 0.16 if is_calm else 0.45 if regime == "particles" else 0.3
+    is_packed, is_rod = regime == "packed", regime == "rods"
+    fastest = 0.16 if is_packed else 0.45 if regime == "particles" else 0.3
     drift = rng.normal(size=ndim)
-    drift *= _log_uniform(rng, 0.02, 0.6) / np.linalg.norm(drift)
+    speed = (0.02, 0.6) if rng.random() < 0.8 else (0.6, 3.0)
+    drift *= _log_uniform(rng, *speed) / np.linalg.norm(drift)
     if rng.random() < 0.4:
         drift[:] = 0
     return Motion(
         drift=tuple(drift),
-        jump_chance=rng.choice([0.0, 0.1], p=[0.8, 0.2]),
-        jump=_log_uniform(rng, 0.1, 0.6),
-        flow=_log_uniform(rng, 0.01, 0.25 if is_calm else 0.5),
+        jump_chance=rng.choice([0.0, 0.1], p=[0.7, 0.3]),
+        jump=_log_uniform(rng, 0.1, 2.0),
+        flow=_log_uniform(rng, 0.01, 0.25 if is_packed else 0.5),
         flow_wavelength=_log_uniform(rng, 5, 30),
         # Skin filmed rarely is the rule among packed cells, not the exception.
-        diffusion=rng.uniform(0.01, 0.2) if is_packed else _log_uniform(rng, 0.01, fastest),
+        diffusion=rng.uniform(0.01, 0.25) if is_packed else _log_uniform(rng, 0.01, fastest),
         persistent=_log_uniform(rng, 0.01, fastest),
         persistence=rng.uniform(0.3, 0.95),
         jitter=_log_uniform(rng, 0.005, 0.05),
+        slide=_log_uniform(rng, 0.05, 0.6) if is_rod else 0.0,
         rotation=_log_uniform(rng, 0.02, 0.4),
         repulsion=rng.uniform(0.2, 0.6),
+        is_pushed=is_rod,
     )
 
 
 def _random_shape(rng: np.random.Generator, regime: Regime) -> Shape:
     is_packed, is_rod = regime == "packed", regime == "rods"
-    is_marker = regime in ("nuclei", "particles") and rng.random() < 0.2  # equal discs: no shape
-    if is_marker:
-        return Shape(_log_uniform(rng, 5, 30), 0.0, 0.0, 1.0, 0.0, growth=0.0)
+    if regime in ("nuclei", "particles") and rng.random() < 0.2:
+        return Shape(_log_uniform(rng, 5, 30), 0.0, 0.0, 1.0, 0.0, growth=0.0, is_marker=True)
     return Shape(
         diameter_px=_log_uniform(rng, 7, 20) if is_rod else _log_uniform(rng, 8, 50),
         spread=rng.uniform(0.02, 0.12 if is_packed else 0.25),
         flicker=rng.uniform(0.01, 0.16) if is_packed else _log_uniform(rng, 0.01, 0.08),
-        aspect=_log_uniform(rng, 1.6, 4.0)
+        aspect=_log_uniform(rng, 3.0, 10.0)
         if is_rod
-        else rng.uniform(1.0, 1.1 if is_packed else 1.6),
+        else rng.uniform(1.0, 1.3 if is_packed else 1.6),
         aspect_spread=rng.uniform(0.02, 0.1 if is_packed else 0.25),
         growth=rng.uniform(0.6, 1.0) if is_packed or is_rod else rng.uniform(0.0, 1.0),
         is_rod=is_rod,
@@ -193,10 +206,10 @@ def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
         return Division(cycle_frames=np.inf, death_chance=_log_uniform(rng, 0.001, 0.08))
     if regime == "rods":
         return Division(
-            _log_uniform(rng, 4, 40), 0.15, asymmetry=rng.uniform(0.02, 0.15), brightness=0.0
+            _log_uniform(rng, 3.5, 20), 0.15, asymmetry=rng.uniform(0.02, 0.15), brightness=0.0
         )
     is_packed = regime == "packed"
-    cycle = _log_uniform(rng, 6, 45) if is_packed else _log_uniform(rng, 10, 150)
+    cycle = _log_uniform(rng, 5, 30) if is_packed else _log_uniform(rng, 10, 150)
     return Division(
         cycle_frames=cycle,
         cycle_spread=rng.uniform(0.1, 0.4),
@@ -207,6 +220,8 @@ def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
         brightness=rng.uniform(0.0, 1.0),
         rounding=rng.uniform(0.0, 1.0),
         shrinkage=rng.uniform(0.0, 0.3),
+        is_cleavage=regime == "nuclei" and rng.random() < 0.3,
+        leave_frames=int(rng.integers(0, 7)) if is_packed else 0,
         death_chance=rng.uniform(0.0, 1.2) / cycle if is_packed else _log_uniform(rng, 1e-4, 0.02),
     )
 

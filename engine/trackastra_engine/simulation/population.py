@@ -15,12 +15,15 @@ from trackastra_engine.simulation.cells import (
     mitosis,
     typical_spacing_px,
 )
+from trackastra_engine.simulation.colony import line_up, push_outwards, volume
+from trackastra_engine.simulation.fate import divide, leave, random_cycles, unit
 from trackastra_engine.simulation.parameters import SimulationParameters
 
 RELAXATION_ROUNDS = 4  # per frame; overlaps that are left are seen in real crowds too
 ROD_ROUNDS = 10  # rods also have to turn out of each other's way
 FIRST_ROUNDS = 30  # before the first frame, as places are drawn without regard to others
 N_FLOW_WAVES = 4
+GENERATIONS, GROWTH_CYCLE = 3, 4  # in which a colony grows before the first frame, and their frames
 PADDING_SPACINGS = 1.5  # cells are simulated this far beyond the field of view
 
 
@@ -33,19 +36,60 @@ def simulate_outlines(
     flow = _Flow.random(parameters, rng)
     offset = np.zeros(parameters.ndim)
     cells = _first_cells(parameters, rng)
+    if parameters.is_pushed:
+        cells = _grown(cells, flow, parameters, rng)
     next_identity = len(cells)
     for frame in range(parameters.n_frames):
         yield _outlines(cells, offset, frame, parameters, rng)
         offset = offset + np.asarray(motion.drift) * spacing
         if rng.random() < motion.jump_chance:
             offset = offset + rng.normal(size=parameters.ndim) * motion.jump * spacing
-        cells = cells.rows(
-            np.flatnonzero(rng.random(len(cells)) >= parameters.division.death_chance)
-        )
-        cells, next_identity = _divide(cells, next_identity, parameters, rng)
-        _move(cells, flow, frame, parameters, rng)
-        for _ in range(ROD_ROUNDS if parameters.shape.is_rod else RELAXATION_ROUNDS):
-            _push_apart(cells, parameters)
+        cells, next_identity = _step(cells, next_identity, flow, frame, parameters, rng)
+
+
+def _step(
+    cells: Cells,
+    next_identity: int,
+    flow: "_Flow",
+    frame: int,
+    parameters: SimulationParameters,
+    rng: np.random.Generator,
+) -> tuple[Cells, int]:
+    """Return the cells a frame later, and the identity of the next to be born."""
+    cells = leave(cells, parameters, rng)
+    before = volume(cells, parameters)
+    cells, next_identity = divide(cells, next_identity, parameters, rng)
+    if parameters.is_pushed and len(cells):
+        push_outwards(cells, volume(cells, parameters) / before, parameters)
+        line_up(cells)
+    _move(cells, flow, frame, parameters, rng)
+    for _ in range(ROD_ROUNDS if parameters.shape.is_rod else RELAXATION_ROUNDS):
+        _push_apart(cells, parameters)
+    return cells, next_identity
+
+
+def _grown(
+    cells: Cells, flow: "_Flow", parameters: SimulationParameters, rng: np.random.Generator
+) -> Cells:
+    """Return a colony of about as many cells, descendants of some of them."""
+    division = replace(parameters.division, cycle_frames=GROWTH_CYCLE)
+    quick = replace(parameters, division=division)
+    count = len(cells)
+    cells = cells.rows(np.arange(max(1, round(count / 2**GENERATIONS))))
+    cells.position = field_of_view(parameters) / 2 + 0.3 * (
+        cells.position - field_of_view(parameters) / 2
+    )
+    cells.cycle, next_identity = random_cycles(len(cells), quick, rng), len(cells)
+    for frame in range(GENERATIONS * GROWTH_CYCLE):
+        cells, next_identity = _step(cells, next_identity, flow, frame, quick, rng)
+    n_cells = len(cells)
+    return replace(
+        cells,
+        identity=np.arange(n_cells),
+        mother=np.full(n_cells, -1),
+        cycle=random_cycles(n_cells, parameters, rng),
+        age=np.full(n_cells, np.inf),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +106,7 @@ class _Flow:
         spacing, motion, ndim = typical_spacing_px(parameters), parameters.motion, parameters.ndim
         size = (N_FLOW_WAVES, ndim)
         direction = rng.normal(size=size) * motion.flow * spacing / np.sqrt(N_FLOW_WAVES * ndim / 2)
-        wave = _unit(rng.normal(size=size)) * 2 * np.pi / (motion.flow_wavelength * spacing)
+        wave = unit(rng.normal(size=size)) * 2 * np.pi / (motion.flow_wavelength * spacing)
         start = rng.uniform(0, 2 * np.pi, N_FLOW_WAVES)
         return cls(direction, wave, start, rng.normal(size=N_FLOW_WAVES) * 0.2)
 
@@ -73,18 +117,16 @@ class _Flow:
         return step
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
-    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return unit
-
-
 def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> Cells:
     spacing, ndim, shape = typical_spacing_px(parameters), parameters.ndim, parameters.shape
     view = field_of_view(parameters)
     drift = np.asarray(parameters.motion.drift) * spacing * parameters.n_frames
     # The view moves over the tissue by -drift, so there must be tissue where it goes.
-    low = np.minimum(0, -drift) - PADDING_SPACINGS * spacing
-    high = np.maximum(0, -drift) + view + PADDING_SPACINGS * spacing
+    padding = PADDING_SPACINGS * spacing
+    if parameters.motion.jump_chance:
+        padding += 2 * parameters.motion.jump * spacing
+    low = np.minimum(0, -drift) - padding
+    high = np.maximum(0, -drift) + view + padding
     if parameters.is_colony:
         count = max(1, int(parameters.n_cells * rng.uniform(0.2, 1.0)))
         radius = shape.diameter_px * (count * shape.aspect) ** (1 / ndim)
@@ -102,23 +144,19 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
         identity=np.arange(count),
         mother=np.full(count, -1),
         position=position,
-        axis=_unit(rng.normal(size=(count, ndim))),
+        axis=unit(rng.normal(size=(count, ndim))),
         memory=rng.normal(size=(count, ndim)) * parameters.motion.persistent * spacing,
         phase=phase,
-        cycle=_cycles(count, parameters, rng),
+        cycle=random_cycles(count, parameters, rng),
         age=np.full(count, np.inf),
         log_size=rng.normal(size=count) * shape.spread,
         log_aspect=rng.normal(size=count) * shape.aspect_spread,
         log_intensity=rng.normal(size=count) * parameters.brightness.spread,
+        leaving=np.full(count, -1.0),
     )
     for _ in range(FIRST_ROUNDS):
         _push_apart(cells, parameters)
     return cells
-
-
-def _cycles(count: int, parameters: SimulationParameters, rng: np.random.Generator) -> FloatArray:
-    division = parameters.division
-    return division.cycle_frames * np.exp(rng.normal(size=count) * division.cycle_spread)
 
 
 def _outlines(
@@ -137,66 +175,19 @@ def _outlines(
         + rng.normal(size=len(cells)) * brightness.noise
         - brightness.bleaching * frame
     )
+    axis = cells.axis
+    if parameters.shape.is_marker:
+        axis = np.tile(np.eye(parameters.ndim)[0], (len(cells), 1))  # along z in 3D
     jitter = rng.normal(size=cells.position.shape) * parameters.motion.jitter * spacing
     return Outlines(
         cells.identity,
         cells.mother,
         cells.position + offset + jitter,
-        cells.axis,
+        axis,
         np.maximum(length * flicker[0], 2.0),
         np.maximum(width * flicker[1], 2.0),
         np.exp(log_intensity),
     )
-
-
-def _divide(
-    cells: Cells, next_identity: int, parameters: SimulationParameters, rng: np.random.Generator
-) -> tuple[Cells, int]:
-    """Return the cells one frame older, with daughters for those whose time has come."""
-    division = parameters.division
-    cells = replace(cells, phase=cells.phase + 1 / cells.cycle, age=cells.age + 1)
-    is_due = cells.phase >= 1
-    mothers = cells.rows(np.flatnonzero(is_due))
-    count = len(mothers)
-    length, width = lengths(replace(mothers, phase=np.ones(count)), parameters)
-    along = _unit(
-        division.alignment * mothers.axis
-        + (1 - division.alignment) * _unit(rng.normal(size=mothers.axis.shape))
-    )
-    if parameters.shape.is_rod:
-        along, half = mothers.axis, length / 4
-    else:
-        diameter = (length * width ** (parameters.ndim - 1)) ** (1 / parameters.ndim)
-        half = 0.5 * division.distance * diameter
-        half = half * np.exp(rng.normal(size=count) * division.distance_spread)
-    unequal = rng.normal(size=count) * division.asymmetry / parameters.ndim
-    shift = rng.normal(size=mothers.position.shape) * 0.05 * width[:, None]
-    result = cells.rows(np.flatnonzero(~is_due))
-    for sign in (-1, 1):
-        daughters = replace(
-            mothers,
-            identity=next_identity + np.arange(count),
-            mother=mothers.identity,
-            position=mothers.position + shift + sign * half[:, None] * along,
-            axis=_unit(along + 0.2 * rng.normal(size=along.shape)),
-            phase=rng.uniform(0, 0.05, count),
-            cycle=_cycles(count, parameters, rng),
-            age=np.zeros(count),
-            log_size=0.5 * mothers.log_size + sign * unequal,
-            log_aspect=rng.normal(size=count) * parameters.shape.aspect_spread,
-            log_intensity=_inherited(mothers.log_intensity, parameters, rng),
-        )
-        next_identity += count
-        result = result.joined(daughters)
-    return result, next_identity
-
-
-def _inherited(
-    log_intensity: FloatArray, parameters: SimulationParameters, rng: np.random.Generator
-) -> FloatArray:
-    share, spread = parameters.brightness.inheritance, parameters.brightness.spread
-    own = rng.normal(size=len(log_intensity)) * spread
-    return share * log_intensity + float(np.sqrt(1 - share**2)) * own
 
 
 def _move(
@@ -213,7 +204,9 @@ def _move(
     cells.memory = keep * cells.memory + np.sqrt(1 - keep**2) * fresh
     random = rng.normal(size=size) * motion.diffusion * spacing
     cells.position = cells.position + flow.at(cells.position, frame) + cells.memory + random
-    cells.axis = _unit(cells.axis + rng.normal(size=size) * motion.rotation)
+    if motion.slide:
+        cells.position += rng.normal(size=(size[0], 1)) * motion.slide * spacing * cells.axis
+    cells.axis = unit(cells.axis + rng.normal(size=size) * motion.rotation)
 
 
 def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
@@ -242,4 +235,4 @@ def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
     if n_balls > 1:
         leverage = (arm**2).sum(1) + 0.1 * width**2
         turn = (arm[..., None] * by_cell).sum(1) / leverage[:, None]
-        cells.axis = _unit(cells.axis + turn)
+        cells.axis = unit(cells.axis + turn)

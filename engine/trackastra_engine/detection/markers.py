@@ -1,0 +1,29 @@
+"""Markers: detections of one size, whatever the cells are like, as points or seeds are drawn."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.spacing import nearest_distance
+from trackastra_engine.detection.transform import ball_inertias
+
+# Nine tenths of the diameters lie so close; of cells of 17 embryos, 13 % apart at least.
+EQUAL_SIZES = 0.05
+MARKER_DIAMETER = 0.8  # as a model sees them, in distances to the nearest detection
+
+
+def without_marker_sizes(detections: Detections) -> Detections:
+    """Return the detections; markers become discs or balls of a size that suits their distance.
+
+    Markers are equally large, whatever the cells are like. Their size and shape mean nothing, and
+    small ones would make the cells seem far apart.
+    """
+    low, high = np.quantile(detections.features[:, 0], (0.05, 0.95))
+    spacing = nearest_distance(detections)
+    if high > low * (1 + EQUAL_SIZES) or not 0 < spacing < np.inf:
+        return detections
+    features = detections.features.copy()
+    features[:, 0] = MARKER_DIAMETER * spacing
+    features[:, 2:-1] = ball_inertias(features[:, 0], detections.ndim)
+    return replace(detections, features=features)

@@ -1,0 +1,135 @@
+"""Annotated movies that are tables: points, and the true edges between them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.detection.points import read_points
+from trackastra_engine.errors import InputError
+from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.simulation import KnownMovie, count_children
+from trackastra_training.complaints import complain
+from trackastra_training.configuration import AnnotatedMovie
+
+POINT_FILE, EDGE_FILE = "points.csv", "edges.csv"
+COLUMNS = ("source_frame", "source_label", "target_frame", "target_label")
+
+
+def is_table(movie: AnnotatedMovie) -> bool:
+    """Return whether the truth is a table of edges, not a folder of masks."""
+    return movie.truth.suffix == ".csv" or (movie.truth / EDGE_FILE).is_file()
+
+
+def read_tables(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
+    """Return the chosen frames of a movie of two tables, counted from 0, and the true parents.
+
+    `upstream` tokens get no intensities, as where points are tracked. Raises InputError that says
+    what is wrong with the tables.
+    """
+    edge_file = movie.truth if movie.truth.suffix == ".csv" else movie.truth / EDGE_FILE
+    point_file = movie.points or edge_file.with_name(POINT_FILE)
+    if movie.masks or movie.images:
+        complain(movie, ["a movie of tables takes neither masks nor images; leave them out"])
+    for path in (point_file, edge_file):
+        if not path.is_file():
+            complain(movie, [f"there is no {path}"])
+    try:
+        points, edges = read_points(point_file), read_edges(edge_file)
+    except InputError as error:
+        complain(movie, [str(error)])
+        raise
+    complain(movie, _selection_problems(movie, points, spec))
+    rows = _rows(points, edges)
+    complain(movie, edge_problems(edges, rows, max_gap=spec.window - 1))
+    if spec.recipe == "upstream":
+        points.features[:, 1] = np.nan
+    parent = np.full(len(points), -1)
+    parent[rows[:, 1]] = rows[:, 0]
+    known = KnownMovie(points, parent, count_children(parent))
+    return known if movie.frames is None else _selected(known, *movie.frames)
+
+
+def read_edges(path: Path) -> IntArray:
+    """Return the edges (E, 4) of a CSV file: source frame and label, target frame and label.
+
+    Other columns are ignored. Raises InputError if it is no such table.
+    """
+    try:
+        header, *lines = path.read_text("utf-8-sig").splitlines() or [""]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no table of edges ({error})") from None
+    names = [name.strip().lower() for name in header.split(",")]
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise InputError(
+            f"{path} has no column {missing[0]!r}; expected a line of names separated by commas, "
+            f"{','.join(COLUMNS)}, then one line per edge"
+        )
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path} holds no edge")
+    indices = [names.index(name) for name in COLUMNS]
+    try:
+        table = np.loadtxt(lines, delimiter=",", usecols=indices, ndmin=2, comments=None)
+    except ValueError as error:
+        raise InputError(f"{path} is no table of edges ({error})") from None
+    if not (np.isfinite(table) & (table == np.rint(table))).all():
+        row = int(np.argmin((table == np.rint(table)).all(axis=1)))
+        raise InputError(f"{path}: edge {row + 1} is not four whole numbers")
+    return table.astype(np.int64)
+
+
+def edge_problems(edges: IntArray, rows: IntArray, max_gap: int) -> list[str]:
+    """Return what is wrong with edges (E, 4), whose ends are rows (E, 2) of the points, -1: none.
+
+    max_gap: the longest edge that fits a window of the model, in frames.
+    """
+    gap = edges[:, 2] - edges[:, 0]
+    order = np.argsort(rows[:, 1], kind="stable")
+    is_again = np.zeros(len(edges), bool)
+    is_again[order[1:]] = np.diff(rows[order, 1]) == 0
+    is_again &= rows[:, 1] >= 0
+    kinds = (
+        (rows[:, 0] < 0, "has no source: the table of points does not list it"),
+        (rows[:, 1] < 0, "has no target: the table of points does not list it"),
+        (gap <= 0, "does not go forward in time"),
+        (is_again, "gives the target a second parent"),
+        (gap > max_gap, f"is longer than {max_gap} frames, the most that a window holds"),
+    )
+    return [
+        "the edge from label {1} of frame {0} to label {3} of frame {2} {4}".format(
+            *edges[row].tolist(), text
+        )
+        for is_wrong, text in kinds
+        for row in np.flatnonzero(is_wrong)
+    ]
+
+
+def _rows(points: Detections, edges: IntArray) -> IntArray:
+    """Return the rows (E, 2) of the sources and targets among the points, -1: none."""
+    ends = edges.reshape(-1, 2)
+    listed = np.column_stack([points.frame, points.label])
+    unique, number = np.unique(np.concatenate([listed, ends]), axis=0, return_inverse=True)
+    row = np.full(len(unique), -1)
+    row[number[: len(listed)]] = np.arange(len(listed))
+    return row[number[len(listed) :]].reshape(-1, 2)
+
+
+def _selection_problems(movie: AnnotatedMovie, points: Detections, spec: ModelSpec) -> list[str]:
+    problems, n_frames = [], int(points.frame[-1]) + 1
+    if points.ndim != spec.ndim:
+        problems.append(f"the points have {points.ndim} axes but the model has {spec.ndim}")
+    first, last = movie.frames or (0, n_frames - 1)
+    if not 0 <= first < last < n_frames:
+        problems.append(
+            f"frames {first}-{last} were asked for, but it has {n_frames} frames, counted from 0"
+        )
+    return problems
+
+
+def _selected(movie: KnownMovie, first: int, last: int) -> KnownMovie:
+    start, stop = np.searchsorted(movie.detections.frame, [first, last + 1])
+    inside = movie.detections.rows(slice(start, stop))
+    parent = np.maximum(movie.parent[start:stop] - start, -1)
+    detections = replace(inside, frame=inside.frame - first)
+    return KnownMovie(detections, parent, count_children(parent))

@@ -1,0 +1,40 @@
+"""Sizes as they are where they mean little: those of markers, or measured badly."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.spacing import nearest_distance
+from trackastra_engine.detection.transform import SECOND_MOMENT, inertias
+from trackastra_training.configuration import Augmentation
+
+MARKERS = (0.1, 1.0)  # diameters, in distances to the nearest detection
+LONGEST_NEEDLE = 8.0  # of a marker along z, drawn as a ball of voxels that are no cubes
+EQUALLY_LARGE = 0.01  # largest deviation of the logarithm of the diameters of markers
+
+
+def change_sizes(
+    detections: Detections, augmentation: Augmentation, rng: np.random.Generator
+) -> Detections:
+    """Return the detections of a window with other sizes: those of markers, or with noise."""
+    if rng.random() < augmentation.equal_sizes and np.isfinite(nearest_distance(detections)):
+        return as_markers(detections, rng)
+    factor = np.exp(rng.normal(size=len(detections)) * augmentation.size_noise * rng.random())
+    features = detections.features.copy()
+    features[:, 0] *= factor
+    features[:, 2:-1] *= (factor**2)[:, None]
+    return replace(detections, features=features)
+
+
+def as_markers(detections: Detections, rng: np.random.Generator) -> Detections:
+    """Return the detections as equal discs or balls, or needles along z."""
+    ndim, count = detections.ndim, len(detections)
+    width = nearest_distance(detections) * np.exp(rng.uniform(*np.log(MARKERS)))
+    length = np.exp(rng.uniform(0, np.log(LONGEST_NEEDLE))) if ndim == 3 else 1.0
+    spread = rng.normal(size=count) * EQUALLY_LARGE * rng.random()
+    axes = np.array([length, 1.0, 1.0])[-ndim:] * width * np.exp(spread)[:, None]
+    features = detections.features.copy()
+    features[:, 0] = axes.prod(axis=1) ** (1 / ndim)
+    features[:, 2:-1] = inertias(SECOND_MOMENT[ndim] * axes[:, :, None] ** 2 * np.eye(ndim))
+    return replace(detections, features=features)
