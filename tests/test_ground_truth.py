@@ -272,15 +272,11 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path, table, complaint):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        (
-            "man_track003.tif",
-            None,
-            "frame 3: no mask between man_track002.tif and man_track004.tif",
-        ),
-        ("man_track004.tif", "man_track014.tif", "frames 7-13: no mask between man_track006.tif"),
-        ("man_track004.tif", "man_track0005.tif", "man_track005.tif are both of frame 5"),
-        ("man_track004.tif", "notes.tif", "notes.tif is not named as man_track000.tif"),
-        ("man_track004.tif", "man_track_4.tif", "man_track_4.tif is not named as man_track000.tif"),
+        ("man_track003.tif", None, "1 frame without a mask between man_track002 and man_track004"),
+        ("man_track004.tif", "man_track014.tif", "7 frames without a mask between man_track006"),
+        ("man_track004.tif", "man_track0005.tif", "two files of one frame, man_track0005.tif and"),
+        ("man_track004.tif", "notes.tif", "holds notes.tif, not named as the 6 files man_track*"),
+        ("man_track004.tif", "man_track_4.tif", "holds man_track_4.tif, not named as the 6 files"),
         ("man_track*.tif", None, "holds no .tif or .tiff file"),
     ],
 )

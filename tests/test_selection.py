@@ -29,9 +29,9 @@ def test_a_position_of_a_plate_is_that_of_images_and_masks(tmp_path, zarr_format
             masks_of(images, masks, **chosen), MASKS * np.uint16(number + 1)
         )
     np.testing.assert_array_equal(images_of(images / "A/1/1", MASKS, channel=0), TWO[:, 0] + 1)
-    assert "plate holds 2 wells, A/1, B/02; choose one with --position" in refusal(images, MASKS)
+    assert "plate holds 2 wells, A/1, B/02; choose one with position" in refusal(images, MASKS)
     sentence = refusal(images, MASKS, position="A/1", channel=0)
-    assert "A/1 holds 2 images, 0, 1; choose one with --position, such as --position A/1/0" in (
+    assert "A/1 holds 2 images, 0, 1; choose one with position, such as position='A/1/0'" in (
         sentence
     )
     assert "has no position C/1; there are A/1, B/02" in refusal(images, MASKS, position="C/1")
@@ -59,8 +59,8 @@ def test_images_of_an_ome_tiff_are_numbered_or_named(tmp_path):
         np.testing.assert_array_equal(masks_of(None, path, position=position), MASKS * (number + 1))
         movie = open_movie(None, path, selection=Selection(position=position))
         assert movie.frame_interval_s == number + 1
-    assert "holds 2 images (left, right); choose one with --position" in refusal(None, path)
-    assert "choose one with --position" in refusal(None, path, position="2")
+    assert "holds 2 images (left, right); choose one with position" in refusal(None, path)
+    assert "choose one with position" in refusal(None, path, position="2")
 
 
 def test_a_coarser_level_has_larger_voxels(tmp_path):
@@ -136,21 +136,21 @@ def test_images_and_masks_may_be_channels_of_one_file(tmp_path):
     chosen = {"channel": 0, "mask_channel": 1}
     np.testing.assert_array_equal(images_of(path, path, **chosen), IMAGES)
     np.testing.assert_array_equal(masks_of(path, path, **chosen), MASKS)
-    assert "both.tif has 2 channels; choose one with --mask-channel" in refusal(path, path)
+    assert "both.tif has 2 channels; choose one with mask_channel" in refusal(path, path)
 
 
 def test_messages_name_the_option_that_was_given_or_would_help(tmp_path):
     """Masks alone are chosen by the options of images, unless by their own."""
     path = tmp_path / "both.tif"
     tifffile.imwrite(path, TWO, imagej=True, metadata={"axes": "TCYX"})
-    assert "choose one with --channel, a number" in refusal(None, path)
-    assert "give --channel a number" in refusal(None, path, channel=2)
-    assert "give --mask-channel a number" in refusal(None, path, mask_channel=2)
-    assert "give --mask-channel a number" in refusal(path, path, channel=0, mask_channel=2)
-    assert "give --channel a number" in refusal(path, path, channel=2, mask_channel=0)
+    assert "choose one with channel, a number" in refusal(None, path)
+    assert "give channel a number" in refusal(None, path, channel=2)
+    assert "give mask_channel a number" in refusal(None, path, mask_channel=2)
+    assert "give mask_channel a number" in refusal(path, path, channel=0, mask_channel=2)
+    assert "give channel a number" in refusal(path, path, channel=2, mask_channel=0)
     for images, axes, channel in (
-        (None, "--axes", "--channel"),
-        (MASKS, "--mask-axes", "--mask-channel"),
+        (None, "axes", "channel"),
+        (MASKS, "mask_axes", "mask_channel"),
     ):
         sentence = refusal(images, TWO[:, :, None])
         assert f"name its axes with {axes}, such as tcyx, and choose a channel with {channel}" in (
@@ -186,8 +186,8 @@ def test_guessed_axes_are_told(tmp_path, caplog):
         ({"axes": "tty"}, "the axes are 'tty'; give a letter for each"),
         ({"axes": "zyx"}, "is a movie of one frame"),
         ({"channel": 0}, "has no channels, its axes are (t, y, x)"),
-        ({"position": "A/1"}, "has no positions; leave --position out"),
-        ({"level": 1}, "has no levels; leave --level out"),
+        ({"position": "A/1"}, "has no positions; leave position out"),
+        ({"level": 1}, "has no levels; leave level out"),
         ({"axes": "cyx", "channel": 5}, "has no channel 5, but 5 channels; give"),
         ({"axes": "cyx", "channel": "GFP"}, "has no channel GFP, but 5 channels; give"),
     ],
@@ -201,7 +201,7 @@ def test_what_masks_do_not_have_is_refused(tmp_path, selection, sentence):
 
 def test_a_wrong_name_of_a_channel_is_answered_by_the_names_there_are(tmp_path):
     image = write_image(tmp_path / "image", TWO, "tcyx", channels=("DAPI", "GFP"))
-    assert "image has 2 channels (DAPI, GFP); choose one with --channel" in refusal(image, MASKS)
+    assert "image has 2 channels (DAPI, GFP); choose one with channel" in refusal(image, MASKS)
     assert "no channel RFP, but 2 channels (DAPI, GFP)" in refusal(image, MASKS, channel="RFP")
 
 

@@ -1,4 +1,10 @@
-"""The errors a caller may want to catch; each is also the builtin it resembles."""
+"""The errors a caller may want to catch, and how their messages call options."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_PYTHON_NAMES = {"voxel": "voxel_um", "interval": "frame_interval_s"}  # where they differ
+_are_flags = [False]  # of the process, as its threads raise errors, too
 
 
 class InputError(ValueError):
@@ -11,6 +17,31 @@ class ModelError(ValueError):
 
 class MissingDependencyError(ImportError):
     """An optional package is needed; the message names what to install."""
+
+
+def option(name: str, value: object = None) -> str:
+    """Return what a message calls an option: an argument in Python, a flag in the commands.
+
+    name: as in Python; value: an example that goes with it.
+    """
+    if not _are_flags[0]:
+        known = _PYTHON_NAMES.get(name, name)
+        return known if value is None else f"{known}={value!r}"
+    flag = f"--{name.replace('_', '-')}"
+    if value is None:
+        return flag
+    is_plain = all(sign.isalnum() or sign in "./_-" for sign in str(value))
+    return f"{flag} {value}" if is_plain else f'{flag} "{value}"'
+
+
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """Let messages call options by the flags of the commands."""
+    before, _are_flags[0] = _are_flags[0], True
+    try:
+        yield
+    finally:
+        _are_flags[0] = before
 
 
 def first_line(error: BaseException) -> str:

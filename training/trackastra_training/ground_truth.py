@@ -10,8 +10,9 @@ from trackastra_engine.detection.detections import Detections, IntArray, concate
 from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
+from trackastra_engine.movie.frame_files import frame_files
+from trackastra_engine.movie.frame_pairs import check_pairs
 from trackastra_engine.movie.frames import Frame, Movie, open_movie
-from trackastra_engine.movie.sources import list_tiffs
 from trackastra_engine.simulation import KnownMovie, known_movie
 from trackastra_training.complaints import complain
 from trackastra_training.configuration import AnnotatedMovie
@@ -109,9 +110,11 @@ def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
         complain(movie, [f"there is no {TRACK_FILE}, which lists tracks as lines L B E P"])
     problems: list[str] = []
     try:
-        problems += name_problems(list_tiffs(place, "truth"))
+        problems += name_problems(frame_files(place, "truth"))
         seen = open_movie(movie.images, place if movie.masks is None else movie.masks)
         truth = None if movie.masks is None else open_movie(None, place)
+        if truth is not None and len(truth) == len(seen):
+            check_pairs(seen.masks, truth.masks)
     except InputError as error:
         complain(movie, [*problems, str(error)])
         raise

@@ -1,16 +1,14 @@
 """The table of the tracks, `man_track.txt`, and what can be wrong with it and its masks."""
 
 import re
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.movie.frame_files import FrameFiles
 
 TRACK_FILE = "man_track.txt"
-TRACK_MASKS = re.compile(r"man_track(\d+)\.tif")
 LARGEST = np.iinfo(np.int64).max  # number that the table holds
 
 
@@ -59,24 +57,15 @@ def _table_problems(tracks: IntArray, n_frames: int) -> list[str]:
     ]
 
 
-def name_problems(files: Sequence[Path]) -> list[str]:
-    """Return what is wrong with the names of the masks, given in natural order: one a frame.
+def name_problems(listed: FrameFiles) -> list[str]:
+    """Return which masks of a movie are missing, by the numbers in the names of the files.
 
     A frame that was left out would pass its number on to the next one.
     """
-    matches = [TRACK_MASKS.fullmatch(path.name) for path in files]
-    numbers = [int(match[1]) for match in matches if match]
-    if len(numbers) < len(files):
-        unknown = (path.name for path, match in zip(files, matches, strict=True) if not match)
-        return [f"{name} is not named as man_track000.tif" for name in unknown]
-    problems = []
-    for (one, path), (other, next_path) in pairwise(zip(numbers, files, strict=True)):
-        if other == one:
-            problems.append(f"{path.name} and {next_path.name} are both of frame {one}")
-        elif other > one + 1:
-            missing = f"frame {one + 1}" if other == one + 2 else f"frames {one + 1}-{other - 1}"
-            problems.append(f"{missing}: no mask between {path.name} and {next_path.name}")
-    return problems
+    return [
+        f"{n_missing} frame{'s' * (n_missing > 1)} without a mask between {before} and {after}"
+        for before, after, n_missing in listed.gaps
+    ]
 
 
 def mask_problems(frame: int, labels: IntArray, tracks: IntArray) -> list[str]:

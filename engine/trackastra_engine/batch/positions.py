@@ -8,8 +8,8 @@ from pathlib import Path
 from trackastra_engine.batch.record import files_of
 from trackastra_engine.batch.summary import PAGE, TABLE
 from trackastra_engine.errors import InputError
+from trackastra_engine.movie.frame_names import natural_key
 from trackastra_engine.movie.ome_zarr import is_in_zarr, list_images
-from trackastra_engine.movie.sources import natural_key
 
 INPUTS = ("images", "masks", "points")  # options whose values are always paths
 CONVENTION = (
@@ -54,7 +54,9 @@ def _of_image(place: Path, plate: Path) -> Position:
 
 def _in_folder(folder: Path) -> Iterator[Position]:
     """Yield the folders that hold something called images, masks or points, as .tif for example."""
-    for place in sorted(filter(Path.is_dir, folder.iterdir()), key=natural_key):
+    for place in sorted(
+        filter(Path.is_dir, folder.iterdir()), key=lambda place: natural_key(place.name)
+    ):
         inputs: dict[str, Path] = {}
         for path in sorted(place.iterdir()):
             kind = path.name.split(".")[0].lower()

@@ -10,7 +10,7 @@ from typing import ParamSpec
 
 import click
 
-from trackastra_engine.errors import InputError, MissingDependencyError, ModelError
+from trackastra_engine.errors import InputError, MissingDependencyError, ModelError, naming_flags
 from trackastra_engine.progress import NOTICE
 
 Arguments = ParamSpec("Arguments")
@@ -24,7 +24,7 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
     @wraps(command)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
-            with _logging_to_terminal(), _stopped_by_terminate():
+            with _logging_to_terminal(), _stopped_by_terminate(), naming_flags():
                 command(*args, **kwargs)
         except (InputError, ModelError, MissingDependencyError) as error:
             _fail(str(error))

@@ -56,6 +56,8 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--level", type=int, default=0, show_default=True, help="Level of a pyramid, 0 the finest."
     )
+    @click.option("--pattern", metavar="PATTERN", help="Files of a folder, as Exp_B2_*.")
+    @click.option("--mask-pattern", metavar="PATTERN", help="Files of the masks, if others.")
     @wraps(command)
     def with_selection(
         axes: str | None,
@@ -64,9 +66,12 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
         mask_channel: str | None,
         position: str | None,
         level: int,
+        pattern: str | None,
+        mask_pattern: str | None,
         **options: Any,
     ) -> None:
-        selection = Selection(axes, channel, mask_axes, mask_channel, position, level)
+        chosen = position, level, pattern, mask_pattern
+        selection = Selection(axes, channel, mask_axes, mask_channel, *chosen)
         command(selection=selection, **options)
 
     return with_selection

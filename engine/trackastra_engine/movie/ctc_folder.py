@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.movie.frame_files import frame_files
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.selection import Part
-from trackastra_engine.movie.sources import FolderSource, list_tiffs
+from trackastra_engine.movie.sources import FolderSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,17 @@ def find_table(folder: Path, layout: CtcLayout) -> Path | None:
 
 
 def _open(place: Path, layout: CtcLayout) -> CtcFolder:
-    files = [path for path in list_tiffs(place, layout.kind) if fnmatch(path.name, layout.masks)]
-    if not files:
+    if not any(place.glob(layout.masks)):
         raise InputError(f"there is no {layout.masks} in {place} beside its {layout.tracks}")
+    listed = frame_files(place, layout.kind, layout.masks)
+    if missing := listed.missing():
+        raise InputError(
+            f"{place}: {missing}, but {layout.tracks} counts all frames; give the whole movie"
+        )
     table = place / layout.tracks
     tracks = _read_table(table)
-    _check_table(table, tracks, len(files))
-    return CtcFolder(Movie(FolderSource.open(place, files, Part("masks")), None), tracks, table)
+    _check_table(table, tracks, len(listed.files))
+    return CtcFolder(Movie(FolderSource.open(listed, Part("masks")), None), tracks, table)
 
 
 def _read_table(path: Path) -> NDArray[np.int64]:

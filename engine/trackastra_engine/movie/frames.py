@@ -1,5 +1,6 @@
 """Stage 1: paths or arrays become a movie, whose frames are read one at a time."""
 
+import logging
 import os
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -11,12 +12,16 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.errors import InputError
+from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.frame_files import frame_files
+from trackastra_engine.movie.frame_pairs import check_pairs
 from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
-from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource, list_tiffs
+from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
+
+logger = logging.getLogger(__name__)
 
 REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # s3://, https:// and their like
 MAX_LABEL = 2**63 - 1  # labels are kept as int64
@@ -149,12 +154,19 @@ def open_movie(
     _check_label_type(mask_source.dtype, mask_source.name)
     image_source = None if images is None else _open_source(images, selection.of_images())
     if image_source is not None:
+        check_pairs(image_source, mask_source)
         _check_images(image_source, mask_source)
+    if isinstance(mask_source, FolderSource) and mask_source.missing:
+        logger.warning(
+            "%s: %s; frames on both sides are taken as neighbours",
+            mask_source.name,
+            mask_source.missing,
+        )
     if mask_source.n_frames < 2:
         raise InputError(
             f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
             f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x), and name its "
-            "axes with --axes if they are others than it says"
+            f"axes with {option('axes')} if they are others than it says"
         )
     if voxel_um is not None:
         check_voxel_size(voxel_um, len(mask_source.frame_shape))
@@ -183,7 +195,7 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
     if is_in_zarr(path):
         return open_omezarr(path, part)
     if path.is_dir():
-        return FolderSource.open(path, list_tiffs(path, part.kind), part)
+        return FolderSource.open(frame_files(path, part.kind, part.pattern), part)
     if not path.exists():
         raise InputError(
             f"the path of the {part.kind}, {path}, does not exist; "
@@ -209,7 +221,11 @@ def _check_images(images: FrameSource, masks: FrameSource) -> None:
         raise InputError(
             f"images in {images.name} are {_size(images.frame_shape)} but masks in {masks.name} "
             f"are {_size(masks.frame_shape)}; both must be ([z,] y, x) of the same size"
-            + (": choose one with --channel if the images have channels" if is_deeper else "")
+            + (
+                f": choose one with {option('channel')} if the images have channels"
+                if is_deeper
+                else ""
+            )
         )
     if images.dtype.kind not in "buif":
         raise InputError(

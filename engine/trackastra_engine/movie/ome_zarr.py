@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.errors import InputError, first_line, option
 from trackastra_engine.movie.axes import UNKNOWN_AXIS
 from trackastra_engine.movie.calibration import in_unit
 from trackastra_engine.movie.selection import LETTERS, Part
@@ -140,8 +140,8 @@ def _only_position(group: Any, about: Metadata, name: str, taken: str) -> str:
         raise InputError(f"{name} holds no image; {COPY_AGAIN}")
     kind = "wells" if "plate" in about else "images"
     raise InputError(
-        f"{name} holds {len(positions)} {kind}, {_listed(positions)}; choose one with --position, "
-        f"such as --position {taken}{positions[0]}"
+        f"{name} holds {len(positions)} {kind}, {_listed(positions)}; choose one with "
+        f"{option('position')}, such as {option('position', taken + positions[0])}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trackastra_engine.errors import InputError
+from trackastra_engine.errors import InputError, option
 
 LETTERS = "tczyx"  # time, channel and space, in the order in which they are told and guessed
 
@@ -18,16 +18,31 @@ class Part:
     level: int = 0
     axes_if_unnamed: str | None = None  # those of the images, for masks beside them
     is_beside: bool = False  # of masks beside images, which may have no positions and one level
-    axes_option: str = "--axes"  # that names the axes, for messages
-    channel_option: str = "--channel"  # that chooses the channel
+    pattern: str | None = None
+    axes_name: str = "axes"  # of the option that names the axes, for messages
+    channel_name: str = "channel"  # of that which chooses the channel
+
+    @property
+    def axes_option(self) -> str:
+        """Return what messages call the option that names the axes."""
+        return option(self.axes_name)
+
+    @property
+    def channel_option(self) -> str:
+        """Return what messages call the option that chooses the channel."""
+        return option(self.channel_name)
 
     def refuse_subdivision(self, name: str) -> None:
         """Raise InputError if a position or level of what has none is asked for."""
-        option = "--position" if self.position is not None else "--level" if self.level else None
-        if option and not self.is_beside:
+        asked = "position" if self.position is not None else "level" if self.level else None
+        if asked and not self.is_beside:
             raise InputError(
-                f"{name} has no {option[2:]}s; leave {option} out, or give a plate, a pyramid or "
+                f"{name} has no {asked}s; leave {option(asked)} out, or give a plate, a pyramid or "
                 "a file of several images"
+            )
+        if self.pattern is not None:
+            raise InputError(
+                f"{name} is no folder of files; leave {option('pattern')} out, which chooses files"
             )
 
 
@@ -36,9 +51,10 @@ class Selection:
     """What a user says of the images and masks of a movie.
 
     Axes, from what files say if not given; a channel, where there are several; a position of a
-    plate, or of a file of several images; a level of a pyramid. All are those of the images, or
-    without images of the masks. Masks beside images take the position if they have several, the
-    level if they have several, and the axes, but for channels, if they do not name theirs.
+    plate, or of a file of several images; a level of a pyramid; files of a folder, by a glob or a
+    regular expression with a group `frame`. All are those of the images, or without images of the
+    masks. Masks beside images take the position if they have several, the level if they have
+    several, and the axes, but for channels, if they do not name theirs.
     """
 
     axes: str | None = None  # all in their order, such as tcyx
@@ -47,20 +63,30 @@ class Selection:
     mask_channel: str | int | None = None
     position: str | None = None  # A/1/0, or a number or a name
     level: int = 0  # the full resolution
+    pattern: str | None = None
+    mask_pattern: str | None = None
 
     def of_images(self) -> Part:
         """Return what to take of the images; raises InputError if the axes are none."""
         channel = None if self.channel is None else str(self.channel)
-        return Part("images", _checked(self.axes), channel, self.position, self.level)
+        return Part(
+            "images",
+            _checked(self.axes),
+            channel,
+            self.position,
+            self.level,
+            pattern=self.pattern,
+        )
 
     def of_masks(self, *, beside_images: bool) -> Part:
         """Return what to take of the masks, with which images come or not; see `of_images`."""
-        axes, axes_option = self.mask_axes, "--mask-axes"
-        channel, channel_option = self.mask_channel, "--mask-channel"
+        axes, axes_name = self.mask_axes, "mask_axes"
+        channel, channel_name = self.mask_channel, "mask_channel"
         if axes is None and not beside_images:
-            axes, axes_option = self.axes, "--axes"
+            axes, axes_name = self.axes, "axes"
         if channel is None and not beside_images:
-            channel, channel_option = self.channel, "--channel"
+            channel, channel_name = self.channel, "channel"
+        pattern = self.pattern if not beside_images else None
         return Part(
             "masks",
             _checked(axes),
@@ -69,8 +95,9 @@ class Selection:
             self.level,
             _checked(self.axes),
             beside_images,
-            axes_option,
-            channel_option,
+            self.mask_pattern or pattern,
+            axes_name,
+            channel_name,
         )
 
 

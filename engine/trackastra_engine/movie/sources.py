@@ -1,7 +1,6 @@
 """Where frames come from: a folder of TIFF files, one TIFF stack, or an array."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,11 @@ from numpy.typing import NDArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.movie.axes import TIME_FIRST, UNKNOWN_AXIS, FrameOrder, find_order
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calibration
+from trackastra_engine.movie.frame_files import FrameFiles
+from trackastra_engine.movie.frame_names import Number
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.stored_array import StoredArray
-from trackastra_engine.movie.tiff import TIFF_SUFFIXES, OpenTiff, open_tiff
+from trackastra_engine.movie.tiff import OpenTiff, open_tiff
 
 BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
 
@@ -103,11 +104,14 @@ class FolderSource:
     files: list[Path]
     calibration: Calibration
     order: FrameOrder  # of the whole movie
+    numbers: tuple[Number, ...] = ()  # (T,) of the frames in the names of the files, if they have
+    missing: str = ""  # which frames are left out, by these numbers
 
     @classmethod
-    def open(cls, folder: Path, files: list[Path], part: Part) -> "FolderSource":
+    def open(cls, listed: FrameFiles, part: Part) -> "FolderSource":
         """Return the frames of files in a folder, of which the first is looked into."""
-        part.refuse_subdivision(str(folder))
+        folder, files = listed.folder, listed.files
+        replace(part, pattern=None).refuse_subdivision(str(folder))
         part = replace(
             part, axes=_time_first(part.axes), axes_if_unnamed=_time_first(part.axes_if_unnamed)
         )
@@ -117,7 +121,8 @@ class FolderSource:
             order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
             n_frames, frame_shape = order.sizes(shape)
             calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
-            return cls(str(folder), n_frames, frame_shape, tiff.dtype, files, calibration, order)
+            pixels = frame_shape, tiff.dtype, files, calibration, order
+            return cls(str(folder), n_frames, *pixels, listed.numbers, listed.missing())
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""
@@ -192,31 +197,6 @@ def file_stamp(path: Path) -> str:
     """Return where a file is, its size, and when it was last changed."""
     status = path.stat()
     return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
-
-
-def list_tiffs(folder: Path, kind: str) -> list[Path]:
-    """Return the TIFF files of a folder in natural order, whatever else lies there.
-
-    Hidden files are left out: macOS puts `._t001.tif` beside `t001.tif` on foreign disks.
-    """
-    files = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in TIFF_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    if not files:
-        raise InputError(
-            f"the folder of the {kind}, {folder}, holds no .tif or .tiff file; "
-            f"give a folder with one TIFF per frame, or one TIFF stack"
-        )
-    return sorted(files, key=natural_key)
-
-
-def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Return a key by which t9999 comes before t10000."""
-    parts = re.split(r"(\d+)", path.stem.lower())
-    numbered = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-    return numbered, path.name
 
 
 def _time_first(axes: str | None) -> str | None:

@@ -17,14 +17,13 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.errors import InputError, first_line, option
 from trackastra_engine.movie.axes import UNKNOWN_AXIS
 from trackastra_engine.movie.selection import Part
 
 if TYPE_CHECKING:
     import tifffile
 
-TIFF_SUFFIXES = (".tif", ".tiff")
 EXPORT_AGAIN = "copy or export it again"
 
 
@@ -190,8 +189,8 @@ def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
         return names.index(part.position)
     if part.position is None or part.position not in map(str, range(len(names))):
         raise InputError(
-            f"{path} holds {len(names)} images ({', '.join(names)}); choose one with --position, a "
-            f"number from 0 to {len(names) - 1} or a name"
+            f"{path} holds {len(names)} images ({', '.join(names)}); choose one with "
+            f"{option('position')}, a number from 0 to {len(names) - 1} or a name"
         )
     return int(part.position)
 

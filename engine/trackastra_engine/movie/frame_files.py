@@ -1,0 +1,228 @@
+"""The files of a folder that are the frames of a movie, by the numbers in their names."""
+
+import fnmatch
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trackastra_engine.errors import InputError, option
+from trackastra_engine.movie.frame_names import Number, Series, find_series
+from trackastra_engine.progress import NOTICE
+
+logger = logging.getLogger(__name__)
+
+# Kinds of files; the first of which a folder has some is taken.
+FAMILIES = ((".tif", ".tiff"), (".png",), (".jp2", ".j2k", ".jpx", ".jpf"), (".npy",))
+SUFFIXES = tuple(suffix for family in FAMILIES for suffix in family)
+TIMEPOINT = re.compile(r"time_?point_?\d+", re.IGNORECASE)  # folders of ImageXpress
+THUMBNAIL = re.compile(r"_thumb(?![a-z])", re.IGNORECASE)  # that ImageXpress puts beside images
+# What Cellpose puts beside the images: masks, and things that are neither.
+CELLPOSE_MASKS, CELLPOSE_ARCHIVE = "_cp_masks", "_seg.npy"
+CELLPOSE_OTHERS = ("_cp_output", "_cp_outlines", "_cp_flows", "_flows", "_flow")
+MASK_WORDS = re.compile(r"mask|label|segm|(?<![a-z])seg(?![a-z])|objects", re.IGNORECASE)
+N_SHOWN = 4  # names that a message lists
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameFiles:
+    """The T files of a movie, in the order of the frames."""
+
+    folder: Path
+    files: list[Path]
+    numbers: tuple[Number, ...]  # (T,) of the frames; empty if names have none
+    gaps: list[tuple[str, str, int]]  # files between which so many frames are missing
+
+    def missing(self) -> str:
+        """Return a phrase that names the first missing frames; empty if there are none."""
+        if not self.gaps:
+            return ""
+        before, after, n_missing = self.gaps[0]
+        more = sum(gap[2] for gap in self.gaps) - n_missing
+        what = "a frame is" if n_missing == 1 else f"{n_missing} frames are"
+        return f"{what} missing between {before} and {after}" + (f", and {more} more" * bool(more))
+
+
+def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFiles:
+    """Return the files of a folder that make one movie, sorted by frame.
+
+    kind: images or masks, for messages, and to know one from the other where both lie together;
+    pattern: a glob of names, or a regular expression with a group named `frame`.
+
+    Raises InputError if there are none, several series, two files of one frame, or links to files
+    that are not there.
+    """
+    files = _files(folder, kind, pattern)
+    if pattern is not None and "(?P<frame>" in pattern:
+        series = [_matched(files, folder, pattern)]
+    else:
+        series = find_series([_stem(path, folder) for path in files])
+        if len(series) > 1 and pattern is None:
+            series = _of_kind(series, folder, kind)
+    suffix = files[0].suffix
+    if len(series) > 1:
+        raise InputError(_about_series(series, folder, kind, suffix))
+    found = series[0]
+    path_of = {_stem(path, folder): path for path in files}
+    if len(path_of) < len(files):
+        twice = [path.name for path in files if path_of[_stem(path, folder)] != path]
+        raise InputError(f"{folder} holds {twice[0]} and another file of that name; remove one")
+    if (doubled := found.doubled()) is not None:
+        raise InputError(
+            f"{folder} holds two files of one frame, {doubled[0]}{suffix} and {doubled[1]}{suffix};"
+            f" remove one, or choose files with {_option(kind)}"
+        )
+    if not found.numbers and len(found.files) > 1:
+        logger.warning(
+            "names in %s have no number of the frame in common; read in the order %s",
+            folder,
+            _listed([name + suffix for name in found.files]),
+        )
+    elif found.kind != "number" or found.pattern.count("*") > 1:
+        logger.log(NOTICE, "frames of %s are those of %s%s", folder, found.pattern, suffix)
+    return FrameFiles(folder, [path_of[name] for name in found.files], found.numbers, found.gaps())
+
+
+def _stem(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder).with_suffix(""))
+
+
+def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
+    """Return the files that may be frames, in any order.
+
+    Hidden files are left out: macOS puts `._t001.tif` beside `t001.tif` on foreign disks.
+    """
+    found = _listed_files(folder)
+    if not found:
+        below = sorted(filter(Path.is_dir, folder.iterdir()))
+        found = [
+            path
+            for place in below
+            if TIMEPOINT.fullmatch(place.name)
+            for path in _listed_files(place)
+            if not THUMBNAIL.search(path.name)
+        ]
+    found = _of_pattern(found, folder, pattern) if pattern else _beside_cellpose(found, kind)
+    for family in FAMILIES:
+        if files := [path for path in found if path.suffix.lower() in family]:
+            break
+    else:
+        if found := _listed_files(folder):
+            raise InputError(
+                f"{folder} holds {len(found)} files such as {found[0].name}, but none fits "
+                f"{pattern}"
+                if pattern
+                else f"{folder} holds no {kind}"
+            )
+        raise InputError(
+            f"the folder of the {kind}, {folder}, holds no .tif or .tiff file; "
+            f"give a folder with one TIFF per frame, or one TIFF stack"
+        )
+    for path in files:
+        if not path.exists():
+            raise InputError(
+                f"{path} is a link to a file that is not there; fetch it (git annex get) or mount "
+                "the disk that holds it"
+            )
+    return files
+
+
+def _listed_files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and (path.is_file() or (path.is_symlink() and not path.exists()))
+    )
+
+
+def _beside_cellpose(files: list[Path], kind: str) -> list[Path]:
+    """Return the files of Cellpose's masks, or the others, where it put its files beside them."""
+    masks = [path for path in files if path.stem.endswith(CELLPOSE_MASKS)]
+    archives = [path for path in files if path.name.endswith(CELLPOSE_ARCHIVE)]
+    if kind == "masks":
+        return masks or archives or files
+    others = (CELLPOSE_MASKS, *CELLPOSE_OTHERS)
+    rest = [path for path in files if not path.stem.endswith(others) and path not in archives]
+    return rest or files
+
+
+def _of_pattern(files: list[Path], folder: Path, pattern: str) -> list[Path]:
+    """Return the files whose names, with or without suffixes, fit a pattern."""
+    if "(?P<frame>" in pattern:
+        expression = _compiled(pattern)
+        return [path for path in files if expression.search(str(path.relative_to(folder)))]
+    patterns = (pattern, f"{pattern}.*")
+    return [
+        path
+        for path in files
+        if any(fnmatch.fnmatch(str(path.relative_to(folder)), known) for known in patterns)
+    ]
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(
+            f"the pattern {pattern!r} is no regular expression ({error}); give one with a group "
+            "named frame, such as Exp_B2_(?P<frame>\\d+), or a glob such as Exp_B2_*"
+        ) from None
+
+
+def _matched(files: list[Path], folder: Path, pattern: str) -> Series:
+    """Return the series whose frames a regular expression finds."""
+    expression, numbered = _compiled(pattern), []
+    for path in files:
+        match = expression.search(str(path.relative_to(folder)))
+        text = "" if match is None else match["frame"] or ""
+        try:
+            number: Number = int(text) if text.isdecimal() else float(text)
+        except ValueError:
+            raise InputError(
+                f"the pattern {pattern!r} takes {text!r} of {path.name} for the frame; its group "
+                "frame must match a number"
+            ) from None
+        numbered.append((number, _stem(path, folder)))
+    numbers, names = zip(*sorted(numbered), strict=True)
+    return Series(pattern, names, numbers)
+
+
+def _of_kind(series: list[Series], folder: Path, kind: str) -> list[Series]:
+    """Return the only series whose names say that it is masks, or that it is not, or all."""
+    are_masks = [bool(MASK_WORDS.search(Path(one.pattern).name)) for one in series]
+    wanted = [
+        one for one, is_mask in zip(series, are_masks, strict=True) if is_mask == (kind == "masks")
+    ]
+    if len(wanted) != 1 or all(are_masks) or not any(are_masks):
+        return series
+    logger.log(NOTICE, "%s are the files %s of %s", kind, wanted[0].pattern, folder)
+    return wanted
+
+
+def _about_series(series: Sequence[Series], folder: Path, kind: str, suffix: str) -> str:
+    """Return the sentence that lists several series, or names the files that are unlike others."""
+    longest = max(series, key=lambda one: len(one.files))
+    odd = [name for one in series if one is not longest for name in one.files]
+    choose = f"choose one with {_option(kind)}, such as {_option(kind, longest.pattern)}"
+    if len(odd) <= 2 < len(longest.files):
+        return (
+            f"{folder} holds {_listed([name + suffix for name in odd])}, not named as the "
+            f"{len(longest.files)} files {longest.pattern}{suffix}: remove it, or {choose}"
+        )
+    names = [f"{one.pattern}{suffix} ({_counted(len(one.files))})" for one in series]
+    return f"{folder} holds {len(series)} series, {_listed(names)}; {choose}"
+
+
+def _counted(n_files: int) -> str:
+    return "1 file" if n_files == 1 else f"{n_files} files"
+
+
+def _option(kind: str, value: str | None = None) -> str:
+    return option("mask_pattern" if kind == "masks" else "pattern", value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
