@@ -126,9 +126,9 @@ def test_tables_without_a_link(tmp_path, recwarn):
 @pytest.mark.parametrize(
     ("table", "line", "sentence"),
     [
-        ("tracks.csv", "1,0,,7" + 10 * ",1", "line 17 .* is '1,0,,7.* for frame, label"),
-        ("tracks.csv", "1,0,1.5,7" + 10 * ",1", "numbers for frame, label"),
-        ("tracks.csv", "1,0,1,7,here" + 9 * ",1", "line 17 .* numbers for track, parent"),
+        ("tracks.csv", "1,0,,7" + 10 * ",1", "line 17 .* is '1,0,,7.* for frame"),
+        ("tracks.csv", "1,0,1.5,7" + 10 * ",1", "a whole number for frame"),
+        ("tracks.csv", "1,0,1,7,here" + 9 * ",1", "line 17 .* a number for y"),
         ("tracks.csv", "1,0", "line 17 "),
         ("tracks.csv", "1,0,1,7," + 9 * ",1", "line 17 of .* has a negative frame or no pos"),
         ("tracks.csv", "1,0,-1,7" + 10 * ",1", "line 17 of .* has a negative frame or no pos"),
@@ -136,7 +136,7 @@ def test_tables_without_a_link(tmp_path, recwarn):
         ("edges.csv", "0,2,1,1,1", "line 15 of .* links an object to a second parent"),
         ("edges.csv", "5,1,0,2,1", "line 15 of .* links an object to no later frame"),
         ("edges.csv", "2,2,2,1,1", "line 15 of .* links an object to no later frame"),
-        ("edges.csv", "0,1,1,,1", "line 15 of .* numbers for source_frame, source_label, target"),
+        ("edges.csv", "0,1,1,,1", "line 15 of .* a whole number for target_label"),
     ],
 )
 def test_lines_that_no_tracks_have_are_refused(tmp_path, table, line, sentence):

@@ -8,7 +8,8 @@ from small_movies import dividing_cell
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.cli import main
 from trackastra_engine.detection.detections import detect
-from trackastra_engine.detection.points import LONE_DIAMETER_PX, detections_of_points, read_points
+from trackastra_engine.detection.point_table import read_points
+from trackastra_engine.detection.points import LONE_DIAMETER_PX, detections_of_points
 from trackastra_engine.linking import linker
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.output.edge_table import edge_ends
@@ -71,11 +72,11 @@ def test_what_is_not_known(tmp_path):
     ("text", "reason"),
     [
         ("", "has no column 'frame'"),
-        ("frame;y;x\n0;1;2\n", "separated by commas"),
         ("frame,x\n0,1\n", "has no column 'y'"),
         (HEADER, "holds no point"),
-        (HEADER + "0,1,2,1,5\n", "is no table of points"),
-        (HEADER + "0,1,2,1,,3\n", "is no table of points"),
+        (HEADER + "0,1,2,1,5\n", "line 2 of"),
+        (HEADER + "0,1,2,1,,3\n", "point 1 has the diameter nan"),
+        (HEADER + "0,1,two,1,5,3\n", "is '0,1,two,1,5,3'; expected a number for x"),
         (HEADER + "0,1,2,1,5,3\n-1,1,2,1,5,3\n", "point 2 has the frame -1; expected a number"),
         (HEADER + "0.5,1,2,1,5,3\n", "point 1 has the frame 0.5"),
         (HEADER + "0,nan,2,1,5,3\n", "point 1 has the position nan; expected finite numbers"),

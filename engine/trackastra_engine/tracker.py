@@ -15,7 +15,12 @@ from trackastra_engine.association.cache_index import note_kept
 from trackastra_engine.association.chunks import edges_of_chunks, edges_of_movie
 from trackastra_engine.association.cluster import edges_on_cluster
 from trackastra_engine.association.edge_stream import Score, check_gap, check_stride
-from trackastra_engine.detection.detections import Detections, concatenate, split_frames
+from trackastra_engine.detection.detections import (
+    Detections,
+    IntArray,
+    concatenate,
+    split_frames,
+)
 from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.errors import InputError
 from trackastra_engine.growing_rows import GrowingRows
@@ -34,6 +39,8 @@ from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import usable_threads
 
 logger = logging.getLogger(__name__)
+
+MOST_EMPTY_FRAMES = 1000  # for each frame with a detection
 
 
 class Tracker:
@@ -172,7 +179,7 @@ class Tracker:
         corrections: Corrections | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
-        """Return the lineage of detections that were made elsewhere, as of `points.read_points`.
+        """Return the lineage of detections that were made elsewhere, as of `read_points`.
 
         Models that know intensities by the range of the images take all as bright as those.
 
@@ -184,6 +191,7 @@ class Tracker:
             raise InputError(
                 f"{len(detections)} detections lie in one frame; tracking needs at least two"
             )
+        self._check_frames(np.unique(detections.frame))
         if voxel_um is not None:
             check_voxel_size(voxel_um, detections.ndim)
         frames = split_frames(detections, n_frames)
@@ -192,6 +200,20 @@ class Tracker:
         association = self.association(voxel_um)
         links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
         return self._finished(links, detections)
+
+    def _check_frames(self, frames: IntArray) -> None:
+        """Raise InputError if numbers of frames (F,), each once, are no frames of a movie."""
+        if frames[-1] >= MOST_EMPTY_FRAMES * len(frames):
+            raise InputError(
+                f"frame {frames[-1]} is too large, as detections lie in {len(frames)} frames only; "
+                "number the frames from 0"
+            )
+        if np.diff(frames).min() > self.link.max_gap:
+            listed = ", ".join(map(str, frames[:3]))
+            raise InputError(
+                f"frames are {listed}, ..., of which none follows another, so nothing can be "
+                "linked; number them 0, 1, 2, ..."
+            )
 
     def check_fit(self, movie: Movie | Detections) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""

@@ -1,6 +1,5 @@
 """Which movies a batch holds: lines of a table, folders in a folder, or images of a plate."""
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from trackastra_engine.batch.record import files_of
 from trackastra_engine.batch.summary import PAGE, TABLE
 from trackastra_engine.errors import InputError
+from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.movie.frame_names import natural_key
 from trackastra_engine.movie.ome_zarr import is_in_zarr, list_images
 
@@ -77,22 +77,17 @@ def _in_manifest(path: Path) -> Iterator[Position]:
 
     Empty cells give nothing; paths start at the folder of the table.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no table of positions ({error})") from None
-    table = csv.DictReader(lines, skipinitialspace=True)
-    columns = table.fieldnames or []
+    table = open_table(path)
+    columns = [name.strip().lower() for name in table.names]
     if "name" not in columns or not {"masks", "points"} & set(columns):
         raise InputError(
             f"{path} has the columns {', '.join(columns) or 'none'}; expected name, masks and "
             "perhaps images, or name and points, and any other option of track"
         )
-    for number, row in enumerate(table, 2):
-        if None in row or None in row.values():
-            raise InputError(f"line {number} of {path} has not as many cells as the first line")
-        name = row.pop("name").strip()
-        cells = ((column.strip(), cell.strip()) for column, cell in row.items())
+    for _, row in table.rows():
+        cells = [(name, cell.strip()) for name, cell in zip(columns, row, strict=True)]
+        name = dict(cells)["name"]
+        cells = [option for option in cells if option[0] != "name"]
         arguments = (part for option in cells if option[1] for part in _option(*option, path))
         yield Position(name, tuple(arguments))
 

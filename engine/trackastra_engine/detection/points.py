@@ -6,8 +6,6 @@ the same frame: neither crowded nor lost, as most of what models learn from. A p
 is unknown (0) has the median diameter of its frame.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,24 +13,9 @@ from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.transform import ball_inertias
 from trackastra_engine.errors import InputError
 
-POSITION = ("z", "y", "x")
-COLUMNS = ("frame", *POSITION, "label", "diameter", "intensity")
+MAX_FRAME = 2**31 - 1  # frames are kept as int32
 DIAMETER_PER_SPACING = 0.5
 LONE_DIAMETER_PX = 10.0  # where no frame holds two points
-
-
-def read_points(path: Path) -> Detections:
-    """Return the detections of a CSV file: a line of names, then one line per point.
-
-    Columns, in any order: frame, [z,] y, x, and where they are known label, diameter, intensity, as
-    in `detections_of_points`; others are ignored. Raises InputError if it is no such table.
-    """
-    columns = _read_columns(path)
-    position = np.column_stack([columns.pop(axis) for axis in POSITION if axis in columns])
-    try:
-        return detections_of_points(columns.pop("frame"), position, **columns)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def detections_of_points(
@@ -52,12 +35,19 @@ def detections_of_points(
     Raises InputError at the first point that cannot be used.
     """
     places = np.asarray(position, float)
+    if places.shape == (0,):
+        raise InputError(
+            "there are no positions; a frame without points has positions of shape (0, 2) or "
+            "(0, 3), such as numpy.empty((0, 2))"
+        )
     if places.ndim != 2 or places.shape[1] not in (2, 3):
         raise InputError(f"positions are of shape {places.shape}; expected (N, 2) or (N, 3)")
     n_points = len(places)
     _refuse("position", places.sum(axis=1), np.isfinite(places).all(axis=1), "finite numbers")
     frames = _column("frame", frame, n_points)
     _refuse("frame", frames, (frames >= 0) & (frames == np.rint(frames)), "a number from 0")
+    too_late = f"a number from 0 to {MAX_FRAME}; it is too large"
+    _refuse("frame", frames, frames <= MAX_FRAME, too_late)
     labels = _numbered(frames) if label is None else _column("label", label, n_points)
     _refuse("label", labels, (labels >= 1) & (labels == np.rint(labels)), "a number from 1")
     order = np.lexsort((labels, frames))
@@ -82,30 +72,6 @@ def detections_of_points(
     return Detections(frames.astype(np.int32), labels.astype(np.int64), places, features)
 
 
-def _read_columns(path: Path) -> dict[str, FloatArray]:
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no table of points ({error})") from None
-    header, *lines = text.splitlines() or [""]
-    names = [name.strip().lower() for name in header.split(",")]
-    missing = {"frame", "y", "x"}.difference(names)
-    if missing:
-        raise InputError(
-            f"{path} has no column {min(missing)!r}; expected a line of names separated by commas, "
-            "frame,y,x or frame,z,y,x, then one line per point"
-        )
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path} holds no point")
-    known = [name for name in COLUMNS if name in names]
-    indices = [names.index(name) for name in known]
-    try:
-        table = np.loadtxt(lines, delimiter=",", usecols=indices, ndmin=2, comments=None)
-    except ValueError as error:
-        raise InputError(f"{path} is no table of points ({error})") from None
-    return dict(zip(known, table.T, strict=True))
-
-
 def _column(name: str, values: ArrayLike, n_points: int) -> FloatArray:
     column = np.asarray(values, float)
     if column.shape != (n_points,):
@@ -118,7 +84,7 @@ def _column(name: str, values: ArrayLike, n_points: int) -> FloatArray:
 def _refuse(name: str, values: FloatArray, is_right: NDArray[np.bool_], expected: str) -> None:
     if not is_right.all():
         row = int(np.argmin(is_right))
-        raise InputError(f"point {row + 1} has the {name} {values[row]:g}; expected {expected}")
+        raise InputError(f"point {row + 1} has the {name} {values[row]:.15g}; expected {expected}")
 
 
 def _numbered(frames: FloatArray) -> FloatArray:

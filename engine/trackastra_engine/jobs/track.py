@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackastra_engine.association.cache_index import FILE_NAME
-from trackastra_engine.detection.points import read_points
+from trackastra_engine.detection.point_table import read_point_table
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import PRIVATE
@@ -118,7 +118,8 @@ def _run(job: Job, progress: Progress) -> JobResult:
     tracker = _tracker(job, review, found_rates)
     opened = time.perf_counter()
     if movie is None:
-        points = read_points(job.masks)
+        table = read_point_table(job.masks, voxel_um)
+        points, voxel_um = table.detections, table.voxel_um
         lineage = tracker.track_detections(
             points, voxel_um=voxel_um, corrections=corrections, progress=progress
         )

@@ -1,6 +1,5 @@
 """Tracks that were written, read again: tables of `track`, or masks labelled by track."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from trackastra_engine.detection.detections import (
 )
 from trackastra_engine.detection.detections import feature_names as names_of_features
 from trackastra_engine.errors import InputError
+from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.linking.lineage import Lineage, build_lineage
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.calibration import Calibration
@@ -33,7 +33,6 @@ from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
 
 TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # how their files may be called
 RATIO_DIGITS = 7  # to which the columns tell the size of a voxel
-SHOWN_CHARACTERS = 120  # of a line, in a message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +80,8 @@ def has_tracked_masks(folder: Path) -> bool:
 
 
 def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
-    with tracks.open(encoding="utf-8", errors="replace") as file:
-        names = file.readline().strip().split(",")
+    table = open_table(tracks)
+    names = list(table.names)
     axes = [axis for axis in ("z", "y", "x") if axis in names]
     features = names_of_features(len(axes))
     missing = [name for name in ("frame", "label", "y", "x", *features) if name not in names]
@@ -90,8 +89,9 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
         raise InputError(
             f"{tracks} has no column {missing[0]!r}; give a folder that track of this version wrote"
         )
-    frame, label = _columns(tracks, map(names.index, ("frame", "label")), np.int64).T
-    column = dict(zip(names, _columns(tracks, range(len(names)), float).T, strict=True))
+    whole = [names.index(name) for name in ("frame", "label")]
+    column = dict(zip(names, table.numbers(range(len(names)), whole=whole), strict=True))
+    frame, label = column["frame"], column["label"]
     centroid = np.column_stack([column[axis] for axis in axes])
     check_detections(frame, label, centroid, tracks)
     order = np.lexsort((label, frame))
@@ -101,7 +101,8 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
         centroid[order],
         np.column_stack([column[name] for name in features])[order],
     )
-    ends, score = _columns(edges, range(4), np.int64), _columns(edges, [4], float)[:, 0]
+    *places, score = _read_edges(edges)
+    ends = np.column_stack(places)
     source, target = (_rows(found, ends[:, part], edges) for part in ([0, 1], [2, 3]))
     check_links(found, source, target, edges)
     sizes: dict[str, float] = {
@@ -112,47 +113,14 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
     return SavedTracks(lineage, Calibration.of(sizes, len(axes)))
 
 
-def _columns(path: Path, columns: Iterable[int], dtype: Any) -> NDArray[Any]:
-    """Return (N, C) columns of a table; empty cells are NaN."""
-    columns = list(columns)
-    number = float if dtype is float else int
-
-    def parsed(cell: str) -> Any:
-        return number(cell or "nan")
-
-    with path.open(encoding="utf-8", errors="replace") as file:
-        file.readline()
-        if not file.readline():
-            return np.empty((0, len(columns)), dtype)
-    try:
-        return np.loadtxt(
-            path,
-            dtype,
-            delimiter=",",
-            skiprows=1,
-            usecols=columns,
-            converters=parsed,
-            ndmin=2,
-            encoding="utf-8",
-        ).reshape(-1, len(columns))
-    except (ValueError, OverflowError):
-        raise InputError(_about_wrong_line(path, columns, dtype, parsed)) from None
-
-
-def _about_wrong_line(
-    path: Path, columns: list[int], dtype: Any, parsed: Callable[[str], Any]
-) -> str:
-    """Return the sentence that names the first line without these numbers."""
-    names, *lines = path.read_text("utf-8", errors="replace").splitlines()
-    expected = ", ".join(names.split(",")[column] for column in columns)
-    for number, line in enumerate(lines, 2):
-        cells = line.split(",")
-        try:
-            np.array([parsed(cells[column]) for column in columns], dtype)
-        except (ValueError, IndexError, OverflowError):
-            told = repr(line[:SHOWN_CHARACTERS])
-            return f"line {number} of {path} is {told}; expected numbers for {expected}"
-    return f"{path} is no table that track wrote"
+def _read_edges(path: Path) -> list[NDArray[Any]]:
+    """Return frame and label of the source, and of the target, and the weight, (E,) each."""
+    table = open_table(path)
+    if len(table.names) < 5:
+        raise InputError(
+            f"{path} has {len(table.names)} columns; expected those of a table of edges"
+        )
+    return table.numbers(range(5), whole=range(4))
 
 
 def check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, table: Path) -> None:

@@ -1,0 +1,158 @@
+"""Tables of points, of files or of pandas, become detections.
+
+Columns are known by the names that programs give them, see point_columns.py.
+"""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.point_columns import Program, find_columns
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.errors import InputError, option
+from trackastra_engine.files.csv_table import open_table
+from trackastra_engine.movie.calibration import UM_PER_UNIT
+from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
+from trackastra_engine.progress import NOTICE
+
+logger = logging.getLogger(__name__)
+
+EXPECTED = (
+    "expected a line of names, frame,y,x or frame,z,y,x or those of TrackMate, Mastodon, "
+    "CellProfiler, trackpy, LapTrack or napari, then one line per point"
+)
+
+DataFrame: TypeAlias = Any  # of pandas, or whatever has columns and [name]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointTable:
+    """The points of a table, and the size of the pixels in which they are, if that is known."""
+
+    detections: Detections
+    voxel_um: VoxelSize | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """The columns (N,) that were found in a table, by what they hold."""
+
+    program: Program
+    values: dict[str, FloatArray]
+    unit_um: float | None  # of positions and radii; None if they are in pixels
+
+
+def read_points(path: Path) -> Detections:
+    """Return the detections of a table; see `read_point_table`."""
+    return read_point_table(path).detections
+
+
+def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTable:
+    """Return the points of a file: lines of names, then one line per point.
+
+    Columns, in any order: frame, [z,] y, x, and where they are known label, diameter, intensity, as
+    in `detections_of_points`; others are ignored. Names are those, or a known program's. voxel_um:
+    size of a voxel, by which positions in micrometres are divided; else they count as pixels of
+    1 um. Raises InputError if it is no such table.
+    """
+    table = open_table(path, may_have_units=True)
+    found = find_columns(table.names)
+    if found is None:
+        missing = next(
+            (name for name in ("frame", "y", "x") if name not in map(str.lower, table.names)), "x"
+        )
+        raise InputError(f"{path} has no column {missing!r}; {EXPECTED}")
+    program, places = found
+    values = dict(zip(places, table.numbers(list(places.values())), strict=True))
+    if not len(values["frame"]):
+        raise InputError(f"{path} holds no point")
+    column = places["x"]
+    unit_um = _unit_um(table.names[column], *table.units[column : column + 1])
+    try:
+        points = _points(_Columns(program, values, unit_um), voxel_um, str(path))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return points
+
+
+def detections_of_table(table: DataFrame, voxel_um: VoxelSize | None = None) -> Detections:
+    """Return the detections of a DataFrame of pandas, or of anything with `columns` and [name].
+
+    Columns are known by their names, as in `read_point_table`. Raises InputError if there are no
+    frames and positions among them, or a point cannot be used.
+    """
+    names = [str(name) for name in table.columns]
+    found = find_columns(names)
+    if found is None:
+        raise InputError(
+            f"the table has the columns {', '.join(names)}; expected frame, y and x, and perhaps z"
+        )
+    program, places = found
+    of_name = list(table.columns)
+    values = {field: np.asarray(table[of_name[column]], float) for field, column in places.items()}
+    unit_um = _unit_um(names[places["x"]])
+    return _points(_Columns(program, values, unit_um), voxel_um, "the table").detections
+
+
+def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTable:
+    values = dict(columns.values)
+    z = values.get("z")
+    if z is not None and columns.program.may_be_flat and not np.ptp(np.nan_to_num(z)):
+        values.pop("z")
+    axes = [axis for axis in "zyx" if axis in values]
+    position = np.column_stack([values.pop(axis) for axis in axes])
+    diameter = values.pop("diameter", None)
+    if "radius" in values:
+        diameter = 2 * values.pop("radius")
+    if columns.unit_um is not None:
+        voxel_um = voxel_um or (1.0,) * len(axes)
+        check_voxel_size(voxel_um, len(axes))
+        if set(voxel_um) == {1.0}:
+            logger.warning(
+                "positions of %s are in micrometres, which count as pixels; give the size of a "
+                "pixel with %s",
+                name,
+                option("voxel"),
+            )
+        position = position * columns.unit_um / np.array(voxel_um)
+        diameter = None if diameter is None else diameter * columns.unit_um / voxel_um[-1]
+    label = _labels(values.pop("label", None), columns.program)
+    if columns.program.name != "this engine":
+        logger.log(NOTICE, "%s is read as a table of %s", name, columns.program.name)
+    _warn_of_odd(position, name)
+    detections = detections_of_points(
+        values.pop("frame"), position, label=label, diameter=diameter, **values
+    )
+    return PointTable(detections, voxel_um)
+
+
+def _labels(label: FloatArray | None, program: Program) -> NDArray[Any] | None:
+    """Return the labels, or the identities of programs, which may count from 0, as labels."""
+    if label is None or program.columns["label"] == "label" or not (label == 0).any():
+        return label
+    logger.log(NOTICE, "identities of %s count from 0; labels are those and 1", program.name)
+    return label + 1
+
+
+def _unit_um(*texts: str) -> float | None:
+    """Return how many micrometres the unit of a column is; None if that is no length."""
+    for text in texts:
+        match = re.search(r"[(\[]\s*(.*?)\s*[)\]]", text)
+        unit = match[1].lower().replace("\ufffd", "u") if match else ""  # of other encodings
+        if unit in UM_PER_UNIT:
+            return UM_PER_UNIT[unit]
+    return None
+
+
+def _warn_of_odd(position: FloatArray, name: str) -> None:
+    """Warn of positions that are no pixels."""
+    if len(position) > 2 and 0 < np.nanmax(np.abs(position[:, -2:])) <= 1:
+        logger.warning(
+            "all positions of %s lie within one pixel; are they in pixels, as expected?", name
+        )

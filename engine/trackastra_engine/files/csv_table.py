@@ -1,0 +1,174 @@
+"""Tables of text, as programs and people write them: CSV with any delimiter, quotes and header.
+
+The delimiter is that which cuts the line of names into most cells. Lines that are empty, or begin
+with #, are skipped. Where commas delimit no cells, they may stand before decimals.
+"""
+
+import csv
+import math
+import re
+from array import array
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError, first_line
+
+DELIMITERS = ",;\t "
+MOST_HEADER_LINES = 4  # as TrackMate's: names, long names, short names, units
+SHOWN_CHARACTERS = 120  # of a line, in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose header was read."""
+
+    path: Path
+    names: tuple[str, ...]  # of the C columns, as they are written
+    units: tuple[str, ...]  # (C,) the last of several header lines; empty where there is one
+    delimiter: str
+    n_header: int  # lines with cells up to the last of the header
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number of each line and its cells, as many as there are columns.
+
+        Raises InputError where a line has more or fewer.
+        """
+        for number, cells in islice(_lines(self.path, self.delimiter), self.n_header, None):
+            while len(cells) > len(self.names) and not cells[-1].strip():
+                cells.pop()
+            if len(cells) != len(self.names):
+                raise InputError(
+                    f"line {number} of {self.path} has {len(cells)} cells but the line of names "
+                    f"{len(self.names)}; put cells that hold a {_named(self.delimiter)} in quotes"
+                )
+            yield number, cells
+
+    def numbers(self, columns: Sequence[int], *, whole: Collection[int] = ()) -> list[NDArray[Any]]:
+        """Return the numbers (N,) of some columns: float64, empty cells as NaN.
+
+        whole: columns that hold whole numbers, which are int64. Raises InputError at the first
+        line that holds others.
+        """
+        found = [array("q" if column in whole else "d") for column in columns]
+        real = _number if self.delimiter == "," else _number_with_comma
+        plan: list[tuple[Any, int, Callable[[str], Any]]] = [
+            (into.append, column, _whole if column in whole else real)
+            for into, column in zip(found, columns, strict=True)
+        ]
+        for number, cells in self.rows():
+            try:
+                for append, column, parsed in plan:
+                    append(parsed(cells[column]))
+            except (ValueError, OverflowError):
+                told = self.delimiter.join(cells)[:SHOWN_CHARACTERS]
+                kind = "a whole number" if column in whole else "a number"
+                raise InputError(
+                    f"line {number} of {self.path} is {told!r}; expected {kind} for "
+                    f"{self.names[column]}"
+                ) from None
+        return [np.array(column) for column in found]
+
+
+def open_table(path: Path, *, may_have_units: bool = False) -> Table:
+    """Return the table of a file, of which the header is read.
+
+    may_have_units: whether lines without a number may follow the names, as in exports of TrackMate
+    (which explain the names, and give units) and Mastodon (which add to them).
+
+    Raises InputError if it is no text, or empty.
+    """
+    delimiter = _delimiter(path)
+    lines = [cells for _, cells in islice(_lines(path, delimiter), MOST_HEADER_LINES + 1)]
+    if not lines:
+        return Table(path, (), (), delimiter, 0)
+    commented = _comment_header(path, delimiter, lines[0])
+    if commented is not None:
+        return Table(path, commented, (), delimiter, 0)
+    names = tuple(cell.strip() for cell in lines[0])
+    table = Table(path, names, (), delimiter, 1)
+    more = lines[1:] if may_have_units else []
+    n_more = next((at for at, cells in enumerate(more) if any(map(_is_number, cells))), 0)
+    if n_more == 0:
+        return table
+    below = [cells + [""] * (len(names) - len(cells)) for cells in more[:n_more]]
+    # Mastodon gives x, y and z one name, and their own in the next line.
+    told = [
+        f"{name or names[max(at - 1, 0)]} {below[0][at]}" if names.count(name) > 1 else name
+        for at, name in enumerate(names)
+    ]
+    units = tuple(cell.strip() for cell in below[-1])
+    return replace(table, names=tuple(told), units=units, n_header=1 + n_more)
+
+
+def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield numbers and cells of the lines that hold anything but a comment."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    # Other bytes than UTF-8's are units and comments, such as µm of Windows, and no numbers.
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+        try:
+            for cells in reader:
+                if not any(cells) or cells[0].startswith("#"):
+                    continue
+                if not any(map(str.strip, cells)) or cells[0].lower().startswith("sep="):
+                    continue
+                yield reader.line_num, cells
+        except csv.Error as error:
+            raise InputError(f"{path} is no table of text ({first_line(error)})") from None
+
+
+def _delimiter(path: Path) -> str:
+    counts = [len(next(_lines(path, sign), (0, []))[1]) for sign in DELIMITERS[:-1]]
+    if max(counts) <= 1:
+        return " " if len(next(_lines(path, " "), (0, []))[1]) > 1 else ","
+    return DELIMITERS[counts.index(max(counts))]
+
+
+def _comment_header(path: Path, delimiter: str, cells: list[str]) -> tuple[str, ...] | None:
+    """Return names that stand in a comment, as numpy.savetxt writes them, or None."""
+    if not all(map(_is_number, cells)):
+        return None
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        comments = [line for line in islice(file, MOST_HEADER_LINES) if line.startswith("#")]
+    if not comments:
+        return None
+    names = re.split(rf"\s*{re.escape(delimiter)}\s*", comments[-1].lstrip("#").strip())
+    return tuple(names) if len(names) == len(cells) else None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell and not cell.isspace() else math.nan
+
+
+def _number_with_comma(cell: str) -> float:
+    return _number(cell.replace(",", "."))
+
+
+def _whole(cell: str) -> int:
+    try:
+        return int(cell)
+    except ValueError:
+        value = float(cell)
+        if not value.is_integer() or abs(value) > 2**53:
+            raise ValueError(cell) from None
+        return int(value)
+
+
+def _named(delimiter: str) -> str:
+    return {"\t": "tab", " ": "space", ",": "comma"}.get(delimiter, delimiter)
