@@ -63,8 +63,8 @@ def test_different_shapes(track_refusal, tmp_path):
 
 
 def test_masks_of_float_type(track_refusal, tmp_path):
-    folder = write_folder(tmp_path / "float", dividing_cell()[1].astype(np.float32))
-    assert "are of type float32; expected integers" in track_refusal(masks=folder)
+    folder = write_folder(tmp_path / "float", dividing_cell()[1].astype(np.float32) / 2)
+    assert "is of type float32 and holds 0.5, which is no label" in track_refusal(masks=folder)
 
 
 def test_negative_label(track_refusal, tmp_path):

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from small_movies import dividing_cell, true_lineage
+from small_movies import dividing_cell, true_lineage, write_folder
 from trackastra_engine.cli import main
 from trackastra_engine.errors import InputError
+from trackastra_engine.evaluation import evaluate
 from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.napari.reader import read_layers
 from trackastra_engine.output.ctc import UPSTREAM, write_ctc
 from trackastra_engine.output.results import Outputs, Results, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
@@ -148,13 +150,30 @@ def test_lines_that_no_tracks_have_are_refused(tmp_path, table, line, sentence):
         read_tracks(tmp_path)
 
 
-def test_a_third_daughter_is_refused(tmp_path):
-    results = Results(true_lineage(dividing_cell()[1]))
-    write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
-    table = tmp_path / "edges.csv"
-    table.write_text(table.read_text().replace("2,1,3,1", "2,2,3,1"))
-    with pytest.raises(InputError, match=r"line 8 of .* links an object to a third daughter"):
-        read_tracks(tmp_path)
+def test_a_third_daughter_is_read_again_and_counted_as_a_division(tmp_path):
+    """A cell divides into three, as in shared/cases/ctc_three_daughters."""
+    masks = np.zeros((4, 40, 48), np.uint16)
+    masks[:2, 10:16, 20:26] = 1
+    for label, x in ((2, 10), (3, 20), (4, 30)):
+        masks[2:, 10:16, x : x + 6] = label
+    truth = write_folder(tmp_path / "truth", masks, "man_track{:03}.tif")
+    (truth / "man_track.txt").write_text("1 0 1 0\n2 2 3 1\n3 2 3 1\n4 2 3 1\n")
+    assert run(truth, "--to", "csv,napari", "-o", tmp_path / "out").exit_code == 0
+    again = run(tmp_path / "out", "--to", "csv", "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    for folder in (truth, tmp_path / "out", tmp_path / "again"):
+        lineage = read_tracks(folder).lineage
+        assert lineage.n_divisions == 1
+        assert lineage.tracklets.tolist() == [
+            [1, 0, 1, 0],
+            [2, 2, 3, 1],
+            [3, 2, 3, 1],
+            [4, 2, 3, 1],
+        ]
+    (layer,) = (layer for layer in read_layers(str(tmp_path / "out")) if layer[2] == "tracks")
+    assert layer[1]["graph"] == {2: [1], 3: [1], 4: [1]}
+    found = evaluate(truth, truth)
+    assert (found.divisions.correct, found.divisions.expected) == (1, 1)
 
 
 def test_tables_without_a_detection_are_refused(tmp_path):

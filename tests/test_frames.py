@@ -205,9 +205,66 @@ def test_a_shape_that_changes_within_a_folder(tmp_path, masks):
 
 
 def test_masks_of_float_type(tmp_path, masks):
-    assert "are of type float32; expected integers" in refusal(None, masks.astype(np.float32))
-    folder = write_folder(tmp_path / "masks", [*masks[:3], masks[3].astype(np.float32)])
-    assert "are of type float32; expected integers" in refusal(None, folder)
+    """Fiji, StarDist and MorphoLibJ save labels as 32-bit floats."""
+    for floats in (masks.astype(np.float32), masks.astype(np.float16), masks.astype(float)):
+        assert labels_of(open_movie(None, floats)).dtype == np.uint32
+        np.testing.assert_array_equal(labels_of(open_movie(None, floats)), masks)
+    folder = write_folder(tmp_path / "masks", [*masks[:3], *masks[3:].astype(np.float32)])
+    np.testing.assert_array_equal(labels_of(open_movie(None, folder)), masks)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (0.5, "is of type float32 and holds 0.5, which is no label; expected whole numbers"),
+        (np.nan, "holds nan; expected whole numbers from 0 to 16777215"),
+        (-1, "holds -1; expected whole numbers from 0"),
+        (np.inf, "holds inf; expected whole numbers from 0"),
+        (2**24, "holds 1.67772e+07; expected whole numbers from 0 to 16777215"),
+    ],
+)
+def test_floats_that_are_no_labels(masks, value, reason):
+    floats = masks.astype(np.float32)
+    floats[2, 0, 0] = value
+    sentence = refusal(None, floats)
+    assert "the mask of frame 2 in the array of the masks" in sentence
+    assert reason in sentence
+
+
+def test_masks_of_numbers_that_are_not_real(masks):
+    assert "are of type complex64; expected integers" in refusal(None, masks.astype("c8"))
+
+
+class Named:
+    """An array with names of dimensions, as xarray's DataArray has them."""
+
+    def __init__(self, array, dims):
+        self.array, self.dims = array, dims
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, index):
+        return self.array[index]
+
+
+def test_names_of_dimensions_are_axes(masks, volumes):
+    named = Named(np.moveaxis(masks, 0, -1), ("y", "x", "time"))
+    np.testing.assert_array_equal(labels_of(open_movie(None, named)), masks)
+    named = Named(volumes.swapaxes(0, 1), ("plane", "Time", "row", "col"))
+    np.testing.assert_array_equal(labels_of(open_movie(None, named)), volumes)
+    unnamed = Named(masks, ("dim_0", "dim_1", "dim_2"))
+    np.testing.assert_array_equal(labels_of(open_movie(None, unnamed)), masks)
+    assert "has the axes ytt" in refusal(None, Named(masks, ("y", "time", "t")))
+
+
+def test_masked_pixels_are_background_and_no_intensities(masks):
+    hidden = np.ma.MaskedArray(masks, masks == 1)
+    np.testing.assert_array_equal(
+        labels_of(open_movie(None, hidden)), np.where(masks == 1, 0, masks)
+    )
+    images = [frame.image for frame in open_movie(hidden, masks)]
+    np.testing.assert_array_equal(np.isnan(images), masks == 1)
+    whole = np.ma.MaskedArray(masks)
+    assert next(iter(open_movie(whole, masks))).image.dtype == masks.dtype
 
 
 def test_negative_label(masks):

@@ -102,6 +102,12 @@ def test_images_are_segmented_in_the_thread():
             tracker.push(10.0 * mask)
         lineage = tracker.finish()
     assert_same(lineage, random_tracker().track(10.0 * masks, masks))
+    # StarDist returns labels and details, Cellpose masks as floats or integers, flows, styles.
+    for returned in (lambda mask: (mask, {}), lambda mask: [mask.astype(np.float32), None, None]):
+        with online(Heard(), segment=lambda image, kind=returned: kind(segment(image))) as tracker:
+            for mask in masks:
+                tracker.push(10.0 * mask)
+            assert_same(tracker.finish(), lineage)
     assert len(threads) == 1
     assert threading.current_thread().name not in threads
 

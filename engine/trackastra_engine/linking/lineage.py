@@ -19,15 +19,15 @@ class Lineage:
     """
 
     detections: Detections
-    edges: Edges  # kept; at most one to a target and two from a source
+    edges: Edges  # kept; at most one to a target; more than two from a source only if read so
     tracklet_id: IntArray  # (N,) from 1, of each detection
     tracklets: IntArray  # (K, 4): id, first frame, last frame, parent's id or 0
     left_out: Detections  # of the movie, in tracks that were dropped
 
     @property
     def n_divisions(self) -> int:
-        """Return the number of detections with two children."""
-        return int((np.bincount(self.edges.source) == 2).sum()) if len(self.edges) else 0
+        """Return the number of detections with two children or more."""
+        return int((np.bincount(self.edges.source) >= 2).sum()) if len(self.edges) else 0
 
 
 def build_lineage(detections: Detections, edges: Edges) -> Lineage:

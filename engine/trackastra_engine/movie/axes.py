@@ -1,6 +1,7 @@
 """Which axis of an array is time, channel or space: as it is told, as files say, or guessed."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,16 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN_AXIS = "?"
 FRAME_AXES = "tzyx"  # in the order of our frames
+
+
+# Names of dimensions, as xarray has them.
+LETTER_OF_NAME = {
+    **dict.fromkeys(("t", "time", "frame", "frames", "timepoint", "times"), "t"),
+    **dict.fromkeys(("c", "ch", "channel", "channels", "band", "wavelength"), "c"),
+    **dict.fromkeys(("z", "plane", "planes", "slice", "depth", "lev", "level"), "z"),
+    **dict.fromkeys(("y", "row", "rows", "height"), "y"),
+    **dict.fromkeys(("x", "col", "cols", "column", "columns", "width"), "x"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,12 @@ class FrameOrder:
 
 
 TIME_FIRST = FrameOrder("t")
+
+
+def axes_of_dims(dims: Iterable[object]) -> str | None:
+    """Return a letter for each named dimension of an array, or None if no name is known."""
+    letters = [LETTER_OF_NAME.get(str(name).lower(), UNKNOWN_AXIS) for name in dims]
+    return "".join(letters) if set(letters) - {UNKNOWN_AXIS} else None
 
 
 def find_order(

@@ -17,6 +17,7 @@ from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frame_files import frame_files
 from trackastra_engine.movie.frame_pairs import check_pairs
 from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
+from trackastra_engine.movie.pixels import check_label_type, whole_labels
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
 from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
@@ -24,7 +25,6 @@ from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 logger = logging.getLogger(__name__)
 
 REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # s3://, https:// and their like
-MAX_LABEL = 2**63 - 1  # labels are kept as int64
 
 BYTES_AT_ONCE = 2**29  # of the pixels of all frames that threads have at a time
 
@@ -108,7 +108,8 @@ class Movie:
         images = self.images.read(chosen) if self.images is not None else None
         for index, labels in zip(chosen, masks, strict=True):
             self._check("mask", index, labels, self.masks)
-            _check_labels(index, labels, self.masks.name)
+            check_label_type(labels.dtype, self.masks.name)
+            labels = whole_labels(labels, f"the mask of frame {index} in {self.masks.name}")
             image = next(images) if images is not None else None
             if image is not None and self.images is not None:
                 self._check("image", index, image, self.images)
@@ -151,7 +152,7 @@ def open_movie(
     Raises InputError if they do not make a movie.
     """
     mask_source = _open_source(masks, selection.of_masks(beside_images=images is not None))
-    _check_label_type(mask_source.dtype, mask_source.name)
+    check_label_type(mask_source.dtype, mask_source.name)
     image_source = None if images is None else _open_source(images, selection.of_images())
     if image_source is not None:
         check_pairs(image_source, mask_source)
@@ -231,28 +232,6 @@ def _check_images(images: FrameSource, masks: FrameSource) -> None:
         raise InputError(
             f"images in {images.name} are of type {images.dtype}; expected real numbers, such as "
             f"uint8, uint16 or float32"
-        )
-
-
-def _check_label_type(dtype: np.dtype[Any], name: str) -> None:
-    if dtype.kind not in "ui":
-        raise InputError(
-            f"masks in {name} are of type {dtype}; expected integers, 0 for the background and "
-            f"each object's own number: save the labels of the segmentation as uint16 or uint32"
-        )
-
-
-def _check_labels(index: int, labels: NDArray[Any], name: str) -> None:
-    _check_label_type(labels.dtype, name)
-    if labels.dtype == np.uint64 and labels.size and (largest := int(labels.max())) > MAX_LABEL:
-        raise InputError(
-            f"the mask of frame {index} in {name} holds the label {largest}; labels must be below "
-            f"2^63: renumber the objects"
-        )
-    if labels.dtype.kind == "i" and labels.size and (lowest := int(labels.min())) < 0:
-        raise InputError(
-            f"the mask of frame {index} in {name} holds the negative label {lowest}; expected 0 "
-            f"for the background and positive numbers for objects: relabel or remove it"
         )
 
 

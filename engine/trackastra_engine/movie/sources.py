@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.movie.axes import TIME_FIRST, UNKNOWN_AXIS, FrameOrder, find_order
+from trackastra_engine.movie.axes import (
+    TIME_FIRST,
+    UNKNOWN_AXIS,
+    FrameOrder,
+    axes_of_dims,
+    find_order,
+)
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calibration
 from trackastra_engine.movie.frame_files import FrameFiles
 from trackastra_engine.movie.frame_names import Number
+from trackastra_engine.movie.pixels import unmasked
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.stored_array import StoredArray
 from trackastra_engine.movie.tiff import OpenTiff, open_tiff
@@ -33,6 +40,7 @@ class ArraySource:
     calibration: Calibration = UNKNOWN
     order: FrameOrder = TIME_FIRST  # which indices find frames, and how they are turned
     frames_at_once: int = 1  # that are stored together, such as in one chunk
+    kind: str = "masks"  # or images
 
     @classmethod
     def open(
@@ -56,6 +64,7 @@ class ArraySource:
             raise InputError(
                 f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x), no axis empty"
             )
+        axes = axes or axes_of_dims(getattr(array, "dims", ()))
         found = axes or (UNKNOWN_AXIS * (len(shape) - 2) + "yx")
         order = find_order(found, shape, part, name, channels=channels, is_usual=axes is None)
         n_frames, frame_shape = order.sizes(shape)
@@ -69,13 +78,15 @@ class ArraySource:
             Calibration.of(dict(sizes or {}), len(frame_shape)),
             order,
             _frames_at_once(array, order, math.prod(frame_shape) * dtype.itemsize),
+            part.kind,
         )
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time, or as many as are stored together."""
         if self.frames_at_once == 1:
             for index in indices:
-                yield self.order.arranged(np.asarray(self.array[self.order.index(index)]))
+                taken = self.array[self.order.index(index)]
+                yield self.order.arranged(unmasked(taken, self.kind))
             return
         start, block = 0, np.empty(0)
         for index in indices:
@@ -83,7 +94,7 @@ class ArraySource:
                 start, block = index, np.empty(0)  # the old one goes before the new one comes
                 end = min(self.n_frames, index - index % self.frames_at_once + self.frames_at_once)
                 taken = self.array[self.order.index(slice(start, end))]
-                block = self.order.arranged(np.asarray(taken))
+                block = self.order.arranged(unmasked(taken, self.kind))
             yield block[index - start]
 
     def stamp(self, index: int) -> str | None:

@@ -1,7 +1,7 @@
 """Folders of tracks become layers of napari: masks, read when they are shown, and tracks."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.frames import FrameSource
+from trackastra_engine.movie.pixels import whole_labels
 from trackastra_engine.output.napari_tracks import tracks_layer
 from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
 from trackastra_engine.output.saved_tracks import has_tracked_masks, open_tracked_masks, read_tracks
@@ -60,7 +61,7 @@ class LazyMasks:
         self._source = source
         self.shape = (source.n_frames, *source.frame_shape)
         self.ndim = len(self.shape)
-        self.dtype = source.dtype
+        self.dtype = np.dtype(np.uint32) if source.dtype.kind == "f" else source.dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -74,10 +75,14 @@ class LazyMasks:
         first, *rest = key
         frames = np.arange(len(self))[first]
         if frames.ndim == 0:
-            return np.asarray(next(self._source.read([int(frames)]))[tuple(rest)])
+            return next(self._read([int(frames)]))[tuple(rest)]
         if len(frames) == 0:
             return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *rest)]
-        return np.stack([mask[tuple(rest)] for mask in self._source.read(frames.tolist())])
+        return np.stack([mask[tuple(rest)] for mask in self._read(frames.tolist())])
+
+    def _read(self, indices: list[int]) -> Iterator[NDArray[Any]]:
+        for mask in self._source.read(indices):
+            yield whole_labels(mask, f"a mask in {self._source.name}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)

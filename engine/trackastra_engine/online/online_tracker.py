@@ -21,7 +21,8 @@ from trackastra_engine.online.update import Update
 logger = logging.getLogger(__name__)
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "raise"]
-Segment: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]  # an image to its mask
+# An image to its mask, or to several things of which the mask is the first.
+Segment: TypeAlias = Callable[[NDArray[Any]], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,9 +61,10 @@ class OnlineTracker:
     ) -> None:
         """Begin to track in `session`, which nobody else may use meanwhile.
 
-        segment: returns the mask of an image, for frames that are pushed without one; max_waiting:
-        frames kept while others are tracked; overflow: what `push` does when there are as many: it
-        waits, drops the frame that has waited longest, or raises queue.Full.
+        segment: returns the mask of an image, for frames that are pushed without one, or a tuple or
+        list that begins with it, as StarDist and Cellpose do; max_waiting: frames kept while others
+        are tracked; overflow: what `push` does when there are as many: it waits, drops the frame
+        that has waited longest, or raises queue.Full.
 
         Raises InputError if an option is not one of these.
         """
@@ -104,7 +106,7 @@ class OnlineTracker:
         if mask is None and (image is None or self._segment is None):
             raise InputError("a frame came without mask; give one, or an image and `segment`")
         self._refuse_own_thread()
-        kept_image, kept_mask = (None if a is None else np.array(a) for a in (image, mask))
+        kept_image, kept_mask = (None if a is None else _copied(a) for a in (image, mask))
         with self._changed:
             if self._overflow == "block":
                 self._changed.wait_for(lambda: self._is_closed or not self._is_full)
@@ -185,7 +187,9 @@ class OnlineTracker:
     def _track(self, frame: _Frame) -> None:
         mask = frame.mask
         if mask is None and frame.image is not None and self._segment is not None:
-            mask = self._segment(frame.image)
+            found = self._segment(frame.image)
+            # StarDist returns labels and details, Cellpose masks, flows and styles.
+            mask = found[0] if isinstance(found, tuple | list) and found else found
         assert mask is not None  # push refuses frames without a way to one
         update = self._session.push(frame.image, mask, fov=frame.fov, frame=frame.number)
         if update is not None:
@@ -204,3 +208,8 @@ class OnlineTracker:
                 "a callback of the online tracker called it, which would wait for itself; do so "
                 "from another thread"
             )
+
+
+def _copied(pixels: Any) -> Any:
+    """Return a copy of an array, of a masked one with its mask."""
+    return pixels.copy() if isinstance(pixels, np.ma.MaskedArray) else np.array(pixels)

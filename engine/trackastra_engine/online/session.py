@@ -15,6 +15,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.stream import FrameLinker
 from trackastra_engine.movie.frames import Movie
+from trackastra_engine.movie.pixels import unmasked
 from trackastra_engine.movie.sources import ArraySource
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
 from trackastra_engine.online.field_of_view import FieldOfView
@@ -110,7 +111,7 @@ class Session:
         Raises InputError if the frame does not fit the model or the field, which stays as it was,
         as it does after any other error. Masks that are not labelled get a warning, once a field.
         """
-        mask = np.asarray(mask)
+        mask = unmasked(mask, "masks")
         update = self._push(image, mask, fov, frame)
         movie = self.fields[fov]
         name = f"frame {movie.numbers[-1]} of {movie.name}"
@@ -228,7 +229,7 @@ class Session:
         shape = movie.frame_shape or mask.shape
         images = None
         if image is not None:
-            image = np.asarray(image)
+            image = unmasked(image, "images")
             self._check_image(movie, image)
             images = ArraySource(movie.name, 1, shape, image.dtype, {number: image})
         masks = ArraySource(movie.name, 1, shape, mask.dtype, {number: mask})

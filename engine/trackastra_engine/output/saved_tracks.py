@@ -140,15 +140,13 @@ def check_links(found: Detections, source: IntArray, target: IntArray, table: Pa
     is_backward = found.frame[target] <= found.frame[source]
     _refuse(is_backward, table, "links an object to no later frame; expected a target after it")
     _refuse(_is_repeated(target), table, "links an object to a second parent; expected one at most")
-    is_third = _is_repeated(source, 2)
-    _refuse(is_third, table, "links an object to a third daughter; expected two at most")
 
 
-def _is_repeated(values: IntArray, times: int = 1) -> NDArray[np.bool_]:
-    """Return which values were there as many times before."""
+def _is_repeated(values: IntArray) -> NDArray[np.bool_]:
+    """Return which values were there before."""
     order = np.argsort(values, kind="stable")
     is_repeated = np.zeros(len(values), bool)
-    is_repeated[order[times:]] = values[order[times:]] == values[order[:-times]]
+    is_repeated[order[1:]] = values[order[1:]] == values[order[:-1]]
     return is_repeated
 
 
