@@ -22,7 +22,7 @@ from trackastra_engine.detection.detections import (
     split_frames,
 )
 from trackastra_engine.detection.intensity import IntensityRange
-from trackastra_engine.errors import InputError
+from trackastra_engine.errors import InputError, option
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.corrections import Corrections
@@ -220,9 +220,14 @@ class Tracker:
         spec = self.model.spec
         takes_planes = spec.ndim == 3 and spec.accepts_planes and isinstance(movie, Movie)
         if movie.ndim != spec.ndim and not takes_planes:
+            is_flat = isinstance(movie, Movie) and movie.ndim == 3 and movie.frame_shape[0] == 1
             raise InputError(
                 f"the movie is {movie.ndim}D but the model {spec.name} takes {spec.ndim}D movies; "
-                "choose another model"
+                + (
+                    f"each frame is one plane: name its axes with {option('axes')}, such as tcyx"
+                    if is_flat
+                    else "choose another model"
+                )
             )
 
     def _links(self, voxel_um: VoxelSize | None, corrections: Corrections | None) -> LinkStream:
@@ -256,7 +261,8 @@ class Tracker:
         if is_seen and ndim == 3 and voxel_um is None:
             logger.warning(
                 "the movie does not say how large its voxels are, so they are taken as cubes; give "
-                "their size with --voxel (voxel_um in Python)"
+                "their size with %s",
+                option("voxel"),
             )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
         return voxel_um if is_seen or is_in_um else None

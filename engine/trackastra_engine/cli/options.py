@@ -58,6 +58,7 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--pattern", metavar="PATTERN", help="Files of a folder, as Exp_B2_*.")
     @click.option("--mask-pattern", metavar="PATTERN", help="Files of the masks, if others.")
+    @click.option("--allow-incomplete", is_flag=True, help="Frames may be missing at the end.")
     @wraps(command)
     def with_selection(
         axes: str | None,
@@ -68,9 +69,10 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
         level: int,
         pattern: str | None,
         mask_pattern: str | None,
+        allow_incomplete: bool,
         **options: Any,
     ) -> None:
-        chosen = position, level, pattern, mask_pattern
+        chosen = position, level, pattern, mask_pattern, allow_incomplete
         selection = Selection(axes, channel, mask_axes, mask_channel, *chosen)
         command(selection=selection, **options)
 

@@ -20,6 +20,7 @@ from trackastra_engine.movie.ctc_folder import (
     CtcFolder,
     open_ctc_folder,
 )
+from trackastra_engine.movie.frame_pairs import check_same_numbers
 from trackastra_engine.progress import Progress, no_progress
 
 __all__ = ["Evaluation", "check_report", "evaluate", "write_report"]
@@ -42,7 +43,7 @@ def evaluate(
     found = open_ctc_folder(Path(tracks), RESULT, UPSTREAM_RESULT)
     truth = open_ctc_folder(Path(ground_truth), TRUTH)
     _check_same_movie(found, truth)
-    _check_same_frames(found, truth)
+    check_same_numbers(found.movie.masks, truth.movie.masks)
     _check_packages()
     matching = match_objects(truth, found, progress=progress)
     if not len(matching.truth.links):
@@ -71,18 +72,6 @@ def _check_same_movie(found: CtcFolder, truth: CtcFolder) -> None:
             raise InputError(
                 f"{found.movie.masks.name} has {ours} {name} but {truth.movie.masks.name} has "
                 f"{theirs}; give tracks and ground truth of the same movie"
-            )
-
-
-def _check_same_frames(found: CtcFolder, truth: CtcFolder) -> None:
-    """Raise InputError if files of different numbers would be compared."""
-    ours, theirs = (folder.movie.masks for folder in (found, truth))
-    numbered = zip(ours.numbers, theirs.numbers, strict=False)
-    for index, (one, other) in enumerate(numbered):
-        if one != other:
-            raise InputError(
-                f"frame {index} of the tracks is {ours.files[index]} but that of the ground truth "
-                f"is {theirs.files[index]}; give files of the same numbers"
             )
 
 

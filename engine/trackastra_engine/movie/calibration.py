@@ -50,6 +50,13 @@ class Calibration:
             return self
         return replace(self, voxel_um=(voxel[-1], *voxel))
 
+    def at_level(self, step: tuple[float, float]) -> "Calibration":
+        """Return it for a level of a pyramid, of which a pixel is so many along y and x."""
+        if self.voxel_um is None or step == (1.0, 1.0):
+            return self
+        *depth, y, x = self.voxel_um
+        return replace(self, voxel_um=(*depth, y * step[0], x * step[1]))
+
 
 UNKNOWN = Calibration()
 

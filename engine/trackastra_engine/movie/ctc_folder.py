@@ -23,11 +23,12 @@ class CtcLayout:
     masks: str
     tracks: str
     subfolder: str  # where they may lie inside the folder that is named
+    movie_folder: str  # the same, behind the number of the movie, in the folder of a data set
 
 
-RESULT = CtcLayout("tracks", "mask*.tif", "res_track.txt", "ctc")
-UPSTREAM_RESULT = CtcLayout("tracks", "man_track*.tif", "man_track.txt", "ctc")
-TRUTH = CtcLayout("ground truth", "man_track*.tif", "man_track.txt", "TRA")
+RESULT = CtcLayout("tracks", "mask*.tif", "res_track.txt", "ctc", "RES")
+UPSTREAM_RESULT = CtcLayout("tracks", "man_track*.tif", "man_track.txt", "ctc", "RES")
+TRUTH = CtcLayout("ground truth", "man_track*.tif", "man_track.txt", "TRA", "GT/TRA")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +85,10 @@ def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcF
 
 def find_table(folder: Path, layout: CtcLayout) -> Path | None:
     """Return the table of the tracks in a folder, or in `layout.subfolder` of it, if there is."""
-    places = (folder / layout.tracks, folder / layout.subfolder / layout.tracks)
+    places = [folder / layout.tracks, folder / layout.subfolder / layout.tracks]
+    of_movies = list(folder.glob(f"[0-9][0-9]_{layout.movie_folder}/{layout.tracks}"))
+    if len(of_movies) == 1:  # the folder of a data set of the challenge, with one movie
+        places += of_movies
     return next((place for place in places if place.is_file()), None)
 
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.frame_names import Number, Series, find_series
+from trackastra_engine.movie.pictures import CELLPOSE_ARCHIVE, JPEG2000, PNG
 from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
 # Kinds of files; the first of which a folder has some is taken.
-FAMILIES = ((".tif", ".tiff"), (".png",), (".jp2", ".j2k", ".jpx", ".jpf"), (".npy",))
+FAMILIES = ((".tif", ".tiff"), PNG, JPEG2000, (".npy",))
 SUFFIXES = tuple(suffix for family in FAMILIES for suffix in family)
 TIMEPOINT = re.compile(r"time_?point_?\d+", re.IGNORECASE)  # folders of ImageXpress
 THUMBNAIL = re.compile(r"_thumb(?![a-z])", re.IGNORECASE)  # that ImageXpress puts beside images
 # What Cellpose puts beside the images: masks, and things that are neither.
-CELLPOSE_MASKS, CELLPOSE_ARCHIVE = "_cp_masks", "_seg.npy"
+CELLPOSE_MASKS = "_cp_masks"
 CELLPOSE_OTHERS = ("_cp_output", "_cp_outlines", "_cp_flows", "_flows", "_flow")
 MASK_WORDS = re.compile(r"mask|label|segm|(?<![a-z])seg(?![a-z])|objects", re.IGNORECASE)
 N_SHOWN = 4  # names that a message lists
@@ -53,6 +54,9 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
     Raises InputError if there are none, several series, two files of one frame, or links to files
     that are not there.
     """
+    if (place := _of_challenge(folder, kind)) != folder:
+        logger.log(NOTICE, "%s are those in %s", kind, place)
+        folder = place
     files = _files(folder, kind, pattern)
     if pattern is not None and "(?P<frame>" in pattern:
         series = [_matched(files, folder, pattern)]
@@ -82,6 +86,37 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
     elif found.kind != "number" or found.pattern.count("*") > 1:
         logger.log(NOTICE, "frames of %s are those of %s%s", folder, found.pattern, suffix)
     return FrameFiles(folder, [path_of[name] for name in found.files], found.numbers, found.gaps())
+
+
+def masks_of_challenge(folder: Path) -> Path | None:
+    """Return where masks lie in a folder such as 01_ST or 01_GT of the challenge, if they do."""
+    names = ("TRA", "SEG") if folder.name.endswith("_GT") else ("SEG", "TRA")
+    return next((folder / name for name in names if _has_files(folder / name)), None)
+
+
+def _of_challenge(folder: Path, kind: str) -> Path:
+    """Return the folder of images or masks in one of the Cell Tracking Challenge, or itself."""
+    if _listed_files(folder):
+        return folder
+    if kind == "masks" and (place := masks_of_challenge(folder)) is not None:
+        return place
+    movies = [path for path in sorted(folder.iterdir()) if re.fullmatch(r"\d\d", path.name)]
+    if not any(map(_has_files, movies)):
+        return folder
+    if len(movies) > 1:
+        raise InputError(
+            f"{folder} holds the movies {_listed([path.name for path in movies])}; give one of "
+            f"them, such as {movies[0]} for images and {movies[0]}_ST or {movies[0]}_GT for masks"
+        )
+    if kind != "masks":
+        return movies[0]
+    beside = (folder / f"{movies[0].name}_{name}" for name in ("ST", "GT", "ERR_SEG"))
+    found = [path for path in beside if path.is_dir()]
+    return (masks_of_challenge(found[0]) or found[0]) if found else folder
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and bool(_listed_files(folder))
 
 
 def _stem(path: Path, folder: Path) -> str:

@@ -20,16 +20,17 @@ def check_pairs(images: object, masks: object) -> None:
     """
     if not (isinstance(images, FolderSource) and isinstance(masks, FolderSource)):
         return
-    if not images.numbers or not masks.numbers or images.numbers == masks.numbers:
+    of_images, of_masks = (source.numbers[: source.n_frames] for source in (images, masks))
+    if not of_images or not of_masks or of_images == of_masks:
         return
-    common = set(images.numbers) & set(masks.numbers)
-    is_as_many = len(images.numbers) == len(masks.numbers)
-    are_regular = _is_regular(images.numbers) and _is_regular(masks.numbers)
+    common = set(of_images) & set(of_masks)
+    is_as_many = len(of_images) == len(of_masks)
+    are_regular = _is_regular(of_images) and _is_regular(of_masks)
     if is_as_many and (are_regular or not common):
         logger.warning(
             "images are numbered from %s to %s but masks from %s to %s; paired in this order, %s "
             "with %s",
-            *(images.numbers[0], images.numbers[-1], masks.numbers[0], masks.numbers[-1]),
+            *(of_images[0], of_images[-1], of_masks[0], of_masks[-1]),
             *(images.files[0].name, masks.files[0].name),
         )
         return
@@ -38,14 +39,26 @@ def check_pairs(images: object, masks: object) -> None:
     problems = [
         f"there is no {kind} for {_listed(other, known)}"
         for kind, known, other in (
-            ("mask", set(masks.numbers), images),
-            ("image", set(images.numbers), masks),
+            ("mask", set(of_masks), images),
+            ("image", set(of_images), masks),
         )
-        if set(other.numbers) - known
+        if set(other.numbers[: other.n_frames]) - known
     ]
     raise InputError(
         f"{' and '.join(problems)}; give one mask for each image, in files of the same numbers"
     )
+
+
+def check_same_numbers(tracks: object, truth: object) -> None:
+    """Raise InputError if tracks would be compared with a truth of other frames."""
+    if not (isinstance(tracks, FolderSource) and isinstance(truth, FolderSource)):
+        return
+    for index, numbers in enumerate(zip(tracks.numbers, truth.numbers, strict=False)):
+        if numbers[0] != numbers[1]:
+            raise InputError(
+                f"frame {index} of the tracks is {tracks.files[index]} but that of the ground "
+                f"truth is {truth.files[index]}; give files of the same numbers"
+            )
 
 
 def _is_regular(numbers: tuple[Number, ...]) -> bool:
@@ -55,7 +68,7 @@ def _is_regular(numbers: tuple[Number, ...]) -> bool:
 
 def _listed(source: FolderSource, known: set[Number]) -> str:
     """Return the files of a source whose numbers are not known."""
-    numbered = zip(source.numbers, source.files, strict=True)
+    numbered = zip(source.numbers[: source.n_frames], source.files, strict=False)
     names = [str(path) for number, path in numbered if number not in known]
     return ", ".join(names[:N_SHOWN]) + (
         f" and {len(names) - N_SHOWN} more" * (len(names) > N_SHOWN)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.calibration import Calibration
-from trackastra_engine.movie.frame_files import frame_files
+from trackastra_engine.movie.frame_files import FrameFiles, frame_files
 from trackastra_engine.movie.frame_pairs import check_pairs
+from trackastra_engine.movie.numpy_files import NUMPY_FILES, open_numpy
 from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
+from trackastra_engine.movie.pictures import PICTURES
 from trackastra_engine.movie.pixels import check_label_type, whole_labels
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
 from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource
@@ -155,6 +157,8 @@ def open_movie(
     check_label_type(mask_source.dtype, mask_source.name)
     image_source = None if images is None else _open_source(images, selection.of_images())
     if image_source is not None:
+        if selection.allow_incomplete:
+            image_source, mask_source = _of_same_length(image_source, mask_source)
         check_pairs(image_source, mask_source)
         _check_images(image_source, mask_source)
     if isinstance(mask_source, FolderSource) and mask_source.missing:
@@ -195,6 +199,11 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
     path = Path(source).expanduser()
     if is_in_zarr(path):
         return open_omezarr(path, part)
+    suffix = path.suffix.lower()
+    if suffix in NUMPY_FILES and path.exists():
+        return open_numpy(path, part)
+    if suffix in PICTURES and path.exists():
+        return FolderSource.open(FrameFiles(path.parent, [path], (), []), part)
     if path.is_dir():
         return FolderSource.open(frame_files(path, part.kind, part.pattern), part)
     if not path.exists():
@@ -205,6 +214,18 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
     return StackSource.open(path, part)
 
 
+def _of_same_length(images: FrameSource, masks: FrameSource) -> tuple[FrameSource, FrameSource]:
+    """Return both without the frames at the end that the other has not."""
+    n_frames = min(images.n_frames, masks.n_frames)
+    if images.n_frames == masks.n_frames:
+        return images, masks
+    logger.warning(
+        "%s has %d frames and %s %d; the first %d of both are taken",
+        *(images.name, images.n_frames, masks.name, masks.n_frames, n_frames),
+    )
+    return _shortened(images, n_frames), _shortened(masks, n_frames)
+
+
 def _shortened(source: Any, n_frames: int) -> Any:
     """Return a source, all of which are dataclasses, of its first frames alone."""
     return replace(source, n_frames=n_frames)
@@ -213,9 +234,10 @@ def _shortened(source: Any, n_frames: int) -> Any:
 def _check_images(images: FrameSource, masks: FrameSource) -> None:
     """Raise InputError unless each mask has an image of its shape and of real numbers."""
     if images.n_frames != masks.n_frames:
+        hint = f", or {option('allow_incomplete')} to leave out those at the end that have none"
         raise InputError(
             f"there are {images.n_frames} images in {images.name} but {masks.n_frames} masks in "
-            f"{masks.name}; give one mask for each image"
+            f"{masks.name}; give one mask for each image{hint}"
         )
     if images.frame_shape != masks.frame_shape:
         is_deeper = len(images.frame_shape) > len(masks.frame_shape)

@@ -6,14 +6,15 @@ its labels, or an array; an image is a pyramid of arrays.
 
 import logging
 import math
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trackastra_engine.errors import InputError, first_line, option
-from trackastra_engine.movie.axes import UNKNOWN_AXIS
+from trackastra_engine.movie.axes import UNKNOWN_AXIS, axes_of_dims
 from trackastra_engine.movie.calibration import in_unit
 from trackastra_engine.movie.selection import LETTERS, Part
 from trackastra_engine.movie.sources import ArraySource
@@ -31,9 +32,22 @@ Metadata = dict[str, Any]
 
 def is_in_zarr(path: Path) -> bool:
     """Tell whether a path is a Zarr group or array, or a missing one."""
+    if path.suffix.lower() == ".zip" and path.is_file():
+        return _root_in_zip(path) is not None
     if path.exists():
         return path.suffix == ".zarr" or _has_metadata(path)
     return any(map(_has_metadata, path.parents))
+
+
+def _root_in_zip(path: Path) -> str | None:
+    """Return where in a zip file a Zarr group or array lies, or None."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        found = [PurePosixPath(name) for name in archive.namelist()]
+    roots = [name.parent for name in found if name.name in METADATA_FILES]
+    outermost = min(roots, key=lambda root: len(root.parts), default=None)
+    return None if outermost is None else str(outermost).strip(".")
 
 
 def _has_metadata(path: Path) -> bool:
@@ -80,7 +94,11 @@ def _opened(path: Path) -> Iterator[Any]:
     import zarr  # 0.5 s: only where there is such a store
 
     try:
-        yield zarr.open(str(path), mode="r")
+        if path.suffix.lower() == ".zip":
+            store = zarr.storage.ZipStore(path, mode="r")
+            yield zarr.open(store, path=_root_in_zip(path) or "", mode="r")
+        else:
+            yield zarr.open(str(path), mode="r")
     except InputError:
         raise
     except FileNotFoundError:
@@ -176,7 +194,7 @@ def _plain_source(array: Any, name: str, part: Part) -> ArraySource:
     """Return the frames of an array whose axes have names, as Zarr or xarray know them, or none."""
     names = getattr(array.metadata, "dimension_names", None)
     names = names or array.attrs.get("_ARRAY_DIMENSIONS")
-    axes = "".join(_letter({"name": axis}) for axis in names) if names else None
+    axes = axes_of_dims(names) if names else None
     return _stored(ArraySource.open(array, name, part, axes=axes), part)
 
 
@@ -233,4 +251,13 @@ def _scale(owner: Metadata, n_axes: int) -> list[float]:
 
 def _stored(source: ArraySource, part: Part) -> ArraySource:
     array = StoredArray(source.array, source.name, part.kind, source.order.axes.find("t"))
-    return replace(source, array=array)
+    n_frames = source.n_frames
+    if part.allow_incomplete and (n_written := array.n_written(n_frames)) < n_frames:
+        logger.warning(
+            "%s holds %d of its %d frames; the others are left out",
+            source.name,
+            n_written,
+            n_frames,
+        )
+        n_frames = n_written
+    return replace(source, array=array, n_frames=n_frames)

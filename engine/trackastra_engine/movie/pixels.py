@@ -21,8 +21,9 @@ def unmasked(pixels: Any, kind: str) -> NDArray[Any]:
         return np.asarray(pixels.filled(0))
     if not np.ma.is_masked(pixels):
         return np.asarray(pixels.data)
-    real = pixels if pixels.dtype.kind == "f" else pixels.astype(np.float64)
-    return np.asarray(real.filled(np.nan))
+    real = np.array(pixels.data, pixels.dtype if pixels.dtype.kind == "f" else np.float64)
+    real[np.ma.getmaskarray(pixels)] = np.nan
+    return real
 
 
 def check_label_type(dtype: np.dtype[Any], name: str) -> None:
@@ -65,7 +66,7 @@ def _integers(labels: NDArray[Any], place: str) -> NDArray[np.integer[Any]]:
             f"{place} is of type {labels.dtype} and holds {wrong:g}; expected whole numbers from 0 "
             f"to {most - 1}: save the labels of the segmentation as uint16 or uint32"
         )
-    whole = labels.astype(np.uint32 if largest < 2**32 else np.int64)
+    whole: NDArray[np.integer[Any]] = labels.astype(np.uint32 if largest < 2**32 else np.int64)
     if not np.array_equal(whole, labels):
         wrong = labels[whole != labels].flat[0]
         raise InputError(

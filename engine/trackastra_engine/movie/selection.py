@@ -19,6 +19,7 @@ class Part:
     axes_if_unnamed: str | None = None  # those of the images, for masks beside them
     is_beside: bool = False  # of masks beside images, which may have no positions and one level
     pattern: str | None = None
+    allow_incomplete: bool = False
     axes_name: str = "axes"  # of the option that names the axes, for messages
     channel_name: str = "channel"  # of that which chooses the channel
 
@@ -52,9 +53,10 @@ class Selection:
 
     Axes, from what files say if not given; a channel, where there are several; a position of a
     plate, or of a file of several images; a level of a pyramid; files of a folder, by a glob or a
-    regular expression with a group `frame`. All are those of the images, or without images of the
-    masks. Masks beside images take the position if they have several, the level if they have
-    several, and the axes, but for channels, if they do not name theirs.
+    regular expression with a group `frame`; and whether frames may be missing at the end. All are
+    those of the images, or without images of the masks. Masks beside images take the position if
+    they have several, the level if they have several, and the axes, but for channels, if they do
+    not name theirs.
     """
 
     axes: str | None = None  # all in their order, such as tcyx
@@ -65,6 +67,7 @@ class Selection:
     level: int = 0  # the full resolution
     pattern: str | None = None
     mask_pattern: str | None = None
+    allow_incomplete: bool = False
 
     def of_images(self) -> Part:
         """Return what to take of the images; raises InputError if the axes are none."""
@@ -76,6 +79,7 @@ class Selection:
             self.position,
             self.level,
             pattern=self.pattern,
+            allow_incomplete=self.allow_incomplete,
         )
 
     def of_masks(self, *, beside_images: bool) -> Part:
@@ -96,6 +100,7 @@ class Selection:
             _checked(self.axes),
             beside_images,
             self.mask_pattern or pattern,
+            self.allow_incomplete,
             axes_name,
             channel_name,
         )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from trackastra_engine.movie.axes import (
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calibration
 from trackastra_engine.movie.frame_files import FrameFiles
 from trackastra_engine.movie.frame_names import Number
+from trackastra_engine.movie.incomplete import n_complete
+from trackastra_engine.movie.pictures import PICTURES, Picture, open_picture
 from trackastra_engine.movie.pixels import unmasked
 from trackastra_engine.movie.selection import Part
-from trackastra_engine.movie.stored_array import StoredArray
 from trackastra_engine.movie.tiff import OpenTiff, open_tiff
 
 BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
@@ -59,13 +61,18 @@ class ArraySource:
         along z, y and x, and seconds along t.
         """
         part.refuse_subdivision(name)
+        if any(length != length for length in array.shape):  # NaN
+            raise InputError(
+                f"{name} is of Dask and has chunks of unknown lengths, {tuple(array.shape)}; call "
+                "its compute_chunk_sizes() first"
+            )
         shape = tuple(int(length) for length in array.shape)
         if len(shape) < 3 or 0 in shape:
             raise InputError(
                 f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x), no axis empty"
             )
         axes = axes or axes_of_dims(getattr(array, "dims", ()))
-        found = axes or (UNKNOWN_AXIS * (len(shape) - 2) + "yx")
+        found = axes or _usual_axes(shape)
         order = find_order(found, shape, part, name, channels=channels, is_usual=axes is None)
         n_frames, frame_shape = order.sizes(shape)
         dtype = np.dtype(array.dtype)
@@ -99,7 +106,7 @@ class ArraySource:
 
     def stamp(self, index: int) -> str | None:
         """Return what changes if a frame does; None of what is in memory, which nobody knows."""
-        if not isinstance(self.array, StoredArray):
+        if not hasattr(self.array, "stamp"):  # of StoredArray and FileArray
             return None
         return f"{self.array.stamp(self.order.index(index))} {self.order}"
 
@@ -126,12 +133,14 @@ class FolderSource:
         part = replace(
             part, axes=_time_first(part.axes), axes_if_unnamed=_time_first(part.axes_if_unnamed)
         )
-        with open_tiff(files[0], is_alone=True) as tiff:
+        with _open_frame(files[0]) as tiff:
             found = tiff.axes.replace("t", UNKNOWN_AXIS)
             shape = (len(files), *tiff.outer_shape, *tiff.plane_shape)
             order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
             n_frames, frame_shape = order.sizes(shape)
-            calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
+            calibration = UNKNOWN
+            if isinstance(tiff, OpenTiff):
+                calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
             pixels = frame_shape, tiff.dtype, files, calibration, order
             return cls(str(folder), n_frames, *pixels, listed.numbers, listed.missing())
 
@@ -140,7 +149,7 @@ class FolderSource:
         outer = replace(self.order, axes=self.order.axes[1:-2])
         for index in indices:
             # An OME file may describe a set of files, of which it is but one frame.
-            with open_tiff(self.files[index], is_alone=True) as tiff:
+            with _open_frame(self.files[index]) as tiff:
                 planes = _planes(tiff, outer)
                 depth = planes.shape if "z" in outer.axes else ()
                 yield _read_planes(tiff, planes).reshape(*depth, *tiff.plane_shape)
@@ -174,11 +183,16 @@ class StackSource:
                 # tifffile, for ImageJ, C.
                 found = found.replace("z" if "z" in found else "c", UNKNOWN_AXIS)
             shape = (*tiff.outer_shape, *tiff.plane_shape)
+            if tiff.has_last_of_one and part.axes is not None and len(part.axes) > len(shape):
+                part = replace(part, axes=part.axes.removesuffix("c"))
             order = find_order(f"{found}yx", shape, part, str(path), channels=tiff.channels)
             n_frames, frame_shape = order.sizes(shape)
             outer = replace(order, axes=order.axes[:-2])
             planes = _planes(tiff, outer).reshape(n_frames, -1)
+            n_frames = n_complete(tiff, planes, allow_incomplete=part.allow_incomplete)
+            planes = planes[:n_frames]
             calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
+            calibration = calibration.at_level(tiff.step)
             files = [{tiff.path_of(int(plane)) for plane in frame} for frame in planes]
             return cls(
                 str(path),
@@ -204,10 +218,27 @@ class StackSource:
         return f"{files} image {self.part.position} planes {self.planes[index].tolist()}"
 
 
+@contextmanager
+def _open_frame(path: Path) -> Iterator[OpenTiff | Picture]:
+    """Open the file of one frame."""
+    if path.suffix.lower() in PICTURES:
+        yield open_picture(path)
+    else:
+        with open_tiff(path, is_alone=True) as tiff:
+            yield tiff
+
+
 def file_stamp(path: Path) -> str:
     """Return where a file is, its size, and when it was last changed."""
     status = path.stat()
     return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
+
+
+def _usual_axes(shape: tuple[int, ...]) -> str:
+    """Return the axes of an array without names: y and x last, but for channels of which one is."""
+    if len(shape) > 3 and shape[-1] == 1:  # as arrays of Keras and DeepCell are
+        return UNKNOWN_AXIS * (len(shape) - 3) + "yxs"
+    return UNKNOWN_AXIS * (len(shape) - 2) + "yx"
 
 
 def _time_first(axes: str | None) -> str | None:
@@ -225,7 +256,7 @@ def _frames_at_once(array: Any, order: FrameOrder, frame_bytes: int) -> int:
     return max(1, min(int(stored_together), BLOCK_BYTES // max(frame_bytes, 1)))
 
 
-def _planes(tiff: OpenTiff, outer: FrameOrder) -> NDArray[np.intp]:
+def _planes(tiff: OpenTiff | Picture, outer: FrameOrder) -> NDArray[np.intp]:
     """Return which planes make each frame, ([T,] [Z,]), by the order of the axes before y and x."""
     planes = np.arange(tiff.n_planes).reshape(tiff.outer_shape)
     if planes.ndim != len(outer.axes):
@@ -237,7 +268,7 @@ def _planes(tiff: OpenTiff, outer: FrameOrder) -> NDArray[np.intp]:
     return outer.arranged(np.asarray(taken))
 
 
-def _read_planes(tiff: OpenTiff, indices: NDArray[np.intp]) -> NDArray[Any]:
+def _read_planes(tiff: OpenTiff | Picture, indices: NDArray[np.intp]) -> NDArray[Any]:
     """Return some planes as one array (Z, Y, X)."""
     if indices.size == 1:
         return tiff.plane(int(indices.flat[0]))[None]

@@ -1,15 +1,16 @@
 """An array of a Zarr store that tells where its data is damaged, or is not there."""
 
 import logging
+import zipfile
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.errors import InputError, first_line, option
 
 logger = logging.getLogger(__name__)
 
@@ -20,13 +21,20 @@ class StoredArray:
     """An array of a Zarr store, whose parts are read by an index.
 
     A chunk that is not there is full of the fill value, as the format has it. But images of which
-    a frame has no chunk at all were not copied, or not written, to their end: they are refused.
-    Masks of a frame may be empty, so of theirs the first is told, once.
+    the last frames have no chunk at all were not copied, or not written, to their end: they are
+    refused. Other frames may be empty, of which the first is reported, once.
     """
 
     def __init__(self, array: Any, name: str, kind: str, time_axis: int) -> None:
         self._array, self._name, self._kind, self._time_axis = array, name, kind, time_axis
         self._has_told = False
+        store = array.store
+        is_folder = hasattr(store, "root")
+        self._place = Path(store.root, array.path) if is_folder else Path(store.path)
+        self._in_zip: set[str] | None = None  # names of what it holds
+        if not is_folder:
+            with zipfile.ZipFile(self._place) as archive:
+                self._in_zip = set(archive.namelist())
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Return the part of the array at an index of numbers and slices.
@@ -42,7 +50,7 @@ class StoredArray:
                 f"{self._name} is truncated or damaged: frame {self._frame(at)} cannot be read "
                 f"({first_line(error)}); {COPY_AGAIN}"
             ) from error
-        if not any(file.exists() for file in self._files(at)):
+        if not any(map(self._exists, self._keys(at))):
             self._tell_missing(self._frame(at))
         return part
 
@@ -53,14 +61,18 @@ class StoredArray:
     def stamp(self, index: Any) -> str:
         """Return what changes if the part at an index does."""
         at = index if isinstance(index, tuple) else (index,)
-        return " ".join(map(_file_state, [self._folder, *self._files(at)]))
+        if self._in_zip is not None:
+            return f"{_file_state(self._place)} {self._array.path} {at}"
+        files = [self._place, *(self._place / key for key in self._keys(at))]
+        return " ".join(map(_file_state, files))
 
-    @property
-    def _folder(self) -> Path:
-        return Path(self._array.store.root, self._array.path)
+    def _exists(self, key: str) -> bool:
+        if self._in_zip is None:
+            return (self._place / key).exists()
+        return str(PurePosixPath(self._array.path, key)) in self._in_zip
 
-    def _files(self, at: tuple[int | slice, ...]) -> Iterator[Path]:
-        """Yield the files that may hold some of these pixels."""
+    def _keys(self, at: tuple[int | slice, ...]) -> Iterator[str]:
+        """Yield the names of the files that may hold some of these pixels."""
         array = self._array
         at += (slice(None),) * (array.ndim - len(at))
         spans = []
@@ -68,19 +80,31 @@ class StoredArray:
             pixels = range(size)[place if isinstance(place, slice) else slice(place, place + 1)]
             spans.append(range(pixels[0] // length, pixels[-1] // length + 1))
         for chunk in product(*spans):
-            yield self._folder / array.metadata.encode_chunk_key(chunk)
+            yield array.metadata.encode_chunk_key(chunk)
+
+    def n_written(self, n_frames: int) -> int:
+        """Return the number of the last frame of which there is data, and 1."""
+        while n_frames > 0 and not self._has_data(n_frames - 1):
+            n_frames -= 1
+        return n_frames
+
+    def _has_data(self, frame: int) -> bool:
+        at = (slice(None),) * self._time_axis + (frame,)
+        return any(map(self._exists, self._keys(at)))
 
     def _tell_missing(self, frame: int) -> None:
-        if self._kind != "masks":
+        if self._kind != "masks" and frame >= self.n_written(self._array.shape[self._time_axis]):
             raise InputError(
-                f"{self._name} is truncated: there is no data of frame {frame}; {COPY_AGAIN}"
+                f"{self._name} is truncated: there is no data of frame {frame}; {COPY_AGAIN}, or "
+                f"give {option('allow_incomplete')} to take what is there"
             )
         if not self._has_told:
             logger.warning(
                 "%s has no data of frame %d, which is taken as empty, as other such frames are; if "
-                "the masks were not written or copied to their end, tracks are not whole",
+                "the %s were not written or copied to their end, tracks are not whole",
                 self._name,
                 frame,
+                self._kind,
             )
         self._has_told = True
 

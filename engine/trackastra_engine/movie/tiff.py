@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, first_line, option
 from trackastra_engine.movie.axes import UNKNOWN_AXIS
+from trackastra_engine.movie.companion import describe_by_companion, first_of_companion
 from trackastra_engine.movie.selection import Part
+from trackastra_engine.movie.tiff_damage import (
+    EXPORT_AGAIN,
+    refuse_broken_chain,
+    refuse_cut_page,
+    refuse_cut_stack,
+)
 
 if TYPE_CHECKING:
     import tifffile
-
-EXPORT_AGAIN = "copy or export it again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +46,8 @@ class OpenTiff:
     planes_per_page: int
     has_colours_last: bool  # pages are (Y, X, C)
     image: int  # which of the images of the file these planes make
+    has_last_of_one: bool  # whether an axis of length 1 behind X was left out
+    step: tuple[float, float]  # along y and x from pixel to pixel, in those of the finest level
     data_offset: int | None  # where P uncompressed planes start, if they are in one piece
     # The planes of the page that was read last, by its number.
     decoded: dict[int, NDArray[Any]] = field(default_factory=dict)
@@ -73,27 +80,54 @@ class OpenTiff:
             ) from error
 
     @property
+    def n_bytes(self) -> int:
+        """Return how many bytes all planes have."""
+        return self.n_planes * math.prod(self.plane_shape) * self.dtype.itemsize
+
+    @property
+    def is_there(self) -> NDArray[np.bool_]:
+        """Return which planes (P,) the file, or its set, holds of those that it promises."""
+        if self.data_offset is not None:
+            return np.ones(self.n_planes, bool)
+        pages = [page is not None for page in self.pages]
+        there = np.repeat(np.array(pages, bool), self.planes_per_page)[: self.n_planes]
+        return np.append(there, np.zeros(self.n_planes - len(there), bool))
+
+    @property
+    def misses_files(self) -> bool:
+        """Return whether the file is described as part of a set, of which others are not there."""
+        if not self.file.is_ome:
+            return False
+        named = ElementTree.fromstring(self.file.ome_metadata or "").findall(".//{*}UUID")
+        names = {uuid.get("FileName", self.path.name) for uuid in named}
+        return not all((self.path.parent / name).is_file() for name in names)
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Return the names of the channels, of a file in OME's form."""
         if not self.file.is_ome:
             return ()
-        pixels = ElementTree.fromstring(self.file.ome_metadata or "").findall(
+        images = ElementTree.fromstring(self.file.ome_metadata or "").findall(
             "./{*}Image/{*}Pixels"
         )
+        of_image = images[self.image : self.image + 1]  # none where another file describes them
         return tuple(
-            channel.get("Name", "") for channel in pixels[self.image].findall("{*}Channel")
+            channel.get("Name", "")
+            for pixels in of_image
+            for channel in pixels.findall("{*}Channel")
         )
 
     def path_of(self, index: int) -> Path:
         """Return the file that holds a plane, which is another one in sets of files."""
         if self.data_offset is not None:
             return self.path
-        return Path(self.pages[index // self.planes_per_page].parent.filehandle.path)
+        page = self.pages[index // self.planes_per_page]
+        return self.path if page is None else Path(page.parent.filehandle.path)
 
     def _planes_of_page(self, number: int, index: int) -> NDArray[Any]:
         """Return the planes (P, Y, X) of a page, of which the one at an index is asked for."""
         page = self.pages[number]
-        _refuse_cut_page(self.path, page, index)
+        refuse_cut_page(self.path, page, index)
         with _opened(page.parent.filehandle):
             planes = np.asarray(page.asarray())
         if self.has_colours_last:
@@ -133,8 +167,9 @@ def open_tiff(
     """
     import tifffile  # 0.2 s with numpy: only when a TIFF is read
 
+    place, described = (path, None) if part is None else first_of_companion(path)
     try:
-        file = tifffile.TiffFile(path)
+        file = tifffile.TiffFile(place)
     except tifffile.TiffFileError as error:
         what = "is not a TIFF file" if "not a TIFF" in str(error) else "is a damaged TIFF file"
         raise InputError(
@@ -145,7 +180,9 @@ def open_tiff(
     except struct.error as error:
         raise InputError(f"{path} is truncated: it ends in its header; {EXPORT_AGAIN}") from error
     with file:
-        yield _checked(path, file, part, is_alone=is_alone)
+        if not is_alone:
+            describe_by_companion(place, file, described)
+        yield _checked(place, file, part, is_alone=is_alone)
 
 
 def _checked(
@@ -154,10 +191,12 @@ def _checked(
     try:
         if len(file.pages) == 0:
             raise InputError(f"{path} is truncated: it is a TIFF without a page; {EXPORT_AGAIN}")
-        _refuse_broken_chain(path, file)
+        refuse_broken_chain(path, file)
         if is_alone and file.is_ome and not _is_whole(file):
             file.is_ome = False
-        return _layout(path, file, _image(path, file, part))
+        image = _image(path, file, part)
+        level = 0 if part is None else _level(path, len(file.series[image].levels), part)
+        return _layout(path, file, image, level)
     except InputError:
         raise
     # A damaged header makes tifffile raise whatever its values lead to: KeyError, struct.error ...
@@ -180,7 +219,7 @@ def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
     names = [series.name for series in file.series]
     is_one = len(names) == 1 or _is_written_plane_by_plane(file)
     if part is None or is_one:
-        if part is not None:
+        if part is not None and part.position is not None:
             part.refuse_subdivision(str(path))
         return 0
     if part.position is None and not file.is_ome:
@@ -195,9 +234,29 @@ def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
     return int(part.position)
 
 
-def _layout(path: Path, file: "tifffile.TiffFile", image: int) -> OpenTiff:
+def _level(path: Path, n_levels: int, part: Part) -> int:
+    """Return which level of the pyramid of an image is meant."""
+    if 0 <= part.level < n_levels:
+        return part.level
+    if n_levels == 1:
+        part.refuse_subdivision(str(path))  # but for masks beside images
+        return 0
+    raise InputError(
+        f"{path} has no level {part.level}; its {n_levels} levels are counted from 0, the full "
+        "resolution"
+    )
+
+
+def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> OpenTiff:
     series = file.series[image]
+    whole = dict(zip(series.axes, series.shape, strict=True))
+    if 0 < level < len(series.levels):
+        series = series.levels[level]
     axes, shape = series.axes, series.shape
+    # As arrays of Keras and DeepCell are saved.
+    has_last_of_one = shape[-1] == 1 and axes[-3:-1] == "YX"
+    if has_last_of_one:
+        axes, shape = axes[:-1], shape[:-1]
     has_colours_last = axes.endswith("YXS")
     if has_colours_last:
         axes = axes[:-3].replace("C", "Q") + "CYX"
@@ -223,9 +282,12 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int) -> OpenTiff:
         planes_per_page=math.prod(series.keyframe.shape) // (height * width),
         has_colours_last=has_colours_last,
         image=image,
+        has_last_of_one=has_last_of_one,
+        step=(whole.get("Y", height) / height, whole.get("X", width) / width),
         data_offset=None if has_colours_last else data_offset,
     )
-    _refuse_missing_planes(opened)
+    end = None if opened.data_offset is None else opened.data_offset + opened.n_bytes
+    refuse_cut_stack(path, file, opened.n_planes, end)
     return opened
 
 
@@ -233,63 +295,3 @@ def _is_written_plane_by_plane(file: "tifffile.TiffFile") -> bool:
     """Tell whether a program wrote a stack as many single images, one `write` a frame."""
     kinds = {(series.shape, str(series.dtype)) for series in file.series}
     return len(file.series) > 1 and len(kinds) == 1 and file.series[0].ndim == 2
-
-
-def _refuse_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
-    """Raise InputError if the last page names a next page, which then lies beyond the end."""
-    tiff, handle = file.tiff, file.filehandle
-    last = file.pages[len(file.pages) - 1].offset
-    n_tags = int.from_bytes(_bytes_at(handle, last, tiff.tagnosize), _order(file))
-    at = last + tiff.tagnosize + n_tags * tiff.tagsize
-    following = _bytes_at(handle, at, tiff.offsetsize)
-    if len(following) < tiff.offsetsize or any(following):
-        raise InputError(
-            f"{path} is truncated: it ends after {len(file.pages)} of its planes; {EXPORT_AGAIN}"
-        )
-
-
-def _refuse_missing_planes(opened: OpenTiff) -> None:
-    path, file = opened.path, opened.file
-    promised = int((file.imagej_metadata or {}).get("images", 1)) if file.is_imagej else 1
-    if promised > opened.n_planes:
-        raise InputError(
-            f"{path} is truncated: its ImageJ header promises {promised} planes but "
-            f"{opened.n_planes} are there; {EXPORT_AGAIN}"
-        )
-    if opened.data_offset is not None:
-        end = opened.data_offset + opened.n_planes * math.prod(opened.plane_shape) * (
-            opened.dtype.itemsize
-        )
-        if end > file.filehandle.size:
-            raise InputError(
-                f"{path} is truncated: its planes end at byte {end} but the file "
-                f"has {file.filehandle.size}; {EXPORT_AGAIN}"
-            )
-        return
-    there = sum(page is not None for page in opened.pages) * opened.planes_per_page
-    if there < opened.n_planes:
-        raise InputError(
-            f"{path} is truncated or part of a set: {opened.n_planes} planes are promised but "
-            f"{there} are there; {EXPORT_AGAIN}"
-        )
-
-
-def _refuse_cut_page(path: Path, page: Any, index: int) -> None:
-    ends = [
-        offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-    ]
-    size = page.parent.filehandle.size
-    if max(ends, default=0) > size:
-        raise InputError(
-            f"{path} is truncated: plane {index} ends at byte {max(ends)} but the file has {size}; "
-            f"{EXPORT_AGAIN}"
-        )
-
-
-def _order(file: "tifffile.TiffFile") -> Any:
-    return "little" if file.byteorder == "<" else "big"
-
-
-def _bytes_at(handle: Any, offset: int, count: int) -> bytes:
-    handle.seek(offset)
-    return bytes(handle.read(count))

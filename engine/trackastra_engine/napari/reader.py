@@ -75,7 +75,7 @@ class LazyMasks:
         first, *rest = key
         frames = np.arange(len(self))[first]
         if frames.ndim == 0:
-            return next(self._read([int(frames)]))[tuple(rest)]
+            return np.asarray(next(self._read([int(frames)]))[tuple(rest)])
         if len(frames) == 0:
             return np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *rest)]
         return np.stack([mask[tuple(rest)] for mask in self._read(frames.tolist())])

@@ -1,0 +1,118 @@
+"""Single frames in files other than TIFF: PNG, JPEG-2000, NumPy's and Cellpose's."""
+
+import math
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.movie.axes import UNKNOWN_AXIS
+from trackastra_engine.movie.tiff_damage import EXPORT_AGAIN
+
+PNG, JPEG2000 = (".png",), (".jp2", ".j2k", ".jpx", ".jpf")
+PICTURES = (*PNG, *JPEG2000, ".npy")
+CELLPOSE_ARCHIVE = "_seg.npy"
+# All that a pickled dictionary of arrays needs; any other object could run code.
+ARRAY_PARTS = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One frame of P planes, each (Y, X), like an open TIFF."""
+
+    path: Path
+    axes: str  # letters of the axes before Y and X
+    pixels: NDArray[Any]  # ([C or Z,] Y, X)
+
+    @property
+    def outer_shape(self) -> tuple[int, ...]:
+        """Return the lengths of the axes before Y and X."""
+        return self.pixels.shape[:-2]
+
+    @property
+    def plane_shape(self) -> tuple[int, ...]:
+        """Return the shape of a plane, (Y, X)."""
+        return self.pixels.shape[-2:]
+
+    @property
+    def n_planes(self) -> int:
+        """Return the number of planes."""
+        return math.prod(self.outer_shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of the pixels."""
+        return self.pixels.dtype
+
+    def plane(self, index: int) -> NDArray[Any]:
+        """Return one plane (Y, X)."""
+        return np.asarray(self.pixels.reshape(-1, *self.plane_shape)[index])
+
+
+def open_picture(path: Path) -> Picture:
+    """Return the frame of a file.
+
+    Raises InputError if it cannot be decoded.
+    """
+    try:
+        pixels = _decoded(path)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; it was there when the movie was opened") from None
+    # Decoders raise errors of their own classes.
+    except Exception as error:
+        raise InputError(
+            f"{path} is truncated or damaged ({first_line(error)}); {EXPORT_AGAIN}"
+        ) from error
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise InputError(f"{path} has the shape {pixels.shape}; expected a frame (y, x)")
+    if pixels.ndim == 3 and path.suffix.lower() != ".npy":
+        return Picture(path, "c", np.moveaxis(pixels, -1, 0))
+    return Picture(path, UNKNOWN_AXIS * (pixels.ndim - 2), pixels)
+
+
+def _decoded(path: Path) -> NDArray[Any]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return read_npy(path)
+    import imagecodecs  # 0.1 s: only where there are such files
+
+    decode = imagecodecs.png_decode if suffix in PNG else imagecodecs.jpeg2k_decode
+    return np.asarray(decode(path.read_bytes()))
+
+
+def read_npy(path: Path, *, in_place: bool = False) -> NDArray[Any]:
+    """Return the array of an .npy file, or the masks of Cellpose's _seg.npy.
+
+    in_place: leave a plain array in the file, of which parts are read when they are asked for.
+    """
+    try:
+        return np.asanyarray(np.load(path, mmap_mode="r" if in_place else None))
+    except ValueError as error:
+        if "pickle" not in str(error).lower() and "object" not in str(error).lower():
+            raise
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0
+        (header if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+        content = _ArraysOnly(file).load()
+    found = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
+    if not isinstance(found, dict) or "masks" not in found:
+        raise InputError(
+            f"{path} holds Python objects but no masks of Cellpose; save an array of numbers"
+        )
+    return np.asarray(found["masks"])
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Reads arrays and what Python has of its own, and nothing that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "numpy" and name in ARRAY_PARTS:
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no array")

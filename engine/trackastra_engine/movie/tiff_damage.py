@@ -1,0 +1,64 @@
+"""TIFF files that are cut, known before or while their planes are read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trackastra_engine.errors import InputError
+
+if TYPE_CHECKING:
+    import tifffile
+
+EXPORT_AGAIN = "copy or export it again"
+
+
+def refuse_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
+    """Raise InputError if the last page names a next page, which then lies beyond the end."""
+    tiff, handle = file.tiff, file.filehandle
+    last = file.pages[len(file.pages) - 1].offset
+    n_tags = int.from_bytes(_bytes_at(handle, last, tiff.tagnosize), _order(file))
+    at = last + tiff.tagnosize + n_tags * tiff.tagsize
+    following = _bytes_at(handle, at, tiff.offsetsize)
+    if len(following) < tiff.offsetsize or any(following):
+        raise InputError(
+            f"{path} is truncated: it ends after {len(file.pages)} of its planes; {EXPORT_AGAIN}"
+        )
+
+
+def refuse_cut_stack(path: Path, file: "tifffile.TiffFile", n_planes: int, end: int | None) -> None:
+    """Raise InputError if planes that the header promises lie behind the end of the file.
+
+    end: the byte where the last of the planes ends, if they are in one piece.
+    """
+    promised = int((file.imagej_metadata or {}).get("images", 1)) if file.is_imagej else 1
+    if promised > n_planes:
+        raise InputError(
+            f"{path} is truncated: its ImageJ header promises {promised} planes but "
+            f"{n_planes} are there; {EXPORT_AGAIN}"
+        )
+    if end is not None and end > file.filehandle.size:
+        raise InputError(
+            f"{path} is truncated: its planes end at byte {end} but the file "
+            f"has {file.filehandle.size}; {EXPORT_AGAIN}"
+        )
+
+
+def refuse_cut_page(path: Path, page: Any, index: int) -> None:
+    """Raise InputError if data of a page, of the plane at an index, lies behind the end."""
+    ends = [
+        offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    size = page.parent.filehandle.size
+    if max(ends, default=0) > size:
+        raise InputError(
+            f"{path} is truncated: plane {index} ends at byte {max(ends)} but the file has {size}; "
+            f"{EXPORT_AGAIN}"
+        )
+
+
+def _order(file: "tifffile.TiffFile") -> Any:
+    return "little" if file.byteorder == "<" else "big"
+
+
+def _bytes_at(handle: Any, offset: int, count: int) -> bytes:
+    handle.seek(offset)
+    return bytes(handle.read(count))
