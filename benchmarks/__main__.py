@@ -6,6 +6,7 @@ from benchmarks.accuracy import accuracy
 from benchmarks.calibration import calibration
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
+from benchmarks.formats import formats
 from benchmarks.gaps import gaps
 from benchmarks.gpu import gpu_benchmark
 from benchmarks.large import large
@@ -30,7 +31,7 @@ def main() -> None:
 for benchmark in (
     *(scaling, accuracy, calibration, models, gaps, delay, linking),
     *(stages, transformer, whole, default_model, length, large, startup),
-    *(latency, soak, gpu_benchmark),
+    *(latency, soak, gpu_benchmark, formats),
     tables,
 ):
     main.add_command(benchmark)

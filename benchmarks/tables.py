@@ -11,6 +11,7 @@ from benchmarks import (
     accuracy_summary,
     default_model,
     delay,
+    formats,
     gaps,
     gpu,
     large,
@@ -57,6 +58,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "latency": ("latency", latency.table),
     "soak": ("soak", soak.table),
     "gpu": ("gpu", gpu.table),
+    "formats": ("formats", formats.table),
 }
 
 

@@ -7,7 +7,7 @@ import tifffile
 
 import benchmarks
 from benchmarks import delay as delay_benchmark
-from benchmarks import spoiled_masks
+from benchmarks import formats, spoiled_masks
 from benchmarks.__main__ import main
 from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
@@ -248,3 +248,13 @@ def test_changed_links_and_divisions_are_counted():
         "divisions": 2,
         "divisions_changed": 1,
     }
+
+
+def test_every_format_that_is_listed_is_read_as_it_was_written(tmp_path):
+    for number, (name, write) in enumerate(formats.MOVIES.items()):
+        assert (name, formats.movie_answer(write, tmp_path / str(number))) == (name, "as written")
+    for name in formats.TABLES:
+        assert (name, formats.table_answer(name, tmp_path / name.partition(",")[0])) == (
+            name,
+            "as written",
+        )

@@ -155,6 +155,30 @@ def test_a_link_to_nothing_is_named(tmp_path):
     assert "t002.tif is a link to a file that is not there; fetch it" in refusal(None, folder)
 
 
+def test_what_git_lfs_and_git_annex_leave_for_a_file_is_named(tmp_path):
+    for text in ("version https://git-lfs.github.com/spec/v1\n", "/annex/objects/MD5E-s99.tif\n"):
+        folder = write_folder(tmp_path / text[1:5], MASKS)
+        (folder / "t000.tif").write_text(text)
+        assert "t000.tif stands for a file that was not fetched yet" in refusal(None, folder)
+
+
+def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_word(tmp_path, caplog):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for number in range(2):
+        tifffile.imwrite(folder / f"m{number}.tif", MASKS, metadata={"axes": "TYX"}, imagej=True)
+    open_movie(None, folder)
+    assert "m0.tif is a movie of 6 planes by itself, but taken as one frame" in caplog.text
+
+
+def test_a_folder_of_folders_gets_a_hint(tmp_path):
+    write_folder(tmp_path / "m" / "ch0", MASKS)
+    write_folder(tmp_path / "m" / "ch1", MASKS)
+    assert "or one TIFF stack, such as one of the folders in it, ch0, ch1" in refusal(
+        None, tmp_path / "m"
+    )
+
+
 @pytest.fixture
 def two_wells(tmp_path):
     folder = tmp_path / "wells"

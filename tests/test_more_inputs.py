@@ -352,3 +352,56 @@ def test_plain_zarr_arrays_have_names_too(tmp_path):
     array[:] = np.moveaxis(MASKS, 0, -1)
     np.testing.assert_array_equal(labels_of(tmp_path / "m.zarr"), MASKS)
     assert json.loads((tmp_path / "m.zarr" / "zarr.json").read_text())["dimension_names"]
+
+
+# Options and results ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def masks_path(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("movie") / "masks", MASKS)
+
+
+def test_the_time_between_frames_can_be_given(masks_path, tmp_path):
+    command = ("track", "--masks", masks_path, "-o", tmp_path / "out", "--interval")
+    assert "the time between frames is -1.0 s; give a positive" in run(*command, "-1").stderr
+    assert run(*command, "90").exit_code == 0
+    names, *_ = (tmp_path / "out" / "tracks.csv").read_text().splitlines()
+    assert "time_s" in names.split(",")
+    last = (tmp_path / "out" / "tracks.csv").read_text().splitlines()[-1].split(",")
+    row = dict(zip(names.split(","), last, strict=True))
+    assert float(row["time_s"]) == 90 * int(row["frame"])
+
+
+def test_quiet_runs_print_warnings_only(masks_path, tmp_path):
+    done = run("track", "--masks", masks_path, "-o", tmp_path / "out", "--quiet")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+    tifffile.imwrite(tmp_path / "m.tif", MASKS)
+    done = run("track", "--masks", tmp_path / "m.tif", "-o", tmp_path / "other", "--quiet")
+    assert "Warning: " in done.stderr
+    assert "does not say which axis is time" in done.stderr
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._tracks.csv"])
+def test_files_of_the_system_block_no_results(masks_path, tmp_path, name):
+    out = tmp_path / "out"
+    (out / "ctc").mkdir(parents=True)
+    (out / name).write_text("seen by a file manager")
+    command = ("track", "--masks", masks_path, "-o", out)
+    (out / "ctc").rmdir()
+    assert run(*command).exit_code == 0
+    (out / "ctc" / name).write_text("seen again")
+    for again in ((*command, "--overwrite"), ("link", out, "--mode", "greedy_nodiv")):
+        done = run(*again)
+        assert done.exit_code == 0, done.stderr
+    (out / "notes.txt").write_text("mine")
+    assert "holds notes.txt, which is no result" in run(*command, "--overwrite").stderr
+
+
+def test_messages_in_python_name_arguments_and_in_commands_flags(tmp_path):
+    colours = np.stack([MASKS, MASKS], axis=1)
+    tifffile.imwrite(tmp_path / "m.tif", colours, imagej=True, metadata={"axes": "TCYX"})
+    assert "choose one with channel, a number" in refusal(None, tmp_path / "m.tif")
+    done = run("track", "--masks", tmp_path / "m.tif", "-o", tmp_path / "out")
+    assert "choose one with --channel, a number" in done.stderr
+    assert "choose one with channel, a number" in refusal(None, tmp_path / "m.tif")

@@ -265,7 +265,7 @@ def test_points_are_tracked():
     session.push_points([[5, 5], [30, 30]])
     update = session.push_points([[31, 30], [5, 6]])
     assert ends(update.links) == {(0, 1, 1, 2), (0, 2, 1, 1)}
-    assert session.push_points(np.empty((0, 2))).lost.label.tolist() == [1, 2]
+    assert session.push_points([]).lost.label.tolist() == [1, 2]
 
 
 def test_what_needs_the_whole_movie_is_refused():

@@ -132,7 +132,7 @@ def test_distances_as_text():
     for text in (0, -1, "nan", "inf", "40mm", "", "far", "1.2.3", "1e999"):
         with pytest.raises(InputError, match="positive number of pixels or micrometres"):
             MaxDistance.parse(text)
-    with pytest.raises(InputError, match="give their size with --voxel"):
+    with pytest.raises(InputError, match="give their size with voxel_um, or"):
         MaxDistance.parse("20um").in_pixels(None)
 
 
@@ -219,7 +219,7 @@ def test_a_model_sees_volumes_in_true_proportion(caplog):
         np.testing.assert_allclose(one.features[:, :2], other.features[:, :2], rtol=1e-6)
     assert "taken as cubes" not in caplog.text
     flat = tokens_of(masks, None)
-    assert "taken as cubes; give their size with --voxel" in caplog.text
+    assert "taken as cubes; give their size with voxel_um" in caplog.text
     assert not np.allclose(flat.coordinates, far.coordinates)
 
 

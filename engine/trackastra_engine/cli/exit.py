@@ -38,6 +38,11 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
     return run
 
 
+def only_warnings() -> None:
+    """Show no notices in the command that runs."""
+    logging.getLogger("trackastra_engine").setLevel(logging.WARNING)
+
+
 @contextmanager
 def _logging_to_terminal() -> Iterator[None]:
     """Show our notices and warnings as plain lines; tifffile's add nothing to what ours say."""

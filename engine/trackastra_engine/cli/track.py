@@ -1,11 +1,12 @@
 """The command `track`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trackastra_engine.cli.exit import one_sentence_errors
+from trackastra_engine.cli.exit import one_sentence_errors, only_warnings
 from trackastra_engine.cli.options import (
     ALIGN_OPTION,
     CORRECTIONS_OPTION,
@@ -52,6 +53,13 @@ from trackastra_engine.errors import InputError
     help="Size of a voxel in micrometres.  [default: what the files say]",
 )
 @click.option(
+    "--interval",
+    "interval_s",
+    metavar="SECONDS",
+    type=float,
+    help="Time between frames.  [default: what the files say]",
+)
+@click.option(
     "--stride",
     type=int,
     default=1,
@@ -82,6 +90,7 @@ from trackastra_engine.errors import InputError
     help="Folder that keeps what was computed, for a next run.  [default: OUTPUT/.trackastra]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
+@click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 @one_sentence_errors
 @upstream_flags
 @selection_options
@@ -99,13 +108,16 @@ def track(
     json_file: Path | None,
     cache: Path | None,
     overwrite: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Link the objects in MASKS over time.
 
-    IMAGES and MASKS are folders with one TIFF per frame, TIFF stacks (of ImageJ, in OME's form or
-    plain) or OME-Zarr images. Masks hold 0 for background and a number for each object. Without
-    images, give masks alone:
+    IMAGES and MASKS are folders with one file per frame (TIFF, PNG, JPEG-2000 or .npy), TIFF stacks
+    (of ImageJ, in OME's form or plain), OME-Zarr images (also zipped), .npy or .npz. Frames of
+    folders are known by the number that varies in the names; --pattern chooses the files of one
+    series, by a glob, or a regular expression whose group (?P<frame>...) is the number. Masks hold
+    0 for background and a number for each object. Without images, give masks alone:
 
         trackastra-engine track --masks MASKS -o OUT
 
@@ -115,7 +127,8 @@ def track(
     an OME-Zarr image with labels are its labels.
 
     Spots and particles come as a .csv of points: frame,y,x or frame,z,y,x and if known label,
-    diameter and intensity. It takes the place of both.
+    diameter and intensity, or with the names of TrackMate, Mastodon, CellProfiler, trackpy or
+    napari. It takes the place of both.
     """
     found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
     from trackastra_engine.cli.terminal import shown_progress
@@ -123,6 +136,7 @@ def track(
     from trackastra_engine.files.replace import PRIVATE
     from trackastra_engine.jobs.track import Job, run_job
     from trackastra_engine.output.results import Outputs, parse_formats
+    from trackastra_engine.progress import no_progress
 
     outputs = Outputs(
         output, output_ctc, output_edge_table, overwrite, parse_formats(formats), report
@@ -132,11 +146,14 @@ def track(
     job = Job(*inputs, linking=linking_of(options), cache=kept, **options)
     if json_file is not None:
         check_figures_file(json_file, "frames")
-    with shown_progress() as progress:
+    if quiet:
+        only_warnings()
+    with nullcontext(no_progress) if quiet else shown_progress() as progress:
         result = run_job(job, progress=progress)
     if json_file is not None:
         write_figures(result.figures(), json_file)
-    click.echo(f"{result}; see {', '.join(map(str, outputs.paths))}")
+    if not quiet:
+        click.echo(f"{result}; see {', '.join(map(str, outputs.paths))}")
 
 
 def _inputs(

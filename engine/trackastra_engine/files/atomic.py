@@ -10,21 +10,25 @@ from secrets import token_hex
 
 from trackastra_engine.errors import InputError
 
+SYSTEM_FILES = {".DS_Store", ".localized", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
+
 
 def check_output_folder(
     folder: Path, *, overwrite: bool, ours: Iterable[str], kept: str | None = None
 ) -> None:
     """Raise InputError if results cannot be written to a folder.
 
-    An existing folder must be empty but for the entry `kept`, or `overwrite` be true and all else
-    that lies in it match the patterns `ours`: overwriting must not cost anybody other files.
+    An existing folder must be empty but for the entry `kept` and files of the system, or
+    `overwrite` be true and all else that lies in it match the patterns `ours`: overwriting must not
+    cost anybody other files.
     """
     if folder.resolve() == Path.cwd() or folder.is_mount():
         raise InputError(
             f"the output folder {folder} cannot be replaced as a whole; choose one inside it"
         )
     if folder.is_dir():
-        entries = sorted(path.name for path in folder.iterdir() if path.name != kept)
+        names = (path.name for path in folder.iterdir())
+        entries = sorted(name for name in names if name != kept and not is_of_system(name))
         foreign = [name for name in entries if not any(fnmatch(name, mine) for mine in ours)]
         if entries and not overwrite:
             raise InputError(
@@ -38,6 +42,11 @@ def check_output_folder(
     elif folder.exists():
         raise InputError(f"the output folder {folder} is a file; choose another name")
     _check_parent(folder)
+
+
+def is_of_system(name: str) -> bool:
+    """Return whether a file is one that macOS or Windows leaves in folders that were looked at."""
+    return name in SYSTEM_FILES or name.startswith("._")
 
 
 def check_output_file(path: Path, *, overwrite: bool, first_line: str | None = None) -> None:

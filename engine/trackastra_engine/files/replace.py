@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trackastra_engine.files.atomic import new_parents
+from trackastra_engine.files.atomic import is_of_system, new_parents
 
 PRIVATE = ".trackastra"  # of a folder of results: what the engine keeps there
 PREPARED, MOVED = "prepared", "moved"  # in it: results in the making, and on their way
@@ -42,8 +42,9 @@ def refilled_folder(folder: Path, *, ours: Collection[str], last: str) -> Iterat
         for name in sorted(ours, key=last.__ne__):
             _remove(folder / name)
         for entry in sorted(moved.iterdir(), key=lambda entry: entry.name == last):
-            entry.rename(folder / entry.name)
-        moved.rmdir()
+            if not is_of_system(entry.name):
+                entry.rename(folder / entry.name)
+        _remove(moved)
         with suppress(OSError):  # raised if something is kept there
             moved.parent.rmdir()
 

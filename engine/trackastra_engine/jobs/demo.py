@@ -7,7 +7,7 @@ import numpy as np
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.evaluation.edge_scores import Counts, Scores, score_edges
-from trackastra_engine.files.atomic import check_output_folder, new_folder
+from trackastra_engine.files.atomic import check_output_folder, is_of_system, new_folder
 from trackastra_engine.jobs.track import Job, JobResult, run_job
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.output.edge_table import edge_ends, write_edges
@@ -67,7 +67,8 @@ def run_demo(
     Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves nothing.
     """
     # A folder with images and masks but without our truth is somebody's data.
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / TRUTH).is_file():
+    is_used = folder.is_dir() and not all(is_of_system(path.name) for path in folder.iterdir())
+    if is_used and not (folder / TRUTH).is_file():
         raise InputError(f"the folder {folder} holds no earlier demo; choose another with --output")
     check_output_folder(folder, overwrite=True, ours=DEMO_FILES)
     with new_folder(folder) as partial:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from trackastra_engine.linking.rates import MovieRates
 from trackastra_engine.linking.review import Review
 from trackastra_engine.model.onnx_model import AssociationModel, Device
 from trackastra_engine.motion.alignment import Align
-from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.movie.calibration import Calibration, check_interval
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.movie.voxels import parse_voxel_size
@@ -46,6 +46,7 @@ class Job:
     linking: LinkingOptions = DEFAULT_OPTIONS
     corrections: tuple[Path, ...] = ()  # tables of links that are decided
     voxel: str | None = None  # "z,y,x" in micrometres
+    interval_s: float | None = None  # between frames; None: what the files say
     stride: int = 1  # frames
     align: Align = "auto"
     cache: Path | None = None  # folder that keeps what is computed, for a next time
@@ -110,10 +111,14 @@ def _run(job: Job, progress: Progress) -> JobResult:
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     corrections = corrections_of(job.corrections, job.outputs.folder)
     movie = None
+    if job.interval_s is not None:
+        check_interval(job.interval_s)
     if job.are_points:
         _refuse_options_of_movies(job)
     else:
         movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
+        if job.interval_s is not None:
+            movie = replace(movie, frame_interval_s=job.interval_s)
     review, found_rates = Review(), list[MovieRates]()
     tracker = _tracker(job, review, found_rates)
     opened = time.perf_counter()
@@ -142,7 +147,8 @@ def _run(job: Job, progress: Progress) -> JobResult:
     settings = *_settings(job, tracker), *(rates.facts() if rates is not None else ())
     facts = RunFacts(_title(job), settings, stage_s, _command(job))
     known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
-    calibration = Calibration(*known).along(lineage.detections.ndim)
+    calibration = Calibration(known[0], job.interval_s or known[1])
+    calibration = calibration.along(lineage.detections.ndim)
     results = Results(lineage, movie, review.links, facts, calibration, corrections)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)

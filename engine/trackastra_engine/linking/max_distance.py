@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray
-from trackastra_engine.errors import InputError
+from trackastra_engine.errors import InputError, option
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.voxels import VoxelSize
@@ -62,8 +62,7 @@ class MaxDistance:
         if voxel is None:
             raise InputError(
                 f"the maximum distance is {self.length:g}um, but the movie does not say how large "
-                "its pixels are; give their size with --voxel (voxel_um in Python), or the "
-                "distance in pixels"
+                f"its pixels are; give their size with {option('voxel')}, or the distance in pixels"
             )
         return self.length / voxel[-1]
 

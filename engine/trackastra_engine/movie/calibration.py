@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from trackastra_engine.errors import InputError
 from trackastra_engine.movie.voxels import VoxelSize
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ class Calibration:
 
 
 UNKNOWN = Calibration()
+
+
+def check_interval(interval_s: float) -> None:
+    """Raise InputError unless a time between frames that a user gave is possible."""
+    if not _is_possible(interval_s):
+        raise InputError(f"the time between frames is {interval_s} s; give a positive number")
 
 
 def tiff_calibration(file: "tifffile.TiffFile", ndim: int, image: int = 0) -> Calibration:

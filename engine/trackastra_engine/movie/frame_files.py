@@ -34,6 +34,7 @@ class FrameFiles:
     files: list[Path]
     numbers: tuple[Number, ...]  # (T,) of the frames; empty if names have none
     gaps: list[tuple[str, str, int]]  # files between which so many frames are missing
+    kind: str = "number"  # how numbers are written: number, or of times elapsed, timed, stamp
 
     def missing(self) -> str:
         """Return a phrase that names the first missing frames; empty if there are none."""
@@ -85,7 +86,8 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
         )
     elif found.kind != "number" or found.pattern.count("*") > 1:
         logger.log(NOTICE, "frames of %s are those of %s%s", folder, found.pattern, suffix)
-    return FrameFiles(folder, [path_of[name] for name in found.files], found.numbers, found.gaps())
+    paths = [path_of[name] for name in found.files]
+    return FrameFiles(folder, paths, found.numbers, found.gaps(), found.kind)
 
 
 def masks_of_challenge(folder: Path) -> Path | None:
@@ -152,7 +154,7 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
             )
         raise InputError(
             f"the folder of the {kind}, {folder}, holds no .tif or .tiff file; "
-            f"give a folder with one TIFF per frame, or one TIFF stack"
+            f"give a folder with one TIFF per frame, or one TIFF stack{_hint(folder)}"
         )
     for path in files:
         if not path.exists():
@@ -161,6 +163,12 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
                 "the disk that holds it"
             )
     return files
+
+
+def _hint(folder: Path) -> str:
+    """Return which folders below hold files of frames, for a message; empty if none does."""
+    below = [path.name for path in sorted(folder.iterdir()) if _has_files(path)]
+    return f", such as one of the folders in it, {_listed(below)}" if below else ""
 
 
 def _listed_files(folder: Path) -> list[Path]:

@@ -25,8 +25,9 @@ def check_pairs(images: object, masks: object) -> None:
         return
     common = set(of_images) & set(of_masks)
     is_as_many = len(of_images) == len(of_masks)
+    are_alike = images.kind == masks.kind
     are_regular = _is_regular(of_images) and _is_regular(of_masks)
-    if is_as_many and (are_regular or not common):
+    if is_as_many and (are_regular or not common or not are_alike):
         logger.warning(
             "images are numbered from %s to %s but masks from %s to %s; paired in this order, %s "
             "with %s",

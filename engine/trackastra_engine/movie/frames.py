@@ -161,12 +161,8 @@ def open_movie(
             image_source, mask_source = _of_same_length(image_source, mask_source)
         check_pairs(image_source, mask_source)
         _check_images(image_source, mask_source)
-    if isinstance(mask_source, FolderSource) and mask_source.missing:
-        logger.warning(
-            "%s: %s; frames on both sides are taken as neighbours",
-            mask_source.name,
-            mask_source.missing,
-        )
+    for phrase in _missing(image_source, mask_source):
+        logger.warning("%s; frames on both sides are taken as neighbours", phrase)
     if mask_source.n_frames < 2:
         raise InputError(
             f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
@@ -212,6 +208,15 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
             f"give a folder of TIFF files, one TIFF stack or an OME-Zarr"
         )
     return StackSource.open(path, part)
+
+
+def _missing(*sources: FrameSource | None) -> Iterator[str]:
+    """Yield which frames are left out in folders, once where they are numbered alike."""
+    told: set[str] = set()
+    for source in sources:
+        if isinstance(source, FolderSource) and source.missing and source.kind not in told:
+            told.add(source.kind)
+            yield f"{source.name}: {source.missing}"
 
 
 def _of_same_length(images: FrameSource, masks: FrameSource) -> tuple[FrameSource, FrameSource]:

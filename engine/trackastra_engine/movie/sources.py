@@ -1,5 +1,6 @@
 """Where frames come from: a folder of TIFF files, one TIFF stack, or an array."""
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from trackastra_engine.movie.pictures import PICTURES, Picture, open_picture
 from trackastra_engine.movie.pixels import unmasked
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.tiff import OpenTiff, open_tiff
+
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
 
@@ -123,6 +126,7 @@ class FolderSource:
     calibration: Calibration
     order: FrameOrder  # of the whole movie
     numbers: tuple[Number, ...] = ()  # (T,) of the frames in the names of the files, if they have
+    kind: str = "number"  # how these are written: number, or of times elapsed, timed, stamp
     missing: str = ""  # which frames are left out, by these numbers
 
     @classmethod
@@ -134,6 +138,12 @@ class FolderSource:
             part, axes=_time_first(part.axes), axes_if_unnamed=_time_first(part.axes_if_unnamed)
         )
         with _open_frame(files[0]) as tiff:
+            if "t" in tiff.axes and tiff.n_planes > 1:
+                logger.warning(
+                    "%s is a movie of %d planes by itself, but taken as one frame, as it lies in a "
+                    "folder of several files; give its path if it is the movie",
+                    *(files[0], tiff.n_planes),
+                )
             found = tiff.axes.replace("t", UNKNOWN_AXIS)
             shape = (len(files), *tiff.outer_shape, *tiff.plane_shape)
             order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
@@ -142,7 +152,9 @@ class FolderSource:
             if isinstance(tiff, OpenTiff):
                 calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
             pixels = frame_shape, tiff.dtype, files, calibration, order
-            return cls(str(folder), n_frames, *pixels, listed.numbers, listed.missing())
+            return cls(
+                str(folder), n_frames, *pixels, listed.numbers, listed.kind, listed.missing()
+            )
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""

@@ -26,6 +26,7 @@ from trackastra_engine.movie.tiff_damage import (
     refuse_broken_chain,
     refuse_cut_page,
     refuse_cut_stack,
+    refuse_placeholder,
 )
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def open_tiff(
     try:
         file = tifffile.TiffFile(place)
     except tifffile.TiffFileError as error:
+        refuse_placeholder(place)
         what = "is not a TIFF file" if "not a TIFF" in str(error) else "is a damaged TIFF file"
         raise InputError(
             f"{path} {what} ({first_line(error)}); give a folder of TIFF files or one TIFF stack"

@@ -24,6 +24,17 @@ def refuse_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
         )
 
 
+def refuse_placeholder(path: Path) -> None:
+    """Raise InputError if a file only stands for one that git-annex or Git LFS would fetch."""
+    with path.open("rb") as file:
+        start = file.read(1000)
+    if start.startswith(b"version https://git-lfs") or b"annex/objects/" in start:
+        raise InputError(
+            f"{path} stands for a file that was not fetched yet; fetch it with git annex get or "
+            "git lfs pull"
+        )
+
+
 def refuse_cut_stack(path: Path, file: "tifffile.TiffFile", n_planes: int, end: int | None) -> None:
     """Raise InputError if planes that the header promises lie behind the end of the file.
 

@@ -177,6 +177,8 @@ class Session:
         diameter: (N,) pixels, half the typical spacing of this frame if not given.
         """
         places = np.atleast_1d(position)
+        if places.size == 0:
+            places = np.empty((0, self.tracker.model.spec.ndim))
         check_number(len(places), self.max_objects)
         zeros = np.zeros(len(places), int)
         detections = detections_of_points(

@@ -1,12 +1,12 @@
 """Tracks that were written become files of other programs: the command `convert`."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.calibration import check_interval
 from trackastra_engine.movie.voxels import check_voxel_size, parse_voxel_size
 from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
@@ -45,8 +45,7 @@ def _convert(
         check_voxel_size(voxel_um, lineage.detections.ndim)
         calibration = replace(calibration, voxel_um=voxel_um)
     if interval_s is not None:
-        if not 0 < interval_s < math.inf:
-            raise InputError(f"the time between frames is {interval_s} s; give a positive number")
+        check_interval(interval_s)
         calibration = replace(calibration, frame_interval_s=interval_s)
     write_outputs(Results(lineage, calibration=calibration), outputs)
     return lineage
