@@ -147,7 +147,7 @@ def test_a_last_axis_of_one_is_no_x(tmp_path):
     np.testing.assert_array_equal(labels_of(path), MASKS)
     np.testing.assert_array_equal(labels_of(path, axes="tyxc"), MASKS)
     np.testing.assert_array_equal(labels_of(MASKS[..., None]), MASKS)
-    tifffile.imwrite(path, MASKS[..., None], compression="zlib", metadata=None)
+    tifffile.imwrite(path, MASKS[..., None], compression="zlib", metadata={"axes": "TYXC"})
     np.testing.assert_array_equal(labels_of(path), MASKS)
 
 

@@ -168,7 +168,7 @@ def _inputs(
     One argument alone is never taken for masks: images taken for masks would give nonsense.
     """
     given = [path for path in (images_path, masks_path, images, masks, points) if path is not None]
-    if points is not None or any(path.suffix.lower() == ".csv" for path in given):
+    if points is not None or any(path.suffix.lower() in (".csv", ".tsv") for path in given):
         if len(given) > 1:
             raise InputError(
                 "points have neither images nor masks; give the .csv alone (intensities and "

@@ -221,7 +221,7 @@ def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
     names = [series.name for series in file.series]
     is_one = len(names) == 1 or _is_written_plane_by_plane(file)
     if part is None or is_one:
-        if part is not None and part.position is not None:
+        if part is not None and (part.position or part.pattern) is not None:
             part.refuse_subdivision(str(path))
         return 0
     if part.position is None and not file.is_ome:
