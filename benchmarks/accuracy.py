@@ -30,12 +30,15 @@ class Compared:
 
     models: Mapping[int, AssociationModel]  # ours, by the number of axes of movies
     environments: Environments | None  # of other trackers; None: these are not measured
+    without: tuple[str, ...]  # other trackers that are left out
     afresh: bool  # whether other trackers with a recorded row are measured again
     result: str  # name of the result that holds recorded rows
 
     def rows(self, movie: TrueMovie, recorded: Sequence[Row]) -> Iterator[Row]:
         """Yield the rows that are measured; recorded: those of the same set."""
-        known = set() if self.afresh else {row["tracker"] for row in recorded}
+        known = set(self.without)
+        if not self.afresh:
+            known.update(row["tracker"] for row in recorded)
         if self.environments is not None:
             for tracker, attempts in other_trackers(movie, self.environments).items():
                 if tracker not in known:
@@ -126,6 +129,7 @@ def interpreter(tracker: str) -> Any:
     show_default=True,
     help="Which to measure; recorded rows of those not measured are kept.",
 )
+@click.option("--without", multiple=True, help="Another tracker to leave out; motile is slow.")
 @click.option("--afresh", is_flag=True, help="Measure other trackers that are recorded, too.")
 @interpreter("btrack")
 @interpreter("byotrack")
@@ -138,6 +142,7 @@ def accuracy(
     part: Part,
     frames: int | None,
     trackers: str,
+    without: tuple[str, ...],
     afresh: bool,
     **environments: str | None,
 ) -> None:
@@ -156,6 +161,7 @@ def accuracy(
     compared = Compared(
         models=by_ndim if trackers != "others" else {},
         environments=known if trackers != "ours" else None,
+        without=without,
         afresh=afresh,
         result="accuracy" if part == "test" else f"accuracy_{part}",
     )

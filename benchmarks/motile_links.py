@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from trackastra_engine.detection.detections import Detections
 
 MAX_CHILDREN = 2
-MAX_PARENTS = 10  # candidates of a detection, the nearest
+MAX_PARENTS = 5  # candidates of a detection, the nearest
 
 
 def motile_links(

@@ -27,7 +27,7 @@ SCRIPTS = {
     name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack", "ultrack")
 }
 DISTANCES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # spacings
-FEW_DISTANCES = (0.7, 1.4, 2.8)  # for slow trackers
+FEW_DISTANCES = (1.0, 2.0)  # for slow trackers
 POLL_S = 0.05  # between looks whether a tracker has answered
 SPLIT_COST = 0.4  # of motile, in longest distances
 
