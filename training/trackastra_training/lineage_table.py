@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections, IntArray
-from trackastra_engine.detection.points import read_points
+from trackastra_engine.detection.point_table import read_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, count_children
