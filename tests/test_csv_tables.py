@@ -73,6 +73,12 @@ TABLES = {
         ",,,X,Y,Z,\n"
         ",,,(pixel),(pixel),(pixel),(pixel)",
     ),
+    "Mastodon, names once": lines(
+        "{n},{n},{frame},{x},{y},0.0,2.5",
+        "Label,ID,Spot frame,Spot position,,,Spot radius\n"
+        ",,,X,Y,Z,\n"
+        ",,,(pixel),(pixel),(pixel),(pixel)",
+    ),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import re
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,10 @@ def open_table(path: Path, *, may_have_units: bool = False) -> Table:
     if n_more == 0:
         return table
     below = [cells + [""] * (len(names) - len(cells)) for cells in more[:n_more]]
-    # Mastodon gives x, y and z one name, and their own in the next line.
+    # Mastodon gives x, y and z one name, or the first of them, and their own in the next line.
+    whole = list(accumulate(names, lambda before, name: name or before))
     told = [
-        f"{name or names[max(at - 1, 0)]} {below[0][at]}" if names.count(name) > 1 else name
-        for at, name in enumerate(names)
+        f"{name} {below[0][at]}" if whole.count(name) > 1 else name for at, name in enumerate(whole)
     ]
     units = tuple(cell.strip() for cell in below[-1])
     return replace(table, names=tuple(told), units=units, n_header=1 + n_more)

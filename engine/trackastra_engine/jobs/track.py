@@ -21,9 +21,9 @@ from trackastra_engine.linking.review import Review
 from trackastra_engine.model.onnx_model import AssociationModel, Device
 from trackastra_engine.motion.alignment import Align
 from trackastra_engine.movie.calibration import Calibration, check_interval
-from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.movie.frames import Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
-from trackastra_engine.movie.voxels import parse_voxel_size
+from trackastra_engine.movie.voxels import VoxelSize, parse_voxel_size
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
@@ -110,15 +110,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     started = time.perf_counter()
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     corrections = corrections_of(job.corrections, job.outputs.folder)
-    movie = None
-    if job.interval_s is not None:
-        check_interval(job.interval_s)
-    if job.are_points:
-        _refuse_options_of_movies(job)
-    else:
-        movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
-        if job.interval_s is not None:
-            movie = replace(movie, frame_interval_s=job.interval_s)
+    movie = _open(job, voxel_um)
     review, found_rates = Review(), list[MovieRates]()
     tracker = _tracker(job, review, found_rates)
     opened = time.perf_counter()
@@ -154,6 +146,17 @@ def _run(job: Job, progress: Progress) -> JobResult:
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
     written = ("writing", time.perf_counter() - tracked)
     return JobResult(lineage, n_frames, (*stage_s, written), rates)
+
+
+def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | None:
+    """Return the movie of a job; None if it has points."""
+    if job.interval_s is not None:
+        check_interval(job.interval_s)
+    if job.are_points:
+        _refuse_options_of_movies(job)
+        return None
+    movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
+    return replace(movie, frame_interval_s=job.interval_s or movie.frame_interval_s)
 
 
 def _tracker(job: Job, review: Review, found_rates: list[MovieRates]) -> Tracker:
