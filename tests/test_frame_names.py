@@ -39,6 +39,7 @@ ONE_SERIES = {
     "Operetta": ["r01c01f01p01-ch1sk9fk1fl1", "r01c01f01p01-ch1sk10fk1fl1"],
     "a frame and its time": [f"img_{i:04}_20210301_1200{i * 7:02}" for i in (1, 2, 3)],
     "a date and an index": [f"20210301_{i:06}" for i in (58, 59, 60, 61)],
+    "a frame and a number of its own": ["a_000_007", "a_001_003", "a_002_005"],
     "only a letter": ["f001", "f002", "f003"],
 }
 # Names of several series, and what the series are called.
@@ -51,6 +52,8 @@ MANY_SERIES = {
     "planes": (["img_000000000_A_000", "img_000000000_A_001",
                 "img_000000001_A_000", "img_000000001_A_001"], "img_*_A_000"),
     "channels": (["s1_w1_t1", "s1_w1_t2", "s1_w2_t1", "s1_w2_t2"], "s1_w1_t*"),
+    "channels at one time": (["t1_w1", "t1_w2"], "t1_w1"),
+    "two indices that go on": (["img1-5", "img1-6", "img2-1"], "img1-*"),
     "two indices": (["1_001", "1_002", "2_001", "2_002"], "1_*"),
     "a copy": (["t1", "t2", "t3", "t3 (1)"], "t*"),
 }  # fmt: skip

@@ -182,8 +182,11 @@ def _split(group: list[_Name]) -> list[Series]:
     frame = _frame_column(columns, words, group[0].kinds, varying)
     if frame is None and columns and not varying:
         frame = len(columns) - 1
-    is_unique = frame is not None and len(set(columns[frame])) == len(group)
-    apart = [at for at in varying if at != frame and (not is_unique or words[at] in PLACE_WORDS)]
+    apart = [
+        at
+        for at in varying
+        if at != frame and (words[at] in PLACE_WORDS or _tells_apart(columns, frame, at))
+    ]
     series: dict[object, list[int]] = {}
     for row in range(len(group)):
         series.setdefault(tuple(columns[at][row] for at in apart), []).append(row)
@@ -191,6 +194,17 @@ def _split(group: list[_Name]) -> list[Series]:
         _series([group[row] for row in rows], [values[row] for row in rows], frame)
         for rows in series.values()
     ]
+
+
+def _tells_apart(columns: Sequence[Sequence[Number]], frame: int | None, at: int) -> bool:
+    """Return whether a column tells series apart: the frame does not, or it goes back and forth.
+
+    A number that differs in every file, such as that of an acquisition, tells nothing apart.
+    """
+    if frame is None or len(set(columns[frame])) < len(columns[frame]):
+        return True
+    ordered = [value for _, value in sorted(zip(columns[frame], columns[at], strict=True))]
+    return len(set(ordered)) < len(ordered) and ordered != sorted(ordered)
 
 
 def _series(group: list[_Name], values: list[list[Number]], frame: int | None) -> Series:
@@ -217,12 +231,16 @@ def _frame_column(
 ) -> int | None:
     """Return which number counts frames, or None if none can."""
     usable = [at for at in varying if words[at] not in PLACE_WORDS]
+    if not TIME_WORDS.isdisjoint(words):  # a time that may not vary
+        usable = [at for at in usable if words[at] not in MINOR_WORDS]
     plain = [at for at in usable if kinds[at] == "number" and words[at] not in MINOR_WORDS]
     alone = [at for at in plain if len(set(columns[at])) == len(columns[at])]
+    even = [at for at in alone if _is_even(columns[at])]
+    by_one = [at for at in even if max(columns[at]) - min(columns[at]) == len(columns[at]) - 1]
     for candidates in (
         [at for at in usable if kinds[at] in ("elapsed", "timed")],
         [at for at in plain if words[at] in TIME_WORDS],
-        alone,
+        by_one or even or alone,
         [at for at in usable if kinds[at] == "stamp"],
         plain,
         usable,
