@@ -39,7 +39,7 @@ ONE_SERIES = {
     "Operetta": ["r01c01f01p01-ch1sk9fk1fl1", "r01c01f01p01-ch1sk10fk1fl1"],
     "a frame and its time": [f"img_{i:04}_20210301_1200{i * 7:02}" for i in (1, 2, 3)],
     "a date and an index": [f"20210301_{i:06}" for i in (58, 59, 60, 61)],
-    "a frame and a number of its own": ["a_000_007", "a_001_003", "a_002_005"],
+    "a frame and a number of its own": ["im_000_007", "im_001_003", "im_002_005"],
     "only a letter": ["f001", "f002", "f003"],
 }
 # Names of several series, and what the series are called.
