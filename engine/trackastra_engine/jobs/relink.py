@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trackastra_engine.association.cache_index import KeptMovie
@@ -14,11 +14,11 @@ from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.jobs.decided import command_again, corrections_of
 from trackastra_engine.jobs.track import JobResult, told
 from trackastra_engine.linking.corrections import Corrections
-from trackastra_engine.linking.lineage import without_short_tracks
+from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import LinkingOptions
-from trackastra_engine.linking.rates import rates_to_use
-from trackastra_engine.linking.review import Review
+from trackastra_engine.linking.rates import MovieRates, rates_to_use
+from trackastra_engine.linking.review import DoubtfulLink, Review
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.output.report import RunFacts
@@ -26,6 +26,15 @@ from trackastra_engine.output.results import FORMATS, Outputs, Results, check_ou
 from trackastra_engine.progress import NOTICE, Progress, no_progress
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relinked:
+    """A lineage, its least certain links, and the rates of the movie, if scores are corrected."""
+
+    lineage: Lineage
+    doubtful: list[DoubtfulLink]
+    rates: MovieRates | None
 
 
 def link_again(
@@ -70,7 +79,33 @@ def _link(
 ) -> JobResult:
     """Link a movie once more, and write to places that were checked."""
     started = time.perf_counter()
-    kept, review = KeptMovie.read(tracked), Review()
+    kept = KeptMovie.read(tracked)
+    made = relinked(kept, linking, corrections)
+    lineage = made.lineage
+    if linking.min_track_length > 1:
+        lineage = without_short_tracks(lineage, linking.min_track_length)
+    linked = time.perf_counter()
+    stage_s = (("linking", linked - started),)
+    calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
+    found_rates = made.rates.facts() if made.rates is not None else ()
+    facts = RunFacts(
+        kept.title,
+        (*told(linking), *found_rates),
+        stage_s,
+        _command(tracked, outputs.folder, linking),
+    )
+    results = Results(lineage, None, made.doubtful, facts, calibration, corrections)
+    write_outputs(results, outputs, progress=progress)
+    written = ("writing", time.perf_counter() - linked)
+    return JobResult(lineage, kept.n_frames, (*stage_s, written), made.rates)
+
+
+def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections | None) -> Relinked:
+    """Return the lineage of a movie that is kept, its short tracks included.
+
+    Raises InputError if what is kept is not complete, or does not fit the options.
+    """
+    review = Review()
     link = linking.linker(chances=kept.scores_are_chances)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
@@ -85,23 +120,7 @@ def _link(
     )
     found = GrowingRows(concatenate([], kept.ndim))
     links.push(kept.edges(found, linking.max_gap))
-    lineage = links.finish(found.whole())
-    if linking.min_track_length > 1:
-        lineage = without_short_tracks(lineage, linking.min_track_length)
-    linked = time.perf_counter()
-    stage_s = (("linking", linked - started),)
-    calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
-    found_rates = links.rates.facts() if links.rates is not None else ()
-    facts = RunFacts(
-        kept.title,
-        (*told(linking), *found_rates),
-        stage_s,
-        _command(tracked, outputs.folder, linking),
-    )
-    results = Results(lineage, None, review.links, facts, calibration, corrections)
-    write_outputs(results, outputs, progress=progress)
-    written = ("writing", time.perf_counter() - linked)
-    return JobResult(lineage, kept.n_frames, (*stage_s, written), links.rates)
+    return Relinked(links.finish(found.whole()), review.links, links.rates)
 
 
 def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str:
