@@ -128,7 +128,8 @@ def corrections_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 def corrections_benchmark(data: Path, model_2d: str, model_3d: str, frames: int) -> None:
     """Score results after 0 to 200 answers of an ideal annotator, on the test parts of --data."""
     models = {model.spec.ndim: model for model in map(load_model, (model_2d, model_3d))}
-    cases = []
+    cases: list[dict[str, Any]] = []
+    path = None
     for part in real_parts(data, "test"):
         movie = part.read() if part.ndim == 2 else densest(part.read(), frames)
         for variant, make in variants(part.ndim).items():
@@ -142,4 +143,5 @@ def corrections_benchmark(data: Path, model_2d: str, model_3d: str, frames: int)
             cases.append({"name": name, "errors": errors, "errors_asked": asked, "rows": rows})
             for line in list(corrections_table({"sets": cases[-1:]}))[1:]:
                 print(*line, sep="  ", flush=True)
-    print(f"\nwritten to {write_result('corrections', {'sets': cases})}")
+            path = write_result("corrections", {"sets": cases})
+    print(f"\nwritten to {path}")
