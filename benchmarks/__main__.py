@@ -5,6 +5,7 @@ import click
 from benchmarks.accuracy import accuracy
 from benchmarks.calibration import calibration
 from benchmarks.corrections import corrections_benchmark
+from benchmarks.cores import cores, throughput
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
 from benchmarks.formats import formats
@@ -32,7 +33,7 @@ def main() -> None:
 for benchmark in (
     *(scaling, accuracy, calibration, models, gaps, delay, linking, corrections_benchmark),
     *(stages, transformer, whole, default_model, length, large, startup),
-    *(latency, soak, gpu_benchmark, formats),
+    *(latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
 ):
     main.add_command(benchmark)

@@ -26,7 +26,8 @@ from benchmarks.record import write_result
 from benchmarks.seeded_movies import SwingingCells
 from benchmarks.workers.engine import MODEL_FILE
 from trackastra_engine import Tracker
-from trackastra_engine.model.onnx_model import DEFAULT_MODEL, Device
+from trackastra_engine.model.devices import Device
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 
 CELL_PX = 31  # a cell has 31 x 31 pixels of a frame
 

@@ -10,7 +10,7 @@ from onnx import helper
 from benchmarks.random_network import CUTOFF_PX, WIDTH, published_size
 from benchmarks.transformer import operations
 from trackastra_engine.model.attention_plan import plan_attention
-from trackastra_engine.model.onnx_model import PROVIDER_OPTIONS, PROVIDERS
+from trackastra_engine.model.devices import PROVIDER_OPTIONS, PROVIDERS
 
 SIDE = {"cpu": 256, "cuda": 8192}  # of the matrices
 N_NUMBERS = {"cpu": 2**22, "cuda": 2**28}  # in the vectors

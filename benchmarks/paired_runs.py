@@ -41,18 +41,25 @@ class Run:
 Program = Callable[[], Run]
 
 
-def command(*arguments: str | Path, all_cores: bool = False, **environment: str) -> Program:
-    """Return a program that runs a command from its start to its end, in the project's folder."""
+def command(
+    *arguments: str | Path, all_cores: bool = False, cores: int | None = None, **environment: str
+) -> Program:
+    """Return a program that runs a command from its start to its end, in the project's folder.
+
+    It runs on one core, with libraries told to use one thread, on all cores, or on the first
+    `cores` ones with nothing told, as users run it.
+    """
+    n_cores = len(os.sched_getaffinity(0)) if all_cores else cores or 1
 
     def run() -> Run:
         # No site packages: the launcher must be small.
         launcher = [sys.executable, "-S", str(LAUNCHER), *map(str, arguments)]
         done = subprocess.run(
-            launcher if all_cores else _on_one_core(launcher),
+            _on_cores(launcher, n_cores),
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env={**_environment(all_cores), **environment},
+            env={**_environment(all_cores or cores is not None), **environment},
             check=False,
         )
         if done.returncode:
@@ -70,7 +77,7 @@ def worker(python: str, side: str, task: str, *arguments: str | Path) -> Iterato
     """
     module = f"benchmarks.workers.{side}"
     process = subprocess.Popen(
-        _on_one_core([python, "-m", module, task, *map(str, arguments)]),
+        _on_cores([python, "-m", module, task, *map(str, arguments)], 1),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -149,8 +156,9 @@ def summary(runs: list[Run]) -> dict[str, Any]:
     }
 
 
-def _on_one_core(arguments: list[str]) -> list[str]:
-    return ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *arguments]
+def _on_cores(arguments: list[str], n_cores: int) -> list[str]:
+    first = sorted(os.sched_getaffinity(0))[:n_cores]
+    return ["taskset", "--cpu-list", ",".join(map(str, first)), *arguments]
 
 
 def _environment(all_cores: bool = False) -> dict[str, str]:

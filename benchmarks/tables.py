@@ -9,6 +9,7 @@ import click
 from benchmarks import (
     accuracy,
     accuracy_summary,
+    cores,
     default_model,
     delay,
     formats,
@@ -57,6 +58,8 @@ TABLES: dict[str, tuple[str, Table]] = {
     "startup": ("startup", startup.table),
     "latency": ("latency", latency.table),
     "soak": ("soak", soak.table),
+    "cores": ("cores", cores.cores_table),
+    "throughput": ("throughput", cores.throughput_table),
     "gpu": ("gpu", gpu.table),
     "formats": ("formats", formats.table),
 }

@@ -193,7 +193,7 @@ def test_a_stopped_run_leaves_no_results(movie, model, tmp_path, monkeypatch, se
 
 
 def test_an_unknown_device_is_refused(model):
-    with pytest.raises(InputError, match="no device 'gpu'; choose auto, cpu or cuda"):
+    with pytest.raises(InputError, match="no device 'gpu'; choose auto, cpu, tensorrt, cuda"):
         Tracker.load(model, device="gpu")
 
 

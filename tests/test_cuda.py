@@ -1,4 +1,4 @@
-"""On a CUDA GPU, the engine scores and links as on the CPU; skipped where there is none."""
+"""On a GPU, the engine scores and links as on the CPU; skipped for devices that are not there."""
 
 import shutil
 
@@ -10,6 +10,7 @@ from golden_cases import CASES, model_folder, recorded_windows
 from model_forms import NARROW_TOLERANCE, WHOLE_AT_ONCE
 from test_gpu_form import FILMS, filmed
 from trackastra_engine import Tracker
+from trackastra_engine.model.devices import PROVIDERS
 from trackastra_engine.model.onnx_model import AssociationModel, embedded_models
 from trackastra_engine.model.tokens import Tokens
 from trackastra_export.builder import AT_ONCE
@@ -19,23 +20,27 @@ from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.from_onnx import read_model
 
 WHOLE_TOLERANCE = 1e-4  # float32 on both sides, in other orders
-HAS_GPU = (
-    shutil.which("nvidia-smi") is not None
-    and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-)
+NEEDS_NVIDIA = {"cuda", "tensorrt"}  # which ONNX Runtime offers without a GPU, too
 
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(not HAS_GPU, reason="needs a CUDA GPU and onnxruntime-gpu"),
-]
+pytestmark = pytest.mark.cuda
 
 
-def check_scores(network, windows, folder):
+@pytest.fixture(params=[name for name in PROVIDERS if name != "cpu"])
+def device(request):
+    """The name of a device that is there."""
+    if PROVIDERS[request.param] not in onnxruntime.get_available_providers():
+        pytest.skip(f"needs an ONNX Runtime with {request.param}")
+    if request.param in NEEDS_NVIDIA and shutil.which("nvidia-smi") is None:
+        pytest.skip("needs a GPU of NVIDIA")
+    return request.param
+
+
+def check_scores(network, windows, folder, device):
     """Hold the form that files have for GPUs, and the same in float32, to the form for CPUs."""
     path = folder / "model.onnx"
     for form, tolerance in ((WHOLE_AT_ONCE, WHOLE_TOLERANCE), (AT_ONCE, NARROW_TOLERANCE)):
         path.write_bytes(build_graph(*network, form).SerializeToString())
-        on_cpu, on_gpu = (AssociationModel.load(path, device=name) for name in ("cpu", "cuda"))
+        on_cpu, on_gpu = (AssociationModel.load(path, device=name) for name in ("cpu", device))
         assert (on_cpu.is_at_once, on_gpu.is_at_once) == (False, True)
         for tokens in windows:
             expected, found = (score_matrix(engine, tokens) for engine in (on_cpu, on_gpu))
@@ -43,27 +48,27 @@ def check_scores(network, windows, folder):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_recorded_windows_score_as_on_the_cpu(name, tmp_path):
+def test_recorded_windows_score_as_on_the_cpu(name, tmp_path, device):
     folder = model_folder(name)
     windows = [
         Tokens(window.coordinates.astype(np.float32), window.features.astype(np.float32))
         for window in recorded_windows(name)
     ]
-    check_scores((load_model(folder), load_spec(folder)), windows, tmp_path)
+    check_scores((load_model(folder), load_spec(folder)), windows, tmp_path, device)
 
 
 @pytest.mark.parametrize("name", embedded_models())
-def test_embedded_models_score_as_on_the_cpu(name, tmp_path):
+def test_embedded_models_score_as_on_the_cpu(name, tmp_path, device):
     network = read_model(name)
-    check_scores(network, list(verification_windows(network[1])), tmp_path)
+    check_scores(network, list(verification_windows(network[1])), tmp_path, device)
 
 
 @pytest.mark.parametrize("film", FILMS)
-def test_movies_are_linked_as_on_the_cpu(film):
+def test_movies_are_linked_as_on_the_cpu(film, device):
     name, detections = filmed(film, n_frames=12)
     on_cpu, on_gpu = (
-        Tracker.load(name, device=device).track_detections(detections).edges
-        for device in ("cpu", "cuda")
+        Tracker.load(name, device=place).track_detections(detections).edges
+        for place in ("cpu", device)
     )
     np.testing.assert_array_equal(on_gpu.source, on_cpu.source)
     np.testing.assert_array_equal(on_gpu.target, on_cpu.target)

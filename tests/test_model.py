@@ -8,8 +8,10 @@ import onnx
 import onnxruntime
 import pytest
 
+from trackastra_engine.cli.options import DEVICE_NAMES
 from trackastra_engine.errors import ModelError
 from trackastra_engine.model import onnx_model
+from trackastra_engine.model.devices import PROVIDERS
 from trackastra_engine.model.model_file import AT_ONCE_KEY
 from trackastra_engine.model.onnx_model import AssociationModel, model_path
 
@@ -90,3 +92,35 @@ def test_cuda_is_asked_for_whole_float32_products(runtime):
     (name, options), (fallback, _) = runtime.asked[0]
     assert (name, fallback) == ("CUDAExecutionProvider", "CPUExecutionProvider")
     assert options["use_tf32"] == "0"
+
+
+def test_a_device_that_the_runtime_does_not_offer_is_named_with_those_that_it_does(runtime):
+    with pytest.raises(
+        ModelError,
+        match=r"openvino is not there: .* offers cpu, cuda; install onnxruntime-openvino",
+    ):
+        AssociationModel.load(device="openvino")
+    assert runtime.asked == []
+
+
+def test_a_device_that_is_offered_but_does_not_start_is_an_error(runtime, monkeypatch):
+    offered = ["CoreMLExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(runtime, "get_available_providers", lambda: offered)
+    with pytest.raises(ModelError, match="device coreml could not be started"):
+        AssociationModel.load(device="coreml")
+    assert [name for name, _ in runtime.asked[0]] == offered
+
+
+def test_a_provider_that_rejects_the_model_is_quoted(runtime, monkeypatch):
+    def reject(*_, **__):
+        raise RuntimeError("OpenVINO does not support: Attention\nmore")
+
+    offered = ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(runtime, "get_available_providers", lambda: offered)
+    monkeypatch.setattr(runtime, "InferenceSession", reject)
+    with pytest.raises(ModelError, match=r"cannot be run on openvino \(.*Attention\)"):
+        AssociationModel.load(device="openvino")
+
+
+def test_the_command_line_knows_all_devices():
+    assert set(DEVICE_NAMES) == {"auto", *PROVIDERS}

@@ -30,7 +30,8 @@ from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.rates import MovieRates, rates_to_use
 from trackastra_engine.linking.stream import LinkStream
-from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel, Device
+from trackastra_engine.model.devices import Device
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel
 from trackastra_engine.motion.alignment import Align, check_align
 from trackastra_engine.movie.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from trackastra_engine.bench.machine import measure_machine
 from trackastra_engine.bench.report import BenchReport, check_report, write_report
 from trackastra_engine.bench.stages import time_movie
-from trackastra_engine.model.onnx_model import DEFAULT_MODEL, Device
+from trackastra_engine.model.devices import Device
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.movie.frames import Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.progress import Progress, no_progress

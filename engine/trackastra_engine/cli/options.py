@@ -16,7 +16,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 MODES = click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
-DEVICES = click.Choice(["auto", "cpu", "cuda", "automatic", "mps"])  # the last two are upstream's
+# As PROVIDERS of the model, which takes long to import.
+DEVICE_NAMES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")
+DEVICES = click.Choice([*DEVICE_NAMES, "automatic", "mps"])  # the last two are upstream's
 MODEL_OPTION = click.option(
     "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
 )
@@ -32,7 +34,7 @@ ALIGN_OPTION = click.option(
 
 DEVICE_OPTION = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(DEVICE_NAMES),
     default="auto",
     show_default=True,
     help="What the network runs on; auto takes CUDA where it works.",

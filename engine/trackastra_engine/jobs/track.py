@@ -18,7 +18,8 @@ from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
 from trackastra_engine.linking.rates import MovieRates
 from trackastra_engine.linking.review import Review
-from trackastra_engine.model.onnx_model import AssociationModel, Device
+from trackastra_engine.model.devices import Device
+from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.motion.alignment import Align
 from trackastra_engine.movie.calibration import Calibration, check_interval
 from trackastra_engine.movie.frames import Movie, open_movie

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from importlib import import_module, resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from trackastra_engine.model.attention_plan import (
     joined,
     plan_attention,
 )
+from trackastra_engine.model.devices import PACKAGES, PROVIDER_OPTIONS, PROVIDERS, Device
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.model_file import AT_ONCE, computed_at_once
 from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
@@ -26,20 +27,9 @@ from trackastra_engine.model.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
-Device = Literal["auto", "cpu", "cuda"]
-
 DEFAULT_MODEL = "general_2d"
 THREADED_TOKENS = 400  # of a window from which threads within it save time
 TOKENS_AT_ONCE = 2**15  # in a run; attention takes about 30 kB for each at the published size
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-PROVIDER_OPTIONS = {
-    "cpu": {},
-    "cuda": {
-        "use_tf32": "0",  # which would keep 10 bits of the factors of float32 products
-        # Hardly two windows have the same shapes; by default the arena doubles each time it grows.
-        "arena_extend_strategy": "kSameAsRequested",
-    },
-}
 
 
 def model_path(model: str | Path) -> Path:
@@ -121,8 +111,9 @@ class AssociationModel:
 
     @property
     def device(self) -> str:
-        """Return the device that the model runs on, "cpu" or "cuda"."""
-        return "cuda" if PROVIDERS["cuda"] in self._session.get_providers() else "cpu"
+        """Return the device that the model runs on; what it cannot run, the CPU does."""
+        used = self._session.get_providers()
+        return next(name for name in (*list(PROVIDERS)[1:], "cpu") if PROVIDERS[name] in used)
 
     @cached_property
     def identity(self) -> str:
@@ -205,8 +196,10 @@ def _in_groups(windows: Sequence[Tokens]) -> Iterator[list[Tokens]]:
 
 def _open_session(path: Path, device: Device) -> Any:
     if device not in ("auto", *PROVIDERS):
-        raise InputError(f"there is no device {device!r}; choose auto, {' or '.join(PROVIDERS)}")
+        raise InputError(f"there is no device {device!r}; choose auto, {', '.join(PROVIDERS)}")
     runtime = import_runtime()
+    if device in PACKAGES:
+        return _session_on(device, runtime, path)
     has_cuda = PROVIDERS["cuda"] in runtime.get_available_providers()
     if device == "cuda" and not has_cuda:
         raise ModelError(f"device cuda is not there: {_cuda_advice()}; or choose the device cpu")
@@ -223,15 +216,32 @@ def _open_session(path: Path, device: Device) -> Any:
     return _new_session(runtime, path, "cpu")
 
 
+def _session_on(device: Device, runtime: Any, path: Path) -> Any:
+    """Return a session on a device that is taken only where it is asked for."""
+    offered = runtime.get_available_providers()
+    if PROVIDERS[device] not in offered:
+        names = ", ".join(name for name, provider in PROVIDERS.items() if provider in offered)
+        raise ModelError(
+            f"device {device} is not there: the installed ONNX Runtime offers {names}; install "
+            f"{PACKAGES[device]}, or choose one of these"
+        )
+    session = _new_session(runtime, path, device, "cpu")
+    if PROVIDERS[device] not in session.get_providers():
+        raise ModelError(f"device {device} could not be started; choose the device cpu")
+    logger.info("%s runs on %s", path.name, PROVIDERS[device])
+    return session
+
+
 def _new_session(runtime: Any, path: Path, *devices: Device, threads: int = 1) -> Any:
     """Return a session of the model in the form for the first of some devices."""
-    providers = [(PROVIDERS[name], PROVIDER_OPTIONS[name]) for name in devices]
+    providers = [(PROVIDERS[name], PROVIDER_OPTIONS.get(name, {})) for name in devices]
     try:
-        model = computed_at_once(path.read_bytes()) if devices[0] == "cuda" else str(path)
+        model = str(path) if devices[0] == "cpu" else computed_at_once(path.read_bytes())
         options = session_options(runtime, devices[0], threads)
         return runtime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exception types share no base class
-        raise ModelError(f"{path} cannot be read as an ONNX model ({first_line(error)})") from error
+        fault = "read as an ONNX model" if devices[0] not in PACKAGES else f"run on {devices[0]}"
+        raise ModelError(f"{path} cannot be {fault} ({first_line(error)})") from error
 
 
 def session_options(runtime: Any, device: Device, threads: int = 1) -> Any:
