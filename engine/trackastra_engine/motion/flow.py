@@ -25,6 +25,7 @@ STILL_FIT = 0.75  # from this fit on, models need no flow
 MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
 MIN_GAIN_BETWEEN = 0.05  # of a flow from votes over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
+MIN_FIT = 0.25  # of frames that have nothing in common, 99 % have less
 VOTED_FIT = 0.4  # from this fit without a flow on, cells did not go far: no votes are needed
 GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
 MAX_TURNS, MIN_RISE = 8, 1.02  # a turn that raises the fit by less is the last
@@ -104,7 +105,7 @@ def _find_flow(detections: Detections, n_before: int) -> Flow | None:
         move, found = _refined(pair, start, find_counterparts(pair, start))
         if _gains(found, best, n_after, MIN_GAIN_BETWEEN):
             best_move, best = move, found
-    if not _gains(best, still, n_after, MIN_GAIN):
+    if best.fit < MIN_FIT or not _gains(best, still, n_after, MIN_GAIN):
         return None
     move = _simplest(pair, best_move, best)
     return Flow(pair.place, move, find_counterparts(pair, move).fit, still.fit)

@@ -1,0 +1,358 @@
+"""Frames that move as a whole are aligned before links are scored, and others are left alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from command_line import run
+from test_streaming import RandomModel
+from trackastra_engine import InputError, Tracker
+from trackastra_engine.association import chunks as chunk_module
+from trackastra_engine.detection.detections import concatenate
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.detection.transform import inertias
+from trackastra_engine.linking import linker
+from trackastra_engine.motion import flow as flow_module
+from trackastra_engine.motion.alignment import align
+from trackastra_engine.motion.counterparts import (
+    LOG_SIZE,
+    PLACE_SPACINGS,
+    SHAPE,
+    FramePair,
+    find_counterparts,
+)
+from trackastra_engine.motion.flow import Flow, flow_between
+from trackastra_engine.motion.votes import field_move
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.online import Session
+
+STEP = 30.0  # pixels between cells, before each is moved a little
+
+
+def field(n_cells, ndim=2, seed=0):
+    """Return places and diameters of cells near the points of a grid, no two of them alike."""
+    rng = np.random.default_rng(seed)
+    side = round(n_cells ** (1 / ndim))
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * ndim, indexing="ij"), axis=-1)
+    place = STEP * (grid.reshape(-1, ndim) + rng.uniform(-0.3, 0.3, (side**ndim, ndim)))
+    return place, 20 * np.exp(rng.normal(0, 0.15, side**ndim))
+
+
+def frames_of(places, diameter):
+    """Return the detections of frames with the same cells at other places."""
+    frame = np.repeat(np.arange(len(places)), [len(place) for place in places])
+    return detections_of_points(
+        frame, np.concatenate(places), diameter=np.tile(diameter, len(places))
+    )
+
+
+def turned(place, angle):
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = place - place.mean(axis=0)
+    moved[:, -2:] = moved[:, -2:] @ turn.T
+    return moved + place.mean(axis=0)
+
+
+def sheared_apart(place, by):
+    """Return places of which one half goes up and the other down."""
+    side = np.where(place[:, -1] < place[:, -1].mean(), -1, 1)
+    moved = place.copy()
+    moved[:, -2] += side * by
+    return moved
+
+
+MOTIONS = {
+    "shift": lambda place: place + 2.3 * STEP / np.sqrt(place.shape[1]),
+    "turn": lambda place: turned(place, 0.12),
+    "growth": lambda place: place.mean(axis=0) + 1.15 * (place - place.mean(axis=0)),
+    "jump of a growing colony": lambda place: 1.08 * place + 1.5 * STEP,
+    "two groups": lambda place: sheared_apart(place, 0.8 * STEP),
+}
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", MOTIONS)
+def test_known_motion_is_found(name, ndim):
+    place, diameter = field(216 if ndim == 3 else 225, ndim)
+    own = np.random.default_rng(1).normal(0, 0.05 * STEP, place.shape)
+    moved = MOTIONS[name](place) + own
+    flow = flow_between(frames_of([place, moved], diameter), len(place))
+    error = np.linalg.norm(place + flow.move - moved, axis=1) / STEP
+    # Half a step would give a cell to its neighbour; few at the seam of two groups may err.
+    assert np.mean(error < 0.3) > (0.85 if name == "two groups" else 0.98)
+    assert flow.fit > 0.6 > flow.fit_without
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_cells_that_move_little_are_left_to_the_model(ndim):
+    place, diameter = field(216, ndim)
+    rng = np.random.default_rng(1)
+    places = [place + rng.normal(0, 0.06 * STEP, place.shape) for _ in range(4)]
+    found = frames_of(places, diameter)
+    assert align(found) is found
+
+
+def test_frames_with_nothing_in_common_have_no_flow():
+    found = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        places = [rng.uniform(0, 200, (40, 2)) for _ in range(2)]
+        found += flow_between(frames_of(places, np.full(40, 15.0)), 40) is not None
+    assert found <= 1  # of same cells at random places, some fit by accident
+
+
+def test_rods_that_divide_while_the_stage_jumps_are_aligned():
+    r"""Rods lie across each other, and each third becomes two halves of it.
+
+    | - | - |        |  --  :  - |
+    """
+    place, _ = field(100)
+    rng = np.random.default_rng(2)
+    angle = rng.uniform(0, np.pi, len(place))
+    axis = np.column_stack([np.sin(angle), np.cos(angle)])
+    length, width, jump = 40.0, 8.0, np.array([0.9 * STEP, -1.1 * STEP])
+    splits = np.arange(len(place)) % 3 == 0
+    half = length / 4 * axis[splits]
+    after = np.concatenate([place[~splits], place[splits] + half, place[splits] - half]) + jump
+    axes = np.concatenate([axis[~splits], axis[splits], axis[splits]])
+    lengths = np.repeat([length, length / 2], [(~splits).sum(), 2 * splits.sum()])
+    found = concatenate(
+        [
+            rods(0, place, axis, np.full(len(place), length), width),
+            rods(1, after, axes, lengths, width),
+        ],
+        2,
+    )
+    flow = flow_between(found, len(place))
+    np.testing.assert_allclose(flow.move, np.tile(jump, (len(place), 1)), atol=0.2 * STEP)
+
+
+def rods(frame, place, axis, length, width):
+    """Return detections of ellipses with the moments of rods."""
+    across = np.stack([-axis[:, 1], axis[:, 0]], axis=1)
+    covariance = (length**2 / 12)[:, None, None] * axis[:, :, None] * axis[:, None, :]
+    covariance += width**2 / 12 * across[:, :, None] * across[:, None, :]
+    diameter = np.sqrt(4 * length * width / np.pi)
+    found = detections_of_points(np.full(len(place), frame), place, diameter=diameter)
+    found.features[:, 2:-1] = inertias(covariance)
+    return found
+
+
+def test_counterparts_are_those_of_a_slow_twin():
+    place, _ = field(64)
+    rng = np.random.default_rng(3)
+    second = np.delete(place + rng.normal(0, 6, place.shape), [5, 9], axis=0)
+    frame = np.repeat([0, 1], [64, 62])
+    found = detections_of_points(
+        frame, np.concatenate([place, second]), diameter=rng.uniform(14, 26, 126)
+    )
+    pair = FramePair.of(found, 64)
+    move = np.tile([2.0, -1.0], (64, 1))
+    result = find_counterparts(pair, move)
+
+    squared = np.empty((64, 62))
+    look = np.log(found.features[:, 0]) / LOG_SIZE
+    shape = found.features[:, 2:-1] / found.features[:, :1] ** 2 / SHAPE
+    for i in range(64):
+        for j in range(62):
+            away = (second[j] - place[i] - move[i]) / (PLACE_SPACINGS * pair.spacing)
+            squared[i, j] = (away**2).sum() + (look[i] - look[64 + j]) ** 2
+            squared[i, j] += ((shape[i] - shape[64 + j]) ** 2).sum()
+    mutual = [
+        (i, j)
+        for i in range(64)
+        for j in range(62)
+        if squared[i, j] == min(squared[i].min(), squared[:, j].min()) and squared[i, j] < 16
+    ]
+    source, target = np.array(mutual).T
+    order = np.lexsort(result.place.T)
+    expected = np.lexsort(place[source].T)
+    np.testing.assert_array_equal(result.place[order], place[source][expected])
+    np.testing.assert_allclose(result.move[order], (second[target] - place[source])[expected])
+    assert result.fit == pytest.approx(np.exp(-squared[source, target] / 2).sum() / 62)
+
+
+def test_the_field_goes_where_most_pairs_of_like_cells_lie_apart():
+    place, diameter = field(100)
+    found = frames_of([place, place + np.array([41.0, -22.0])], diameter)
+    pair = FramePair.of(found, 100)
+    move = field_move(pair)
+    assert np.ptp(move, axis=0).max() == 0
+    np.testing.assert_allclose(move[0], [41, -22], atol=pair.spacing / 8)  # half a bin
+
+
+def test_a_window_is_carried_into_its_last_frame():
+    place, diameter = field(100)
+    shifts = np.array([[0, 0], [50, 10], [45, 70], [0, 90]], float)
+    found = frames_of([place + shift for shift in shifts], diameter)
+    carried = align(found)
+    np.testing.assert_allclose(
+        carried.centroid, np.tile(place + shifts[-1], (4, 1)), atol=0.1 * STEP
+    )
+    np.testing.assert_array_equal(carried.centroid[300:], found.centroid[300:])
+    assert carried.features is found.features
+
+
+def test_frames_around_an_empty_one_are_not_aligned():
+    place, diameter = field(100)
+    found = frames_of([place, place + 50], diameter)
+    assert align(found) is not found
+    apart = replace(found, frame=2 * found.frame)
+    assert align(apart) is apart
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        np.zeros((6, 2)),
+        np.full((6, 2), np.nan),
+        np.column_stack([np.arange(6.0), np.full(6, np.inf)]),
+        np.array([[0, 0], [0, 0], [9, 9], [9, 9], [20, 0], [20, 0]], float),
+    ],
+    ids=["one place", "NaN", "infinite", "twins"],
+)
+def test_odd_detections_are_left_as_they_are(places):
+    whole = detections_of_points(np.repeat([0, 1, 2], 6), np.tile(np.eye(6, 2), (3, 1)))
+    found = replace(whole, centroid=np.tile(places, (3, 1)))
+    assert align(found) is found
+
+
+@pytest.mark.parametrize("n_cells", [1, 2])
+def test_few_cells_are_left_as_they_are(n_cells):
+    place, diameter = field(100)
+    few = [place[:n_cells], place + 50]
+    found = detections_of_points(
+        np.repeat([0, 1], [n_cells, 100]),
+        np.concatenate(few),
+        diameter=np.append(diameter[:n_cells], diameter),
+    )
+    assert align(found) is found
+
+
+def test_a_flow_between_cells_is_that_of_the_nearest():
+    flow = Flow(np.array([[0.0, 0], [0, 10], [90, 0], [90, 10]]), np.eye(4, 2), 1.0, 0.0)
+    np.testing.assert_allclose(
+        flow.at(np.array([[0.0, 0.0], [90, 10]])), [[1, 0], [0, 0]], atol=1e-9
+    )
+    np.testing.assert_allclose(flow.at(np.array([[0.0, 5.0]])), [[0.5, 0.5]], atol=0.01)
+
+
+def test_a_pair_of_frames_is_computed_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(flow_module, "FramePair", Recorded(seen))
+    place, diameter = field(49, seed=7)
+    shifted = frames_of([place + 40 * t for t in range(5)], diameter)
+    for first in range(2):
+        align(shifted.rows(slice(49 * first, 49 * (first + 4))))
+    assert len(seen) == 4  # of 2 * 3 pairs, two are in both windows
+    other = replace(shifted, features=1.01 * shifted.features)
+    align(other.rows(slice(0, 98)))
+    assert len(seen) == 5
+
+
+class Recorded:
+    def __init__(self, seen):
+        self.seen = seen
+
+    def of(self, detections, n_before):
+        self.seen.append(n_before)
+        return FramePair.of(detections, n_before)
+
+
+def jumping_masks(n_frames=12, n_cells=49):
+    """Return masks (T, Y, X) of discs, which a stage moves by 1.4 steps before frames 4 and 8."""
+    place, diameter = field(n_cells)
+    rng = np.random.default_rng(4)
+    size = int(place.max() + 4 * STEP)
+    y, x = np.mgrid[:size, :size]
+    masks = np.zeros((n_frames, size, size), np.uint16)
+    for t, mask in enumerate(masks):
+        jumps = (t >= 4) * np.array([1.2, -0.8]) + (t >= 8) * np.array([-1.3, 0.5])
+        shift = STEP * (2 + jumps)
+        labels = rng.permutation(len(place)) + 1
+        for label, middle, width in zip(labels, place + shift, 0.8 * diameter, strict=True):
+            mask[(y - middle[0]) ** 2 + (x - middle[1]) ** 2 < width**2 / 4] = label
+    return masks
+
+
+@pytest.fixture(scope="module")
+def masks():
+    return jumping_masks()
+
+
+@pytest.fixture(scope="module")
+def movie_file(masks, tmp_path_factory):
+    path = tmp_path_factory.mktemp("jumping") / "masks.tif"
+    tifffile.imwrite(path, masks, imagej=True, metadata={"axes": "TYX"})
+    return path
+
+
+def links(lineage):
+    found, edges = lineage.detections, lineage.edges
+    return found.frame[edges.source], found.label[edges.source], found.label[edges.target]
+
+
+@pytest.mark.parametrize(("align", "n_tracks"), [("auto", 49), ("off", 147)])
+def test_a_jump_of_the_stage_costs_no_link(align, n_tracks, masks):
+    lineage = Tracker.load("general_2d", align=align, device="cpu").track(None, masks)
+    if align == "auto":
+        assert len(lineage.tracklets) == n_tracks
+    else:
+        assert len(lineage.tracklets) > n_tracks / 2  # many tracks end where the stage jumps
+
+
+def test_edges_are_the_same_however_a_movie_comes(masks, movie_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
+    tracker = Tracker(KnownModel(), linker("greedy"))
+    movie = open_movie(None, movie_file)
+    expected = tracker.track_movie(movie)
+    session = Session(tracker)
+    for mask in masks:
+        session.push(None, mask)
+    others = {"online": session.finish(), "first": tracker.track_movie(movie, cache=tmp_path)}
+    tracker.model.n_windows = 0
+    others["cached"] = tracker.track_movie(movie, cache=tmp_path)
+    assert tracker.model.n_windows == 0
+    for name, lineage in others.items():
+        for one, other in zip(links(lineage), links(expected), strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=name)
+        np.testing.assert_array_equal(lineage.edges.score, expected.edges.score, err_msg=name)
+    off = Tracker(KnownModel(), linker("greedy"), align="off")
+    off.track_movie(movie, cache=tmp_path)
+    assert off.model.n_windows == 9  # nothing that was aligned is taken for what is not
+
+
+class KnownModel(RandomModel):
+    """Random scores that depend on tokens alone, under a name by which a cache knows them."""
+
+    identity = "random"
+
+
+def test_workers_align_as_one_process_does(movie_file):
+    distributed = pytest.importorskip("distributed")
+    tracker = Tracker.load("general_2d", device="cpu")
+    movie = open_movie(None, movie_file)
+    expected = tracker.track_movie(movie)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=":0"
+    ) as cluster:
+        lineage = tracker.track_movie(movie, dask=cluster.scheduler_address)
+    np.testing.assert_array_equal(lineage.edges.score, expected.edges.score)
+    assert len(lineage.tracklets) == 49
+
+
+def test_upstream_models_are_never_aligned():
+    model = RandomModel()
+    assert Tracker(model, linker("greedy")).association(None).aligned
+    model.spec = replace(RandomModel.spec, recipe="upstream")
+    assert not Tracker(model, linker("greedy")).association(None).aligned
+
+
+def test_other_ways_to_align_are_rejected(movie_file, tmp_path):
+    with pytest.raises(InputError, match="align is 'always'; choose auto or off"):
+        Tracker.load("general_2d", align="always")
+    result = run("track", "--masks", movie_file, "-o", tmp_path / "out", "--align", "always")
+    assert result.exit_code == 2
+    assert "'always' is not one of 'auto', 'off'" in result.stderr
