@@ -1,5 +1,6 @@
 """Frames that move as a whole are aligned before links are scored, and others are left alone."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from trackastra_engine.motion.counterparts import (
     find_counterparts,
 )
 from trackastra_engine.motion.flow import Flow, flow_between
+from trackastra_engine.motion.summary import movie_motion
 from trackastra_engine.motion.votes import field_move
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.online import Session
@@ -356,3 +358,28 @@ def test_other_ways_to_align_are_rejected(movie_file, tmp_path):
     result = run("track", "--masks", movie_file, "-o", tmp_path / "out", "--align", "always")
     assert result.exit_code == 2
     assert "'always' is not one of 'auto', 'off'" in result.stderr
+
+
+def test_the_motion_of_a_movie_is_reported(movie_file, tmp_path):
+    """The stage jumps before frames 4 and 8, and nothing else moves."""
+    out, figures = tmp_path / "out", tmp_path / "figures.json"
+    result = run("track", "--masks", movie_file, "-o", out, "--json", figures, "--format", "csv")
+    assert result.exit_code == 0, result.output
+    found = json.loads(figures.read_text())
+    assert found["jumps"] == [4, 8]
+    assert [entry["frame"] for entry in found["aligned_frames"]] == [4, 8]
+    np.testing.assert_allclose(found["aligned_frames"][0]["shift_px"], [36, -24], atol=1)
+    np.testing.assert_allclose(found["aligned_frames"][0]["growth"], 0, atol=0.01)
+    page = (out / "report.html").read_text("utf-8")
+    assert '"title":"Motion of the field","y":"pixels"' in page
+    assert "2 of 11 frames aligned, jumps of up to 43 px before frame 4, 8" in page
+
+
+def test_growth_is_that_of_distances():
+    place, diameter = field(225)
+    grown = place.mean(axis=0) + 1.15 * (place - place.mean(axis=0))
+    motion = movie_motion(frames_of([place, grown, grown], diameter), 4)
+    np.testing.assert_allclose(motion.growth, [0, 0.15, 0, 0], atol=0.01)
+    np.testing.assert_array_equal(motion.is_aligned, [False, True, False, False])
+    assert not motion.is_jump.any()
+    assert str(motion) == "1 of 3 frames aligned, distances grow by 15 % per frame"

@@ -13,6 +13,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.model.tokens import Tokens, prepare_tokens
 from trackastra_engine.motion.alignment import align
+from trackastra_engine.motion.summary import MovieMotion, movie_motion
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 
 CHUNK_FRAMES = 32  # at most so many are lost with a run that dies
@@ -54,12 +55,21 @@ class Association:
 
     def tokens(self, detections: Detections, intensity_range: IntensityRange | None) -> Tokens:
         """Return what the model sees of a window."""
-        spec = self.spec
-        if spec.uses_voxel_size and self.voxel_um is not None:
-            detections = in_true_proportion(detections, proportions(self.voxel_um, spec.ndim))
+        detections = self._as_seen(detections)
         if self.aligned:
             detections = align(detections)
-        return prepare_tokens(detections, spec.recipe, intensity_range)
+        return prepare_tokens(detections, self.spec.recipe, intensity_range)
+
+    def motion(self, detections: Detections, n_frames: int) -> MovieMotion | None:
+        """Return how the detections of a movie move as a whole; None if none are aligned."""
+        return movie_motion(self._as_seen(detections), n_frames) if self.aligned else None
+
+    def _as_seen(self, detections: Detections) -> Detections:
+        """Return detections in true proportion, if the model sees it."""
+        spec = self.spec
+        if spec.uses_voxel_size and self.voxel_um is not None:
+            return in_true_proportion(detections, proportions(self.voxel_um, spec.ndim))
+        return detections
 
     def chunks(self, n_frames: int) -> list[Chunk]:
         """Return the chunks of a movie."""

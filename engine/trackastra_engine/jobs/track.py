@@ -21,6 +21,7 @@ from trackastra_engine.linking.review import Review
 from trackastra_engine.model.devices import Device
 from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.motion.alignment import Align
+from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.calibration import Calibration, check_interval
 from trackastra_engine.movie.frames import Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
@@ -65,13 +66,14 @@ class JobResult:
     n_frames: int
     stage_s: tuple[tuple[str, float], ...]  # names and seconds, in their order
     rates: MovieRates | None  # by which scores were corrected
+    motion: MovieMotion | None = None  # if windows were aligned
 
     @property
     def seconds(self) -> float:
         """Return how long the job took."""
         return sum(seconds for _, seconds in self.stage_s)
 
-    def figures(self) -> dict[str, float | None]:
+    def figures(self) -> dict[str, Any]:
         """Return counts, seconds and the peak of memory by name."""
         peak_mb = peak_memory_mb()
         return {
@@ -80,6 +82,7 @@ class JobResult:
             "tracks": len(self.lineage.tracklets),
             "divisions": self.lineage.n_divisions,
             **({} if self.rates is None else self.rates.figures()),
+            **({} if self.motion is None else self.motion.figures()),
             "seconds": round(self.seconds, 3),
             **{f"{name}_s": round(seconds, 3) for name, seconds in self.stage_s},
             "peak_memory_mb": None if peak_mb is None else round(peak_mb, 1),
@@ -132,21 +135,24 @@ def _run(job: Job, progress: Progress) -> JobResult:
             progress=progress,
         )
         n_frames = len(movie)
+    known_voxel = voxel_um if movie is None else movie.voxel_um
+    motion = tracker.association(known_voxel).motion(lineage.detections, n_frames)
     if job.linking.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.linking.min_track_length)
     tracked = time.perf_counter()
     stage_s = (("opening", opened - started), ("tracking", tracked - opened))
     rates = found_rates[0] if found_rates else None
-    settings = *_settings(job, tracker), *(rates.facts() if rates is not None else ())
-    facts = RunFacts(_title(job), settings, stage_s, _command(job))
-    known = (voxel_um, None) if movie is None else (movie.voxel_um, movie.frame_interval_s)
-    calibration = Calibration(known[0], job.interval_s or known[1])
-    calibration = calibration.along(lineage.detections.ndim)
+    found = [*(rates.facts() if rates is not None else ())]
+    found += [("motion", str(motion))] if motion is not None else []
+    settings = *_settings(job, tracker), *found
+    facts = RunFacts(_title(job), settings, stage_s, _command(job), motion)
+    interval_s = job.interval_s or (None if movie is None else movie.frame_interval_s)
+    calibration = Calibration(known_voxel, interval_s).along(lineage.detections.ndim)
     results = Results(lineage, movie, review.links, facts, calibration, corrections)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
     written = ("writing", time.perf_counter() - tracked)
-    return JobResult(lineage, n_frames, (*stage_s, written), rates)
+    return JobResult(lineage, n_frames, (*stage_s, written), rates, motion)
 
 
 def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | None:

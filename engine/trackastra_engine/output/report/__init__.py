@@ -9,6 +9,7 @@ from trackastra_engine.linking.correction_table import cells_of
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.review import DoubtfulLink
+from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.calibration import UNKNOWN as UNCALIBRATED
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import Movie
@@ -30,6 +31,7 @@ class RunFacts:
     settings: tuple[tuple[str, str], ...] = ()  # names and values
     stage_s: tuple[tuple[str, float], ...] = ()  # names of stages and their seconds
     command: str = ""  # that links again under the corrections that the page saves
+    motion: MovieMotion | None = None  # if windows were aligned
 
 
 UNKNOWN = RunFacts("tracks")
@@ -72,7 +74,7 @@ def write_report(
         "interval_s": calibration.frame_interval_s,
         "n_shown": len(positions["object_x"]),
         "images": shots.images if shots else [],
-        "charts": charts(lineage, view.n_frames),
+        "charts": charts(lineage, view.n_frames, facts.motion),
         "links": described_links(doubtful, lineage, view, tree),
         "corrections": [] if corrections is None else list(map(list, cells_of(corrections))),
         "command": facts.command,

@@ -7,6 +7,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.motion.summary import MovieMotion
 
 MAX_TIME_BINS = 300
 MAX_LENGTH_BINS = 40
@@ -23,8 +24,12 @@ def summary(lineage: Lineage, n_frames: int) -> list[tuple[str, str]]:
     ]
 
 
-def charts(lineage: Lineage, n_frames: int) -> list[dict[str, Any]]:
+def charts(
+    lineage: Lineage, n_frames: int, motion: MovieMotion | None = None
+) -> list[dict[str, Any]]:
     """Return the charts: counts and divisions over time, lengths of tracks, scores of links.
+
+    Of a movie that moves as a whole, also how far, over time.
 
     Values are those of bins `width` wide from `start`; over time, a bin is one frame or several.
     """
@@ -50,6 +55,7 @@ def charts(lineage: Lineage, n_frames: int) -> list[dict[str, Any]]:
             **time,
             "says": f"{len(mothers):,} in all",
         },
+        *_motion_charts(motion, time),
         _length_chart(length),
         {
             **{"title": "Scores of links, on a log scale", "y": "links", "values": scores.tolist()},
@@ -58,6 +64,16 @@ def charts(lineage: Lineage, n_frames: int) -> list[dict[str, Any]]:
             "says": _share_above(edges.score),
         },
     ]
+
+
+def _motion_charts(motion: MovieMotion | None, time: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how far the field moves on the way into a frame, the farthest of those of a bin."""
+    if motion is None or not motion.is_aligned.any():
+        return []
+    starts = np.arange(0, len(motion.length), time["width"])
+    values = np.maximum.reduceat(motion.length, starts)
+    labels = {"title": "Motion of the field", "y": "pixels", "says": str(motion)}
+    return [{**labels, **time, "values": values.round(1).tolist()}]
 
 
 def _length_chart(length: IntArray) -> dict[str, Any]:
