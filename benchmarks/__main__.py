@@ -16,6 +16,7 @@ from benchmarks.latency import latency
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.models import models
+from benchmarks.motion import motion
 from benchmarks.scaling import scaling
 from benchmarks.soak import soak
 from benchmarks.stages import stages
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 for benchmark in (
-    *(scaling, accuracy, calibration, models, gaps, delay, linking, corrections_benchmark),
+    *(scaling, accuracy, calibration, models, motion, gaps, delay, linking, corrections_benchmark),
     *(stages, transformer, whole, default_model, length, large, startup),
     *(latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
