@@ -4,8 +4,8 @@ import click
 
 from benchmarks.accuracy import accuracy
 from benchmarks.calibration import calibration
-from benchmarks.corrections import corrections_benchmark
 from benchmarks.cores import cores, throughput
+from benchmarks.corrections import corrections_benchmark
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
 from benchmarks.formats import formats

@@ -98,7 +98,7 @@ def open_table(path: Path, *, may_have_units: bool = False) -> Table:
         return table
     below = [cells + [""] * (len(names) - len(cells)) for cells in more[:n_more]]
     # Mastodon gives x, y and z one name, or the first of them, and their own in the next line.
-    whole = list(accumulate(names, lambda before, name: name or before))
+    whole: list[str] = list(accumulate(names, lambda before, name: name or before))
     told = [
         f"{name} {below[0][at]}" if whole.count(name) > 1 else name for at, name in enumerate(whole)
     ]
