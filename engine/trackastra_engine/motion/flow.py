@@ -6,9 +6,10 @@ what most pairs of cells vote for. A flow is taken only if cells fit much better
 without: a wrong one does more harm than none.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 
@@ -31,7 +32,7 @@ GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
 MAX_TURNS, MIN_RISE = 8, 1.02  # a turn that raises the fit by less is the last
 NEIGHBOURS = 15  # counterparts whose median move counts around a cell
 INTERPOLATED = 4  # nearest cells whose moves count elsewhere
-REMEMBERED = 256  # pairs of frames; each is in several windows
+REMEMBERED = 128  # pairs of frames; each is in several windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +56,10 @@ class Flow:
         return moves
 
 
+_KNOWN: dict[bytes, Flow | None] = {}  # of the pairs seen last, by a digest of their detections
+_LOCK = Lock()
+
+
 def flow_between(detections: Detections, n_before: int) -> Flow | None:
     """Return the flow between two frames, of which the first holds `n_before` of the detections.
 
@@ -64,26 +69,19 @@ def flow_between(detections: Detections, n_before: int) -> Flow | None:
     n_after = len(detections) - n_before
     if min(n_before, n_after) < MIN_CELLS:
         return None
-    return _remembered(_Seen(detections, n_before))
-
-
-class _Seen:
-    """Two frames that equal others if their detections do, to the bit."""
-
-    def __init__(self, detections: Detections, n_before: int) -> None:
-        self.detections, self.n_before = detections, n_before
-        self._key = n_before, detections.centroid.tobytes(), detections.features.tobytes()
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Seen) and self._key == other._key
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _remembered(seen: _Seen) -> Flow | None:
-    return _find_flow(seen.detections, seen.n_before)
+    seen = hashlib.blake2b(np.int64(n_before).tobytes())
+    seen.update(detections.centroid.tobytes())
+    seen.update(detections.features.tobytes())
+    key = seen.digest()
+    with _LOCK:
+        if key in _KNOWN:
+            return _KNOWN[key]
+    flow = _find_flow(detections, n_before)  # if two threads do so, they find the same
+    with _LOCK:
+        _KNOWN[key] = flow
+        if len(_KNOWN) > REMEMBERED:
+            del _KNOWN[next(iter(_KNOWN))]
+    return flow
 
 
 def _find_flow(detections: Detections, n_before: int) -> Flow | None:
@@ -108,7 +106,8 @@ def _find_flow(detections: Detections, n_before: int) -> Flow | None:
     if best.fit < MIN_FIT or not _gains(best, still, n_after, MIN_GAIN):
         return None
     move = _simplest(pair, best_move, best)
-    return Flow(pair.place, move, find_counterparts(pair, move).fit, still.fit)
+    # A copy: the place is part of a window, which may be large.
+    return Flow(pair.place.copy(), move, find_counterparts(pair, move).fit, still.fit)
 
 
 def _gains(found: Counterparts, other: Counterparts, n_after: int, min_gain: float) -> bool:
