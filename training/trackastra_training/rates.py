@@ -33,8 +33,8 @@ def measure_rates(model: TrackingTransformer, batches: Iterable[Batch]) -> Train
             found.append(_shares(*window))
     model.train(was_training)
     rows = np.concatenate(found)
-    mean = [rows[rows[:, 0] == kind, 1:].mean(axis=0) for kind in (0, 1)]
-    (none_inside, second_inside), (none_border, second_border) = np.round(mean, 4).tolist()
+    mean = np.array([rows[rows[:, 0] == kind, 1:].mean(axis=0) for kind in (0, 1)], float)
+    (none_inside, second_inside), (none_border, second_border) = mean.round(4).tolist()
     return TrainingRates(none_inside, none_border, second_inside, second_border)
 
 

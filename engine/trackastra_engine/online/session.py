@@ -31,8 +31,13 @@ class Session:
 
     Without a delay, a frame is linked as it comes, from the newest window alone; later windows may
     correct these links, and updates say so. With `delay=k`, links are decided for good when k
-    later frames came. From delay `spec.window - 2` on, and without a delay, the tracks of `finish`
-    are those of `Tracker.track`, edge for edge.
+    later frames came.
+
+    Scores are corrected for the rates of cells without a parent among the frames so far (see
+    linking/rates.py). Updates correct only links that later windows may still change; without a
+    delay, `finish` decides all links anew by the rates of the whole movie, so that its tracks are
+    those of `Tracker.track`, edge for edge. With a delay they are so from `spec.window - 2` on if
+    the tracker's rates are off, or the model has none.
 
     Frames of a field are numbered by the caller, or counted. A number left out is a frame that is
     missing: tracks go on from the last frame that came. Not for several threads at once.

@@ -60,4 +60,4 @@ class Update:
     added_links: Links  # into earlier frames, since the last update
     removed_links: Links
     renamed: Objects  # objects of earlier frames that belong to another track since
-    final_frame: int  # links into frames up to this one will never change
+    final_frame: int  # no update changes links into frames up to this one; see Session on `finish`
