@@ -28,7 +28,7 @@ def refuse_placeholder(path: Path) -> None:
     """Raise InputError if a file only stands for one that git-annex or Git LFS would fetch."""
     with path.open("rb") as file:
         start = file.read(1000)
-    if start.startswith(b"version https://git-lfs") or b"annex/objects/" in start:
+    if start.startswith(b"version https://git-lfs") or b"/annex/" in start:
         raise InputError(
             f"{path} stands for a file that was not fetched yet; fetch it with git annex get or "
             "git lfs pull"
