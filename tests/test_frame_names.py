@@ -38,6 +38,8 @@ ONE_SERIES = {
     "Yokogawa": ["W_B03_T0001F001L01A01Z01C01", "W_B03_T0002F001L01A01Z01C01"],
     "Operetta": ["r01c01f01p01-ch1sk9fk1fl1", "r01c01f01p01-ch1sk10fk1fl1"],
     "a frame and its time": [f"img_{i:04}_20210301_1200{i * 7:02}" for i in (1, 2, 3)],
+    "a frame and a clock": [f"im_{i:04}_12-{i * 7 // 60:02}-{i * 7 % 60:02}" for i in range(1, 30)],
+    "a clock": ["im_12-40-50", "im_12-50-10", "im_13-00-20", "im_13-10-00"],
     "a date and an index": [f"20210301_{i:06}" for i in (58, 59, 60, 61)],
     "a frame and a number of its own": ["im_000_007", "im_001_003", "im_002_005"],
     "only a letter": ["f001", "f002", "f003"],
@@ -73,6 +75,12 @@ def test_wells_positions_channels_and_copies_are_series_of_their_own(names, patt
     assert len(series) >= 2
     assert series[0].pattern == pattern
     assert sorted(name for one in series for name in one.files) == sorted(names)
+
+
+def test_a_missing_frame_beside_a_clock_is_a_gap():
+    names = [f"im_{i:04}_12-{i * 7 // 60:02}-{i * 7 % 60:02}" for i in range(1, 30) if i != 9]
+    (series,) = find_series(names)
+    assert series.gaps() == [(names[7], names[8], 1)]
 
 
 def refusal(images, masks, **selection):

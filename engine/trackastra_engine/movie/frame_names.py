@@ -34,6 +34,7 @@ GUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
 STAMP = (
     r"|(?P<stamp>(?:19|20)\d\d[-_y]?[01]\d[-_m]?[0-3]\d(?:d_|[-_T ])"
     r"(?:[0-2]\d[-_:h][0-5]\dm?(?:[-_:][0-5]\d)?|[0-2]\d[0-5]\d[0-5]\d)(?!\d))"
+    r"|(?P<clock>(?<![\d-])[0-2]\d(?P<sign>[-:])[0-5]\d(?P=sign)[0-5]\d(?![\d-]))"
 )
 NUMBERS = (
     r"|(?P<elapsed>(?:\d+d[-_]?)?\d+h[-_]?\d+m(?:in)?(?:[-_]?\d+s)?(?![a-z]))"
@@ -42,6 +43,7 @@ NUMBERS = (
 )
 TOKEN = re.compile(f"(?P<guid>{GUID}){STAMP}{NUMBERS}", re.IGNORECASE)
 TOKEN_WITHOUT_STAMP = re.compile(f"(?P<guid>{GUID}){NUMBERS}", re.IGNORECASE)
+CLOCKS = {"stamp", "clock"}  # kinds of numbers: a date and time of day, or that alone
 WORD = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[ _=.(-]?$")  # T, Time or time, also after a word
 WELL = re.compile(r"(?:^|[^A-Za-z0-9])[A-P]$")  # the letter before the number of a column
 MICROMANAGER_1 = re.compile(r"img_\d{9}_.*_\d{3}")  # time, channel, plane
@@ -54,7 +56,7 @@ class Series:
     pattern: str  # of their names, with * for the frame
     files: tuple[str, ...]
     numbers: tuple[Number, ...]  # (F,) ascending; empty where names hold no number that varies
-    kind: str = "number"  # or elapsed, timed, stamp: how a time is written
+    kind: str = "number"  # or elapsed, timed, stamp, clock: how a time is written
 
     def gaps(self) -> list[tuple[str, str, int]]:
         """Return between which two files frames are missing, and how many.
@@ -65,7 +67,7 @@ class Series:
         steps = [after - before for before, after in pairwise(self.numbers)]
         if not steps or min(steps) <= 0:
             return []
-        step = sorted(steps)[len(steps) // 2] if self.kind == "stamp" else min(steps)
+        step = sorted(steps)[len(steps) // 2] if self.kind in CLOCKS else min(steps)
         between = zip(pairwise(self.files), steps, strict=True)
         missing = [(*files, round(length / step) - 1) for files, length in between]
         return [gap for gap in missing if gap[2] > 0]
@@ -108,7 +110,9 @@ def find_series(names: Iterable[str]) -> list[Series]:
     """Return the series that some names, without suffixes, make; in natural order."""
     ordered = sorted(names, key=natural_key)
     cuts = [_cut(name, TOKEN) for name in ordered]
-    if len({cut.kinds.count("stamp") for cut in cuts}) > 1:  # a date, and an index behind it
+    if (
+        len({len(CLOCKS.intersection(cut.kinds)) for cut in cuts}) > 1
+    ):  # a date, and an index behind it
         cuts = [_cut(name, TOKEN_WITHOUT_STAMP) for name in ordered]
     groups: dict[object, list[_Name]] = {}
     for cut in cuts:
@@ -197,14 +201,23 @@ def _split(group: list[_Name]) -> list[Series]:
 
 
 def _tells_apart(columns: Sequence[Sequence[Number]], frame: int | None, at: int) -> bool:
-    """Return whether a column tells series apart: the frame does not, or it goes back and forth.
+    """Return whether a column tells series apart: frames repeat, or go back and forth with it.
 
-    A number that differs in every file, such as that of an acquisition, tells nothing apart.
+    Frames that are numbered evenly, or in the order of all numbers, are one series: what else
+    differs is the time of each, for example.
     """
     if frame is None or len(set(columns[frame])) < len(columns[frame]):
         return True
+    if _is_even(columns[frame]) or _is_natural(columns, frame):
+        return False
     ordered = [value for _, value in sorted(zip(columns[frame], columns[at], strict=True))]
-    return len(set(ordered)) < len(ordered) and ordered != sorted(ordered)
+    return ordered != sorted(ordered)
+
+
+def _is_natural(columns: Sequence[Sequence[Number]], frame: int) -> bool:
+    """Return whether a number ascends in the order of all numbers, from the left to the right."""
+    rows = sorted(zip(*columns, strict=True))
+    return [row[frame] for row in rows] == sorted(columns[frame])
 
 
 def _series(group: list[_Name], values: list[list[Number]], frame: int | None) -> Series:
@@ -237,11 +250,12 @@ def _frame_column(
     alone = [at for at in plain if len(set(columns[at])) == len(columns[at])]
     even = [at for at in alone if _is_even(columns[at])]
     by_one = [at for at in even if max(columns[at]) - min(columns[at]) == len(columns[at]) - 1]
+    natural = [at for at in alone if _is_natural(columns, at)]
     for candidates in (
         [at for at in usable if kinds[at] in ("elapsed", "timed")],
         [at for at in plain if words[at] in TIME_WORDS],
-        by_one or even or alone,
-        [at for at in usable if kinds[at] == "stamp"],
+        by_one or even or natural or alone,
+        [at for at in usable if kinds[at] in CLOCKS],
         plain,
         usable,
     ):
@@ -256,6 +270,9 @@ def _value(written: str, kind: str) -> Number:
         size = {"d": 86400, "h": 3600, "m": 60, "s": 1}
         parts = re.findall(r"(\d+)([dhms])", written.lower())
         return sum(int(number) * size[unit] for number, unit in parts)
+    if kind == "clock":
+        hours, minutes, seconds = map(int, re.split("[-:]", written))
+        return 3600 * hours + 60 * minutes + seconds
     if kind == "stamp":
         from datetime import datetime
 
