@@ -12,8 +12,8 @@ ENGINE, TRAINING = (ROOT / name / f"trackastra_{name}" for name in ("engine", "t
 HEAVY = {"torch", "pandas", "laptrack", "sklearn", "onnx", "networkx", "skimage"}
 # Each room of the engine may import from the rooms before it; those of a row do not see each other.
 ROOMS = (
-    ("errors", "kernels", "progress", "growing_rows", "prefetch", "resources"),
-    ("files",),
+    ("errors", "progress", "growing_rows", "prefetch", "system"),
+    ("kernels", "resources", "files"),
     ("movie",),
     ("detection",),
     ("motion", "simulation"),
