@@ -144,7 +144,7 @@ def test_windows_in_flight_are_bounded(threads):
 
 
 def test_large_windows_are_scored_one_by_one_where_memory_is_small(monkeypatch):
-    monkeypatch.setattr(threads_module, "free_memory_mb", lambda: 1.0)
+    monkeypatch.setattr(threads_module, "usable_memory_mb", lambda: 1.0)
     model = HurriedModel()
     lineage = Tracker(model, linker("greedy"), threads=4).track(None, crowd(40, 12))
     assert model.most_at_a_time == 1

@@ -1,41 +1,126 @@
-"""What of the machine this process may use, and what it took."""
+"""What of the machine this process may use: its cores and memory, less what others are given.
 
+A container (cgroup) or a job of a cluster (SLURM, PBS) may get less than the system shows.
+"""
+
+import math
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from trackastra_engine.system import cores, free_memory_mb
 
-def usable_cores() -> list[int]:
-    """Return the cores that this process may use, which may be fewer than it has."""
-    if sys.platform == "linux":
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIPS = Path("/proc/self/cgroup")
+UNLIMITED_BYTES = 2**60  # limits of cgroup v1 that mean none are of this order
+# What a job may use, as its cluster says it in each process; the first that is there counts.
+CORES_OF_JOB = (
+    "SLURM_CPUS_PER_TASK",
+    "SLURM_CPUS_ON_NODE",
+    "NCPUS",  # PBS Professional and OpenPBS
+    "PBS_NUM_PPN",  # Torque
+)
+
+
+def n_usable_cores() -> int:
+    """Return how many cores' work this process may do: at most one for each it may run on."""
+    limits = [float(len(cores())), *_cpu_quotas()]
+    told = next((value for name in CORES_OF_JOB if (value := _number(name))), None)
+    if told is not None:
+        limits.append(told)
+    return max(1, math.ceil(min(limits)))
 
 
 def usable_threads() -> int:
     """Return how many threads may compute: OMP_NUM_THREADS if it is less than the usable cores."""
     told = os.environ.get("OMP_NUM_THREADS", "")  # as Dask tells each of its workers
-    n_cores = len(usable_cores())
+    n_cores = n_usable_cores()
     return min(n_cores, max(1, int(told))) if told.isdecimal() else n_cores
 
 
-def peak_memory_mb() -> float | None:
-    """Return the largest memory of this process so far; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource  # not on Windows
+def usable_memory_mb() -> float | None:
+    """Return the memory that this process and its children may still take; None if not known."""
+    known = [*_memory_left_mb(), *_memory_of_job_mb()]
+    free = free_memory_mb()
+    if free is not None:
+        known.append(free)
+    return max(0.0, min(known)) if known else None
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes or kilobytes
+
+def _cpu_quotas() -> Iterator[float]:
+    """Yield how many cores' time each cgroup of this process may use."""
+    for folder in _folders_v2():
+        quota, _, period = _text(folder / "cpu.max").partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            yield int(quota) / int(period)
+    for folder in _folders_v1("cpu"):
+        quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+        if quota.isdecimal() and period.isdecimal():  # -1 is no quota
+            yield int(quota) / int(period)
 
 
-def free_memory_mb() -> float | None:
-    """Return what programs may still take; all there is where the system does not tell more."""
-    if sys.platform == "win32":
-        return None
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
-    lines = meminfo.read_text().splitlines()
-    free = next(line for line in lines if line.startswith("MemAvailable"))
-    return float(free.split()[1]) / 2**10
+def _memory_left_mb() -> Iterator[float]:
+    """Yield what each cgroup of this process may still take; files in memory make room."""
+    for folder in _folders_v2():
+        yield from _left_mb(folder, "memory.max", "memory.current", "inactive_file")
+    for folder in _folders_v1("memory"):
+        yield from _left_mb(
+            folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        )
+
+
+def _left_mb(folder: Path, limit_file: str, used_file: str, reclaimable: str) -> Iterator[float]:
+    limit, used = _text(folder / limit_file), _text(folder / used_file)
+    if not limit.isdecimal() or int(limit) > UNLIMITED_BYTES:
+        return
+    lines = (line.split() for line in _text(folder / "memory.stat").splitlines())
+    cached = next((int(line[1]) for line in lines if line[0] == reclaimable), 0)
+    taken = int(used) - cached if used.isdecimal() else 0
+    yield (int(limit) - max(0, taken)) / 2**20
+
+
+def _memory_of_job_mb() -> Iterator[float]:
+    """Yield the memory of a job of SLURM on this machine; PBS says it by a cgroup, if at all."""
+    per_node, per_core = _number("SLURM_MEM_PER_NODE"), _number("SLURM_MEM_PER_CPU")
+    if per_node:  # 0 is all memory of the machine
+        yield per_node
+    elif per_core:
+        yield per_core * (_number("SLURM_CPUS_ON_NODE") or n_usable_cores())
+
+
+def _number(name: str) -> float | None:
+    """Return the number that a variable of the environment holds, if it holds one."""
+    text = os.environ.get(name, "").strip()
+    return float(text) if text.isdecimal() else None
+
+
+def _folders_v2() -> Iterator[Path]:
+    """Yield the folders of the cgroup (version 2) of this process, and of those above it."""
+    yield from _up_from(CGROUPS, _memberships().get(""))
+
+
+def _folders_v1(controller: str) -> Iterator[Path]:
+    """Yield the folders of the cgroups (version 1) in which a controller has this process."""
+    yield from _up_from(CGROUPS / controller, _memberships().get(controller))
+
+
+def _up_from(root: Path, place: str | None) -> Iterator[Path]:
+    """Yield a folder and those above it, to the root; of a container, which sees its own only."""
+    if place is None:
+        return
+    folder = root / place.strip("/")
+    yield from (one for one in (folder, *folder.parents) if one.is_relative_to(root))
+
+
+def _memberships() -> dict[str, str]:
+    """Return the cgroup of this process for each controller, and for "" that of version 2."""
+    lines = (line.split(":", 2) for line in _text(MEMBERSHIPS).splitlines())
+    return {name: place for _, names, place in lines for name in names.split(",")}
+
+
+def _text(path: Path) -> str:
+    """Return what a small file holds, empty if it is not there."""
+    try:
+        return path.read_text("ascii").strip()
+    except OSError:
+        return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trackastra_engine.detection.detections import Detections
 from trackastra_engine.model.edges import Edges
-from trackastra_engine.resources import free_memory_mb
+from trackastra_engine.resources import usable_memory_mb
 
 TOKEN_MB = 0.03  # of memory that a run of the published size takes for each token of its window
 SHARE_OF_FREE = 0.5  # of free memory that windows take together
@@ -44,7 +44,7 @@ def window_threads(n_threads: int) -> Iterator[WindowThreads]:
     if n_threads == 1:
         yield IN_TURN
         return
-    free_mb = free_memory_mb() or LIKELY_FREE_MB
+    free_mb = usable_memory_mb() or LIKELY_FREE_MB
     executor = ThreadPoolExecutor(n_threads, thread_name_prefix="window")
     try:
         # As many wait as run: threads have work while the edges of many frames are linked.

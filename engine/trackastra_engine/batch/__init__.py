@@ -10,20 +10,19 @@ from pathlib import Path
 
 from trackastra_engine.batch.budget import Budget, need_mb
 from trackastra_engine.batch.positions import Position, find_positions
-from trackastra_engine.batch.process import TrackProcess, kills_wait
+from trackastra_engine.batch.process import Share, TrackProcess, kills_wait
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.progress import NOTICE
-from trackastra_engine.resources import usable_cores
+from trackastra_engine.resources import n_usable_cores
+from trackastra_engine.system import cores
 
 __all__ = ["Budget", "find_positions", "run_batch"]
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
-
-Cores = tuple[int, ...]
 
 
 def run_batch(
@@ -64,7 +63,7 @@ def _run(
             time.sleep(POLL_S)
             for process in [process for process in running if process.has_ended()]:
                 running.remove(process)
-                free.append(process.cores)
+                free.append(process.share)
                 yield process.outcome()
                 peaks += process.record.peaks_mb()
     finally:
@@ -72,10 +71,17 @@ def _run(
             process.stop()
 
 
-def _shares(n_jobs: int) -> list[Cores]:
-    """Return the cores of each of the jobs that run at a time; where there are few, they share."""
-    cores = usable_cores()
-    return [
-        tuple(cores[job::n_jobs]) if n_jobs <= len(cores) else (cores[job % len(cores)],)
+def _shares(n_jobs: int) -> list[Share]:
+    """Return what each of the jobs that run at a time may use; where cores are few, they share.
+
+    Where this process may use fewer cores than it may run on, nobody knows which are busy: jobs run
+    on all of them, with fewer threads.
+    """
+    places, n_usable = cores(), n_usable_cores()
+    if n_usable < len(places):
+        return [Share(tuple(places), max(1, n_usable // n_jobs)) for _ in range(n_jobs)]
+    shares = (
+        places[job::n_jobs] if n_jobs <= len(places) else [places[job % len(places)]]
         for job in range(n_jobs)
-    ]
+    )
+    return [Share(tuple(share), len(share)) for share in shares]

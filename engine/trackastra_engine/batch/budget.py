@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.resources import free_memory_mb
+from trackastra_engine.resources import usable_memory_mb
 
 FIRST_GUESS_MB = 2048.0  # of a movie, before any has been measured: more than most need
 MARGIN = 1.25  # times what was measured, as the next movie may hold more
@@ -26,7 +26,7 @@ class Budget:
 
 def default_memory_mb() -> float:
     """Return what a batch may use if nothing is said; raises InputError if that is not known."""
-    free_mb = free_memory_mb()
+    free_mb = usable_memory_mb()
     if free_mb is None:
         raise InputError("how much memory is free is not known here; give --memory in gigabytes")
     return SHARE_OF_FREE * free_mb

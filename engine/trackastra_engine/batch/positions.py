@@ -10,6 +10,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.movie.frame_names import natural_key
 from trackastra_engine.movie.ome_zarr import is_in_zarr, list_images
+from trackastra_engine.system import can_be_name
 
 INPUTS = ("images", "masks", "points")  # options whose values are always paths
 CONVENTION = (
@@ -101,7 +102,7 @@ def _option(column: str, cell: str, manifest: Path) -> tuple[str, str]:
 def _check_names(names: Iterable[str]) -> None:
     taken = dict.fromkeys((TABLE, PAGE), "the summary")
     for name in names:
-        if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+        if name.startswith(".") or not can_be_name(name):
             raise InputError(f"a position is called {name!r}; give it a name as files have")
         files = [file.casefold() for file in files_of(name)]  # many systems ignore case
         for file in files:

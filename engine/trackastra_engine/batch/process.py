@@ -8,13 +8,16 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from trackastra_engine.batch.positions import Position
 from trackastra_engine.batch.record import Record
 from trackastra_engine.batch.summary import Outcome
+from trackastra_engine.system import CHILD_FLAGS, KILLED, ask_to_end, bind
 
 STOP_S = 20  # for a process to remove its unfinished results
+THREADS = "OMP_NUM_THREADS"  # which the model heeds, too
 
 
 @contextmanager
@@ -33,8 +36,16 @@ def kills_wait() -> Iterator[None]:
         signal.raise_signal(signal.SIGTERM)
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of the machine a process may use."""
+
+    cores: tuple[int, ...]  # on which it runs, where the system can bind it to them
+    n_threads: int
+
+
 class TrackProcess:
-    """A running `track`, on cores of its own where the system can hold it to them."""
+    """A running `track`, with a share of the machine."""
 
     def __init__(
         self,
@@ -42,22 +53,27 @@ class TrackProcess:
         record: Record,
         key: str,
         options: Sequence[str],
-        cores: tuple[int, ...],
+        share: Share,
     ) -> None:
-        self.cores, self.record = cores, record
+        self.share, self.record = share, record
         self._name, self._key = position.name, key
         told = [*position.arguments, *options, "-o", str(record.folder)]
         told += ["--json", str(record.new_figures)]
         if record.exists:  # what lies there is ours
             told.append("--overwrite")
-        command = [sys.executable, "-m", "trackastra_engine", "track", *told]
+        # UTF-8, so that the log holds all names of files on Windows, too.
+        command = [sys.executable, "-X", "utf8", "-m", "trackastra_engine", "track", *told]
         record.write(key, None)
         with record.log.open("w") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                creationflags=CHILD_FLAGS,
+                env=_environment(share.n_threads),
             )
-        if sys.platform == "linux":  # Python starts in this time, threads come later
-            os.sched_setaffinity(self._process.pid, cores)
+        bind(self._process.pid, share.cores)  # Python starts in this time, threads come later
 
     def has_ended(self) -> bool:
         """Return whether the process is gone."""
@@ -74,7 +90,7 @@ class TrackProcess:
 
     def stop(self) -> None:
         """End the process, which then leaves nothing unfinished."""
-        self._process.terminate()
+        ask_to_end(self._process)
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -97,6 +113,14 @@ class TrackProcess:
         if said:
             return said[-1]
         code = self._process.returncode
-        if code == -signal.SIGKILL:
+        if code == KILLED:
             return "it was killed, as systems do where memory ends; give less --memory or --jobs"
         return f"it ended with exit code {code}; {self.record.log} tells more"
+
+
+def _environment(n_threads: int) -> dict[str, str]:
+    """Return the environment of a process that computes with so many threads at most."""
+    told = os.environ.get(THREADS, "")
+    if told.isdecimal():
+        n_threads = min(n_threads, max(1, int(told)))
+    return {**os.environ, THREADS: str(n_threads)}

@@ -13,8 +13,8 @@ from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.movie.frames import Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.resources import peak_memory_mb
 from trackastra_engine.simulation import Shape, SimulationParameters, render, write_frames
+from trackastra_engine.system import peak_memory_mb
 from trackastra_engine.tracker import Tracker
 
 __all__ = ["BenchReport", "check_report", "run_bench", "write_report"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trackastra_engine.model.onnx_model import import_runtime, session_options
-from trackastra_engine.resources import usable_cores, usable_threads
+from trackastra_engine.resources import n_usable_cores, usable_threads
 
 COPIED_BYTES = 128 * 2**20  # larger than caches
 MATRIX_SIZE = 1024
@@ -35,7 +35,7 @@ def measure_machine() -> Machine:
     copy_s = _least_seconds(lambda: np.copyto(target, source))
     return Machine(
         processor=_processor(),
-        cores=len(usable_cores()),
+        cores=n_usable_cores(),
         memory_gb_s=2 * COPIED_BYTES / copy_s / 1e9,
         product_gflop_s=product_rate() / 1e9,
     )

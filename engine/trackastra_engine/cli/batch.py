@@ -57,7 +57,7 @@ def batch(
     from trackastra_engine.batch import Budget, find_positions, run_batch
     from trackastra_engine.batch.budget import default_memory_mb
     from trackastra_engine.batch.summary import PAGE, write_summary
-    from trackastra_engine.resources import usable_cores
+    from trackastra_engine.resources import n_usable_cores
 
     positions = find_positions(movies)
     for position in positions:
@@ -71,7 +71,7 @@ def batch(
     if given:
         raise InputError(f"{min(given)} cannot be the same for all positions; leave it out")
     memory_mb = default_memory_mb() if memory_gb is None else 1000 * memory_gb
-    budget = Budget(len(usable_cores()) if jobs is None else jobs, memory_mb)
+    budget = Budget(n_usable_cores() if jobs is None else jobs, memory_mb)
     outcomes = {}
     with closing(run_batch(positions, options, output, budget)) as ending:
         for outcome in ending:

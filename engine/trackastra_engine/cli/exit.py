@@ -12,6 +12,7 @@ import click
 
 from trackastra_engine.errors import InputError, MissingDependencyError, ModelError, naming_flags
 from trackastra_engine.progress import NOTICE
+from trackastra_engine.system import STOP_SIGNALS, why_not
 
 Arguments = ParamSpec("Arguments")
 
@@ -24,13 +25,14 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
     @wraps(command)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
+            _write_all_signs()
             with _logging_to_terminal(), _stopped_by_terminate(), naming_flags():
                 command(*args, **kwargs)
         except (InputError, ModelError, MissingDependencyError) as error:
             _fail(str(error))
         except OSError as error:
             place = error.filename or "a file"
-            _fail(f"{place} could not be read or written ({error.strerror or error})")
+            _fail(f"{place} could not be read or written ({why_not(error)})")
         except KeyboardInterrupt:
             click.echo("Stopped; no results were written.", err=True)
             sys.exit(INTERRUPTED)
@@ -60,6 +62,13 @@ def _logging_to_terminal() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
+def _write_all_signs() -> None:
+    """Let a name of a file be written that the encoding of a pipe does not have, as on Windows."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")  # as Python does on standard error
+
+
 class _EchoHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         kind = "" if record.levelno == NOTICE else f"{record.levelname.capitalize()}: "
@@ -69,11 +78,12 @@ class _EchoHandler(logging.Handler):
 @contextmanager
 def _stopped_by_terminate() -> Iterator[None]:
     """Let a kill (SIGTERM) unwind the program, so that no unfinished results stay behind."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    before = {name: signal.signal(name, lambda *_: sys.exit(TERMINATED)) for name in STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _fail(message: str) -> None:

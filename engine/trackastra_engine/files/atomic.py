@@ -9,6 +9,9 @@ from pathlib import Path
 from secrets import token_hex
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.system import is_mount, longest_path, patiently
+
+LENGTH_BELOW = 80  # characters of the longest path of a result below the folder that is named
 
 SYSTEM_FILES = {".DS_Store", ".localized", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
 
@@ -22,7 +25,7 @@ def check_output_folder(
     `overwrite` be true and all else that lies in it match the patterns `ours`: overwriting must not
     cost anybody other files.
     """
-    if folder.resolve() == Path.cwd() or folder.is_mount():
+    if folder.resolve() == Path.cwd() or is_mount(folder):
         raise InputError(
             f"the output folder {folder} cannot be replaced as a whole; choose one inside it"
         )
@@ -89,7 +92,7 @@ def new_file(path: Path) -> Iterator[Path]:
         partial = _partial_name(path)
         try:
             yield partial
-            partial.replace(path)
+            patiently(lambda: partial.replace(path))
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
@@ -97,15 +100,15 @@ def new_file(path: Path) -> Iterator[Path]:
 
 def _replace_folder(new: Path, old: Path) -> None:
     if not old.exists():
-        new.rename(old)
+        patiently(lambda: new.rename(old))
         return
     # A folder cannot be renamed onto another: move the old one aside, and back if that fails.
     aside = new.with_name(new.name + ".old")
-    old.rename(aside)
+    patiently(lambda: old.rename(aside))
     try:
-        new.rename(old)
+        patiently(lambda: new.rename(old))
     except BaseException:
-        aside.rename(old)
+        patiently(lambda: aside.rename(old))
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -131,8 +134,16 @@ def _partial_name(path: Path) -> Path:
 
 
 def _check_parent(path: Path) -> None:
-    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    parent = next((parent for parent in path.absolute().parents if parent.exists()), None)
+    if parent is None:
+        raise InputError(f"{path} cannot be written: there is no {path.absolute().anchor} here")
     if not parent.is_dir():
         raise InputError(f"{path} cannot be written: {parent} is a file; choose another place")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: {parent} is read-only; choose another place")
+    longest = longest_path()
+    if longest is not None and len(str(path.absolute())) > longest - LENGTH_BELOW:
+        raise InputError(
+            f"{path.absolute()} is too long: Windows takes {longest} characters, and results "
+            f"need {LENGTH_BELOW} of them; choose a shorter one"
+        )

@@ -8,9 +8,11 @@ moves them leaves a sign that the folder is half filled.
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from trackastra_engine.files.atomic import is_of_system, new_parents
+from trackastra_engine.system import patiently
 
 PRIVATE = ".trackastra"  # of a folder of results: what the engine keeps there
 PREPARED, MOVED = "prepared", "moved"  # in it: results in the making, and on their way
@@ -35,7 +37,7 @@ def refilled_folder(folder: Path, *, ours: Collection[str], last: str) -> Iterat
         try:
             yield prepared
             _remove(moved)
-            prepared.rename(moved)
+            patiently(lambda: prepared.rename(moved))
         except BaseException:
             _remove(prepared)
             raise
@@ -43,7 +45,7 @@ def refilled_folder(folder: Path, *, ours: Collection[str], last: str) -> Iterat
             _remove(folder / name)
         for entry in sorted(moved.iterdir(), key=lambda entry: entry.name == last):
             if not is_of_system(entry.name):
-                entry.rename(folder / entry.name)
+                patiently(partial(entry.rename, folder / entry.name))
         _remove(moved)
         with suppress(OSError):  # raised if something is kept there
             moved.parent.rmdir()
@@ -51,6 +53,6 @@ def refilled_folder(folder: Path, *, ours: Collection[str], last: str) -> Iterat
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        patiently(lambda: shutil.rmtree(path))
     else:
-        path.unlink(missing_ok=True)
+        patiently(lambda: path.unlink(missing_ok=True))

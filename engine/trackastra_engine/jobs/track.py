@@ -29,7 +29,7 @@ from trackastra_engine.movie.voxels import VoxelSize, parse_voxel_size
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
-from trackastra_engine.resources import peak_memory_mb
+from trackastra_engine.system import peak_memory_mb
 from trackastra_engine.tracker import Tracker
 
 UNTOLD = ("outputs", "are_points", "cache", "device", "threads", "title")  # of a job, in its report

@@ -87,8 +87,8 @@ def import_once(folder: Path) -> Path:
     if path.is_file():
         return path
     logger.log(NOTICE, "importing the model %s, which is done once", folder)
-    command = [sys.executable, "-P", "-m", "trackastra_engine", "import", str(folder)]
-    done = subprocess.run([*command, "-o", str(path)], capture_output=True, text=True)
+    command = [sys.executable, "-X", "utf8", "-P", "-m", "trackastra_engine", "import", str(folder)]
+    done = subprocess.run([*command, "-o", str(path)], capture_output=True, encoding="utf-8")
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
     last = lines[-1] if lines else f"exit code {done.returncode}"
     if done.returncode:

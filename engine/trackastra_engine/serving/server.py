@@ -19,6 +19,7 @@ from trackastra_engine.serving.streams import PipeStream, SocketStream
 logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 16
+ACCEPT_S = 1.0  # after which the server looks whether it was interrupted
 END_S = 10.0  # what a client's thread gets to end its request when the server ends
 
 NewSession = Callable[[], Session]
@@ -30,9 +31,13 @@ def serve_sockets(listener: Listener, new_session: NewSession, limits: Limits) -
     Then connections are closed, and no thread is left behind; the listener stays open.
     """
     clients: dict[socket.socket, threading.Thread] = {}
+    listener.socket.settimeout(ACCEPT_S)
     try:
         while True:
-            connection, _ = listener.socket.accept()
+            try:
+                connection, _ = listener.socket.accept()
+            except TimeoutError:  # lets Windows see Ctrl-C, which does not end a wait there
+                continue
             for gone in [known for known, thread in clients.items() if not thread.is_alive()]:
                 del clients[gone]
             if len(clients) >= MAX_CLIENTS:
