@@ -1,18 +1,21 @@
 """TrackMate finds a `trackastra`, whose CSV means success: killed at any moment, there is none."""
 
+import codecs
 import os
 import random
 import subprocess
 import sys
 import time
+import venv
 
 import numpy as np
 import pytest
 import tifffile
 
+from command_line import refusal, run
 from golden_cases import model_folder
 from small_movies import dividing_cell
-from trackastra_engine import InputError
+from trackastra_engine import InputError, system
 from trackastra_engine.shim import write_shim
 from trackastra_export.export import export_model
 from trackastra_training.checkpoint import load_model, load_spec
@@ -23,7 +26,7 @@ KILLED = -9
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    return write_shim(tmp_path_factory.mktemp("bin"))
+    return write_shim(tmp_path_factory.mktemp("bin")).script
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +67,10 @@ def trackmate(tmp_path, model):
 
 def start(shim, trackmate):
     """Start the command as TrackMate does: all that it says goes to a log among the masks."""
+    program = shim if isinstance(shim, list) else [shim]
     words = [str(word) for pair in trackmate.items() for word in pair]
     with (trackmate["--masks"] / LOG).open("a") as log:
-        return subprocess.Popen([shim, "track", *words], stdout=log, stderr=log)
+        return subprocess.Popen([*program, "track", *words], stdout=log, stderr=log)
 
 
 def assert_no_table(folder):
@@ -138,12 +142,79 @@ def test_killed_while_the_table_is_written_there_is_none(trackmate):
 
 @pytest.mark.skipif(os.name == "nt", reason="a script of the POSIX shell")
 def test_a_shim_replaces_itself_but_no_other_program(tmp_path):
-    path = write_shim(tmp_path)
+    path = write_shim(tmp_path).script
     assert os.access(path, os.X_OK)
-    assert write_shim(tmp_path) == path
+    assert write_shim(tmp_path).script == path
     path.write_text("#!/usr/bin/python3\nfrom trackastra.cli import cli\n")
     with pytest.raises(InputError, match="another program, perhaps upstream's"):
         write_shim(tmp_path)
     assert "trackastra.cli" in path.read_text()
     with pytest.raises(InputError, match="does not exist"):
         write_shim(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Return the programs of an environment of Python, which holds nothing else."""
+    venv.create(tmp_path / "env", symlinks=True)
+    return tmp_path / "env" / "bin"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="programs lie elsewhere there")
+def test_trackmate_of_2025_calls_a_module(environment, trackmate):
+    written = write_shim(environment)
+    assert write_shim(environment) == written
+    program = [environment / "python", "-m", "trackastra.cli"]
+    assert start(program, trackmate).wait() == 0
+    assert (trackmate["--masks"] / TABLE).exists()
+    (written.package / "__init__.py").write_text('"""Upstream\'s own."""')
+    with pytest.raises(InputError, match=r"trackastra is another program, perhaps upstream's"):
+        write_shim(environment)
+
+
+def test_without_cuda_the_shim_computes_on_the_cpu_and_says_so(shim, trackmate):
+    assert start(shim, {**trackmate, "--device": "cuda"}).wait() == 0
+    log = (trackmate["--masks"] / LOG).read_text()
+    assert log.count("CUDA is not there, so the CPU is used: ") == 1
+    assert (trackmate["--masks"] / TABLE).exists()
+
+
+def test_the_engine_itself_stops_without_cuda(trackmate):
+    engine = [sys.executable, "-m", "trackastra_engine"]
+    assert start(engine, {**trackmate, "--device": "cuda"}).wait() == 2
+
+
+def lengths(trackmate):
+    """Return how many links there are."""
+    return len((trackmate["--masks"] / TABLE).read_text().splitlines()) - 1
+
+
+def test_the_longest_link_is_set_when_the_shim_is_written(trackmate, tmp_path):
+    """Cells move by 4 pixels a frame and divide over more."""
+    (tmp_path / "bin").mkdir()
+    near = write_shim(tmp_path / "bin", max_distance="2").script
+    assert start(near, trackmate).wait() == 0
+    n_near = lengths(trackmate)
+    assert start(near, {**trackmate, "--max-distance": "40"}).wait() == 0  # a call may say more
+    assert lengths(trackmate) > n_near
+
+
+def test_the_command_checks_the_longest_link(tmp_path):
+    assert "3 miles" in refusal(tmp_path, "shim", tmp_path, "--max-distance", "3 miles")
+    done = run("shim", tmp_path, "--max-distance", "40")
+    assert "--default-max-distance 40" in (tmp_path / "trackastra").read_text()
+    assert "There is no Python in" in done.stdout
+
+
+def test_the_shim_of_windows_keeps_signs_that_its_shell_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(system, "ON_WINDOWS", True)
+    monkeypatch.setattr(sys, "executable", r"C:\100% free\python.exe")
+    codecs.register(oem := lambda name: codecs.lookup("cp437") if name == "oem" else None)
+    try:
+        script = write_shim(tmp_path).script
+    finally:
+        codecs.unregister(oem)
+    assert script.name == "trackastra.cmd"
+    lines = script.read_bytes().split(b"\r\n")
+    assert lines[1].startswith(rb'@"C:\100%% free\python.exe" -P -m trackastra_engine.')
+    assert lines[1].endswith(b" %*")

@@ -14,6 +14,10 @@ from trackastra_engine.errors import InputError
 MAX_DISTANCE_PX = 128.0  # upstream's default (cli.py), with which its models give its tracks
 
 
+class AsUpstream:
+    """The object of a context in which commands answer as upstream's, as from its shim."""
+
+
 def upstream_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command with model, max_distance and device be called as upstream's."""
 
@@ -46,11 +50,30 @@ def upstream_flags(command: Callable[..., None]) -> Callable[..., None]:
             max_distance = MAX_DISTANCE_PX if max_distance is None else max_distance
         if device == "mps":
             click.echo("there is no engine for the device mps; the CPU is used", err=True)
+        if device == "cuda" and _answers_as_upstream():
+            device = _cuda_or_cpu()
         known = {"automatic": "auto", "mps": "cpu"}
         device = known.get(device, device)
         command(model=model, max_distance=max_distance, device=device, **options)
 
     return translated
+
+
+def _answers_as_upstream() -> bool:
+    return click.get_current_context().find_object(AsUpstream) is not None
+
+
+def _cuda_or_cpu() -> str:
+    """Return the device for a call that asks for CUDA but runs without, and say it if so.
+
+    Where CUDA is installed but cannot be started, the device auto says so.
+    """
+    from trackastra_engine.model.onnx_model import cuda_advice, has_cuda
+
+    if has_cuda():
+        return "auto"
+    click.echo(f"CUDA is not there, so the CPU is used: {cuda_advice()}", err=True)
+    return "cpu"
 
 
 def _model_of_upstream(name: str | None, folder: Path | None) -> Path | None:

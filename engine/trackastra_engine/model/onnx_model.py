@@ -200,18 +200,17 @@ def _open_session(path: Path, device: Device) -> Any:
     runtime = import_runtime()
     if device in PACKAGES:
         return _session_on(device, runtime, path)
-    has_cuda = PROVIDERS["cuda"] in runtime.get_available_providers()
-    if device == "cuda" and not has_cuda:
-        raise ModelError(f"device cuda is not there: {_cuda_advice()}; or choose the device cpu")
-    if device != "cpu" and has_cuda:
+    if device == "cuda" and not has_cuda():
+        raise ModelError(f"device cuda is not there: {cuda_advice()}; or choose the device cpu")
+    if device != "cpu" and has_cuda():
         session = _new_session(runtime, path, "cuda", "cpu")
         # A session that asked for CUDA and did not get it runs on the CPU without a word.
         if PROVIDERS["cuda"] in session.get_providers():
             logger.info("%s runs on %s", path.name, PROVIDERS["cuda"])
             return session
         if device == "cuda":
-            raise ModelError(f"device cuda could not be started: {_cuda_advice()}; or choose cpu")
-        logger.warning("CUDA could not be started, so the CPU is used: %s", _cuda_advice())
+            raise ModelError(f"device cuda could not be started: {cuda_advice()}; or choose cpu")
+        logger.warning("CUDA could not be started, so the CPU is used: %s", cuda_advice())
     logger.info("%s runs on %s", path.name, PROVIDERS["cpu"])
     return _new_session(runtime, path, "cpu")
 
@@ -267,7 +266,13 @@ def import_runtime() -> Any:
         ) from None
 
 
-def _cuda_advice() -> str:
+def has_cuda() -> bool:
+    """Return whether ONNX Runtime comes with CUDA, which need not start on this machine."""
+    return PROVIDERS["cuda"] in import_runtime().get_available_providers()
+
+
+def cuda_advice() -> str:
+    """Return what to do for CUDA to be there."""
     if _is_installed("onnxruntime") and _is_installed("onnxruntime-gpu"):
         return "onnxruntime hides onnxruntime-gpu; uninstall both, then install onnxruntime-gpu"
     if not _is_installed("onnxruntime-gpu"):
