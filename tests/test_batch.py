@@ -57,7 +57,7 @@ def test_one_failure_does_not_stop_the_rest_and_is_mended_alone(plate, tmp_path)
     assert "t003.tif is truncated" in rows["p2"]["reason"]
     assert rows["p10"]["tracks"] == "4"
     assert float(rows["p10"]["peak_memory_mb"]) > 50
-    tables = ["edges.csv", "review.csv", "tracks.csv"]
+    tables = ["edges.csv", "review.csv", "track_features.csv", "tracks.csv"]
     assert entries(out / "p1") == tables
     assert not (out / "p2").exists()
 

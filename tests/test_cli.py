@@ -38,6 +38,7 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
         "edges.csv",
         "report.html",
         "review.csv",
+        "track_features.csv",
         "tracks.csv",
     ]
     (line,) = result.stdout.splitlines()

@@ -207,7 +207,7 @@ def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
 
 def test_without_a_movie_there_are_no_masks(tmp_path, tracked):
     write_outputs(Results(tracked[0], doubtful=[]), Outputs(tmp_path / "out"))
-    names = ["edges.csv", "report.html", "review.csv", "tracks.csv"]
+    names = ["edges.csv", "report.html", "review.csv", "track_features.csv", "tracks.csv"]
     assert entries(tmp_path / "out") == names
 
 

@@ -141,7 +141,13 @@ def test_the_command_takes_points_and_writes_tables(tmp_path):
         assert result.exit_code == 0, result.output
         assert "Tracked 5 frames with 10 detections: 2 tracks" in result.output
         names = sorted(entry.name for entry in out.iterdir())
-        assert names == ["edges.csv", "report.html", "review.csv", "tracks.csv"]
+        assert names == [
+            "edges.csv",
+            "report.html",
+            "review.csv",
+            "track_features.csv",
+            "tracks.csv",
+        ]
         assert (out / "edges.csv").read_text().count("\n") == 9
 
 

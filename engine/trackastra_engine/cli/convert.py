@@ -16,7 +16,7 @@ from trackastra_engine.cli.options import PATH
     metavar="FORMAT,...",
     multiple=True,
     required=True,
-    help="What to write: csv, geff, trackmate, napari.",
+    help="What to write: csv, geff, trackmate, napari, mastodon.",
 )
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for what is written.")
 @click.option("--voxel", metavar="Z,Y,X", help="Size of a voxel in micrometres.")

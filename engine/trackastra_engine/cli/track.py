@@ -40,7 +40,8 @@ from trackastra_engine.errors import InputError
     metavar="FORMAT,...",
     multiple=True,
     help="What --output gets: ctc (masks and tracks of the Cell Tracking Challenge), csv (tables "
-    "of tracks, links, and links to check), geff, trackmate, napari.  [default: ctc,csv]",
+    "of tracks, their features, links, and links to check), ome-zarr (tracked masks, and csv; "
+    "ome-zarr-0.4 for older programs), geff, trackmate, napari, mastodon.  [default: ctc,csv]",
 )
 @click.option("--output-ctc", type=PATH, help="Folder for masks and tracks as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")

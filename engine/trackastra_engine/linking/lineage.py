@@ -77,6 +77,18 @@ def without_short_tracks(lineage: Lineage, min_length: int) -> Lineage:
     return replace(kept, left_out=lineage.detections.rows(np.flatnonzero(~is_kept)))
 
 
+def cell_of_tracklets(tracklets: IntArray) -> IntArray:
+    """Return (K + 1,) the first tracklet of the same cell for each tracklet id; entry 0 is 0.
+
+    A cell ends where it divides, a tracklet also at a gap. See `root_of_tracklets`.
+    """
+    parent = tracklets[:, 3]
+    is_only_child = np.bincount(parent, minlength=len(tracklets) + 1)[parent] == 1
+    links = tracklets.copy()
+    links[:, 3] = np.where(is_only_child, parent, 0)
+    return root_of_tracklets(links)
+
+
 def root_of_tracklets(tracklets: IntArray) -> IntArray:
     """Return (K + 1,) the first ancestor of each tracklet id; entry 0 is 0.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
-from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
+from trackastra_engine.linking.lineage import Lineage, cell_of_tracklets, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 if TYPE_CHECKING:
@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 GEFF_ENTRIES = (".zattrs", ".zgroup", "nodes", "edges")
 
 
-def write_geff(lineage: Lineage, folder: str | Path, calibration: Calibration = UNKNOWN) -> None:
+def write_geff(
+    lineage: Lineage,
+    folder: str | Path,
+    calibration: Calibration = UNKNOWN,
+    *,
+    labels: str | None = None,
+) -> None:
     """Write detections as nodes, numbered from 1 by frame and label, and links as edges.
 
     Axes are t in frames and ([z,] y, x) in pixels, as in the masks; `scale` makes them seconds and
-    micrometres where these are known. Nodes have the properties `label` (in the mask), `tracklet`,
-    `lineage` and `feature_names`, edges `score`; those of which nothing is known are
-    left out.
+    micrometres where these are known. Nodes have the properties `label` (in the mask), `track` (in
+    the tracked mask), `tracklet`, `lineage` and `feature_names`, edges `score`; those of which
+    nothing is known are left out. A tracklet ends where a cell divides, a track also at a gap.
+
+    labels: path of an OME-Zarr of the tracked masks, from the folder.
     """
     from geff.core_io import write_arrays  # 2 s: only when a GEFF is written
 
@@ -30,7 +38,8 @@ def write_geff(lineage: Lineage, folder: str | Path, calibration: Calibration = 
         "t": found.frame,
         **dict(zip(("z", "y", "x")[-found.ndim :], found.centroid.T, strict=True)),
         "label": found.label,
-        "tracklet": _tracklets_over_gaps(lineage.tracklets)[lineage.tracklet_id],
+        "track": lineage.tracklet_id,
+        "tracklet": cell_of_tracklets(lineage.tracklets)[lineage.tracklet_id],
         "lineage": root_of_tracklets(lineage.tracklets)[lineage.tracklet_id],
         **dict(zip(feature_names(found.ndim), found.features.T, strict=True)),
     }
@@ -41,21 +50,8 @@ def write_geff(lineage: Lineage, folder: str | Path, calibration: Calibration = 
         _properties(values),
         np.column_stack([edges.source, edges.target]).astype(np.uint64) + np.uint64(1),
         _properties({"score": edges.score}),
-        _metadata(found.ndim, calibration),
+        _metadata(found.ndim, calibration, labels),
     )
-
-
-def _tracklets_over_gaps(tracklets: IntArray) -> IntArray:
-    """Return (K + 1,) for each tracklet id that of its GEFF tracklet; entry 0 is 0.
-
-    GEFF's tracklets end where cells divide, ours also at a gap, as the Cell Tracking Challenge
-    asks for.
-    """
-    parent = tracklets[:, 3]
-    is_only_child = np.bincount(parent, minlength=len(tracklets) + 1)[parent] == 1
-    links = tracklets.copy()
-    links[:, 3] = np.where(is_only_child, parent, 0)
-    return root_of_tracklets(links)
 
 
 def _properties(values: dict[str, FloatArray | IntArray]) -> dict[str, Any]:
@@ -67,8 +63,8 @@ def _properties(values: dict[str, FloatArray | IntArray]) -> dict[str, Any]:
     }
 
 
-def _metadata(ndim: int, calibration: Calibration) -> "geff_spec.GeffMetadata":
-    from geff_spec import Axis, DisplayHint, GeffMetadata
+def _metadata(ndim: int, calibration: Calibration, labels: str | None) -> "geff_spec.GeffMetadata":
+    from geff_spec import Axis, DisplayHint, GeffMetadata, RelatedObject
 
     interval_s, voxel_um = calibration.frame_interval_s, calibration.voxel_um
     time = {"scale": interval_s, "scaled_unit": "second"} if interval_s else {}
@@ -77,8 +73,12 @@ def _metadata(ndim: int, calibration: Calibration) -> "geff_spec.GeffMetadata":
     for name, size in zip(names, voxel_um or [None] * ndim, strict=True):
         space = {"scale": size, "scaled_unit": "micrometer"} if size else {}
         axes.append(Axis(name=name, type="space", unit="pixel", **space))
+    related = (
+        [] if labels is None else [RelatedObject(type="labels", path=labels, node_prop="track")]
+    )
     return GeffMetadata(
         directed=True,
+        related_objects=related or None,
         axes=axes,
         node_props_metadata={},
         edge_props_metadata={},

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
@@ -27,9 +28,17 @@ from trackastra_engine.movie.frames import Movie
 from trackastra_engine.output.ctc import CHALLENGE_FILES, UPSTREAM, write_ctc
 from trackastra_engine.output.edge_table import COLUMNS, write_edge_table
 from trackastra_engine.output.geff_graph import GEFF_ENTRIES, write_geff
+from trackastra_engine.output.mastodon import write_mastodon
 from trackastra_engine.output.napari_tracks import write_napari
+from trackastra_engine.output.ome_zarr_labels import (
+    OME_ZARR_ENTRIES,
+    LabelImage,
+    OmeVersion,
+    write_ome_zarr,
+)
 from trackastra_engine.output.report import UNKNOWN, RunFacts, write_report
 from trackastra_engine.output.review_table import write_review
+from trackastra_engine.output.track_features import write_track_features
 from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.prefetch import computed_side_by_side
 from trackastra_engine.progress import Progress, no_progress
@@ -39,6 +48,7 @@ EDGE_TABLE, TRACK_TABLE, REVIEW, REPORT = "edges.csv", "tracks.csv", "review.csv
 CORRECTIONS = "corrections.csv"
 CTC_FOLDER, GEFF, TRACKMATE = "ctc", "tracks.geff", "tracks.xml"
 NAPARI, NAPARI_GRAPH = "napari_tracks.csv", "napari_graph.json"
+FEATURES, MASTODON, OME_ZARR = "track_features.csv", "mastodon.csv", "tracks.ome.zarr"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +60,7 @@ class Results:
     doubtful: Sequence[DoubtfulLink] | None = None  # None where no linker told
     facts: RunFacts = UNKNOWN
     calibration: Calibration = UNCALIBRATED
+    has_labels: bool = False  # whether tracked masks are written as OME-Zarr beside
     corrections: Corrections | None = None  # under which it was linked
 
 
@@ -62,6 +73,7 @@ class Format:
     entries: tuple[str, ...] = ()  # patterns of what lies inside, if that is a folder
     needs_masks: bool = False
     package: str | None = None  # that it needs, and the extra that installs it
+    also: str | None = None  # a format whose tables it needs beside it
 
 
 def _write_ctc(results: Results, folder: Path, threads: int, progress: Progress) -> None:
@@ -73,12 +85,26 @@ def _write_ctc(results: Results, folder: Path, threads: int, progress: Progress)
 def _write_tables(results: Results, folder: Path, threads: int, progress: Progress) -> None:
     write_edge_table(results.lineage, folder / EDGE_TABLE)
     write_track_table(results.lineage, folder / TRACK_TABLE, results.calibration)
+    write_track_features(results.lineage, folder / FEATURES, results.calibration)
     if results.doubtful is not None:
         write_review(results.doubtful, folder / REVIEW)
 
 
 def _write_geff(results: Results, folder: Path, threads: int, progress: Progress) -> None:
-    write_geff(results.lineage, folder / GEFF, results.calibration)
+    labels = f"../{OME_ZARR}" if results.has_labels else None
+    write_geff(results.lineage, folder / GEFF, results.calibration, labels=labels)
+
+
+def _write_ome_zarr(
+    version: OmeVersion, results: Results, folder: Path, threads: int, progress: Progress
+) -> None:
+    assert results.movie is not None, "points were refused at the door"
+    image = LabelImage(results.lineage, results.movie, results.calibration, version)
+    write_ome_zarr(image, folder / OME_ZARR, folder.parent, threads=threads, progress=progress)
+
+
+def _write_mastodon(results: Results, folder: Path, threads: int, progress: Progress) -> None:
+    write_mastodon(results.lineage, folder / MASTODON, results.calibration)
 
 
 def _write_trackmate(results: Results, folder: Path, threads: int, progress: Progress) -> None:
@@ -92,15 +118,25 @@ def _write_napari(results: Results, folder: Path, threads: int, progress: Progre
     write_napari(results.lineage, folder / NAPARI, folder / NAPARI_GRAPH)
 
 
+_OME_ZARR = Format(
+    partial(_write_ome_zarr, "0.5"), (OME_ZARR,), OME_ZARR_ENTRIES, needs_masks=True, also="csv"
+)
 FORMATS = {
     "ctc": Format(_write_ctc, (CTC_FOLDER,), CHALLENGE_FILES, needs_masks=True),
-    "csv": Format(_write_tables, (EDGE_TABLE, TRACK_TABLE, REVIEW)),
+    "csv": Format(_write_tables, (EDGE_TABLE, TRACK_TABLE, FEATURES, REVIEW)),
+    "ome-zarr": _OME_ZARR,
+    "ome-zarr-0.4": replace(_OME_ZARR, write=partial(_write_ome_zarr, "0.4")),
     "geff": Format(_write_geff, (GEFF,), GEFF_ENTRIES, package="geff"),
     "trackmate": Format(_write_trackmate, (TRACKMATE,)),
     "napari": Format(_write_napari, (NAPARI, NAPARI_GRAPH)),
+    "mastodon": Format(_write_mastodon, (MASTODON,)),
 }
 DEFAULT_FORMATS = ("ctc", "csv")  # of points, those that need no masks
-RESULT_NAMES = (REPORT, CORRECTIONS, *(name for form in FORMATS.values() for name in form.names))
+RESULT_NAMES = (
+    REPORT,
+    CORRECTIONS,
+    *{name: None for form in FORMATS.values() for name in form.names},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +165,10 @@ def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
         raise InputError(f"there is no format {unknown[0]!r}; choose of {', '.join(FORMATS)}")
-    return tuple(dict.fromkeys(names)) or None
+    if {"ome-zarr", "ome-zarr-0.4"} <= set(names):
+        raise InputError("ome-zarr and ome-zarr-0.4 have one place; choose one of them")
+    beside = [also for name in names if (also := FORMATS[name].also)]
+    return tuple(name for name in FORMATS if name in {*names, *beside}) or None
 
 
 def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool = False) -> None:
@@ -224,6 +263,7 @@ def _jobs(
         for name in outputs.formats or DEFAULT_FORMATS
         if results.movie is not None or not FORMATS[name].needs_masks
     ]
+    results = replace(results, has_labels=any(OME_ZARR in FORMATS[name].names for name in names))
     return [*map(of_format, names), *([report] if outputs.report else [])]
 
 

@@ -1,0 +1,49 @@
+"""Stage 8: a lineage becomes a table for Mastodon's menu File > Import > CSV Importer."""
+
+from pathlib import Path
+
+import numpy as np
+
+from trackastra_engine.detection.detections import feature_names
+from trackastra_engine.files.atomic import new_file
+from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
+from trackastra_engine.movie.calibration import UNKNOWN, Calibration
+
+COLUMNS = ("id", "parent_id", "label", "frame", "x", "y", "z", "radius", "quality", "tag")
+NO_PARENT = -1  # an integer that no spot has: the importer skips lines without one
+PORTION_SIZE = 10_000  # detections that are Python's numbers at a time
+
+
+def write_mastodon(lineage: Lineage, path: str | Path, calibration: Calibration = UNKNOWN) -> None:
+    """Write a line for each detection; ids count from 0, and parents come before their children.
+
+    Positions and radii are in micrometres where these are known, else in pixels; of 2D movies z is
+    0. The label is that in the mask, the quality the score of the link to the parent (1 without),
+    the tag the first ancestor's track, so that Mastodon can colour families.
+    """
+    found, edges = lineage.detections, lineage.edges
+    voxel = np.array(calibration.voxel_um or (1.0,) * found.ndim)
+    place = np.zeros((len(found), 3))
+    place[:, 3 - found.ndim :] = found.centroid * voxel
+    diameter = found.features[:, feature_names(found.ndim).index("diameter")]
+    # The radius of a circle or ball that is as large as the object.
+    radius = np.nan_to_num(diameter) / 2 * voxel.prod() ** (1 / found.ndim)
+    parent = np.full(len(found), NO_PARENT, np.int64)
+    parent[edges.target] = edges.source
+    quality = np.ones(len(found))
+    quality[edges.target] = np.nan_to_num(edges.score, nan=1.0)
+    root = root_of_tracklets(lineage.tracklets)[lineage.tracklet_id]
+    with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+        file.write(",".join(COLUMNS) + "\n")
+        for rows in np.array_split(np.arange(len(found)), len(found) // PORTION_SIZE + 1):
+            columns = (rows, parent[rows], found.label[rows], found.frame[rows])
+            numbers = (*place[rows].T[::-1], radius[rows], quality[rows])
+            file.writelines(
+                f"{','.join(map(str, integers))},{','.join(f'{n:.6g}' for n in reals)},{tag}\n"
+                for integers, reals, tag in zip(
+                    zip(*(column.tolist() for column in columns), strict=True),
+                    zip(*(column.tolist() for column in numbers), strict=True),
+                    root[rows].tolist(),
+                    strict=True,
+                )
+            )
