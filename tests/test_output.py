@@ -227,7 +227,7 @@ def test_formats_are_chosen_by_name(tmp_path, tracked):
     with pytest.raises(InputError, match="there is no format 'xls'; choose of ctc, csv"):
         parse_formats(["csv,xls"])
     write_outputs(Results(*tracked), Outputs(tmp_path / "out", formats=("csv",), report=False))
-    assert entries(tmp_path / "out") == ["edges.csv", "tracks.csv"]
+    assert entries(tmp_path / "out") == ["edges.csv", "track_features.csv", "tracks.csv"]
 
 
 def test_formats_that_cannot_be_written(tmp_path):

@@ -18,6 +18,8 @@ from trackastra_engine import InputError, system
 from trackastra_engine.batch.positions import find_positions
 from trackastra_engine.files.atomic import check_output_folder, new_file, new_folder
 from trackastra_engine.files.lock import alone_in
+from trackastra_engine.serving import Limits, server
+from trackastra_engine.serving.address import Listener
 
 # Removes from this process what Windows does not have, then runs the command line.
 AS_ON_WINDOWS = """
@@ -185,6 +187,25 @@ def test_memory_is_known_or_said_to_be_unknown(windows, monkeypatch):
     assert system.free_memory_mb() > 0
     monkeypatch.delattr(os, "sysconf")
     assert system.free_memory_mb() is None
+
+
+def test_a_server_looks_up_from_its_wait_for_clients(monkeypatch):
+    monkeypatch.setattr(server, "WAIT_FOR_CLIENT_S", 0.01)
+    waits = []
+
+    class Socket:
+        def settimeout(self, seconds):
+            waits.append(seconds)
+
+        def accept(self):
+            if len(waits) > 2:
+                raise KeyboardInterrupt
+            waits.append("timeout")
+            raise TimeoutError
+
+    with pytest.raises(KeyboardInterrupt):
+        server.serve_sockets(Listener(Socket(), "here", None), lambda: None, Limits())
+    assert waits == [0.01, "timeout", "timeout"]
 
 
 def test_macos_counts_memory_in_bytes_and_binds_to_no_core(monkeypatch):

@@ -24,6 +24,8 @@ CHILD_FLAGS = 0x200 if ON_WINDOWS else 0  # CREATE_NEW_PROCESS_GROUP, which `ask
 STOP_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
+# After which a server looks whether Ctrl-C came, which does not end a wait on Windows.
+WAIT_FOR_CLIENT_S = 1.0 if ON_WINDOWS else None
 KILLED = -int(getattr(signal, "SIGKILL", 0)) or None  # the exit code of a killed process, if known
 # A virus scanner or indexer holds new files open for moments.
 WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0)

@@ -10,6 +10,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.movie.frame_names import natural_key
 from trackastra_engine.movie.ome_zarr import is_in_zarr, list_images
+from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.system import can_be_name
 
 INPUTS = ("images", "masks", "points")  # options whose values are always paths
@@ -95,7 +96,8 @@ def _in_manifest(path: Path) -> Iterator[Position]:
 
 def _option(column: str, cell: str, manifest: Path) -> tuple[str, str]:
     beside = manifest.parent / cell
-    value = str(beside) if column in INPUTS or beside.is_file() else cell
+    is_path = (column in INPUTS and remote_address(cell) is None) or beside.is_file()
+    value = str(beside) if is_path else cell
     return f"--{column.replace('_', '-')}", value
 
 

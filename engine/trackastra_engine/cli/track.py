@@ -122,6 +122,9 @@ def track(
 
         trackastra-engine track --masks MASKS -o OUT
 
+    With the extra `remote`, OME-Zarr images may lie at https:// or s3:// (credentials come from the
+    environment); with the extra `formats`, images and masks may be CZI, ND2, LIF and others.
+
     Where files do not name their axes, they are taken as (t, y, x) or (t, z, y, x), and that is
     told; --axes names them, for masks beside images too, but for the channels. --channel is that of
     the images. --position and --level count for masks, too, if they have several. Masks that are

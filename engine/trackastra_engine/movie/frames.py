@@ -16,17 +16,20 @@ from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frame_files import FrameFiles, frame_files
 from trackastra_engine.movie.frame_pairs import check_pairs
+from trackastra_engine.movie.microscope_files import is_for_bioio, open_microscope_file
 from trackastra_engine.movie.numpy_files import NUMPY_FILES, open_numpy
 from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
 from trackastra_engine.movie.pictures import PICTURES
 from trackastra_engine.movie.pixels import check_label_type, whole_labels
+from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
 from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource
+from trackastra_engine.movie.tiff import TIFF_SUFFIXES
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
 
-REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # s3://, https:// and their like
+REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # ftp://, gs:// and their like
 
 BYTES_AT_ONCE = 2**29  # of the pixels of all frames that threads have at a time
 
@@ -147,9 +150,10 @@ def open_movie(
     """Return the movie of some masks, with their images if there are any, without reading it.
 
     Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
-    stack, an OME-Zarr, or an array (t, [z,] y, x). selection: axes, channels, position and level,
-    where these hold more or do not say it; voxel_um: size of a voxel in micrometres, ([z,] y, x),
-    in place of what the images say, or else the masks, as they do of the time between frames.
+    stack, an OME-Zarr (here, or at https:// or s3://), or an array (t, [z,] y, x). selection: axes,
+    channels, position and level, where these hold more or do not say it; voxel_um: size of a voxel
+    in micrometres, ([z,] y, x), in place of what the images say, or else the masks, as they do of
+    the time between frames.
 
     Raises InputError if they do not make a movie.
     """
@@ -187,10 +191,12 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
                 f"array (t, y, x) or (t, z, y, x): numpy.stack makes one of a list of frames"
             )
         return ArraySource.open(source, f"the array of the {part.kind}", part)
+    if (address := remote_address(source)) is not None:
+        return open_omezarr(address, part)
     if re.match(REMOTE, str(source)):
         raise InputError(
             f"the {part.kind} are at {re.sub(':/+', '://', str(source))}, which is not a path on "
-            "this machine; copy or mount them, and give their path"
+            "this machine; copy or mount them, and give their path (or https:// or s3://)"
         )
     path = Path(source).expanduser()
     if is_in_zarr(path):
@@ -207,6 +213,8 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
             f"the path of the {part.kind}, {path}, does not exist; "
             f"give a folder of TIFF files, one TIFF stack or an OME-Zarr"
         )
+    if path.suffix.lower() not in TIFF_SUFFIXES and is_for_bioio(path):
+        return open_microscope_file(path, part)
     return StackSource.open(path, part)
 
 

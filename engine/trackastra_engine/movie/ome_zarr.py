@@ -10,12 +10,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trackastra_engine.errors import InputError, first_line, option
+from trackastra_engine.errors import InputError, MissingDependencyError, first_line, option
 from trackastra_engine.movie.axes import UNKNOWN_AXIS, axes_of_dims
 from trackastra_engine.movie.calibration import in_unit
+from trackastra_engine.movie.remote import ReadAhead, can_list, is_remote, open_store
 from trackastra_engine.movie.selection import LETTERS, Part
 from trackastra_engine.movie.sources import ArraySource
 from trackastra_engine.movie.stored_array import COPY_AGAIN, StoredArray
@@ -54,15 +56,16 @@ def _has_metadata(path: Path) -> bool:
     return any((path / name).is_file() for name in METADATA_FILES)
 
 
-def open_omezarr(path: Path, part: Part) -> ArraySource:
-    """Return the frames of an image in a Zarr store.
+def open_omezarr(place: Path | str, part: Part) -> ArraySource:
+    """Return the frames of an image in a Zarr store, at a path or a remote address.
 
-    Raises InputError if it is damaged, or does not hold what is asked for.
+    Raises InputError if it is damaged, or does not hold what is asked for, and
+    MissingDependencyError for an address without the package that reads it.
     """
-    with _opened(path) as node:
+    with _opened(place) as node:
         import zarr
 
-        image, name, part = _find_image(node, str(path), part)
+        image, name, part = _find_image(node, str(place), part)
         if isinstance(image, zarr.Array):
             return _plain_source(image, name, part)
         return _image_source(image, name, part)
@@ -89,25 +92,30 @@ def _images_below(node: Any, path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(place: Path | str) -> Iterator[Any]:
     """Give what a store holds, and say in one sentence what is wrong with it."""
     import zarr  # 0.5 s: only where there is such a store
 
     try:
-        if path.suffix.lower() == ".zip":
-            store = zarr.storage.ZipStore(path, mode="r")
-            yield zarr.open(store, path=_root_in_zip(path) or "", mode="r")
+        if isinstance(place, str):
+            yield zarr.open(open_store(place), mode="r")
+        elif place.suffix.lower() == ".zip":
+            store = zarr.storage.ZipStore(place, mode="r")
+            yield zarr.open(store, path=_root_in_zip(place) or "", mode="r")
         else:
-            yield zarr.open(str(path), mode="r")
-    except InputError:
+            yield zarr.open(str(place), mode="r")
+    except (InputError, MissingDependencyError):
         raise
     except FileNotFoundError:
-        raise InputError(_not_there(path)) from None
+        there = f"there is no Zarr group or array at {place}; check the address"
+        raise InputError(_not_there(place) if isinstance(place, Path) else there) from None
     # Metadata that is not what it should be makes zarr, or us, raise whatever it leads to.
     except Exception as error:
-        raise InputError(
-            f"{path} is damaged, or no Zarr that can be read ({first_line(error)}); {COPY_AGAIN}"
-        ) from error
+        if isinstance(place, Path):
+            reason, advice = "is damaged, or no Zarr that can be read", COPY_AGAIN
+        else:
+            reason, advice = "cannot be reached or is damaged", "check address and connection"
+        raise InputError(f"{place} {reason} ({first_line(error)}); {advice}") from error
 
 
 def _find_image(node: Any, name: str, part: Part) -> tuple[Any, str, Part]:
@@ -145,8 +153,11 @@ def _positions(group: Any, about: Metadata) -> list[str]:
     for kind, listed in (("plate", "wells"), ("well", "images")):
         if kind in about:
             return [str(child["path"]) for child in about[kind][listed]]
-    children = sorted((name for name in group if name != "OME"), key=lambda name: (len(name), name))
-    return list(about.get("labels") or children)
+    if about.get("labels"):
+        return list(about["labels"])
+    if not can_list(group.store):  # as bioformats2raw numbers them
+        return list(takewhile(group.__contains__, map(str, count())))
+    return sorted((name for name in group if name != "OME"), key=lambda name: (len(name), name))
 
 
 def _only_position(group: Any, about: Metadata, name: str, taken: str) -> str:
@@ -250,7 +261,10 @@ def _scale(owner: Metadata, n_axes: int) -> list[float]:
 
 
 def _stored(source: ArraySource, part: Part) -> ArraySource:
-    array = StoredArray(source.array, source.name, part.kind, source.order.axes.find("t"))
+    stored, time_axis = source.array, source.order.axes.find("t")
+    if is_remote(stored.store):
+        stored = ReadAhead(stored, time_axis)
+    array = StoredArray(stored, source.name, part.kind, time_axis)
     n_frames = source.n_frames
     if part.allow_incomplete and (n_written := array.n_written(n_frames)) < n_frames:
         logger.warning(

@@ -109,7 +109,7 @@ class ArraySource:
 
     def stamp(self, index: int) -> str | None:
         """Return what changes if a frame does; None of what is in memory, which nobody knows."""
-        if not hasattr(self.array, "stamp"):  # of StoredArray and FileArray
+        if not hasattr(self.array, "stamp"):  # of what is in memory there is none
             return None
         return f"{self.array.stamp(self.order.index(index))} {self.order}"
 

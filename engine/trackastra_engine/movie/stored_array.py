@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, first_line, option
+from trackastra_engine.movie.remote import RemoteChunks, is_remote
 
 logger = logging.getLogger(__name__)
 
 COPY_AGAIN = "copy or export it again"
+ASKED_AT_ONCE = 32  # frames whose chunks a server is asked for at a time
 
 
 class StoredArray:
@@ -29,10 +31,12 @@ class StoredArray:
         self._array, self._name, self._kind, self._time_axis = array, name, kind, time_axis
         self._has_told = False
         store = array.store
-        is_folder = hasattr(store, "root")
-        self._place = Path(store.root, array.path) if is_folder else Path(store.path)
+        self._remote = RemoteChunks(array) if is_remote(store) else None
         self._in_zip: set[str] | None = None  # names of what it holds
-        if not is_folder:
+        if hasattr(store, "root"):
+            self._place = Path(store.root, array.path)
+        elif self._remote is None:
+            self._place = Path(store.path)
             with zipfile.ZipFile(self._place) as archive:
                 self._in_zip = set(archive.namelist())
 
@@ -50,9 +54,13 @@ class StoredArray:
                 f"{self._name} is truncated or damaged: frame {self._frame(at)} cannot be read "
                 f"({first_line(error)}); {COPY_AGAIN}"
             ) from error
-        if not any(map(self._exists, self._keys(at))):
+        if not self._holds(at, part):
             self._tell_missing(self._frame(at))
         return part
+
+    def _at(self, at: tuple[int | slice, ...], frame: int) -> tuple[int | slice, ...]:
+        """Return the index of another frame."""
+        return (*at[: self._time_axis], frame, *at[self._time_axis + 1 :])
 
     def _frame(self, at: tuple[int | slice, ...]) -> int:
         along_time = at[self._time_axis]
@@ -61,18 +69,29 @@ class StoredArray:
     def stamp(self, index: Any) -> str:
         """Return what changes if the part at an index does."""
         at = index if isinstance(index, tuple) else (index,)
+        if self._remote is not None:
+            following = range(self._frame(at), self._array.shape[self._time_axis])[:ASKED_AT_ONCE]
+            self._remote.ask(key for frame in following for key in self._keys(self._at(at, frame)))
+            return self._remote.stamp(self._keys(at))
         if self._in_zip is not None:
             return f"{_file_state(self._place)} {self._array.path} {at}"
         files = [self._place, *(self._place / key for key in self._keys(at))]
         return " ".join(map(_file_state, files))
 
+    def _holds(self, at: tuple[int | slice, ...], part: NDArray[Any]) -> bool:
+        """Return whether a part has a chunk; a server is only asked if it looks empty."""
+        seen = self._remote is not None and bool(part.any())
+        return seen or any(map(self._exists, self._keys(at)))
+
     def _exists(self, key: str) -> bool:
+        if self._remote is not None:
+            return self._remote.any_there([key])
         if self._in_zip is None:
             return (self._place / key).exists()
         return str(PurePosixPath(self._array.path, key)) in self._in_zip
 
     def _keys(self, at: tuple[int | slice, ...]) -> Iterator[str]:
-        """Yield the names of the files that may hold some of these pixels."""
+        """Yield the names of the chunks that may hold some of these pixels."""
         array = self._array
         at += (slice(None),) * (array.ndim - len(at))
         spans = []

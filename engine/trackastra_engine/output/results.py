@@ -168,7 +168,7 @@ def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
     if {"ome-zarr", "ome-zarr-0.4"} <= set(names):
         raise InputError("ome-zarr and ome-zarr-0.4 have one place; choose one of them")
     beside = [also for name in names if (also := FORMATS[name].also)]
-    return tuple(name for name in FORMATS if name in {*names, *beside}) or None
+    return tuple(dict.fromkeys([*names, *beside])) or None
 
 
 def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool = False) -> None:

@@ -15,11 +15,11 @@ from trackastra_engine.serving.address import Listener
 from trackastra_engine.serving.conversation import converse
 from trackastra_engine.serving.messages import Limits, LostStreamError, message_bytes
 from trackastra_engine.serving.streams import PipeStream, SocketStream
+from trackastra_engine.system import WAIT_FOR_CLIENT_S
 
 logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 16
-ACCEPT_S = 1.0  # after which the server looks whether it was interrupted
 END_S = 10.0  # what a client's thread gets to end its request when the server ends
 
 NewSession = Callable[[], Session]
@@ -31,12 +31,12 @@ def serve_sockets(listener: Listener, new_session: NewSession, limits: Limits) -
     Then connections are closed, and no thread is left behind; the listener stays open.
     """
     clients: dict[socket.socket, threading.Thread] = {}
-    listener.socket.settimeout(ACCEPT_S)
+    listener.socket.settimeout(WAIT_FOR_CLIENT_S)
     try:
         while True:
             try:
                 connection, _ = listener.socket.accept()
-            except TimeoutError:  # lets Windows see Ctrl-C, which does not end a wait there
+            except TimeoutError:
                 continue
             for gone in [known for known, thread in clients.items() if not thread.is_alive()]:
                 del clients[gone]

@@ -1,0 +1,140 @@
+"""Files of microscopes and other programs (CZI, ND2, LIF, ...), by bioio (the extra `formats`).
+
+bioio picks a reader among those that are installed. Frames are read one at a time.
+"""
+
+import math
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError, MissingDependencyError, first_line
+from trackastra_engine.movie.calibration import in_unit
+from trackastra_engine.movie.selection import Part
+from trackastra_engine.movie.sources import ArraySource, file_stamp
+
+# Names by which files are known to need bioio; others are tried if it is installed.
+SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims", ".dv", ".r3d", ".sld", ".lof")
+UNITS = {"y": "micrometer", "x": "micrometer", "z": "micrometer", "t": "second"}  # if none is given
+N_SHOWN = 6  # images that a message lists
+
+
+def is_for_bioio(path: Path) -> bool:
+    """Return whether a file, which no other reader takes, may be one that bioio reads."""
+    return path.suffix.lower() in SUFFIXES or find_spec("bioio") is not None
+
+
+def open_microscope_file(path: Path, part: Part) -> ArraySource:
+    """Return the frames of one image (scene) of a file.
+
+    Raises MissingDependencyError without bioio or a reader for the file, and InputError if it is
+    damaged or does not hold what is asked for.
+    """
+    image = _opened(path)
+    _choose_image(image, part, path)
+    array = BioImageArray(path, str(image.current_scene), part.level, image)
+    if array.n_samples > 1:
+        raise InputError(f"{path} is in colour; save its channels apart, each in shades of grey")
+    taken = replace(part, position=None, level=0)
+    return ArraySource.open(
+        array,
+        str(path),
+        taken,
+        axes="tczyx",
+        channels=tuple(map(str, image.channel_names or ())),
+        sizes=_sizes(image),
+    )
+
+
+class BioImageArray:
+    """One image of a file as an array (t, c, z, y, x), of which parts are read by an index."""
+
+    def __init__(self, path: Path, scene: str, level: int, image: Any = None) -> None:
+        self._path, self._scene, self._level = path, scene, level
+        if image is None:
+            image = _opened(path)
+            image.set_scene(scene)
+        if level:
+            image.set_resolution_level(level)
+        self._data = image.dask_data
+        self.shape = tuple(int(length) for length in self._data.shape[:5])
+        self.n_samples = int(self._data.shape[5]) if self._data.ndim > 5 else 1
+        self.dtype = np.dtype(self._data.dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process open the file again."""
+        return BioImageArray, (self._path, self._scene, self._level)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Return the part at an index; raises InputError if it cannot be read."""
+        part = self._data[..., 0] if self._data.ndim > 5 else self._data
+        try:
+            return np.asarray(part[index])
+        except Exception as error:  # readers raise errors of their own classes
+            raise InputError(
+                f"{self._path} is truncated or damaged: it cannot be read at {index} "
+                f"({first_line(error)}); copy or export it again"
+            ) from error
+
+    def stamp(self, index: Any) -> str:
+        """Return what changes if the file does, or another part of it is taken."""
+        return f"{file_stamp(self._path)} {self._scene} {self._level} {index}"
+
+
+def _opened(path: Path) -> Any:
+    try:
+        from bioio import BioImage
+    except ImportError:
+        raise MissingDependencyError(
+            f"{path} is a file of a microscope: reading it needs a package; install "
+            "trackastra-engine[formats]"
+        ) from None
+    try:
+        return BioImage(path)
+    except Exception as error:  # readers raise errors of their own classes
+        known = "UnsupportedFileFormatError"  # that of bioio says nothing of the file
+        reason = "" if type(error).__name__ == known else f" ({first_line(error)})"
+        raise InputError(
+            f"no reader of bioio that is installed takes {path}{reason}: it is damaged, or needs "
+            "another one, such as bioio-bioformats; copy it again, install one, or export it as "
+            "OME-TIFF or OME-Zarr"
+        ) from error
+
+
+def _choose_image(image: Any, part: Part, path: Path) -> None:
+    """Let a file of several images be that of the position; raises InputError if there is none."""
+    names = [str(name) for name in image.scenes]
+    known = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
+    position = part.position
+    if len(names) > 1 and position is None:
+        raise InputError(
+            f"{path} holds {len(names)} images ({known}); choose one with --position, a number "
+            f"from 0 to {len(names) - 1} or a name"
+        )
+    if position is not None and len(names) > 1:
+        if position not in names and position not in map(str, range(len(names))):
+            raise InputError(f"{path} has no position {position}; there are {known}")
+        image.set_scene(position if position in names else int(position))
+    levels = list(image.resolution_levels)
+    if part.level not in levels:
+        raise InputError(
+            f"{path} has no level {part.level}; its {len(levels)} levels are counted from 0, the "
+            "full resolution"
+        )
+
+
+def _sizes(image: Any) -> dict[str, float]:
+    """Return micrometres along z, y and x, and seconds along t, as far as the file says them."""
+    scale, described = image.scale, getattr(image, "dimension_properties", None)
+    sizes = {}
+    for axis, unit in UNITS.items():
+        about = getattr(described, axis.upper(), None)
+        value = getattr(scale, axis.upper(), None)
+        if value is not None:
+            told = getattr(about, "unit", None)
+            sizes[axis] = in_unit(axis, float(value), told or unit)
+    return {axis: size for axis, size in sizes.items() if not math.isnan(size)}
