@@ -17,7 +17,8 @@ from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.napari.reader import read_layers
 from trackastra_engine.output.ctc import UPSTREAM, write_ctc
-from trackastra_engine.output.results import Outputs, Results, write_outputs
+from trackastra_engine.output.formats import Results
+from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
 CALIBRATION = Calibration((2.0, 0.325, 0.108333), 90.5)

@@ -14,7 +14,8 @@ from trackastra_engine.detection.point_table import (
     read_points,
 )
 from trackastra_engine.errors import InputError
-from trackastra_engine.output.results import Outputs, Results, write_outputs
+from trackastra_engine.output.formats import Results
+from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
 # Two cells in four frames, at y 20 and 60 and x 10, 12, 14, 16: as `shared/cases/csv_*` have them.

@@ -24,7 +24,8 @@ from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
-from trackastra_engine.output.results import FORMATS, Outputs, Results, write_outputs
+from trackastra_engine.output.formats import FORMATS, Results
+from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
 VOXEL_UM = (0.5, 0.25)

@@ -20,7 +20,8 @@ from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
-from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.output.formats import FORMATS, Results
+from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.output.track_table import write_track_table
 from trackastra_engine.output.trackmate import write_trackmate
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from small_movies import dividing_cell
 from trackastra_engine.errors import InputError, MissingDependencyError
@@ -163,6 +164,13 @@ def test_a_cut_czi_is_refused(czi):
     czi.write_bytes(czi.read_bytes()[:3000])
     with pytest.raises(InputError, match=r"no reader .* takes .*movie\.czi: it is damaged, or"):
         open_movie(None, czi)
+
+
+def test_tiffs_of_any_name_are_read_without_bioio(tmp_path, monkeypatch):
+    monkeypatch.setattr("trackastra_engine.movie.microscope_files.find_spec", lambda _: True)
+    tifffile.imwrite(tmp_path / "a.lsm", MASKS, photometric="minisblack")
+    movie = open_movie(None, tmp_path / "a.lsm")
+    np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
 
 
 @pytest.mark.parametrize("name", ["a.czi", "a.nd2", "a.LIF"])

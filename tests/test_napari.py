@@ -13,7 +13,8 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.napari.reader import get_reader
 from trackastra_engine.output.ctc import write_ctc
-from trackastra_engine.output.results import Outputs, Results, write_outputs
+from trackastra_engine.output.formats import Results
+from trackastra_engine.output.results import Outputs, write_outputs
 
 ROOT = Path(__file__).parent.parent
 TIME_LIMIT_S = 120

@@ -10,14 +10,9 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output import ome_zarr_labels
+from trackastra_engine.output.formats import Results
 from trackastra_engine.output.ome_zarr_labels import LabelImage, write_ome_zarr
-from trackastra_engine.output.results import (
-    Outputs,
-    Results,
-    check_outputs,
-    parse_formats,
-    write_outputs,
-)
+from trackastra_engine.output.results import Outputs, check_outputs, parse_formats, write_outputs
 
 KNOWN = Calibration((0.5, 0.25), 60.0)
 

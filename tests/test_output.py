@@ -18,13 +18,8 @@ from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.frames import Frame, open_movie
 from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
-from trackastra_engine.output.results import (
-    Outputs,
-    Results,
-    check_outputs,
-    parse_formats,
-    write_outputs,
-)
+from trackastra_engine.output.formats import Results
+from trackastra_engine.output.results import Outputs, check_outputs, parse_formats, write_outputs
 from trackastra_engine.output.track_table import write_track_table
 
 

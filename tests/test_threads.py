@@ -15,7 +15,8 @@ from trackastra_engine.linking import linker
 from trackastra_engine.model.onnx_model import AssociationModel, model_path
 from trackastra_engine.model.tokens import Tokens
 from trackastra_engine.movie.frames import open_movie
-from trackastra_engine.output.results import Outputs, Results, write_outputs
+from trackastra_engine.output.formats import Results
+from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.prefetch import computed_side_by_side
 from trackastra_engine.resources import usable_threads
 

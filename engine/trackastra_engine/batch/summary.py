@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from trackastra_engine.files.atomic import new_file
-from trackastra_engine.output.results import REPORT
+from trackastra_engine.output.formats import REPORT
 
 TABLE, PAGE = "summary.csv", "summary.html"
 COLUMNS = ("frames", "detections", "tracks", "divisions", "seconds", "peak_memory_mb")

@@ -19,7 +19,8 @@ from trackastra_engine.linking.candidates import candidate_graph
 from trackastra_engine.linking.review import Review
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.frames import Movie
-from trackastra_engine.output.results import Outputs, Results, write_outputs
+from trackastra_engine.output.formats import Results
+from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.tracker import Tracker
 
 MAX_FRAMES = 20  # that are read

@@ -10,7 +10,7 @@ from trackastra_engine.files.replace import MOVED, PRIVATE
 from trackastra_engine.linking.correction_table import read_corrections
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.options import LinkingOptions
-from trackastra_engine.output.results import CORRECTIONS
+from trackastra_engine.output.formats import CORRECTIONS
 from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)

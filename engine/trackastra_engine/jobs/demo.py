@@ -11,7 +11,8 @@ from trackastra_engine.files.atomic import check_output_folder, is_of_system, ne
 from trackastra_engine.jobs.track import Job, JobResult, run_job
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 from trackastra_engine.output.edge_table import edge_ends, write_edges
-from trackastra_engine.output.results import REPORT, Outputs
+from trackastra_engine.output.formats import REPORT
+from trackastra_engine.output.results import Outputs
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.simulation import (
     Division,

@@ -21,8 +21,9 @@ from trackastra_engine.linking.rates import MovieRates, rates_to_use
 from trackastra_engine.linking.review import DoubtfulLink, Review
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.movie.calibration import Calibration
+from trackastra_engine.output.formats import FORMATS, Results
 from trackastra_engine.output.report import RunFacts
-from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import NOTICE, Progress, no_progress
 
 logger = logging.getLogger(__name__)

@@ -26,8 +26,9 @@ from trackastra_engine.movie.calibration import Calibration, check_interval
 from trackastra_engine.movie.frames import Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.movie.voxels import VoxelSize, parse_voxel_size
+from trackastra_engine.output.formats import Results
 from trackastra_engine.output.report import RunFacts
-from trackastra_engine.output.results import Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.system import peak_memory_mb
 from trackastra_engine.tracker import Tracker

@@ -24,7 +24,6 @@ from trackastra_engine.movie.pixels import check_label_type, whole_labels
 from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
 from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource
-from trackastra_engine.movie.tiff import TIFF_SUFFIXES
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
@@ -213,7 +212,7 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
             f"the path of the {part.kind}, {path}, does not exist; "
             f"give a folder of TIFF files, one TIFF stack or an OME-Zarr"
         )
-    if path.suffix.lower() not in TIFF_SUFFIXES and is_for_bioio(path):
+    if is_for_bioio(path):
         return open_microscope_file(path, part)
     return StackSource.open(path, part)
 

@@ -12,20 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.errors import InputError, MissingDependencyError, first_line
+from trackastra_engine.errors import InputError, MissingDependencyError, first_line, option
 from trackastra_engine.movie.calibration import in_unit
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.sources import ArraySource, file_stamp
 
 # Names by which files are known to need bioio; others are tried if it is installed.
 SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims", ".dv", ".r3d", ".sld", ".lof")
+TIFF_SUFFIXES = (".tif", ".tiff", ".ome")
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # also of other names, such as .lsm
 UNITS = {"y": "micrometer", "x": "micrometer", "z": "micrometer", "t": "second"}  # if none is given
 N_SHOWN = 6  # images that a message lists
 
 
 def is_for_bioio(path: Path) -> bool:
-    """Return whether a file, which no other reader takes, may be one that bioio reads."""
-    return path.suffix.lower() in SUFFIXES or find_spec("bioio") is not None
+    """Return whether a file may be one that bioio reads, and no TIFF, nor the metadata of one."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES or suffix in TIFF_SUFFIXES:
+        return suffix in SUFFIXES
+    with path.open("rb") as file:
+        return file.read(4) not in TIFF_SIGNATURES and find_spec("bioio") is not None
 
 
 def open_microscope_file(path: Path, part: Part) -> ArraySource:
@@ -112,8 +118,8 @@ def _choose_image(image: Any, part: Part, path: Path) -> None:
     position = part.position
     if len(names) > 1 and position is None:
         raise InputError(
-            f"{path} holds {len(names)} images ({known}); choose one with --position, a number "
-            f"from 0 to {len(names) - 1} or a name"
+            f"{path} holds {len(names)} images ({known}); choose one with {option('position')}, a "
+            f"number from 0 to {len(names) - 1} or a name"
         )
     if position is not None and len(names) > 1:
         if position not in names and position not in map(str, range(len(names))):

@@ -12,8 +12,8 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.frames import FrameSource
 from trackastra_engine.movie.pixels import whole_labels
+from trackastra_engine.output.formats import EDGE_TABLE, TRACK_TABLE
 from trackastra_engine.output.napari_tracks import tracks_layer
-from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
 from trackastra_engine.output.saved_tracks import has_tracked_masks, open_tracked_masks, read_tracks
 
 LayerData = tuple[Any, dict[str, Any], str]  # data, options and kind of a layer

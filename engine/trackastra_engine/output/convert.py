@@ -8,7 +8,8 @@ from trackastra_engine.files.lock import alone_in
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.calibration import check_interval
 from trackastra_engine.movie.voxels import check_voxel_size, parse_voxel_size
-from trackastra_engine.output.results import FORMATS, Outputs, Results, check_outputs, write_outputs
+from trackastra_engine.output.formats import FORMATS, Results
+from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
 

@@ -29,7 +29,7 @@ from trackastra_engine.movie.ctc_folder import (
     open_ctc_folder,
 )
 from trackastra_engine.movie.frames import Frame
-from trackastra_engine.output.results import EDGE_TABLE, TRACK_TABLE
+from trackastra_engine.output.formats import EDGE_TABLE, TRACK_TABLE
 
 TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # how their files may be called
 RATIO_DIGITS = 7  # to which the columns tell the size of a voxel

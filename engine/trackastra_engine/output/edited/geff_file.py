@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, first_line
 from trackastra_engine.output.edited import UNKNOWN_LABEL, EditedTracks, links_of_ids
-from trackastra_engine.output.results import GEFF
+from trackastra_engine.output.formats import GEFF
 from trackastra_engine.output.saved_tracks import is_geff
 
 AXES = ("z", "y", "x")
