@@ -121,7 +121,7 @@ def test_a_scene_and_a_channel_are_read_frame_by_frame(standin):
 def test_what_a_file_holds_is_said_where_a_choice_is_missing(standin):
     with pytest.raises(InputError, match=r"holds 2 images \(well A, well B\); choose one with"):
         open_movie(None, standin)
-    with pytest.raises(InputError, match=r"2 channels \(DAPI, GFP\); choose one with --channel"):
+    with pytest.raises(InputError, match=r"2 channels \(DAPI, GFP\); choose one with channel"):
         open_movie(None, standin, selection=Selection(position="1"))
     with pytest.raises(InputError, match="no position well C; there are well A, well B"):
         open_movie(None, standin, selection=Selection(position="well C"))
