@@ -40,7 +40,7 @@ def test_a_movie_is_timed_and_the_figures_go_to_a_table_and_a_file(folders, tmp_
     assert movie["n_frames"] == 6
     assert movie["cells"] == 2.5  # two cells, then three
     assert movie["frame_bytes"] == 40 * 48 * (2 + 2)
-    for name in (*STAGES, "together", "peak memory", "GFLOP/s"):
+    for name in (*STAGES, "together", "cells/s", "next: ", "peak memory", "GFLOP/s"):
         assert name in done.output
     assert run("--masks", masks, "--json", report).exit_code == 0  # an earlier report is replaced
 
@@ -83,6 +83,24 @@ def test_bounds_are_bytes_by_bandwidth_and_products_by_their_rate():
     report = BenchReport(one, "model", "cpu", [movie], None)
     assert report.bounds(movie) == pytest.approx({"detect": 2e-5, "score": 0.02})
     assert "not known here" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("read_s", "score_s", "device", "said"),
+    [
+        (0.9, 0.5, "cpu", "a faster disk"),
+        (0.01, 0.5, "cpu", "a GPU, or more cores: 2 share 530 ms"),
+        (0.01, 0.02, "cpu", "more cores: 2 share 50 ms"),
+        (0.01, 0.5, "cuda", "more cores: 2 share"),
+    ],
+)
+def test_a_bench_says_what_would_be_faster(read_s, score_s, device, said):
+    stage_s = {"read": read_s, "detect": 0.01, "score": score_s, "link": 0.01, "write": 0.01}
+    movie = MovieTimes((100, 100), 5, 500, 40_000, 1e9, stage_s, 0.7)
+    two = Machine("two", cores=2, memory_gb_s=2.0, product_gflop_s=50.0)
+    report = BenchReport(two, "model", device, [movie], None)
+    assert report.advice(movie).startswith(said)
+    assert f"{500 / 0.7:,.0f}" in str(report)
 
 
 def test_the_product_that_is_timed_is_one_of_matrices():

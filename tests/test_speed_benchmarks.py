@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from benchmarks import scaling
 from benchmarks.candidate_graphs import save_graph, walking_cells
+from benchmarks.cores import cores_table, modelled, powers_of_two, throughput_table, with_rates
 from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
 from benchmarks.gpu import table as gpu_table
 from benchmarks.gpu_profile import summary
@@ -247,3 +248,29 @@ def test_more_workers_share_all_but_what_is_serial():
     assert [scaling.modelled(measured, n) for n in (1, 2, 8, 800)] == [10.0, 6.0, 3.0, 2.01]
     *_, last = scaling.workers_table({"dask": measured})
     assert last == ["100", "2.1 s", "4.8", "modelled"]
+
+
+def test_more_cores_are_modelled_from_those_that_were_measured():
+    rows = [{"cores": 1, "times_faster": 1.0}, {"cores": 4, "times_faster": 2.5}]
+    assert modelled(rows, 4) == 2.5
+    assert modelled(rows, 1000) == pytest.approx(1 / 0.2, abs=0.1)  # a fifth is serial
+    perfect = [rows[0], {"cores": 2, "times_faster": 2.1}]
+    assert modelled(perfect, 8) == 8.0
+    assert [powers_of_two(most) for most in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
+
+
+def test_cells_per_second_stand_beside_frames_per_second():
+    about = {"cells": 1000, "frames": 30, "shape": [100, 200]}
+    rates = with_rates(about, 10.0)
+    assert rates == {"frames_per_s": 3.0, "cells_per_s": 3000}
+    rows = [
+        {"cores": n_cores, "wall_s": 10.0, "times_faster": faster, **rates}
+        for n_cores, faster in ((1, 1.0), (2, 2.0))
+    ]
+    shown = list(cores_table({"movies": [{**about, "cores": rows}]}))
+    assert shown[1] == ["1,000, 30", "1", "10.0 s", "3.0 frames/s", "3,000", "1.00"]
+    assert shown[3] == ["1,000, 30", "4", "", "", "", "4.0 modelled"]
+    runs = [{"on": "one core", **rates}, {"on": "2 cores", **rates}]
+    shown = list(throughput_table({"movies": [{**about, "runs": runs}]}))
+    assert shown[0][3:] == ["one core", "2 cores"]
+    assert shown[1][3] == "3,000 cells/s, 3.0 frames/s"

@@ -29,7 +29,10 @@ class BenchReport:
                 f"{machine.processor}, {machine.cores} cores; {self.model} on {self.device}",
                 f"memory {machine.memory_gb_s:.1f} GB/s, "
                 f"matrix products {machine.product_gflop_s:,.0f} GFLOP/s (float32)",
-                *(_table(movie, self.bounds(movie)) for movie in self.movies),
+                *(
+                    f"{_table(movie, self.bounds(movie))}\nnext: {self.advice(movie)}"
+                    for movie in self.movies
+                ),
                 "",
                 f"peak memory {peak}",
             ]
@@ -51,16 +54,31 @@ class BenchReport:
         movies = [{**asdict(movie), "bound_s": self.bounds(movie)} for movie in self.movies]
         return {**asdict(self), "movies": movies}
 
+    def advice(self, movie: MovieTimes) -> str:
+        """Return what would make tracking of a movie faster: the disk, cores or a GPU.
+
+        One thread reads, and all share the rest; a GPU scores.
+        """
+        stage_s, cores = movie.stage_s, self.machine.cores
+        shared_s = sum(stage_s.values()) - stage_s["read"]
+        if stage_s["read"] > shared_s / cores:
+            return "a faster disk, or files that take less to read: reading takes the longest"
+        more = f"more cores: {cores} share {1e3 * shared_s:.0f} ms per frame"
+        if self.device == "cpu" and stage_s["score"] > shared_s / 2:
+            return f"a GPU, or {more}"
+        return more
+
 
 def _table(movie: MovieTimes, bounds: dict[str, float]) -> str:
     size = " x ".join(map(str, movie.frame_shape))
     lines = [
         f"\n{movie.cells:,.0f} cells per frame of {size} pixels, {movie.n_frames} frames",
-        f"{'':<10}{'ms per frame':>14}{'frames/s':>10}{'bound, ms':>13}",
+        f"{'':<10}{'ms per frame':>14}{'frames/s':>10}{'cells/s':>12}{'bound, ms':>13}",
     ]
     for name, seconds in {**movie.stage_s, "together": movie.together_s}.items():
         bound = f"{1e3 * bounds[name]:>13.2f}" if name in bounds else ""
-        lines.append(f"{name:<10}{1e3 * seconds:>14.2f}{1 / seconds:>10,.1f}{bound}")
+        rates = f"{1 / seconds:>10,.1f}{movie.cells / seconds:>12,.0f}"
+        lines.append(f"{name:<10}{1e3 * seconds:>14.2f}{rates}{bound}")
     return "\n".join(lines)
 
 
