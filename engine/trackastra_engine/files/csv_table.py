@@ -10,7 +10,7 @@ import re
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,9 @@ def open_table(path: Path, *, may_have_units: bool = False) -> Table:
         return table
     below = [cells + [""] * (len(names) - len(cells)) for cells in more[:n_more]]
     # Mastodon gives x, y and z one name, or the first of them, and their own in the next line.
-    whole: list[str] = list(accumulate(names, lambda before, name: name or before))
+    whole: list[str] = []
+    for name in names:
+        whole.append(name or (whole[-1] if whole else name))
     told = [
         f"{name} {below[0][at]}" if whole.count(name) > 1 else name for at, name in enumerate(whole)
     ]
