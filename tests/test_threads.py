@@ -144,8 +144,9 @@ def test_windows_in_flight_are_bounded(threads):
     assert threads < model.most_begun <= 2 * threads + 2
 
 
-def test_large_windows_are_scored_one_by_one_where_memory_is_small(monkeypatch):
-    monkeypatch.setattr(threads_module, "usable_memory_mb", lambda: 1.0)
+@pytest.mark.parametrize("free_mb", [0.0, 1.0])
+def test_large_windows_are_scored_one_by_one_where_memory_is_small(monkeypatch, free_mb):
+    monkeypatch.setattr(threads_module, "usable_memory_mb", lambda: free_mb)
     model = HurriedModel()
     lineage = Tracker(model, linker("greedy"), threads=4).track(None, crowd(40, 12))
     assert model.most_at_a_time == 1

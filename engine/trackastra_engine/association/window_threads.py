@@ -44,7 +44,8 @@ def window_threads(n_threads: int) -> Iterator[WindowThreads]:
     if n_threads == 1:
         yield IN_TURN
         return
-    free_mb = usable_memory_mb() or LIKELY_FREE_MB
+    known_mb = usable_memory_mb()
+    free_mb = LIKELY_FREE_MB if known_mb is None else known_mb
     executor = ThreadPoolExecutor(n_threads, thread_name_prefix="window")
     try:
         # As many wait as run: threads have work while the edges of many frames are linked.
