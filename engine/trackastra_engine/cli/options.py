@@ -98,7 +98,7 @@ _LINKING = (
     click.option(
         "--min-division-score",
         type=float,
-        help="Score that a second daughter needs.  [default: 0.5]",
+        help="Score that a second daughter needs.  [default: 0.6, with upstream's models 0.5]",
     ),
     click.option(
         "--rates",

@@ -48,9 +48,9 @@ def linker(
     max_gap: frames from the source to the target of the longest links, 1 for neighbouring frames
     alone, 2 for links over one frame in which a cell was missed;
     chances: whether scores are chances (`ModelSpec.scores_are_chances`), which greedy linking and
-    "ilp" take from 0.15 on; else they are upstream's;
-    min_division_score: what a second child needs, by default 0.5, and with "ilp" what makes the
-    division pay, by default 0.5 if scores are chances;
+    "ilp" take from 0.3 on; else they are upstream's;
+    min_division_score: what a second child needs, by default 0.6 if scores are chances, otherwise
+    0.5, and with "ilp" what makes the division pay;
     costs (`CHANCES` if scores are chances, otherwise "gt") and time_limit_s: of "ilp" and
     "ilp_nodiv" alone, see ilp.py.
 
