@@ -131,10 +131,10 @@ def test_links_pair_by_pair_are_those_of_the_whole_movie(case, mode):
     for frame, (first, stop) in enumerate(pairwise(bounds[:-1])):
         own = edges.rows(np.flatnonzero(found.frame[edges.source] == frame))
         near = found.rows(slice(first, bounds[frame + 2]))
-        parts.append(FrameEdges(frame, first, near, own.shifted(-first)))
+        parts.append(FrameEdges(frame, frame + 1, first, near, own.shifted(-first)))
         assert stop <= bounds[frame + 2]
-    for given_parts in (parts, [FrameEdges(0, 0, found, edges)]):
-        links = LinkStream(linker(mode), None, None, 2, corrections)
+    for given_parts in (parts, [FrameEdges(0, len(parts), 0, found, edges)]):
+        links = LinkStream(linker(mode), None, None, 2, corrections=corrections)
         links.push(given_parts)
         lineage = links.finish(found)
         whole.append(pairs(lineage.edges.source, lineage.edges.target))

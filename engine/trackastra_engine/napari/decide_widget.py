@@ -59,7 +59,7 @@ class DecideWidget:
         self._decide(lambda question: (question.source, True))
 
     def reject(self) -> None:
-        """Decide that the link is wrong; that there is no parent cannot be, without another."""
+        """Decide that the link is wrong; of an object without a parent, one must be chosen."""
         self._decide(lambda question: (question.source, False))
 
     def choose(self) -> None:

@@ -191,8 +191,8 @@ function mark(context, { x, y }, text, colour, scale) {
 // The links that the result has between the two frames: [object before, object after].
 function keptLinks() {
   const { before, after } = paneFrames(), from = shownIndex(before), to = shownIndex(after);
-  const links = [];
-  if (from < 0 || to < 0) return links;
+  const links = [], isThinned = report.frames[1] > 1;  // then the object before is not the one linked
+  if (from < 0 || to < 0 || isThinned) return links;
   for (let object = arrays.object_start[to]; object < arrays.object_start[to + 1]; object++) {
     let track = arrays.object_track[object], last = tracks.start[track] + tracks.rank[object] - 1;
     if (track >= tracks.count) continue;
