@@ -81,12 +81,12 @@ class LinkCosts:
 
 
 # For scores that are probabilities, as those of models that were trained here. A link needs less
-# than even odds, as most cells have one, and no other may be left. Chosen on training and validation
-# parts of five real data sets, with true masks and with errors, every frame and every second one,
-# with scores corrected for rates: from 0.3 and 0.6, one of 30 variants has worse divisions than from
-# 0.3 and 0.75, and 26 have better ones; from 0.15 and 0.5, three and 25. With one data set left out
-# in turn, the mean of both F1 preferred 0.2 and 0.4 thrice, and 0.15 to 0.3 and 0.5 twice; masks
-# with errors then lose more links.
+# than even odds, as most cells have one, and no other may be left. Chosen on training and
+# validation parts of five real data sets, with true masks and with errors, every frame and every
+# second one, with scores corrected for rates: from 0.3 and 0.6, one of 30 variants has worse
+# divisions than from 0.3 and 0.75, and 26 have better ones; from 0.15 and 0.5, three and 25. With
+# one data set left out in turn, the mean of both F1 preferred 0.2 and 0.4 thrice, 0.15 and 0.5
+# once, 0.3 and 0.5 once; with these, masks with errors lose more links.
 LINK_CHANCE, DIVISION_CHANCE = 0.3, 0.6
 CHANCES = LinkCosts(appear=-LINK_CHANCE, disappear=0.0, split=DIVISION_CHANCE - LINK_CHANCE)
 # Beside it, the values of upstream's ILP_CONFIGS (ilp.py), which were tuned on the data sets they
