@@ -10,6 +10,7 @@ from benchmarks import (
     accuracy,
     accuracy_summary,
     cores,
+    corrections,
     default_model,
     delay,
     formats,
@@ -31,7 +32,9 @@ from benchmarks.plots import draw_all
 from benchmarks.record import RESULTS, read_result
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+PAGES = tuple(
+    ROOT / page for page in ("README.md", "benchmarks/README.md", "engine/CORRECTIONS.md")
+)
 
 Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
@@ -62,6 +65,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "throughput": ("throughput", cores.throughput_table),
     "gpu": ("gpu", gpu.table),
     "formats": ("formats", formats.table),
+    "corrections": ("corrections", corrections.corrections_table),
 }
 
 

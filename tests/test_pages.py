@@ -10,8 +10,11 @@ from trackastra_training.cli import main
 from trackastra_training.configuration import read_configuration
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *(ROOT / name / "README.md" for name in (
-    "engine", "training", "export", "benchmarks"))]  # fmt: skip
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "engine" / "CORRECTIONS.md",
+    *(ROOT / name / "README.md" for name in ("engine", "training", "export", "benchmarks")),
+]
 MAX_LINES = 220  # of the main page: five minutes
 
 
@@ -21,7 +24,7 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_links_and_pictures_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
@@ -32,7 +35,7 @@ def test_links_and_pictures_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_tables_are_those_of_the_results(page):
     text = page.read_text("utf-8")
     assert tables.filled(text) == text
