@@ -10,7 +10,7 @@ from trackastra_engine.association import association as chunk_module
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 
 PARAMETERS = SimulationParameters(n_frames=14, n_cells=30, motion=Motion(drift=(0.1, 0.1)))
-TABLES = ("edges.csv", "tracks.csv", "review.csv")
+TABLES = ("edges.csv", "tracks.csv", "track_features.csv", "review.csv")
 
 
 @pytest.fixture(scope="module")
