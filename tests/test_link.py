@@ -117,3 +117,11 @@ def test_what_an_earlier_run_kept_for_other_options_goes(tracked):
     left = {path.name for path in (out / ".trackastra").iterdir()}
     assert len(left) == 7
     assert {name for name in files & left if name.startswith("edges-")} == set()
+
+
+def test_a_cache_of_another_version_is_replaced_with_a_sentence(tracked, monkeypatch):
+    command, out = tracked
+    monkeypatch.setattr("trackastra_engine.association.cache.FORMAT_VERSION", 0)
+    result = run(*command, "-o", out, "--overwrite", "--max-gap", "2")
+    assert result.exit_code == 0, result.output
+    assert "removed 3 cached chunks of other files or of another version" in result.stderr

@@ -129,7 +129,7 @@ def test_clients_do_not_see_each_other_and_an_error_ends_nothing():
         assert first.ask("push", {"mask": MASK})["frame"] == 0
         with pytest.raises(RuntimeError, match="no frame of field of view 0 came"):
             second.ask("finish", {})
-        with pytest.raises(RuntimeError, match="holds 1.5, which is no label"):
+        with pytest.raises(RuntimeError, match=r"holds 1\.5, which is no label"):
             first.ask("push", {"mask": MASK + 0.5})
         assert first.ask("push", {"mask": MASK})["frame"] == 1
         first.close()

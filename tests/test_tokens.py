@@ -106,3 +106,16 @@ def transform_shapes(detections, axes):
 def test_sizes_that_differ_are_left_as_they_are():
     detections = cells()
     assert without_marker_sizes(detections) is detections
+
+
+def test_merged_markers_stay_larger_than_the_others():
+    rng = np.random.default_rng(0)
+    position = rng.uniform(0, 300, (60, 2))
+    diameter = np.full(60, 4.0)
+    diameter[7] = 4.0 * 2**0.5  # two that merged
+    seen = without_marker_sizes(
+        detections_of_points(np.zeros(60, int), position, diameter=diameter)
+    )
+    sizes = seen.features[:, 0]
+    assert sizes[0] == pytest.approx(sizes[30])
+    assert sizes[7] / sizes[0] == pytest.approx(2**0.5)

@@ -26,6 +26,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.frames import Movie
+from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +65,20 @@ class ChunkCache:
         self._scoring = _hash(self._measuring, association.model.identity, options)
 
     def forget_others(self) -> None:
-        """Remove what a run did not need, from a folder that is for its movie alone."""
+        """Remove what a run did not need, from a folder that is only for its movie; report it."""
         needed = {name for *_, found, edges in self.files for name in (found, edges)}
-        for path in self.folder.glob("*.npz*"):
-            if path.name not in needed:
-                path.unlink()
+        unused = [path for path in self.folder.glob("*.npz*") if path.name not in needed]
+        for path in unused:
+            path.unlink()
+        n_measured = sum(path.name.startswith("detections-") for path in unused)
+        if n_measured:
+            logger.log(
+                NOTICE,
+                "removed %d cached chunks of other files or of another version from %s; what they "
+                "held was recomputed",
+                n_measured,
+                self.folder,
+            )
 
     def has_detections(self, chunk: Chunk) -> bool:
         """Return whether the detections of a chunk are kept."""

@@ -17,13 +17,19 @@ def without_marker_sizes(detections: Detections) -> Detections:
     """Return the detections; markers become discs or balls of a size that suits their distance.
 
     Markers are equally large, whatever the cells are like. Their size and shape mean nothing, and
-    small ones would make the cells seem far apart.
+    small ones would make the cells seem far apart. The few of another size keep their shape, and
+    their size relative to the others: they are two markers that merged, or half of one.
     """
-    low, high = np.quantile(detections.features[:, 0], (0.05, 0.95))
+    diameter = detections.features[:, 0]
+    low, high = np.quantile(diameter, (0.05, 0.95))
     spacing = nearest_distance(detections)
     if high > low * (1 + EQUAL_SIZES) or not 0 < spacing < np.inf:
         return detections
+    scale = MARKER_DIAMETER * spacing / float(np.median(diameter))
+    is_marker = (diameter >= low) & (diameter <= high)
     features = detections.features.copy()
-    features[:, 0] = MARKER_DIAMETER * spacing
-    features[:, 2:-1] = ball_inertias(features[:, 0], detections.ndim)
+    features[is_marker, 0] = MARKER_DIAMETER * spacing
+    features[~is_marker, 0] *= scale
+    features[~is_marker, 2:-1] *= scale**2
+    features[is_marker, 2:-1] = ball_inertias(features[is_marker, 0], detections.ndim)
     return replace(detections, features=features)
