@@ -25,8 +25,9 @@ def without_marker_sizes(detections: Detections) -> Detections:
     spacing = nearest_distance(detections)
     if high > low * (1 + EQUAL_SIZES) or not 0 < spacing < np.inf:
         return detections
-    scale = MARKER_DIAMETER * spacing / float(np.median(diameter))
-    is_marker = (diameter >= low) & (diameter <= high)
+    usual = float(np.median(diameter))
+    scale = MARKER_DIAMETER * spacing / usual
+    is_marker = np.abs(diameter / usual - 1) <= EQUAL_SIZES
     features = detections.features.copy()
     features[is_marker, 0] = MARKER_DIAMETER * spacing
     features[~is_marker, 0] *= scale
