@@ -87,6 +87,7 @@ def server(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(remote, "WAITS_S", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(remote, "TIMEOUT_S", 2)  # the server that drops requests says nothing
 
 
 def run(*arguments):
