@@ -83,7 +83,8 @@ def linked(found, links):
 @pytest.fixture(scope="module")
 def folder(results, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "out"
-    write_outputs(results, Outputs(folder, formats=tuple(FORMATS), report=False))
+    formats = tuple(name for name in FORMATS if name != "ome-zarr-0.4")  # in the place of another
+    write_outputs(results, Outputs(folder, formats=formats, report=False))
     return folder
 
 

@@ -97,12 +97,12 @@ def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_divi
 def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
     """A mother and two daughters, one of them sure; the other is as good as the number says."""
     frames = np.array([0, 1, 1])
-    for score, is_division in ((0.7, False), (0.8, True)):
+    for score, is_division in ((0.55, False), (0.65, True)):
         edges = Edges(np.array([0, 0]), np.array([1, 2]), np.array([0.99, score]))
         graph = CandidateGraph(detections_in(frames, 0), edges)
         assert len(linker(mode, chances=True)(graph).edges) == 1 + is_division
         assert len(linker(mode)(graph).edges) == 2
-        assert len(linker(mode, chances=True, min_division_score=0.6)(graph).edges) == 2
+        assert len(linker(mode, chances=True, min_division_score=0.5)(graph).edges) == 2
 
 
 @pytest.mark.parametrize("mode", ["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
@@ -161,7 +161,7 @@ def test_a_movie_without_detections_or_edges_is_linked(mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_gap_is_closed_over_which_there_is_an_edge(mode):
     detections = detections_in([0, 1, 3, 4])
-    edges = Edges(np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.8, 0.9]))
+    edges = Edges(np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.95, 0.9]))
     lineage = linker(mode, max_gap=2)(CandidateGraph(detections, edges))
     assert lineage.tracklets.tolist() == [[1, 0, 1, 0], [2, 3, 4, 1]]
 

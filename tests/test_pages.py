@@ -52,7 +52,8 @@ def test_the_main_page_is_short():
 
 def test_the_example_of_a_training_can_be_run(tmp_path):
     text = (ROOT / "training" / "README.md").read_text("utf-8")
-    example = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)[0]
+    examples = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (example,) = (example for example in examples if "movie1_SEG" in example)
     (tmp_path / "my_cells.toml").write_text(example)
     configuration = read_configuration(tmp_path / "my_cells.toml")
     assert configuration.train[0].masks == Path("movie1_SEG")

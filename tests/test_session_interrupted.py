@@ -102,7 +102,7 @@ def test_a_refused_frame_changes_nothing():
     for image, mask, frame, said in [
         (None, masks[1][:30], None, "the mask of frame 1 in field of view 0 is 30 x 64"),
         (masks[1][:30], masks[1], None, "the image of frame 1 in field of view 0 is 30 x 64"),
-        (None, masks[1].astype(float), None, "of type float64"),
+        (None, masks[1] + 0.5, None, "which is no label"),
         (None, -masks[1].astype(int), None, "negative label"),
         (masks[1].astype(complex), masks[1], None, "expected real numbers"),
         (np.where(masks[1] > 0, np.nan, 0), masks[1], None, "not finite"),
