@@ -70,7 +70,7 @@ def test_corrections_survive_other_options_until_they_are_removed(tracked, tmp_p
     ):
         result = run(*again)
         assert result.exit_code == 0, result.output
-        assert f"the 1 corrections of {out / 'corrections.csv'} hold" in result.stderr
+        assert f"applied the corrections in {out / 'corrections.csv'} (1)" in result.stderr
         assert (out / "corrections.csv").read_text() == HEAD + decide_line(wrong)
     assert wrong not in links(out)
     (out / "corrections.csv").unlink()

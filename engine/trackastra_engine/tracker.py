@@ -131,7 +131,7 @@ class Tracker:
 
         images: None if there are only masks; masks: integers, 0 is background; selection: which
         axes, channel, position and level, such as Selection(axes="tcyx", channel=1); voxel_um:
-        size of a voxel along ([z,] y, x), in place of what the files say; corrections: links that
+        size of a voxel along ([z,] y, x), instead of the size in the files; corrections: links that
         are decided.
 
         Raises InputError if the movie cannot be read, holds no object or does not fit the model.

@@ -99,7 +99,7 @@ class Augmentation:
     )
     no_intensity: float = option(0.15, "chance that there are no intensities", low=0, high=1)
     skipped_frames: float = option(
-        0.25, "chance that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
+        0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1

@@ -130,9 +130,9 @@ def track(
     the images. --position and --level count for masks, too, if they have several. Masks that are
     an OME-Zarr image with labels are its labels.
 
-    Spots and particles come as a .csv of points: frame,y,x or frame,z,y,x and if known label,
-    diameter and intensity, or with the names of TrackMate, Mastodon, CellProfiler, trackpy or
-    napari. It takes the place of both.
+    Spots and particles are given as a .csv instead of images and masks: frame,y,x or frame,z,y,x,
+    and if known label, diameter and intensity, or with the column names of TrackMate, Mastodon,
+    CellProfiler, trackpy or napari.
     """
     found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
     from trackastra_engine.cli.terminal import shown_progress

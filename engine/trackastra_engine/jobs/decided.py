@@ -30,9 +30,11 @@ def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections |
         if path.is_file():
             corrections = read_corrections([path])
             logger.log(
-                NOTICE, "the %d corrections of %s hold; remove it to link without them",
-                len(corrections), path,
-            )  # fmt: skip
+                NOTICE,
+                "applied the corrections in %s (%d); remove the file to link without them",
+                path,
+                len(corrections),
+            )
             return corrections
     return None
 

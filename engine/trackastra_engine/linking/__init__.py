@@ -47,11 +47,11 @@ def linker(
 
     max_gap: frames from the source to the target of the longest links, 1 for neighbouring frames
     alone, 2 for links over one frame in which a cell was missed;
-    chances: whether scores are chances (`ModelSpec.scores_are_chances`), which greedy linking and
-    "ilp" take from 0.3 on; else they are upstream's;
-    min_division_score: what a second child needs, by default 0.6 if scores are chances, otherwise
-    0.5, and with "ilp" what makes the division pay;
-    costs (`CHANCES` if scores are chances, otherwise "gt") and time_limit_s: of "ilp" and
+    chances: whether scores are probabilities (`ModelSpec.scores_are_chances`), which greedy linking
+    and "ilp" accept from 0.3 on; otherwise they are upstream's;
+    min_division_score: the score that a second child needs, by default 0.6 for probabilities and
+    0.5 for upstream's scores, and with "ilp" the score that makes the division pay;
+    costs (`CHANCES` if scores are probabilities, otherwise "gt") and time_limit_s: of "ilp" and
     "ilp_nodiv" alone, see ilp.py.
 
     Raises InputError if there is no such linker, or it has no such option.

@@ -151,7 +151,7 @@ def open_movie(
     Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
     stack, an OME-Zarr (here, or at https:// or s3://), or an array (t, [z,] y, x). selection: axes,
     channels, position and level, where these hold more or do not say it; voxel_um: size of a voxel
-    in micrometres, ([z,] y, x), in place of what the images say, or else the masks, as they do of
+    in micrometres, ([z,] y, x), instead of the size in the images, or else the masks, as they do of
     the time between frames.
 
     Raises InputError if they do not make a movie.
