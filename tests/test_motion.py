@@ -1,20 +1,13 @@
 """Frames that move as a whole are aligned before links are scored, and others are left alone."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import tifffile
 
-from command_line import run
-from test_streaming import RandomModel
-from trackastra_engine import InputError, Tracker
-from trackastra_engine.association import chunks as chunk_module
 from trackastra_engine.detection.detections import concatenate
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.detection.transform import inertias
-from trackastra_engine.linking import linker
 from trackastra_engine.motion import flow as flow_module
 from trackastra_engine.motion.alignment import align
 from trackastra_engine.motion.counterparts import (
@@ -25,10 +18,7 @@ from trackastra_engine.motion.counterparts import (
     find_counterparts,
 )
 from trackastra_engine.motion.flow import Flow, flow_between
-from trackastra_engine.motion.summary import movie_motion
 from trackastra_engine.motion.votes import field_move
-from trackastra_engine.movie.frames import open_movie
-from trackastra_engine.online import Session
 
 STEP = 30.0  # pixels between cells, before each is moved a little
 
@@ -261,125 +251,3 @@ class Recorded:
     def of(self, detections, n_before):
         self.seen.append(n_before)
         return FramePair.of(detections, n_before)
-
-
-def jumping_masks(n_frames=12, n_cells=49):
-    """Return masks (T, Y, X) of discs, which a stage moves by 1.4 steps before frames 4 and 8."""
-    place, diameter = field(n_cells)
-    rng = np.random.default_rng(4)
-    size = int(place.max() + 4 * STEP)
-    y, x = np.mgrid[:size, :size]
-    masks = np.zeros((n_frames, size, size), np.uint16)
-    for t, mask in enumerate(masks):
-        jumps = (t >= 4) * np.array([1.2, -0.8]) + (t >= 8) * np.array([-1.3, 0.5])
-        shift = STEP * (2 + jumps)
-        labels = rng.permutation(len(place)) + 1
-        for label, middle, width in zip(labels, place + shift, 0.8 * diameter, strict=True):
-            mask[(y - middle[0]) ** 2 + (x - middle[1]) ** 2 < width**2 / 4] = label
-    return masks
-
-
-@pytest.fixture(scope="module")
-def masks():
-    return jumping_masks()
-
-
-@pytest.fixture(scope="module")
-def movie_file(masks, tmp_path_factory):
-    path = tmp_path_factory.mktemp("jumping") / "masks.tif"
-    tifffile.imwrite(path, masks, imagej=True, metadata={"axes": "TYX"})
-    return path
-
-
-def links(lineage):
-    found, edges = lineage.detections, lineage.edges
-    return found.frame[edges.source], found.label[edges.source], found.label[edges.target]
-
-
-@pytest.mark.parametrize(("align", "n_tracks"), [("auto", 49), ("off", 147)])
-def test_a_jump_of_the_stage_costs_no_link(align, n_tracks, masks):
-    lineage = Tracker.load("general_2d", align=align, device="cpu").track(None, masks)
-    if align == "auto":
-        assert len(lineage.tracklets) == n_tracks
-    else:
-        assert len(lineage.tracklets) > n_tracks / 2  # many tracks end where the stage jumps
-
-
-def test_edges_are_the_same_however_a_movie_comes(masks, movie_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
-    tracker = Tracker(KnownModel(), linker("greedy"))
-    movie = open_movie(None, movie_file)
-    expected = tracker.track_movie(movie)
-    session = Session(tracker)
-    for mask in masks:
-        session.push(None, mask)
-    others = {"online": session.finish(), "first": tracker.track_movie(movie, cache=tmp_path)}
-    tracker.model.n_windows = 0
-    others["cached"] = tracker.track_movie(movie, cache=tmp_path)
-    assert tracker.model.n_windows == 0
-    for name, lineage in others.items():
-        for one, other in zip(links(lineage), links(expected), strict=True):
-            np.testing.assert_array_equal(one, other, err_msg=name)
-        np.testing.assert_array_equal(lineage.edges.score, expected.edges.score, err_msg=name)
-    off = Tracker(KnownModel(), linker("greedy"), align="off")
-    off.track_movie(movie, cache=tmp_path)
-    assert off.model.n_windows == 9  # nothing that was aligned is taken for what is not
-
-
-class KnownModel(RandomModel):
-    """Random scores that depend on tokens alone, under a name by which a cache knows them."""
-
-    identity = "random"
-
-
-def test_workers_align_as_one_process_does(movie_file):
-    distributed = pytest.importorskip("distributed")
-    tracker = Tracker.load("general_2d", device="cpu")
-    movie = open_movie(None, movie_file)
-    expected = tracker.track_movie(movie)
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=":0"
-    ) as cluster:
-        lineage = tracker.track_movie(movie, dask=cluster.scheduler_address)
-    np.testing.assert_array_equal(lineage.edges.score, expected.edges.score)
-    assert len(lineage.tracklets) == 49
-
-
-def test_upstream_models_are_never_aligned():
-    model = RandomModel()
-    assert Tracker(model, linker("greedy")).association(None).aligned
-    model.spec = replace(RandomModel.spec, recipe="upstream")
-    assert not Tracker(model, linker("greedy")).association(None).aligned
-
-
-def test_other_ways_to_align_are_rejected(movie_file, tmp_path):
-    with pytest.raises(InputError, match="align is 'always'; choose auto or off"):
-        Tracker.load("general_2d", align="always")
-    result = run("track", "--masks", movie_file, "-o", tmp_path / "out", "--align", "always")
-    assert result.exit_code == 2
-    assert "'always' is not one of 'auto', 'off'" in result.stderr
-
-
-def test_the_motion_of_a_movie_is_reported(movie_file, tmp_path):
-    """The stage jumps before frames 4 and 8, and nothing else moves."""
-    out, figures = tmp_path / "out", tmp_path / "figures.json"
-    result = run("track", "--masks", movie_file, "-o", out, "--json", figures, "--format", "csv")
-    assert result.exit_code == 0, result.output
-    found = json.loads(figures.read_text())
-    assert found["jumps"] == [4, 8]
-    assert [entry["frame"] for entry in found["aligned_frames"]] == [4, 8]
-    np.testing.assert_allclose(found["aligned_frames"][0]["shift_px"], [36, -24], atol=1)
-    np.testing.assert_allclose(found["aligned_frames"][0]["growth"], 0, atol=0.01)
-    page = (out / "report.html").read_text("utf-8")
-    assert '"title":"Motion of the field","y":"pixels"' in page
-    assert "2 of 11 frames aligned, jumps of up to 43 px before frame 4, 8" in page
-
-
-def test_growth_is_that_of_distances():
-    place, diameter = field(225)
-    grown = place.mean(axis=0) + 1.15 * (place - place.mean(axis=0))
-    motion = movie_motion(frames_of([place, grown, grown], diameter), 4)
-    np.testing.assert_allclose(motion.growth, [0, 0.15, 0, 0], atol=0.01)
-    np.testing.assert_array_equal(motion.is_aligned, [False, True, False, False])
-    assert not motion.is_jump.any()
-    assert str(motion) == "1 of 3 frames aligned, distances grow by 15 % per frame"
