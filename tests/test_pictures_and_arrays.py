@@ -1,0 +1,164 @@
+"""Movies as pictures, arrays in files, and with odd axes."""
+
+import pickle
+import shutil
+import zipfile
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from command_line import run
+from ome_zarrs import write_image
+from opened_movies import IMAGES, MASKS, labels_of, refusal
+from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.movie.selection import Selection
+
+
+def png(mask):
+    return imagecodecs.png_encode(mask)
+
+
+def jpeg2000(mask):
+    return imagecodecs.jpeg2k_encode(mask, level=0, reversible=True, codecformat="jp2")
+
+
+@pytest.mark.parametrize(("suffix", "encode"), [("png", png), ("jp2", jpeg2000)])
+def test_folders_of_pictures(tmp_path, suffix, encode):
+    for kind, frames in (("images", IMAGES), ("masks", MASKS)):
+        (tmp_path / kind).mkdir()
+        for number, frame in enumerate(frames):
+            (tmp_path / kind / f"t{number:03}.{suffix}").write_bytes(encode(frame))
+    movie = open_movie(tmp_path / "images", tmp_path / "masks")
+    np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
+    np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
+    path = tmp_path / "masks" / f"t003.{suffix}"
+    path.write_bytes(path.read_bytes()[:60])
+    assert f"t003.{suffix} is truncated or damaged" in refusal(None, tmp_path / "masks")
+    assert "is a movie of one frame" in refusal(None, tmp_path / "masks" / f"t001.{suffix}")
+
+
+def test_colours_of_pictures_are_channels(tmp_path):
+    for number, mask in enumerate(MASKS):
+        colours = np.stack([0 * mask, mask, 0 * mask], axis=-1).astype(np.uint8)
+        (tmp_path / f"t{number}.png").write_bytes(imagecodecs.png_encode(colours))
+    assert "has 3 channels; choose one with channel" in refusal(None, tmp_path)
+    np.testing.assert_array_equal(labels_of(tmp_path, channel=1), MASKS)
+
+
+def test_arrays_of_numpy(tmp_path):
+    np.save(tmp_path / "masks.npy", MASKS)
+    np.save(tmp_path / "images.npy", IMAGES)
+    movie = open_movie(tmp_path / "images.npy", tmp_path / "masks.npy")
+    np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
+    np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
+    assert movie.masks.stamp(0) is not None  # so that a cluster reads it, and a cache keeps it
+    sent = pickle.dumps(movie.masks)
+    assert len(sent) < 2000
+    np.testing.assert_array_equal(list(pickle.loads(sent).read(range(6))), MASKS)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, mask in enumerate(MASKS):
+        np.save(folder / f"t{number}.npy", mask)
+    np.testing.assert_array_equal(labels_of(folder), MASKS)
+
+
+def test_archives_of_numpy(tmp_path):
+    np.savez(tmp_path / "one.npz", MASKS)
+    np.testing.assert_array_equal(labels_of(tmp_path / "one.npz"), MASKS)
+    both = tmp_path / "both.npz"
+    np.savez_compressed(both, X=IMAGES[..., None], y=MASKS[..., None])  # as DeepCell's
+    np.testing.assert_array_equal(labels_of(both, both), MASKS)
+    np.testing.assert_array_equal([frame.image for frame in open_movie(both, both)], IMAGES)
+    np.savez(tmp_path / "two.npz", a=MASKS, b=MASKS)
+    assert "holds the arrays a, b; expected one, or one called masks" in refusal(
+        None, tmp_path / "two.npz"
+    )
+    whole = both.read_bytes()
+    both.write_bytes(whole[: len(whole) // 2])
+    assert "both.npz is truncated" in refusal(None, both)
+
+
+class Dangerous:
+    def __reduce__(self):
+        return (print, ("this code ran",))
+
+
+def test_archives_of_cellpose_are_read_without_running_code(tmp_path, capsys):
+    folder = tmp_path / "cellpose"
+    folder.mkdir()
+    for number, mask in enumerate(MASKS):
+        content = {"masks": mask, "outlines": mask > 0, "est_diam": np.float64(6), "filename": "a"}
+        np.save(folder / f"img{number}_seg.npy", content)
+        tifffile.imwrite(folder / f"img{number}.tif", IMAGES[number])
+    movie = open_movie(folder, folder)
+    np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
+    np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
+    np.save(folder / "img2_seg.npy", {"masks": Dangerous()})
+    assert "it holds builtins.print, which is no array" in refusal(None, folder)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("inside", [".", "movie.zarr"])
+def test_zipped_zarr(tmp_path, zarr_format, inside):
+    image = write_image(tmp_path / "movie.zarr", MASKS, "tyx", zarr_format=zarr_format)
+    path = tmp_path / "movie.ome.zarr.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(image.rglob("*")):
+            if file.is_file():
+                archive.write(file, f"{inside}/{file.relative_to(image)}".removeprefix("./"))
+    shutil.rmtree(image)
+    movie = open_movie(path, path)
+    np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
+    assert movie.voxel_um == pytest.approx((0.5, 0.25))
+    assert movie.masks.stamp(0) != movie.masks.stamp(1)
+
+
+def test_a_last_axis_of_one_is_no_x(tmp_path):
+    """As arrays of Keras and DeepCell are, (t, y, x, 1)."""
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, MASKS[..., None])
+    np.testing.assert_array_equal(labels_of(path), MASKS)
+    np.testing.assert_array_equal(labels_of(path, axes="tyxc"), MASKS)
+    np.testing.assert_array_equal(labels_of(MASKS[..., None]), MASKS)
+    tifffile.imwrite(path, MASKS[..., None], compression="zlib", metadata={"axes": "TYXC"})
+    np.testing.assert_array_equal(labels_of(path), MASKS)
+
+
+def test_chunks_of_unknown_lengths_are_asked_for():
+    array = pytest.importorskip("dask.array").from_array(MASKS, chunks=(1, 40, 48))
+    unknown = array[array.max(axis=(1, 2)) > 0]
+    assert "chunks of unknown lengths, (nan, 40, 48); call its compute_chunk_sizes()" in refusal(
+        None, unknown
+    )
+
+
+def write_pyramid(path, movie):
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        metadata = {"axes": "TYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+        options = {"photometric": "minisblack", "tile": (16, 16)}
+        writer.write(movie, subifds=1, metadata=metadata, **options)
+        writer.write(movie[:, ::2, ::2], subfiletype=1, **options)
+    return path
+
+
+def test_levels_of_a_pyramid_in_a_tiff(tmp_path):
+    path = write_pyramid(tmp_path / "m.ome.tif", MASKS)
+    np.testing.assert_array_equal(labels_of(path), MASKS)
+    np.testing.assert_array_equal(labels_of(path, level=1), MASKS[:, ::2, ::2])
+    movie = open_movie(path, MASKS[:, ::2, ::2], selection=Selection(level=1))
+    assert movie.voxel_um == (1.0, 0.5)
+    assert "has no level 2; its 2 levels are counted from 0" in refusal(None, path, level=2)
+    tifffile.imwrite(tmp_path / "flat.tif", MASKS)
+    assert "has no levels; leave level out" in refusal(None, tmp_path / "flat.tif", level=1)
+
+
+def test_one_plane_for_a_planar_model_gets_a_hint(tmp_path):
+    np.save(tmp_path / "m.npy", MASKS[:, None])
+    done = run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "each frame is one plane: name its axes with --axes, such as tcyx" in done.stderr
+    done = run("track", "--masks", tmp_path / "m.npy", "--axes", "tcyx", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
