@@ -89,8 +89,9 @@ class Browser:
         return answer
 
     def value(self, expression):
-        """Return what a script gives in the page."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Return the value of a script in the page, or of the promise that it returns."""
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self.send("Runtime.evaluate", expression=expression, **how)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -100,6 +101,11 @@ class Browser:
         while not self.value(expression):
             assert time.monotonic() < end, f"never true: {expression} {self.errors}"
             time.sleep(0.02)
+
+    def rest(self):
+        """Wait until the page was drawn twice, so that a click finds everything in its place."""
+        draws = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        self.value(f"{draws}.then(() => true)")
 
     def click(self, x, y):
         for kind in ("mousePressed", "mouseReleased"):

@@ -57,7 +57,9 @@ def saved(page, folder):
     """Press the button, and return the rows of the table."""
     table = folder / "corrections.csv"
     table.unlink(missing_ok=True)
+    page.wait("!isDue")  # panes that are drawn later move the button
     page.value("element('save').scrollIntoView()")
+    page.rest()
     page.click(*middle(page, "save"))
     end = time.monotonic() + 20
     while not table.is_file():
@@ -76,6 +78,7 @@ def click_at(page, pane, x, y):
     """Click on a place of the frame that a pane shows."""
     page.wait("!isDue")  # panes are there when they were drawn
     page.value(f"element('{pane}').scrollIntoView({{ block: 'center' }})")
+    page.rest()
     box, sight = f"element('{pane}').getBoundingClientRect()", f"paneSight(element('{pane}'))"
     left = page.value(f"{box}.left + {sight}.left + {sight}.scale * {x}")
     top = page.value(f"{box}.top + {sight}.top + {sight}.scale * {y}")

@@ -128,7 +128,8 @@ def test_memory_does_not_grow_with_the_movie_but_for_its_tracks(threads):
 
     peak_and_tracks(5)  # loads and compiles
     peak, tracks = peak_and_tracks(20 * CHUNK_FRAMES) - peak_and_tracks(2 * CHUNK_FRAMES)
-    assert peak < 1.4 * tracks  # a fifth to grow into, and what builds the lineage
+    in_flight = (threads - 1) << 20  # windows that are scored at the same time, more or fewer
+    assert peak < 1.4 * tracks + in_flight  # a fifth to grow into, and the building of the lineage
 
 
 @pytest.mark.parametrize("mode", MODES)
