@@ -8,6 +8,7 @@ from benchmarks.cores import cores, throughput
 from benchmarks.corrections import corrections_benchmark
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
+from benchmarks.errors import errors
 from benchmarks.formats import formats
 from benchmarks.gaps import gaps
 from benchmarks.gpu import gpu_benchmark
@@ -32,7 +33,18 @@ def main() -> None:
 
 
 for benchmark in (
-    *(scaling, accuracy, calibration, models, motion, gaps, delay, linking, corrections_benchmark),
+    *(
+        scaling,
+        accuracy,
+        errors,
+        calibration,
+        models,
+        motion,
+        gaps,
+        delay,
+        linking,
+        corrections_benchmark,
+    ),
     *(stages, transformer, whole, default_model, length, large, startup),
     *(latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
