@@ -205,7 +205,7 @@ def test_two_masks_of_a_position_are_refused(plate):
         ("name,masks\na.log.json,b\na.log,c\n", r"would both write a\.log\.json"),
         ("name,masks\nsummary.csv,b\n", r"the summary and the position summary\.csv would"),
         ("name,masks\n../a,b\n", "is called '../a'; give it a name as files have"),
-        ("name,masks\na,b,c\n", "line 2 of .* has 3 cells but the line of names 2"),
+        ("name,masks\na,b,c\n", "line 2 of .* has 3 cells, the line of names 2"),
     ],
 )
 def test_manifests_that_cannot_be_used(tmp_path, table, sentence):

@@ -137,7 +137,7 @@ def test_a_dataframe_of_pandas_is_a_table():
 
 def test_commas_without_quotes_do_not_shift_columns(written):
     text = TABLES["a quoted comma"].replace('"', "")
-    with pytest.raises(InputError, match=r"line 2 of .* has 6 cells but the line of names 5; put"):
+    with pytest.raises(InputError, match=r"line 2 of .* has 6 cells, the line of names 5; put"):
         read_points(written(text))
 
 

@@ -227,7 +227,7 @@ def test_results_of_all_formats_may_be_replaced_but_nothing_beside_them(folder, 
     outputs = Outputs(folder, overwrite=True)
     check_outputs(outputs, [])
     (folder / "tracks.geff" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"notes\.txt, which is no result"):
+    with pytest.raises(InputError, match=r"notes\.txt, which is not a result"):
         check_outputs(outputs, [])
     (folder / "tracks.geff" / "notes.txt").unlink()
 

@@ -264,11 +264,11 @@ def test_a_folder_that_is_not_empty(tmp_path):
 
 def test_overwriting_never_costs_other_files(tmp_path):
     (tmp_path / "thesis.txt").write_text("")
-    assert "thesis.txt, which is no result" in refusal(Outputs(tmp_path, overwrite=True))
+    assert "thesis.txt, which is not a result" in refusal(Outputs(tmp_path, overwrite=True))
     (tmp_path / "thesis.txt").unlink()
     (tmp_path / "ctc").mkdir()
     (tmp_path / "ctc" / "man_track.txt").write_text("")
-    assert "man_track.txt, which is no result" in refusal(Outputs(tmp_path, overwrite=True))
+    assert "man_track.txt, which is not a result" in refusal(Outputs(tmp_path, overwrite=True))
 
 
 def test_a_ground_truth_is_never_replaced(tmp_path):

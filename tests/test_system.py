@@ -76,7 +76,7 @@ def test_commands_run_without_what_windows_lacks(tmp_path, command):
 
 def test_a_drive_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda _: False)
-    with pytest.raises(InputError, match="cannot be written: there is no /"):
+    with pytest.raises(InputError, match="cannot be written: / does not exist"):
         check_output_folder(tmp_path / "out", overwrite=False, ours=())
     # As `os.path.ismount` of Windows does for such a drive.
     monkeypatch.setattr(

@@ -81,7 +81,7 @@ def test_files_of_the_system_block_no_results(masks_path, tmp_path, name):
         done = run(*again)
         assert done.exit_code == 0, done.stderr
     (out / "notes.txt").write_text("mine")
-    assert "holds notes.txt, which is no result" in run(*command, "--overwrite").stderr
+    assert "contains notes.txt, which is not a result" in run(*command, "--overwrite").stderr
 
 
 def test_messages_in_python_name_arguments_and_in_commands_flags(tmp_path):

@@ -1,4 +1,4 @@
-"""Files that other runs may read or write at the same time: complete, locked, replaced safely.
+"""Files that appear only when they are complete, locks of folders, and tables of text.
 
-`atomic.py` writes a file or folder that appears only when it is complete.
+`atomic.py` writes a file or folder, `replace.py` replaces the results in a folder.
 """

@@ -1,4 +1,4 @@
-"""Results appear whole or not at all: written under another name, renamed when complete."""
+"""Files and folders that appear only when complete: written under another name, then renamed."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from secrets import token_hex
 from trackastra_engine.errors import InputError
 from trackastra_engine.system import is_mount, longest_path, patiently
 
-LENGTH_BELOW = 80  # characters of the longest path of a result below the folder that is named
+LENGTH_BELOW = 80  # characters of the longest path of a result inside the output folder
 
 SYSTEM_FILES = {".DS_Store", ".localized", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini"}
 
@@ -21,9 +21,8 @@ def check_output_folder(
 ) -> None:
     """Raise InputError if results cannot be written to a folder.
 
-    An existing folder must be empty but for the entry `kept` and files of the system, or
-    `overwrite` be true and all else that lies in it match the patterns `ours`: overwriting must not
-    cost anybody other files.
+    An existing folder may contain only the entry `kept` and files of the system. With `overwrite`,
+    it may also contain entries that match the patterns `ours`: other files must not be deleted.
     """
     if folder.resolve() == Path.cwd() or is_mount(folder):
         raise InputError(
@@ -39,8 +38,8 @@ def check_output_folder(
             )
         if foreign:
             raise InputError(
-                f"the output folder {folder} holds {foreign[0]}, which is no result of a tracking; "
-                f"--overwrite replaces the whole folder, so choose another or remove it"
+                f"the output folder {folder} contains {foreign[0]}, which is not a result; "
+                f"--overwrite replaces the whole folder, so choose another or remove this entry"
             )
     elif folder.exists():
         raise InputError(f"the output folder {folder} is a file; choose another name")
@@ -48,14 +47,14 @@ def check_output_folder(
 
 
 def is_of_system(name: str) -> bool:
-    """Return whether a file is one that macOS or Windows leaves in folders that were looked at."""
+    """Return whether macOS or Windows creates a file of this name when a folder is browsed."""
     return name in SYSTEM_FILES or name.startswith("._")
 
 
 def check_output_file(path: Path, *, overwrite: bool, first_line: str | None = None) -> None:
     """Raise InputError if a result cannot be written to a file.
 
-    A file that begins with `first_line` is an earlier result, which may always be replaced.
+    A file that begins with `first_line` is an earlier result and may always be replaced.
     """
     if path.is_dir():
         raise InputError(f"the output file {path} is a folder; give the name of a file")
@@ -72,8 +71,8 @@ def _begins_with(path: Path, line: str) -> bool:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `folder` at the end, if all went well."""
-    folder = folder.resolve()  # the place of what a link points to, not of the link
+    """Yield an empty folder that replaces `folder` at the end, unless an error occurs."""
+    folder = folder.resolve()  # replace the target of a link, not the link
     with new_parents(folder):
         partial = _partial_name(folder)
         partial.mkdir()
@@ -87,7 +86,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write that takes the place of `path` at the end."""
+    """Yield the path of a file to write, which replaces `path` at the end."""
     with new_parents(path):
         partial = _partial_name(path)
         try:
@@ -115,28 +114,31 @@ def _replace_folder(new: Path, old: Path) -> None:
 
 @contextmanager
 def new_parents(path: Path) -> Iterator[None]:
-    """Create the folders above a path, and remove them again if what follows fails."""
+    """Create the folders above a path; remove them if the body of the context fails."""
     missing = [parent for parent in path.absolute().parents if not parent.exists()]
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         for parent in missing:
-            with suppress(OSError):  # raised if something lies there
+            with suppress(OSError):  # raised if the folder is not empty
                 parent.rmdir()
         raise
 
 
 def _partial_name(path: Path) -> Path:
     path = path.absolute()
-    # Not the number of the process, which another machine or container may use as well.
+    # Not the process id: another machine or container may have the same one.
     return path.with_name(f".{path.name}.partial-{token_hex(4)}")
 
 
 def _check_parent(path: Path) -> None:
     parent = next((parent for parent in path.absolute().parents if parent.exists()), None)
     if parent is None:
-        raise InputError(f"{path} cannot be written: there is no {path.absolute().anchor} here")
+        raise InputError(
+            f"{path} cannot be written: {path.absolute().anchor} does not exist; "
+            f"choose another place"
+        )
     if not parent.is_dir():
         raise InputError(f"{path} cannot be written: {parent} is a file; choose another place")
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -144,6 +146,6 @@ def _check_parent(path: Path) -> None:
     longest = longest_path()
     if longest is not None and len(str(path.absolute())) > longest - LENGTH_BELOW:
         raise InputError(
-            f"{path.absolute()} is too long: Windows takes {longest} characters, and results "
-            f"need {LENGTH_BELOW} of them; choose a shorter one"
+            f"{path.absolute()} is too long: Windows allows {longest} characters, and results "
+            f"need {LENGTH_BELOW} of them; choose a shorter path"
         )

@@ -1,7 +1,7 @@
-"""Tables of text, as programs and people write them: CSV with any delimiter, quotes and header.
+"""Tables of text: CSV with any delimiter, quotes and header.
 
-The delimiter is that which cuts the line of names into most cells. Lines that are empty, or begin
-with #, are skipped. Where commas delimit no cells, they may stand before decimals.
+The delimiter is the one that splits the line of names into the most cells. Empty lines and lines
+that begin with # are skipped. If commas are not the delimiter, they may be decimal marks.
 """
 
 import csv
@@ -29,31 +29,31 @@ class Table:
     """A table whose header was read."""
 
     path: Path
-    names: tuple[str, ...]  # of the C columns, as they are written
-    units: tuple[str, ...]  # (C,) the last of several header lines; empty where there is one
+    names: tuple[str, ...]  # of the C columns, as written
+    units: tuple[str, ...]  # (C,) the last of several header lines; empty if there is only one
     delimiter: str
-    n_header: int  # lines with cells up to the last of the header
+    n_header: int  # header lines that have cells
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the number of each line and its cells, as many as there are columns.
 
-        Raises InputError where a line has more or fewer.
+        Raises InputError if a line has more or fewer cells.
         """
         for number, cells in islice(_lines(self.path, self.delimiter), self.n_header, None):
             while len(cells) > len(self.names) and not cells[-1].strip():
                 cells.pop()
             if len(cells) != len(self.names):
                 raise InputError(
-                    f"line {number} of {self.path} has {len(cells)} cells but the line of names "
-                    f"{len(self.names)}; put cells that hold a {_named(self.delimiter)} in quotes"
+                    f"line {number} of {self.path} has {len(cells)} cells, the line of names "
+                    f"{len(self.names)}; put cells with a {_named(self.delimiter)} in quotes"
                 )
             yield number, cells
 
     def numbers(self, columns: Sequence[int], *, whole: Collection[int] = ()) -> list[NDArray[Any]]:
         """Return the numbers (N,) of some columns: float64, empty cells as NaN.
 
-        whole: columns that hold whole numbers, which are int64. Raises InputError at the first
-        line that holds others.
+        whole: columns of whole numbers, which are returned as int64. Raises InputError at the first
+        line with another value.
         """
         found = [array("q" if column in whole else "d") for column in columns]
         real = _number if self.delimiter == "," else _number_with_comma
@@ -66,22 +66,22 @@ class Table:
                 for append, column, parsed in plan:
                     append(parsed(cells[column]))
             except (ValueError, OverflowError):
-                told = self.delimiter.join(cells)[:SHOWN_CHARACTERS]
+                shown = self.delimiter.join(cells)[:SHOWN_CHARACTERS]
                 kind = "a whole number" if column in whole else "a number"
                 raise InputError(
-                    f"line {number} of {self.path} is {told!r}; expected {kind} for "
+                    f"line {number} of {self.path} is {shown!r}; expected {kind} for "
                     f"{self.names[column]}"
                 ) from None
         return [np.array(column) for column in found]
 
 
 def open_table(path: Path, *, may_have_units: bool = False) -> Table:
-    """Return the table of a file, of which the header is read.
+    """Read the header of a file and return its table.
 
     may_have_units: whether lines without a number may follow the names, as in exports of TrackMate
-    (which explain the names, and give units) and Mastodon (which add to them).
+    (explanations and units) and Mastodon (second parts of the names).
 
-    Raises InputError if it is no text, or empty.
+    An empty file gives a table without columns. Raises InputError if the file is not text.
     """
     delimiter = _delimiter(path)
     lines = [cells for _, cells in islice(_lines(path, delimiter), MOST_HEADER_LINES + 1)]
@@ -97,23 +97,23 @@ def open_table(path: Path, *, may_have_units: bool = False) -> Table:
     if n_more == 0:
         return table
     below = [cells + [""] * (len(names) - len(cells)) for cells in more[:n_more]]
-    # Mastodon gives x, y and z one name, or the first of them, and their own in the next line.
+    # Mastodon writes one name for x, y and z, or only for the first, and their own names below.
     whole: list[str] = []
     for name in names:
         whole.append(name or (whole[-1] if whole else name))
-    told = [
+    full_names = [
         f"{name} {below[0][at]}" if whole.count(name) > 1 else name for at, name in enumerate(whole)
     ]
     units = tuple(cell.strip() for cell in below[-1])
-    return replace(table, names=tuple(told), units=units, n_header=1 + n_more)
+    return replace(table, names=tuple(full_names), units=units, n_header=1 + n_more)
 
 
 def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield numbers and cells of the lines that hold anything but a comment."""
+    """Yield the number and cells of each line that is neither empty nor a comment."""
     with path.open("rb") as file:
         start = file.read(2)
     encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    # Other bytes than UTF-8's are units and comments, such as µm of Windows, and no numbers.
+    # Bytes that are not UTF-8 occur in units and comments (µm from Windows), not in numbers.
     with path.open(encoding=encoding, errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
         try:
@@ -124,7 +124,9 @@ def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                     continue
                 yield reader.line_num, cells
         except csv.Error as error:
-            raise InputError(f"{path} is no table of text ({first_line(error)})") from None
+            raise InputError(
+                f"{path} is not a table of text ({first_line(error)}); save it as CSV"
+            ) from None
 
 
 def _delimiter(path: Path) -> str:
@@ -135,7 +137,7 @@ def _delimiter(path: Path) -> str:
 
 
 def _comment_header(path: Path, delimiter: str, cells: list[str]) -> tuple[str, ...] | None:
-    """Return names that stand in a comment, as numpy.savetxt writes them, or None."""
+    """Return the column names in a comment, as numpy.savetxt writes them, or None."""
     if not all(map(_is_number, cells)):
         return None
     with path.open(encoding="utf-8-sig", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""Figures of a result as JSON, for programs."""
+"""Write the figures of a result as JSON."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from trackastra_engine.files.atomic import check_output_file, new_file
 def check_figures_file(path: Path, first_name: str) -> None:
     """Raise InputError if figures cannot be written, or would replace another kind of file.
 
-    Earlier figures are known by the name of the first.
+    Earlier figures are recognised by the name of the first figure.
     """
     check_output_file(path, overwrite=False, first_line=f'{{\n "{first_name}"')
 
 
 def write_figures(figures: dict[str, Any], path: Path) -> None:
-    """Write figures, one a line; the file appears when it is complete."""
+    """Write figures, one per line; the file appears when it is complete."""
     with new_file(path) as partial:
         partial.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")

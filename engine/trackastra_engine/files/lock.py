@@ -1,4 +1,4 @@
-"""A folder of results is for one run at a time: a second one is refused, and mixes nothing in."""
+"""A lock that lets only one run at a time write into a folder of results."""
 
 import logging
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-LOCK = "lock"  # in PRIVATE; a run that was killed leaves the file, but does not hold it
+LOCK = "lock"  # in PRIVATE; a killed run leaves the file, but not the lock
 
 
 @contextmanager
 def alone_in(folder: Path | None) -> Iterator[None]:
-    """Hold a folder of results, which may yet have to be made; None is nothing to hold.
+    """Lock a folder of results, which need not exist yet; None locks nothing.
 
-    Whatever ends the process lets go of it. Where the file system has no locks, as some network
-    drives, that is told, and the run goes on. Raises InputError if another run holds it.
+    The lock ends with the process. If the file system has no locks, as on some network drives, a
+    notice is logged and the run continues. Raises InputError if another run has the lock.
     """
     if folder is None:
         yield
         return
     path = folder.resolve() / PRIVATE / LOCK
     with new_parents(path):
-        # Not filelock's substitute, a file that a killed run would leave and other machines heed.
+        # Not filelock's fallback: a killed run would leave its file, which other machines obey.
         lock = FileLock(path, fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
@@ -39,19 +39,19 @@ def alone_in(folder: Path | None) -> Iterator[None]:
                 "-o"
             ) from None
         except OSError as error:
-            if error.filename is not None:  # the file cannot be made; locking itself names none
+            if error.filename is not None:  # from creating the file; locking names none
                 raise
             logger.log(
                 NOTICE,
-                "%s lies where files cannot be locked (%s); let no other run write there meanwhile",
+                "files in %s cannot be locked (%s); start no other run that writes there",
                 folder,
                 error.strerror,
             )
         try:
             yield
         finally:
-            with suppress(OSError):  # raised by Windows, where it stays
-                path.unlink()  # while it is held: later it may be another's
+            with suppress(OSError):  # raised by Windows, where the file stays
+                path.unlink()  # while locked: later another run may use the file
             lock.release()
-            with suppress(OSError):  # raised if something is kept there
+            with suppress(OSError):  # raised if the folder is not empty
                 path.parent.rmdir()

@@ -1,8 +1,8 @@
-"""A folder of results that is filled again: what the engine keeps there for itself stays.
+"""Replace the results in a folder; the engine's private files there stay.
 
-A new run prepares its results inside, out of sight, and moves them to their places when they are
-complete. A run that dies before leaves the earlier results as they were; one that dies while it
-moves them leaves a sign that the folder is half filled.
+A new run prepares its results in a hidden folder inside, and moves them to their places when they
+are complete. A run that dies before that leaves the earlier results unchanged; a run that dies
+while it moves them leaves a mark that the folder is half filled.
 """
 
 import shutil
@@ -14,8 +14,8 @@ from pathlib import Path
 from trackastra_engine.files.atomic import is_of_system, new_parents
 from trackastra_engine.system import patiently
 
-PRIVATE = ".trackastra"  # of a folder of results: what the engine keeps there
-PREPARED, MOVED = "prepared", "moved"  # in it: results in the making, and on their way
+PRIVATE = ".trackastra"  # in a folder of results: the engine's own files
+PREPARED, MOVED = "prepared", "moved"  # in it: results that are prepared, and moved
 
 
 def is_half_filled(folder: Path) -> bool:
@@ -25,11 +25,12 @@ def is_half_filled(folder: Path) -> bool:
 
 @contextmanager
 def refilled_folder(folder: Path, *, ours: Collection[str], last: str) -> Iterator[Path]:
-    """Give an empty folder whose entries take the place of those of `folder` named in `ours`.
+    """Yield an empty folder whose entries replace those of `folder` named in `ours`.
 
-    They do when all are complete, if nothing fails; the entry `last` leaves first and comes last.
+    They are replaced when all are complete and nothing failed. The entry `last` is removed first
+    and moved last.
     """
-    folder = folder.resolve()  # the place of what a link points to, not of the link
+    folder = folder.resolve()  # replace the target of a link, not the link
     prepared, moved = (folder / PRIVATE / name for name in (PREPARED, MOVED))
     with new_parents(prepared):
         _remove(prepared)  # of a run that died
@@ -47,7 +48,7 @@ def refilled_folder(folder: Path, *, ours: Collection[str], last: str) -> Iterat
             if not is_of_system(entry.name):
                 patiently(partial(entry.rename, folder / entry.name))
         _remove(moved)
-        with suppress(OSError):  # raised if something is kept there
+        with suppress(OSError):  # raised if the folder is not empty
             moved.parent.rmdir()
 
 
