@@ -171,8 +171,8 @@ def test_a_file_that_trackmate_saved_gives_what_was_changed(folder, tmp_path, ca
     tree.write(tmp_path / "saved.xml", encoding="utf-8")
     with caplog.at_level(logging.DEBUG):
         found = changes(folder, tmp_path / "saved.xml", tmp_path)
-    assert "saved.xml has: 1; their links are left out" in caplog.text
-    assert "saved.xml lacks: 1; corrections end their tracks" in caplog.text
+    assert "saved.xml: 1; their links are left out" in caplog.text
+    assert "saved.xml: 1; corrections remove their links" in caplog.text
     assert ((4, 1), (5, 1), False) in found
     assert (None, (1, 2), True) in found
     assert not any(source == (0, 1) for source, _, _ in found)

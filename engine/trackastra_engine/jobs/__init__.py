@@ -1,4 +1,4 @@
-"""One movie from files to files: what a command of the command line runs.
+"""Process one movie from files to files, as the commands do.
 
-Read `track.py` first; `relink.py` links once more, and `demo.py` makes its own movie.
+Read `track.py` first; `relink.py` links again, and `demo.py` simulates its movie.
 """

@@ -1,4 +1,4 @@
-"""The corrections that a person made in another program: the command `corrections`."""
+"""Find the corrections that a person made in another program: the command `corrections`."""
 
 import logging
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class ComparedLinks:
 
 
 def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = False) -> Corrections:
-    """Write the corrections that make the tracks of a folder of results as they were edited.
+    """Write the corrections that change the tracks of a folder of results to the edited ones.
 
-    Objects that were added or deleted are reported, as corrections are of links. Raises InputError
-    if the two are not of the same movie, or the edited tracks merge or divide into more than two.
+    Added and deleted objects are only reported, because corrections change links. Raises InputError
+    if the movies differ, or the edited tracks merge or divide into more than two.
     """
     check_output_file(output, overwrite=overwrite)
     saved, other = read_tracks(results), read_edited(edited)
@@ -54,7 +54,7 @@ def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = Fals
 
 
 def decisions(found: Detections, links: ComparedLinks) -> list[Decision]:
-    """Return what differs: new parents, tracks that begin or end, links to what was deleted."""
+    """Return the differences: new parents, tracks that begin or end, links to deleted objects."""
 
     def place(row: int) -> Place:
         return int(found.frame[row]), int(found.label[row])
@@ -77,7 +77,7 @@ def decisions(found: Detections, links: ComparedLinks) -> list[Decision]:
 
 
 def _parents(found: Detections, links: IntArray, edited: Path) -> IntArray:
-    """Return (N,) the parents; raises InputError if the links are no tracks with divisions."""
+    """Return (N,) the parents; raises InputError if the links merge or divide in three."""
     parent = np.full(len(found), NOBODY)
     links = np.unique(links, axis=0)
     for end, most, reason in ((1, 1, "two parents"), (0, 2, "three daughters")):
@@ -94,11 +94,9 @@ def _parents(found: Detections, links: IntArray, edited: Path) -> IntArray:
 
 def _report(n_added: int, n_deleted: int, edited: Path) -> None:
     if n_added:
-        logger.log(
-            NOTICE, "objects that only %s has: %d; their links are left out", edited, n_added
-        )
+        logger.log(NOTICE, "objects only in %s: %d; their links are left out", edited, n_added)
     if n_deleted:
         logger.log(
-            NOTICE, "objects that %s lacks: %d; corrections end their tracks, and keep them",
+            NOTICE, "objects missing in %s: %d; corrections remove their links, not the objects",
             edited, n_deleted,
         )  # fmt: skip

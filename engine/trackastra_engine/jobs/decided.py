@@ -1,4 +1,4 @@
-"""Which corrections hold for a run, those given or those of its results, and how to add some."""
+"""Choose the corrections of a run, and build the command that links again with more of them."""
 
 import logging
 import shlex
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections | None:
-    """Return the corrections of some files, or else those that a folder of results holds.
+    """Return the corrections of some files, or else those stored in a folder of results.
 
-    So a run with another model or other options keeps them. Raises InputError for files that
+    So a run with another model or other options applies them, too. Raises InputError for files that
     cannot be read or contradict each other.
     """
     if given:
         return read_corrections(given)
-    # The second is of a run that died while it moved its results.
+    # The second folder is from a run that died while it moved its results.
     for folder in [] if results is None else [results, results / PRIVATE / MOVED]:
         path = folder / CORRECTIONS
         if path.is_file():
@@ -40,7 +40,7 @@ def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections |
 
 
 def command_again(arguments: Sequence[str], linking: LinkingOptions) -> str:
-    """Return the command that links a movie again as it was, under the table of the page."""
+    """Return the command that links again with the same options and the page's corrections."""
     changed = [
         (field.name.removesuffix("_s"), value)
         for field in fields(linking)

@@ -1,4 +1,4 @@
-"""A small movie with known tracks, tracked as `track` does, and compared with the truth."""
+"""Simulate a small movie, track it, and compare the tracks with the truth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ MOVIE = SimulationParameters(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoResult:
-    """What the demo made, and how good it is."""
+    """The tracks of the demo movie and their scores."""
 
     folder: Path
     job: JobResult
@@ -63,14 +63,16 @@ class DemoResult:
 def run_demo(
     folder: Path, *, model: str = DEFAULT_MODEL, progress: Progress = no_progress
 ) -> DemoResult:
-    """Write the movie, its truth and its tracks into a folder, which an earlier demo may fill.
+    """Write the movie, its truth and its tracks into a new folder or that of an earlier demo.
 
-    Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves nothing.
+    Raises InputError, ModelError, MissingDependencyError or OSError; then nothing is written.
     """
-    # A folder with images and masks but without our truth is somebody's data.
+    # A folder with images and masks but without our truth contains a user's data.
     is_used = folder.is_dir() and not all(is_of_system(path.name) for path in folder.iterdir())
     if is_used and not (folder / TRUTH).is_file():
-        raise InputError(f"the folder {folder} holds no earlier demo; choose another with --output")
+        raise InputError(
+            f"the folder {folder} is not from an earlier demo; choose another with --output"
+        )
     check_output_folder(folder, overwrite=True, ours=DEMO_FILES)
     with new_folder(folder) as partial:
         movie = render(MOVIE, SEED)

@@ -1,4 +1,4 @@
-"""A movie linked again from what its tracking kept, without its pixels: the command `link`."""
+"""Link a movie again from cached detections and edges, without pixels: the command `link`."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.jobs.decided import command_again, corrections_of
-from trackastra_engine.jobs.track import JobResult, told
+from trackastra_engine.jobs.track import JobResult, given_options
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
@@ -46,16 +46,16 @@ def link_again(
     corrections: Sequence[Path] = (),
     progress: Progress = no_progress,
 ) -> JobResult:
-    """Link the movie of a folder of results once more, and write what needs no masks.
+    """Link the movie of a folder of results again, and write the formats that need no masks.
 
-    corrections: tables of links that are decided; without any, those of the folder hold.
-    In that folder itself, earlier results are replaced, all of them: none is left beside others.
+    corrections: tables of decided links; without any, those of the folder apply.
+    In that folder itself, all earlier results are replaced, so that old and new never mix.
 
-    Raises InputError, MissingDependencyError or OSError, and then leaves everything as it was.
+    Raises InputError, MissingDependencyError or OSError; then nothing is changed.
     """
     in_place = outputs.folder is not None and outputs.folder.resolve() == tracked.resolve()
     outputs = replace(outputs, overwrite=outputs.overwrite or in_place)
-    _refuse_masks(outputs)
+    _reject_masks(outputs)
     check_outputs(outputs, [] if in_place else [tracked], are_points=True)
     with alone_in(outputs.folder):
         masks = _masks_in(tracked) if in_place else []
@@ -64,8 +64,8 @@ def link_again(
     for path in masks:
         logger.log(
             NOTICE,
-            "%s had the earlier tracks and was removed; run track again with these options to have "
-            "it back: it takes all else from what is kept",
+            "removed %s, which had the earlier tracks; run track again with these options to write "
+            "it (detections and scores are cached)",
             path,
         )
     return result
@@ -78,7 +78,7 @@ def _link(
     outputs: Outputs,
     progress: Progress,
 ) -> JobResult:
-    """Link a movie once more, and write to places that were checked."""
+    """Link a movie again and write the results; the outputs were checked before."""
     started = time.perf_counter()
     kept = KeptMovie.read(tracked)
     made = relinked(kept, linking, corrections)
@@ -91,7 +91,7 @@ def _link(
     found_rates = made.rates.facts() if made.rates is not None else ()
     facts = RunFacts(
         kept.title,
-        (*told(linking), *found_rates),
+        (*given_options(linking), *found_rates),
         stage_s,
         _command(tracked, outputs.folder, linking),
     )
@@ -102,9 +102,9 @@ def _link(
 
 
 def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections | None) -> Relinked:
-    """Return the lineage of a movie that is kept, its short tracks included.
+    """Return the lineage of a cached movie, including short tracks.
 
-    Raises InputError if what is kept is not complete, or does not fit the options.
+    Raises InputError if the cache is not complete, or does not fit the options.
     """
     review = Review()
     link = linking.linker(chances=kept.scores_are_chances)
@@ -125,22 +125,22 @@ def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections 
 
 
 def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str:
-    """Return the command that links the movie once more into the same folder."""
+    """Return the command that links the movie again into the same folder."""
     in_place = folder is None or folder.resolve() == tracked.resolve()
     place = [] if in_place else ["-o", str(folder), "--overwrite"]
     return command_again(["link", str(tracked), *place], linking)
 
 
-def _refuse_masks(outputs: Outputs) -> None:
+def _reject_masks(outputs: Outputs) -> None:
     for name in outputs.formats or ():
         if name in FORMATS and FORMATS[name].needs_masks:
             raise InputError(
-                f"--format {name} needs the masks, which are not read to link again; run track "
-                "with the same inputs and these options: it takes all else from what is kept"
+                f"--format {name} needs the masks, which link does not read; run track with the "
+                "same inputs and these options (detections and scores are cached)"
             )
 
 
 def _masks_in(folder: Path) -> list[Path]:
-    """Return the masks of earlier results, which have no place beside new links."""
+    """Return the masks of earlier results, which do not fit the new links."""
     names = [name for form in FORMATS.values() if form.needs_masks for name in form.names]
     return [folder / name for name in names if (folder / name).exists()]

@@ -1,4 +1,4 @@
-"""One movie tracked from files to files: what the commands `track` and `demo` run."""
+"""Track one movie from files to files: the commands `track` and `demo`."""
 
 import time
 from collections.abc import Iterator
@@ -33,12 +33,13 @@ from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.system import peak_memory_mb
 from trackastra_engine.tracker import Tracker
 
-UNTOLD = ("outputs", "are_points", "cache", "device", "threads", "title")  # of a job, in its report
+# Options of a job that its report does not list.
+UNLISTED = ("outputs", "are_points", "cache", "device", "threads", "title")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A movie, how to track it, and where the results go."""
+    """A movie, how to track it, and where to write the results."""
 
     images: Path | None
     masks: Path  # or a table of points
@@ -47,35 +48,35 @@ class Job:
     selection: Selection = EVERYTHING
     model: str = "general_2d"
     linking: LinkingOptions = DEFAULT_OPTIONS
-    corrections: tuple[Path, ...] = ()  # tables of links that are decided
+    corrections: tuple[Path, ...] = ()  # tables of decided links
     voxel: str | None = None  # "z,y,x" in micrometres
-    interval_s: float | None = None  # between frames; None: what the files say
+    interval_s: float | None = None  # between frames; None: as in the files
     stride: int = 1  # frames
     align: Align = "auto"
-    cache: Path | None = None  # folder that keeps what is computed, for a next time
+    cache: Path | None = None  # folder of detections and edges that later runs reuse
     dask: str | None = None  # address of a cluster, or local:N
     device: Device = "auto"
-    threads: int | None = None  # that compute at a time; None: one for each core
-    title: str | None = None  # of the movie in the report, in place of its paths
+    threads: int | None = None  # None: one per usable core
+    title: str | None = None  # of the movie in the report, instead of its paths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JobResult:
-    """What a job made and how long it took."""
+    """The lineage of a job, its rates and motion, and the duration of its stages."""
 
     lineage: Lineage
     n_frames: int
-    stage_s: tuple[tuple[str, float], ...]  # names and seconds, in their order
-    rates: MovieRates | None  # by which scores were corrected
+    stage_s: tuple[tuple[str, float], ...]  # names and seconds, in order
+    rates: MovieRates | None  # used to correct the scores
     motion: MovieMotion | None = None  # if windows were aligned
 
     @property
     def seconds(self) -> float:
-        """Return how long the job took."""
+        """Return the duration of the job."""
         return sum(seconds for _, seconds in self.stage_s)
 
     def figures(self) -> dict[str, Any]:
-        """Return counts, seconds and the peak of memory by name."""
+        """Return counts, seconds and peak memory by name."""
         peak_mb = peak_memory_mb()
         return {
             "frames": self.n_frames,
@@ -99,10 +100,10 @@ class JobResult:
 
 
 def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
-    """Track a movie and write the results; checks come first, results last.
+    """Check the outputs, track a movie and write the results.
 
-    Raises InputError, ModelError, MissingDependencyError or OSError, and then leaves no results,
-    only what a next time need not compute again.
+    Raises InputError, ModelError, MissingDependencyError or OSError; then no results are written,
+    but cached detections and edges stay.
     """
     inputs = [path for path in (job.images, job.masks) if path is not None]
     check_outputs(job.outputs, inputs, are_points=job.are_points)
@@ -111,7 +112,7 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
 
 
 def _run(job: Job, progress: Progress) -> JobResult:
-    """Track a movie and write the results to places that were checked."""
+    """Track a movie and write the results; the outputs were checked before."""
     started = time.perf_counter()
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     corrections = corrections_of(job.corrections, job.outputs.folder)
@@ -161,7 +162,7 @@ def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | None:
     if job.interval_s is not None:
         check_interval(job.interval_s)
     if job.are_points:
-        _refuse_options_of_movies(job)
+        _reject_movie_options(job)
         return None
     movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
     return replace(movie, frame_interval_s=job.interval_s or movie.frame_interval_s)
@@ -183,37 +184,38 @@ def _tracker(job: Job, review: Review, found_rates: list[MovieRates]) -> Tracker
     )
 
 
-def _refuse_options_of_movies(job: Job) -> None:
-    """Raise InputError for what only frames have, or only movies of frames need."""
+def _reject_movie_options(job: Job) -> None:
+    """Raise InputError if options that only movies of frames have are given for points."""
     if job.selection != EVERYTHING:
-        raise InputError("points have no axes, channels, positions or levels; leave these out")
+        raise InputError(
+            "points have no axes, channels, positions or levels; leave these options out"
+        )
     if job.cache is not None or job.dask is not None:
         raise InputError(
-            "points are tracked at once, with neither a cache nor a cluster; leave --cache and "
-            "--dask out"
+            "points are tracked without a cache and without a cluster; leave --cache and --dask out"
         )
 
 
 def _forget_earlier(job: Job) -> None:
-    """Keep `link` from linking the movie of an earlier run, if this one keeps nothing."""
+    """Remove the index of an earlier run if this run has no cache, so that `link` rejects it."""
     index = _index(job)
     if job.cache is None and index is not None:
         index.unlink(missing_ok=True)
 
 
 def _index(job: Job) -> Path | None:
-    """Return the file that is to tell which kept chunks make the movie, for `link`."""
+    """Return the file that lists the cached chunks of the movie, for `link`."""
     folder = job.outputs.folder
     return None if folder is None else folder / PRIVATE / FILE_NAME
 
 
 def _title(job: Job) -> str:
-    """Return what the movie is called, or the last names of the path of its images or masks."""
+    """Return the title, or the last two names in the path of the images or masks."""
     return job.title or "/".join((job.images or job.masks).absolute().parts[-2:])
 
 
 def _command(job: Job) -> str:
-    """Return the command that links the movie again, or nothing if there is none."""
+    """Return the command that links the movie again; empty if there is none."""
     folder = job.outputs.folder
     if folder is None or job.title is not None or (job.cache is None and not job.are_points):
         return ""
@@ -225,22 +227,26 @@ def _command(job: Job) -> str:
 
 
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
-    """Return what a job was told, without what it was not, and what it ran with."""
+    """Return the options of a job, without unused ones, and its device and version."""
     return (
-        *(pair for pair in told(job) if job.title is None or pair[0] not in ("images", "masks")),
+        *(
+            pair
+            for pair in given_options(job)
+            if job.title is None or pair[0] not in ("images", "masks")
+        ),
         ("device", tracker.model.device),
         ("engine", version("trackastra-engine")),
     )
 
 
-def told(options: Any) -> Iterator[tuple[str, str]]:
-    """Yield names and values of options, and of options within them."""
+def given_options(options: Any) -> Iterator[tuple[str, str]]:
+    """Yield names and values of the options in use, including nested ones."""
     for field in fields(options):
         value = getattr(options, field.name)
-        if value is None or value == () or field.name in UNTOLD:
+        if value is None or value == () or field.name in UNLISTED:
             continue
         if is_dataclass(value):
-            yield from told(value)
+            yield from given_options(value)
         else:
             values = value if isinstance(value, tuple) else (value,)
             yield field.name.replace("_", " "), ", ".join(map(str, values))
