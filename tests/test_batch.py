@@ -220,7 +220,7 @@ def test_wrong_options_are_refused_before_anything_runs(plate, tmp_path):
     assert "masks cannot be the same for all" in refusal(tmp_path, *command, "--masks", plate)
     manifest = tmp_path / "movies.csv"
     manifest.write_text("name,masks,output\na,b,c\n")
-    assert "output is not for a to choose" in refusal(
+    assert "a sets output, which the batch sets" in refusal(
         tmp_path, "batch", manifest, "-o", tmp_path / "out"
     )
     manifest.write_text("name,masks,colour\na,b,red\n")

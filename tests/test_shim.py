@@ -175,7 +175,7 @@ def test_trackmate_of_2025_calls_a_module(environment, trackmate):
 def test_without_cuda_the_shim_computes_on_the_cpu_and_says_so(shim, trackmate):
     assert start(shim, {**trackmate, "--device": "cuda"}).wait() == 0
     log = (trackmate["--masks"] / LOG).read_text()
-    assert log.count("CUDA is not there, so the CPU is used: ") == 1
+    assert log.count("CUDA is not available, so the CPU is used: ") == 1
     assert (trackmate["--masks"] / TABLE).exists()
 
 
@@ -203,7 +203,7 @@ def test_the_command_checks_the_longest_link(tmp_path):
     assert "3 miles" in refusal(tmp_path, "shim", tmp_path, "--max-distance", "3 miles")
     done = run("shim", tmp_path, "--max-distance", "40")
     assert "--default-max-distance 40" in (tmp_path / "trackastra").read_text()
-    assert "There is no Python in" in done.stdout
+    assert "No Python in" in done.stdout
 
 
 def test_the_shim_of_windows_keeps_signs_that_its_shell_reads(tmp_path, monkeypatch):

@@ -114,7 +114,7 @@ def test_links_are_as_long_as_upstreams(movie, monkeypatch, tmp_path):
 def test_a_device_that_there_is_none_for_is_said(movie, cache):
     result = run(*movie, "--model-custom", model_folder(CASE), "--device", "mps")
     assert result.exit_code == 0
-    assert "there is no engine for the device mps; the CPU is used" in result.stderr
+    assert "the device mps is not supported; the CPU is used" in result.stderr
 
 
 # Where pretrained models are ----------------------------------------------------------------------

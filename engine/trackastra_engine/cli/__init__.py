@@ -1,6 +1,6 @@
 """The command line: one module per command, which parses, calls one function and prints.
 
-All imports that take time are where they serve.
+Slow imports are inside the functions that need them.
 """
 
 import click
@@ -31,7 +31,7 @@ class Commands(click.Group):
         return sorted({*super().list_commands(context), *added.names})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return the command of that name, which is imported only now if it was added."""
+        """Return the command of that name; those of other packages are imported only here."""
         command = super().get_command(context, name)
         if command is not None:
             return command

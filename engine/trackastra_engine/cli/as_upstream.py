@@ -1,7 +1,7 @@
-"""`python -m trackastra_engine.cli.as_upstream` answers as upstream's `trackastra` would.
+"""`python -m trackastra_engine.cli.as_upstream` behaves as upstream's `trackastra`.
 
-The command that `shim` writes calls it. `--device cuda` falls back to the CPU, as upstream does, as
-TrackMate offers it on machines without CUDA, too.
+The script that `shim` writes calls it. `--device cuda` falls back to the CPU, as upstream does:
+TrackMate offers it also on machines without CUDA.
 """
 
 import sys
@@ -9,7 +9,7 @@ import sys
 from trackastra_engine.cli import main
 from trackastra_engine.cli.upstream_flags import AsUpstream
 
-LONGEST = "--default-max-distance"  # before all else, with its value
+LONGEST = "--default-max-distance"  # the first argument, if given, followed by its value
 
 
 def answer(arguments: list[str]) -> None:

@@ -12,9 +12,9 @@ from trackastra_engine.cli.options import PATH
 from trackastra_engine.cli.track import track
 from trackastra_engine.errors import InputError
 
-SOME_FAILED = 1  # exit code; 2 is that of wrong input, with which nothing runs
-OF_THE_BATCH = {"output", "json_file"}  # which it gives to each position
-# What is said for each position, or follows from it.
+SOME_FAILED = 1  # exit code; 2 means that the input is wrong and nothing ran
+OF_THE_BATCH = {"output", "json_file"}  # options that the batch sets for each position
+# Options that differ between positions.
 NOT_FOR_ALL = {
     *("images_path", "masks_path", "images", "masks", "points"),
     *("output_ctc", "output_edge_table", *OF_THE_BATCH),
@@ -28,31 +28,31 @@ NOT_FOR_ALL = {
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Movies at a time, which share the cores.  [default: one for each core]",
+    help="Number of movies at a time; they share the cores.  [default: one per core]",
 )
 @click.option(
     "--memory",
     "memory_gb",
     type=click.FloatRange(0, min_open=True),
-    help="Gigabytes for all movies at a time.  [default: most of what is free]",
+    help="Memory of all running movies, in gigabytes.  [default: 80 % of the free memory]",
 )
 @one_sentence_errors
 def batch(
     movies: Path, options: tuple[str, ...], output: Path, jobs: int | None, memory_gb: float | None
 ) -> None:
-    """Track many movies, each with a process of its own.
+    """Track many movies, each in its own process.
 
-    MOVIES is a table, a .csv with the columns name, masks and perhaps images (or name and points),
-    and any other option of track, such as model or voxel; paths start at its folder. Or it is a
-    folder that holds a folder for each position, with masks and perhaps images in it (folders of
-    TIFFs, .tif or whatever track takes), or points.csv. Or it is an OME-Zarr plate, whose images
-    have their masks as labels. Options of track that follow are for all:
+    MOVIES is a table (.csv) with the columns name, masks and perhaps images (or name and points),
+    and any other option of track, such as model or voxel; its paths are relative to its folder. Or
+    it is a folder with one folder per position, which contains masks and perhaps images (folders of
+    TIFFs, .tif or other inputs of track), or points.csv. Or it is an OME-Zarr plate whose images
+    have their masks as labels. Options of track at the end apply to all positions:
 
         trackastra-engine batch MOVIES -o OUT --mode ilp --max-gap 2
 
-    OUT gets a folder for each position, what its track said (.log), and summary.csv and
-    summary.html. One failure does not stop the rest; the exit code is then 1. Again, the same
-    command tracks what is missing, failed before, or has other files or options.
+    OUT gets a folder and a log (.log) per position, and summary.csv and summary.html. If a position
+    fails, the others continue, and the exit code is 1. Run again, the same command tracks only
+    positions that are missing, failed before, or have other files or options.
     """
     from trackastra_engine.batch import Budget, find_positions, run_batch
     from trackastra_engine.batch.budget import default_memory_mb
@@ -64,7 +64,7 @@ def batch(
         taken = _check_options(position.arguments, position.name) & OF_THE_BATCH
         if taken:
             raise InputError(
-                f"{min(taken)} is not for {position.name} to choose; -o of the batch says where"
+                f"{position.name} sets {min(taken)}, which the batch sets by its -o; leave it out"
             )
         _check_options((*position.arguments, *options), position.name)
     given = _check_options(options, "all") & NOT_FOR_ALL
@@ -85,7 +85,7 @@ def batch(
 
 
 def _check_options(arguments: tuple[str, ...], name: str) -> set[str]:
-    """Return which parameters of track are given; raises InputError if it would not take them."""
+    """Return the names of the given parameters of track; raises InputError if it rejects them."""
     try:
         context = track.make_context("track", list(arguments))
     except click.UsageError as error:

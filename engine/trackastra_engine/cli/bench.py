@@ -29,7 +29,7 @@ def bench(
 ) -> None:
     """Time each stage of tracking on this machine, in about a minute."""
     if images is not None and masks is None:
-        raise InputError("there are images but no masks; give --masks, too, or neither")
+        raise InputError("there are images but no masks; give --masks, too, or leave --images out")
     from trackastra_engine.bench import check_report, run_bench, write_report
     from trackastra_engine.cli.terminal import shown_progress
 

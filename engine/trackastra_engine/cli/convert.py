@@ -16,9 +16,9 @@ from trackastra_engine.cli.options import PATH
     metavar="FORMAT,...",
     multiple=True,
     required=True,
-    help="What to write: csv, geff, trackmate, napari, mastodon.",
+    help="Formats to write: csv, geff, trackmate, napari, mastodon.",
 )
-@click.option("-o", "--output", type=PATH, required=True, help="Folder for what is written.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for the results.")
 @click.option("--voxel", metavar="Z,Y,X", help="Size of a voxel in micrometres.")
 @click.option(
     "--interval",
@@ -40,7 +40,7 @@ def convert(
 
     TRACKS is an output folder of track, or a folder in the format of the Cell Tracking Challenge:
     mask*.tif and res_track.txt, or man_track*.tif and man_track.txt. Objects of the latter are
-    measured again in their masks, and their links have no scores.
+    measured in their masks, and their links have no scores.
     """
     from trackastra_engine.output.convert import convert
     from trackastra_engine.output.results import parse_formats

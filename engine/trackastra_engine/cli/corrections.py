@@ -15,12 +15,12 @@ from trackastra_engine.cli.options import PATH
 @click.option("--overwrite", is_flag=True, help="Replace an earlier table.")
 @one_sentence_errors
 def corrections(results: Path, edited: Path, output: Path, overwrite: bool) -> None:
-    """Write what a person changed in another program as corrections.
+    """Write the changes that a person made in another program as corrections.
 
-    RESULTS is an output folder of track. EDITED holds the same tracks after they were edited: a
-    GEFF (as napari-track-edit saves it), a TrackMate file, a folder in the format of the Cell
-    Tracking Challenge, the Spot table that Mastodon exports (with its Link table beside it), or an
-    output folder of track. Then link again:
+    RESULTS is an output folder of track. EDITED contains the same tracks after editing: a GEFF
+    (as napari-track-edit saves it), a TrackMate file, a folder in the format of the Cell Tracking
+    Challenge, the Spot table that Mastodon exports (with its Link table next to it), or an output
+    folder of track. Then link again:
 
         trackastra-engine link RESULTS --corrections OUTPUT
     """

@@ -10,7 +10,12 @@ from trackastra_engine.cli.options import MODEL_OPTION, PATH
 
 @click.command()
 @click.option(
-    "-o", "--output", type=PATH, default=Path("trackastra-demo"), show_default=True, help="Folder."
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("trackastra-demo"),
+    show_default=True,
+    help="Output folder.",
 )
 @MODEL_OPTION
 @one_sentence_errors

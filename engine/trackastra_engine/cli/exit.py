@@ -1,4 +1,4 @@
-"""How every command ends: with its result, or with one sentence and an exit code."""
+"""The end of every command: its result, or a one-line error and an exit code."""
 
 import logging
 import signal
@@ -16,11 +16,11 @@ from trackastra_engine.system import STOP_SIGNALS, why_not
 
 Arguments = ParamSpec("Arguments")
 
-FAILED, INTERRUPTED, TERMINATED = 2, 130, 143  # exit codes; the last two as shells have them
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143  # exit codes; the last two as in shells
 
 
 def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Say what went wrong in one sentence, and leave with an exit code."""
+    """Print an error as one sentence, and exit with a code."""
 
     @wraps(command)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -41,13 +41,13 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
 
 
 def only_warnings() -> None:
-    """Show no notices in the command that runs."""
+    """Hide notices in the running command."""
     logging.getLogger("trackastra_engine").setLevel(logging.WARNING)
 
 
 @contextmanager
 def _logging_to_terminal() -> Iterator[None]:
-    """Show our notices and warnings as plain lines; tifffile's add nothing to what ours say."""
+    """Print our notices and warnings as plain lines; hide tifffile's, which ours cover."""
     loggers = {"trackastra_engine": NOTICE, "tifffile": logging.CRITICAL + 1}
     before = {name: logging.getLogger(name).level for name in loggers}
     handler = _EchoHandler()
@@ -63,7 +63,7 @@ def _logging_to_terminal() -> Iterator[None]:
 
 
 def _write_all_signs() -> None:
-    """Let a name of a file be written that the encoding of a pipe does not have, as on Windows."""
+    """Let stdout print file names that its encoding lacks, as that of pipes on Windows."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")  # as Python does on standard error
@@ -77,7 +77,7 @@ class _EchoHandler(logging.Handler):
 
 @contextmanager
 def _stopped_by_terminate() -> Iterator[None]:
-    """Let a kill (SIGTERM) unwind the program, so that no unfinished results stay behind."""
+    """Turn a kill (SIGTERM) into an exit, so that no unfinished results stay."""
     before = {name: signal.signal(name, lambda *_: sys.exit(TERMINATED)) for name in STOP_SIGNALS}
     try:
         yield

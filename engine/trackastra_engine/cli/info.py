@@ -9,7 +9,7 @@ from trackastra_engine.cli.exit import one_sentence_errors
 @click.argument("model")
 @one_sentence_errors
 def info(model: str) -> None:
-    """Print what MODEL is: the name of an embedded model, or an .onnx file."""
+    """Print the properties of MODEL, the name of an embedded model or an .onnx file."""
     from trackastra_engine.model.info import describe_model
 
     for name, value in describe_model(model):

@@ -22,11 +22,11 @@ from trackastra_engine.cli.options import (
     "formats",
     metavar="FORMAT,...",
     multiple=True,
-    help="What --output gets: csv, geff, trackmate, napari.  [default: csv]",
+    help="Formats in --output: csv, geff, trackmate, napari.  [default: csv]",
 )
 @with_linking_options
 @CORRECTIONS_OPTION
-@click.option("--report/--no-report", default=True, help="A page to look at.  [default: report]")
+@click.option("--report/--no-report", default=True, help="Write report.html.  [default: report]")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results in --output.")
 @one_sentence_errors
 def link(
@@ -38,10 +38,10 @@ def link(
     corrections: tuple[Path, ...],
     **options: Any,
 ) -> None:
-    """Link a movie again, from what its tracking kept.
+    """Link a movie again, with the cached detections and scores of its last run.
 
-    TRACKED is the output folder of track. Detections and scores are those of its last run, so that
-    neither images nor masks are read. Without --output, the results in TRACKED are replaced.
+    TRACKED is the output folder of track. Neither images nor masks are read. Without --output, the
+    results in TRACKED are replaced.
     """
     from trackastra_engine.cli.terminal import shown_progress
     from trackastra_engine.jobs.relink import link_again

@@ -16,7 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 MODES = click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
-# As PROVIDERS of the model, which takes long to import.
+# The names of model/devices.py.
 DEVICE_NAMES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")
 DEVICES = click.Choice([*DEVICE_NAMES, "automatic", "mps"])  # the last two are upstream's
 MODEL_OPTION = click.option(
@@ -28,8 +28,8 @@ ALIGN_OPTION = click.option(
     type=click.Choice(["auto", "off"]),
     default="auto",
     show_default=True,
-    help="auto aligns frames that move as a whole before links are scored; upstream's models "
-    "never are.",
+    help="auto aligns the frames of a window if the field of view moves, except for models of "
+    "upstream.",
 )
 
 DEVICE_OPTION = click.option(
@@ -37,29 +37,29 @@ DEVICE_OPTION = click.option(
     type=click.Choice(DEVICE_NAMES),
     default="auto",
     show_default=True,
-    help="What the network runs on; auto takes CUDA where it works.",
+    help="Device for the network; auto uses CUDA if it works.",
 )
 
 THREADS_OPTION = click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Threads that compute at a time.  [default: one for each core it may use]",
+    help="Number of threads.  [default: one per usable core]",
 )
 
 
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command that takes a `selection` have the options that say what the movie is."""
+    """Add the options that make up the `selection` of a command."""
 
-    @click.option("--axes", metavar="LETTERS", help="Axes in their order, such as tcyx.")
+    @click.option("--axes", metavar="LETTERS", help="Axes in order, such as tcyx.")
     @click.option("--channel", metavar="CHANNEL", help="Number, from 0, or name of a channel.")
-    @click.option("--mask-axes", metavar="LETTERS", help="Axes of the masks, if others.")
-    @click.option("--mask-channel", metavar="CHANNEL", help="Channel of the masks, of several.")
-    @click.option("--position", metavar="POSITION", help="A/1/0 of a plate; number of an image.")
+    @click.option("--mask-axes", metavar="LETTERS", help="Axes of the masks, if different.")
+    @click.option("--mask-channel", metavar="CHANNEL", help="Channel of the masks, if several.")
+    @click.option("--position", metavar="POSITION", help="A/1/0 in a plate, or an image's number.")
     @click.option(
         "--level", type=int, default=0, show_default=True, help="Level of a pyramid, 0 the finest."
     )
-    @click.option("--pattern", metavar="PATTERN", help="Files of a folder, as Exp_B2_*.")
-    @click.option("--mask-pattern", metavar="PATTERN", help="Files of the masks, if others.")
+    @click.option("--pattern", metavar="PATTERN", help="Files of a folder, such as Exp_B2_*.")
+    @click.option("--mask-pattern", metavar="PATTERN", help="The same for masks, if different.")
     @click.option("--allow-incomplete", is_flag=True, help="Frames may be missing at the end.")
     @wraps(command)
     def with_selection(
@@ -82,13 +82,13 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _LINKING = (
-    click.option("--mode", type=MODES, default="greedy", show_default=True, help="How to link."),
+    click.option("--mode", type=MODES, default="greedy", show_default=True, help="Linking method."),
     click.option(
         "--max-gap",
         type=int,
         default=1,
         show_default=True,
-        help="Longest link, in frames; 2 finds cells again that were missed in one frame.",
+        help="Longest link in frames; 2 bridges one frame in which a cell was missed.",
     ),
     click.option(
         "--max-distance",
@@ -98,34 +98,34 @@ _LINKING = (
     click.option(
         "--min-division-score",
         type=float,
-        help="Score that a second daughter needs.  [default: 0.6, with upstream's models 0.5]",
+        help="Lowest score for a second daughter.  [default: 0.6, with upstream's models 0.5]",
     ),
     click.option(
         "--rates",
         type=click.Choice(["auto", "off"]),
         default="auto",
         show_default=True,
-        help="Whether scores are corrected for how often cells of the movie have no parent, or "
-        "divide.",
+        help="Whether scores are corrected by the rates at which cells of the movie divide or have "
+        "no parent.",
     ),
     click.option(
         "--min-track-length",
         type=click.IntRange(1),
         default=1,
         show_default=True,
-        help="Frames of the shortest track to keep, its descendants included.",
+        help="Drop tracks shorter than this many frames (a cell and its descendants count as one).",
     ),
     click.option(
         "--ilp-costs",
         metavar="COSTS",
-        help="Costs of ilp: chances, gt, deepcell_gt, deepcell_gt_tuned, deepcell_res_tuned or a "
-        "TOML file.  [default: chances, with upstream's models gt]",
+        help="Cost preset for --mode ilp: chances, gt, deepcell_gt, deepcell_gt_tuned, "
+        "deepcell_res_tuned, or a TOML file.  [default: chances, with upstream's models gt]",
     ),
     click.option(
         "--ilp-time-limit",
         "ilp_time_limit_s",
         type=float,
-        help="Seconds after which ilp takes the best links so far.  [default: 300]",
+        help="Seconds after which --mode ilp uses its best links so far.  [default: 300]",
     ),
 )
 
@@ -134,18 +134,18 @@ CORRECTIONS_OPTION = click.option(
     "--corrections",
     type=PATH,
     multiple=True,
-    help="Table of links that are decided, as the page saves it. Give it again for more tables.  "
+    help="Table of decided links, as the report saves it. Repeat the option for more tables.  "
     "[default: corrections.csv of the earlier results]",
 )
 
 
 def with_linking_options(command: Command) -> Command:
-    """Give a command the options of linking, which `linking_of` gathers."""
+    """Add the linking options to a command; `linking_of` collects them."""
     return reduce(lambda given, option: option(given), reversed(_LINKING), command)
 
 
 def linking_of(options: dict[str, Any]) -> "LinkingOptions":
-    """Take the options of linking out of all that were given."""
+    """Remove the linking options from `options` and return them."""
     from dataclasses import fields
 
     from trackastra_engine.linking.options import LinkingOptions

@@ -30,7 +30,7 @@ MEBIBYTE = 2**20
 @click.option(
     "--allow-network",
     is_flag=True,
-    help="Let an ADDRESS that other machines reach be listened at: without password or encryption.",
+    help="Accept an ADDRESS that other machines can reach; there is no password or encryption.",
 )
 @MODEL_OPTION
 @click.option(
@@ -38,7 +38,7 @@ MEBIBYTE = 2**20
     type=click.Choice(["greedy", "greedy_nodiv", "ilp", "ilp_nodiv"]),
     default="greedy",
     show_default=True,
-    help="How to link.",
+    help="Linking method.",
 )
 @click.option(
     "--max-distance",
@@ -50,13 +50,13 @@ MEBIBYTE = 2**20
     type=click.Choice(["auto", "off"]),
     default="auto",
     show_default=True,
-    help="Whether scores are corrected for how often cells have no parent, or divide.",
+    help="Whether scores are corrected by the rates at which cells divide, or have no parent.",
 )
 @click.option("--voxel", metavar="Z,Y,X", help="Size of a voxel in micrometres.")
 @click.option(
     "--delay",
     type=int,
-    help="Frames after which links are decided for good.  [default: at once, and corrected]",
+    help="Frames after which links are final.  [default: links at once, corrected later]",
 )
 @click.option(
     "--max-message",
@@ -64,7 +64,7 @@ MEBIBYTE = 2**20
     type=click.IntRange(1, 2**20),
     default=256,
     show_default=True,
-    help="Largest image and mask together, in MiB.",
+    help="Largest size of image and mask together, in MiB.",
 )
 @ALIGN_OPTION
 @DEVICE_OPTION
@@ -86,8 +86,8 @@ def serve(
 ) -> None:
     """Track frames that programs in other languages send while they acquire.
 
-    Messages are described in trackastra_engine/serving/__init__.py, and examples in C and Python
-    lie beside it.
+    Messages are described in trackastra_engine/serving/__init__.py, with examples in C and Python
+    next to it.
     """
     from trackastra_engine import Tracker
     from trackastra_engine.movie.voxels import parse_voxel_size
@@ -114,6 +114,6 @@ def serve(
         return
     with closing(listen(address, allow_network=allow_network)) as listener:
         new_session = load()
-        new_session()  # compiles what is new, so that no client waits for that
+        new_session()  # compiles the kernels, so that no client waits
         click.echo(f"Listening at {listener.name}")
         serve_sockets(listener, new_session, limits)

@@ -1,4 +1,4 @@
-"""How the commands show progress: a bar on a terminal, plain lines in a pipe or log."""
+"""Progress of the commands: a bar on a terminal, plain lines in a pipe or log."""
 
 import sys
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ STAGES = {
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """Give a callback that shows the progress of a job on standard error."""
+    """Yield a callback that shows the progress of a job on standard error."""
     if not sys.stderr.isatty():
         yield _PlainLines()
         return

@@ -25,25 +25,25 @@ from trackastra_engine.errors import InputError
 @click.command()
 @click.argument("images_path", metavar="[IMAGES", required=False, type=PATH)
 @click.argument("masks_path", metavar="MASKS]", required=False, type=PATH)
-@click.option("-i", "--images", "--imgs", type=PATH, help="Images, in place of IMAGES.")
-@click.option("-m", "--masks", type=PATH, help="Masks, in place of MASKS; images are optional.")
-@click.option("--points", type=PATH, help="Points, a .csv, in place of both.")
+@click.option("-i", "--images", "--imgs", type=PATH, help="Images, instead of IMAGES.")
+@click.option("-m", "--masks", type=PATH, help="Masks, instead of MASKS; images are optional.")
+@click.option("--points", type=PATH, help="Points (.csv), instead of images and masks.")
 @click.option(
     "-o",
     "--output",
     type=PATH,
-    help="Folder for all results: report.html, and what --format says.",
+    help="Folder for all results: report.html and the files of --format.",
 )
 @click.option(
     "--format",
     "formats",
     metavar="FORMAT,...",
     multiple=True,
-    help="What --output gets: ctc (masks and tracks of the Cell Tracking Challenge), csv (tables "
+    help="Formats in --output: ctc (masks and tracks of the Cell Tracking Challenge), csv (tables "
     "of tracks, their features, links, and links to check), ome-zarr (tracked masks, and csv; "
     "ome-zarr-0.4 for older programs), geff, trackmate, napari, mastodon.  [default: ctc,csv]",
 )
-@click.option("--output-ctc", type=PATH, help="Folder for masks and tracks as upstream's.")
+@click.option("--output-ctc", type=PATH, help="Folder for masks and tracks, named as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
 @MODEL_OPTION
 @with_linking_options
@@ -51,44 +51,44 @@ from trackastra_engine.errors import InputError
 @click.option(
     "--voxel",
     metavar="Z,Y,X",
-    help="Size of a voxel in micrometres.  [default: what the files say]",
+    help="Size of a voxel in micrometres.  [default: from the files]",
 )
 @click.option(
     "--interval",
     "interval_s",
     metavar="SECONDS",
     type=float,
-    help="Time between frames.  [default: what the files say]",
+    help="Time between frames.  [default: from the files]",
 )
 @click.option(
     "--stride",
     type=int,
     default=1,
     show_default=True,
-    help="Frames from a window to the next; more is faster, and less accurate.",
+    help="Frames from a window to the next; more is faster but less accurate.",
 )
 @ALIGN_OPTION
 @click.option(
     "--dask",
     metavar="ADDRESS",
-    help="Dask cluster that does the work, as tcp://HOST:8786, or local:N for N processes.",
+    help="Dask cluster to use, such as tcp://HOST:8786, or local:N for N processes.",
 )
 @click.option(
     "--device",
     type=DEVICES,
     default="auto",
     show_default=True,
-    help="What the network runs on; auto takes CUDA where it works.",
+    help="Device for the network; auto uses CUDA if it works.",
 )
 @THREADS_OPTION
 @click.option(
-    "--report/--no-report", default=True, help="A page to look at, in --output.  [default: report]"
+    "--report/--no-report", default=True, help="Write report.html into --output.  [default: report]"
 )
 @click.option("--json", "json_file", type=PATH, help="File for counts and times, as JSON.")
 @click.option(
     "--cache",
     type=PATH,
-    help="Folder that keeps what was computed, for a next run.  [default: OUTPUT/.trackastra]",
+    help="Folder for detections and scores, which later runs reuse.  [default: OUTPUT/.trackastra]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
@@ -115,23 +115,23 @@ def track(
     """Link the objects in MASKS over time.
 
     IMAGES and MASKS are folders with one file per frame (TIFF, PNG, JPEG-2000 or .npy), TIFF stacks
-    (of ImageJ, in OME's form or plain), OME-Zarr images (also zipped), .npy or .npz. Frames of
-    folders are known by the number that varies in the names; --pattern chooses the files of one
-    series, by a glob, or a regular expression whose group (?P<frame>...) is the number. Masks hold
-    0 for background and a number for each object. Without images, give masks alone:
+    (ImageJ, OME or plain), OME-Zarr images (also zipped), .npy or .npz. Frames of a folder are the
+    number that varies in the file names; --pattern chooses the files of one series with a glob, or
+    with a regular expression whose group (?P<frame>...) is the number. In masks, 0 is background
+    and each object has its own number. Without images, give only masks:
 
         trackastra-engine track --masks MASKS -o OUT
 
-    With the extra `remote`, OME-Zarr images may lie at https:// or s3:// (credentials come from the
-    environment); with the extra `formats`, images and masks may be CZI, ND2, LIF and others.
+    With the extra `remote`, OME-Zarr images may be at https:// or s3:// (credentials are read from
+    the environment); with the extra `formats`, images and masks may be CZI, ND2, LIF and others.
 
-    Where files do not name their axes, they are taken as (t, y, x) or (t, z, y, x), and that is
-    told; --axes names them, for masks beside images too, but for the channels. --channel is that of
-    the images. --position and --level count for masks, too, if they have several. Masks that are
-    an OME-Zarr image with labels are its labels.
+    If files do not name their axes, (t, y, x) or (t, z, y, x) is assumed and reported; --axes names
+    them, also those of masks given with images, except for the channels. --channel applies to the
+    images. --position and --level apply to masks, too, if they have several. If MASKS is an
+    OME-Zarr image with labels, its labels are the masks.
 
     Spots and particles are given as a .csv instead of images and masks: frame,y,x or frame,z,y,x,
-    and if known label, diameter and intensity, or with the column names of TrackMate, Mastodon,
+    and optionally label, diameter and intensity, or with the column names of TrackMate, Mastodon,
     CellProfiler, trackpy or napari.
     """
     found_images, found_masks, are_points = _inputs(images_path, masks_path, images, masks, points)
@@ -167,15 +167,15 @@ def _inputs(
     masks: Path | None,
     points: Path | None,
 ) -> tuple[Path | None, Path, bool]:
-    """Return the paths of images and masks, however they were given, or points, which is told.
+    """Return the paths of images and masks, or of points; and whether they are points.
 
-    One argument alone is never taken for masks: images taken for masks would give nonsense.
+    A single argument is never used as masks: images used as masks would give nonsense.
     """
     given = [path for path in (images_path, masks_path, images, masks, points) if path is not None]
     if points is not None or any(path.suffix.lower() in (".csv", ".tsv") for path in given):
         if len(given) > 1:
             raise InputError(
-                "points have neither images nor masks; give the .csv alone (intensities and "
+                "points have neither images nor masks; give only the .csv (intensities and "
                 "diameters may be columns of it)"
             )
         return None, given[0], True
@@ -185,10 +185,10 @@ def _inputs(
         raise InputError("masks are given twice, as MASKS and with --masks; give them once")
     if images_path and images is None and masks_path is None and masks is None:
         raise InputError(
-            f"there are no masks, only {images_path}; give IMAGES and MASKS, or --masks alone to "
+            f"there are no masks, only {images_path}; give IMAGES and MASKS, or only --masks to "
             f"track without images"
         )
     found_masks = masks_path or masks
     if found_masks is None:
-        raise InputError("there are no masks; give IMAGES and MASKS, or --masks alone")
+        raise InputError("there are no masks; give IMAGES and MASKS, or only --masks")
     return images_path or images, found_masks, False

@@ -1,4 +1,4 @@
-"""The flags of upstream's `trackastra track`, in words of this engine."""
+"""The flags of upstream's `trackastra track`, translated to options of this engine."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,15 +11,15 @@ from click.core import ParameterSource
 from trackastra_engine.cli.options import PATH
 from trackastra_engine.errors import InputError
 
-MAX_DISTANCE_PX = 128.0  # upstream's default (cli.py), with which its models give its tracks
+MAX_DISTANCE_PX = 128.0  # upstream's default (cli.py), for the same tracks with its models
 
 
 class AsUpstream:
-    """The object of a context in which commands answer as upstream's, as from its shim."""
+    """The object of a context in which commands behave as upstream's, as from its shim."""
 
 
 def upstream_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command with model, max_distance and device be called as upstream's."""
+    """Add upstream's flags to a command with model, max_distance and device."""
 
     @click.option(
         "--model-pretrained",
@@ -49,7 +49,7 @@ def upstream_flags(command: Callable[..., None]) -> Callable[..., None]:
             model = str(of_upstream)
             max_distance = MAX_DISTANCE_PX if max_distance is None else max_distance
         if device == "mps":
-            click.echo("there is no engine for the device mps; the CPU is used", err=True)
+            click.echo("the device mps is not supported; the CPU is used", err=True)
         if device == "cuda" and _answers_as_upstream():
             device = _cuda_or_cpu()
         known = {"automatic": "auto", "mps": "cpu"}
@@ -64,20 +64,20 @@ def _answers_as_upstream() -> bool:
 
 
 def _cuda_or_cpu() -> str:
-    """Return the device for a call that asks for CUDA but runs without, and say it if so.
+    """Return the device for a call that asks for CUDA; print a line if CUDA is missing.
 
-    Where CUDA is installed but cannot be started, the device auto says so.
+    If CUDA is installed but cannot be started, the device auto reports it.
     """
     from trackastra_engine.model.onnx_model import cuda_advice, has_cuda
 
     if has_cuda():
         return "auto"
-    click.echo(f"CUDA is not there, so the CPU is used: {cuda_advice()}", err=True)
+    click.echo(f"CUDA is not available, so the CPU is used: {cuda_advice()}", err=True)
     return "cpu"
 
 
 def _model_of_upstream(name: str | None, folder: Path | None) -> Path | None:
-    """Return the .onnx file of what --model-pretrained or --model-custom gives, if one does."""
+    """Return the .onnx file of --model-pretrained or --model-custom; None without both."""
     has_model = click.get_current_context().get_parameter_source("model")
     given = {
         "--model": has_model is ParameterSource.COMMANDLINE,
