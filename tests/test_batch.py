@@ -199,12 +199,12 @@ def test_two_masks_of_a_position_are_refused(plate):
     [
         ("", "has the columns none; expected name, masks"),
         ("name,images\na,b\n", "has the columns name, images; expected name, masks"),
-        ("name,masks\n", "holds no position"),
+        ("name,masks\n", "contains no position"),
         ("name,masks\na,b\nA,c\n", "a and the position A would both write a; give each"),
         ("name,masks\nb.JSON,b\nb,c\n", r"b\.JSON and the position b would both write b\.json"),
         ("name,masks\na.log.json,b\na.log,c\n", r"would both write a\.log\.json"),
         ("name,masks\nsummary.csv,b\n", r"the summary and the position summary\.csv would"),
-        ("name,masks\n../a,b\n", "is called '../a'; give it a name as files have"),
+        ("name,masks\n../a,b\n", "the position '../a' cannot be the name of a file"),
         ("name,masks\na,b,c\n", "line 2 of .* has 3 cells, the line of names 2"),
     ],
 )

@@ -181,7 +181,9 @@ def test_the_demo_does_not_take_images_and_masks_for_a_demo(tmp_path, model):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.tif").write_text("precious")
-    assert "is not from an earlier demo" in refusal(tmp_path, "demo", "-o", tmp_path, "--model", model)
+    assert "is not from an earlier demo" in refusal(
+        tmp_path, "demo", "-o", tmp_path, "--model", model
+    )
 
 
 def test_version_and_module():

@@ -67,7 +67,9 @@ def test_in_place_no_earlier_result_stays_beside_the_new_ones(tracked, tmp_path)
         result = run("link", moved, *options, "--no-report")
         assert result.exit_code == 0, result.output
         assert {path.name for path in moved.iterdir()} == {*TABLES, ".trackastra"}
-        assert ("which had the earlier tracks; run track again" in result.stderr) == ("5" in options)
+        assert ("which had the earlier tracks; run track again" in result.stderr) == (
+            "5" in options
+        )
         assert ((moved / "edges.csv").read_text() == before) == ("5" not in options)
 
 

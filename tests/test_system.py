@@ -166,7 +166,7 @@ def test_names_of_files(monkeypatch, name, is_right, is_right_on_windows):
 
 def test_a_position_is_not_called_as_a_device_of_windows(tmp_path, windows):
     (tmp_path / "movies.csv").write_text("name,masks\nNUL,m.tif\n")
-    with pytest.raises(InputError, match="'NUL'; give it a name as files have"):
+    with pytest.raises(InputError, match="'NUL' cannot be the name of a file"):
         find_positions(tmp_path / "movies.csv")
 
 

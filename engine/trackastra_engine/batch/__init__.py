@@ -1,4 +1,4 @@
-"""Many movies: each is tracked by a process of its own, a few at a time.
+"""Track many movies, a few at a time, each in its own process.
 
 `positions.py` finds the movies of a folder, plate or table; `process.py` tracks one.
 """
@@ -28,10 +28,10 @@ POLL_S = 0.1
 def run_batch(
     positions: Sequence[Position], options: Sequence[str], output: Path, budget: Budget
 ) -> Generator[Outcome, None, None]:
-    """Track positions into folders of `output`, and yield what became of each as it ends.
+    """Track positions into folders of `output`, and yield the outcome of each as it ends.
 
-    options: of the command `track`, for all. What an earlier batch tracked from the same inputs
-    with the same options is not tracked again. A position that fails does not stop the others.
+    options: of the command `track`, for all positions. Positions that an earlier batch tracked from
+    the same inputs with the same options are skipped. If a position fails, the others continue.
     Raises InputError if another batch is writing there.
     """
     with alone_in(output):
@@ -72,10 +72,10 @@ def _run(
 
 
 def _shares(n_jobs: int) -> list[Share]:
-    """Return what each of the jobs that run at a time may use; where cores are few, they share.
+    """Return the cores and threads of each of the jobs that run at a time; jobs may share cores.
 
-    Where this process may use fewer cores than it may run on, nobody knows which are busy: jobs run
-    on all of them, with fewer threads.
+    If this process may use fewer cores than it may run on, the busy ones are not known: jobs run on
+    all of them, with fewer threads.
     """
     places, n_usable = cores(), n_usable_cores()
     if n_usable < len(places):

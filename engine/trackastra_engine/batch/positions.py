@@ -1,4 +1,4 @@
-"""Which movies a batch holds: lines of a table, folders in a folder, or images of a plate."""
+"""The movies of a batch: lines of a table, folders in a folder, or images of a plate."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ CONVENTION = (
 class Position:
     """One movie of a batch."""
 
-    name: str  # of its results
-    arguments: tuple[str, ...]  # of the command `track`: inputs, and options of its own
+    name: str  # of its folder of results
+    arguments: tuple[str, ...]  # of the command `track`: its inputs and options
 
 
 def find_positions(movies: Path) -> list[Position]:
     """Return the positions of a manifest (.csv), a folder or an OME-Zarr plate.
 
-    Raises InputError if there are none, or names are missing, given twice or no names of folders.
+    Raises InputError if there are none, or names are missing, repeated or not valid for folders.
     """
     movies = movies.absolute()
     if movies.is_dir() and is_in_zarr(movies):
@@ -43,7 +43,7 @@ def find_positions(movies: Path) -> list[Position]:
     else:
         raise InputError(f"{movies} does not exist; give a table (.csv) or {CONVENTION}")
     if not found:
-        raise InputError(f"{movies} holds no position; give a table (.csv) or {CONVENTION}")
+        raise InputError(f"{movies} contains no position; give a table (.csv) or {CONVENTION}")
     _check_names(position.name for position in found)
     return found
 
@@ -55,7 +55,7 @@ def _of_image(place: Path, plate: Path) -> Position:
 
 
 def _in_folder(folder: Path) -> Iterator[Position]:
-    """Yield the folders that hold something called images, masks or points, as .tif for example."""
+    """Yield the folders that contain images, masks or points, with any extension."""
     for place in sorted(
         filter(Path.is_dir, folder.iterdir()), key=lambda place: natural_key(place.name)
     ):
@@ -77,7 +77,7 @@ def _in_folder(folder: Path) -> Iterator[Position]:
 def _in_manifest(path: Path) -> Iterator[Position]:
     """Yield the lines of a table with the columns `name`, INPUTS and any other option of `track`.
 
-    Empty cells give nothing; paths start at the folder of the table.
+    Empty cells are skipped; paths are relative to the folder of the table.
     """
     table = open_table(path)
     columns = [name.strip().lower() for name in table.names]
@@ -95,9 +95,9 @@ def _in_manifest(path: Path) -> Iterator[Position]:
 
 
 def _option(column: str, cell: str, manifest: Path) -> tuple[str, str]:
-    beside = manifest.parent / cell
-    is_path = (column in INPUTS and remote_address(cell) is None) or beside.is_file()
-    value = str(beside) if is_path else cell
+    path = manifest.parent / cell
+    is_path = (column in INPUTS and remote_address(cell) is None) or path.is_file()
+    value = str(path) if is_path else cell
     return f"--{column.replace('_', '-')}", value
 
 
@@ -105,12 +105,12 @@ def _check_names(names: Iterable[str]) -> None:
     taken = dict.fromkeys((TABLE, PAGE), "the summary")
     for name in names:
         if name.startswith(".") or not can_be_name(name):
-            raise InputError(f"a position is called {name!r}; give it a name as files have")
+            raise InputError(f"the position {name!r} cannot be the name of a file; rename it")
         files = [file.casefold() for file in files_of(name)]  # many systems ignore case
         for file in files:
             if file in taken:
                 raise InputError(
                     f"{taken[file]} and the position {name} would both write {file}; give each "
-                    "position a name of its own"
+                    "position another name"
                 )
         taken |= dict.fromkeys(files, name)

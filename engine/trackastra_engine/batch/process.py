@@ -1,4 +1,4 @@
-"""One position of a batch, tracked by a process: the command `track`, as a person would call it."""
+"""Track one position of a batch in a process that runs the command `track`."""
 
 import json
 import os
@@ -17,30 +17,30 @@ from trackastra_engine.batch.summary import Outcome
 from trackastra_engine.system import CHILD_FLAGS, KILLED, ask_to_end, bind
 
 STOP_S = 20  # for a process to remove its unfinished results
-THREADS = "OMP_NUM_THREADS"  # which the model heeds, too
+THREADS = "OMP_NUM_THREADS"  # which limits the threads of the model, too
 
 
 @contextmanager
 def kills_wait() -> Iterator[None]:
-    """Let a kill (SIGTERM) wait: of a process that is just starting, nobody knows what to end."""
-    if threading.current_thread() is not threading.main_thread():  # signals come to that one alone
+    """Delay a kill (SIGTERM) until a new process has started and can be ended."""
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
         yield
         return
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-    if came:
+    if received:
         signal.raise_signal(signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What of the machine a process may use."""
+    """The cores and threads that a process may use."""
 
-    cores: tuple[int, ...]  # on which it runs, where the system can bind it to them
+    cores: tuple[int, ...]  # on which it runs, if the system can bind it to them
     n_threads: int
 
 
@@ -57,12 +57,12 @@ class TrackProcess:
     ) -> None:
         self.share, self.record = share, record
         self._name, self._key = position.name, key
-        told = [*position.arguments, *options, "-o", str(record.folder)]
-        told += ["--json", str(record.new_figures)]
-        if record.exists:  # what lies there is ours
-            told.append("--overwrite")
-        # UTF-8, so that the log holds all names of files on Windows, too.
-        command = [sys.executable, "-X", "utf8", "-m", "trackastra_engine", "track", *told]
+        arguments = [*position.arguments, *options, "-o", str(record.folder)]
+        arguments += ["--json", str(record.new_figures)]
+        if record.exists:  # earlier results are of a batch
+            arguments.append("--overwrite")
+        # UTF-8, so that the log can contain any file name on Windows, too.
+        command = [sys.executable, "-X", "utf8", "-m", "trackastra_engine", "track", *arguments]
         record.write(key, None)
         with record.log.open("w") as log:
             self._process = subprocess.Popen(
@@ -73,14 +73,14 @@ class TrackProcess:
                 creationflags=CHILD_FLAGS,
                 env=_environment(share.n_threads),
             )
-        bind(self._process.pid, share.cores)  # Python starts in this time, threads come later
+        bind(self._process.pid, share.cores)  # before Python creates threads
 
     def has_ended(self) -> bool:
-        """Return whether the process is gone."""
+        """Return whether the process has ended."""
         return self._process.poll() is not None
 
     def peak_memory_mb(self) -> float:
-        """Return the most memory it has used so far; 0 where the system does not tell."""
+        """Return the most memory it has used so far; 0 if the system does not report it."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
@@ -89,7 +89,7 @@ class TrackProcess:
         return float(peaks[0]) / 1024 if peaks else 0.0
 
     def stop(self) -> None:
-        """End the process, which then leaves nothing unfinished."""
+        """End the process, which removes its unfinished results."""
         ask_to_end(self._process)
         try:
             self._process.wait(STOP_S)
@@ -98,7 +98,7 @@ class TrackProcess:
             self._process.wait()
 
     def outcome(self) -> Outcome:
-        """Return what came out when the process has ended, and note it."""
+        """Return the outcome of a process that has ended, and record it."""
         if self._process.returncode != 0:
             return Outcome(self._name, "failed", {}, self._sentence())
         figures = json.loads(self.record.new_figures.read_text("utf-8"))
@@ -107,20 +107,20 @@ class TrackProcess:
         return Outcome(self._name, "tracked", figures)
 
     def _sentence(self) -> str:
-        """Return why it failed, in its own words if it had any."""
+        """Return the reason of a failure: the last error in the log, or the exit code."""
         lines = self.record.log.read_text("utf-8", errors="replace").splitlines()
-        said = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-        if said:
-            return said[-1]
+        errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+        if errors:
+            return errors[-1]
         code = self._process.returncode
         if code == KILLED:
-            return "it was killed, as systems do where memory ends; give less --memory or --jobs"
-        return f"it ended with exit code {code}; {self.record.log} tells more"
+            return "it was killed, perhaps for lack of memory; give less --memory or --jobs"
+        return f"it ended with exit code {code}; see {self.record.log}"
 
 
 def _environment(n_threads: int) -> dict[str, str]:
-    """Return the environment of a process that computes with so many threads at most."""
-    told = os.environ.get(THREADS, "")
-    if told.isdecimal():
-        n_threads = min(n_threads, max(1, int(told)))
+    """Return the environment of a process that computes with at most `n_threads` threads."""
+    given = os.environ.get(THREADS, "")
+    if given.isdecimal():
+        n_threads = min(n_threads, max(1, int(given)))
     return {**os.environ, THREADS: str(n_threads)}

@@ -1,4 +1,4 @@
-"""What a batch knows of a position that it tracked: from what, how, and what came out."""
+"""The record of a tracked position: a key of its inputs and options, and its figures."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from trackastra_engine.files.figures import write_figures
 
 
 def files_of(name: str) -> tuple[str, str, str, str]:
-    """Return the names, for a position: its folder of results, log, new figures and record."""
+    """Return the names of a position's folder of results, log, new figures and record."""
     return name, f"{name}.log", f"{name}.figures.json", f"{name}.json"
 
 
 class Record:
-    """The file beside the results of a position."""
+    """The file next to the results of a position."""
 
     def __init__(self, output: Path, name: str) -> None:
         self.folder, self.log, self.new_figures, self._path = (
@@ -26,7 +26,7 @@ class Record:
 
     @property
     def exists(self) -> bool:
-        """Return whether an earlier batch began the position, so that its results are ours."""
+        """Return whether an earlier batch began the position; its results may be replaced."""
         return self._path.exists()
 
     def is_finished(self, key: str) -> bool:
@@ -35,16 +35,16 @@ class Record:
         return known.get("key") == key and known["figures"] is not None and self.folder.is_dir()
 
     def figures(self) -> dict[str, Any]:
-        """Return what came out, empty if nothing did."""
+        """Return the figures of the results; empty if there are none."""
         return self._known().get("figures") or {}
 
     def peaks_mb(self) -> list[float]:
-        """Return the most memory that the position needed, if that is known."""
+        """Return the peak memory of the position, or nothing if it is not known."""
         peak = self.figures().get("peak_memory_mb")
         return [] if peak is None else [peak]
 
     def write(self, key: str, figures: dict[str, Any] | None) -> None:
-        """Note what came out, or None for a position that has only begun."""
+        """Write the figures, or None for a position that has only begun."""
         write_figures({"key": key, "figures": figures}, self._path)
 
     def _known(self) -> dict[str, Any]:
@@ -56,10 +56,10 @@ class Record:
 
 
 def fingerprint(arguments: Sequence[str]) -> str:
-    """Return what changes with options, inputs and the engine: names, sizes and dates of files.
+    """Return a hash of the engine's version, the options, and names, sizes and dates of files.
 
     arguments: of the command `track`; those that are paths, or end with one as --model=PATH, stand
-    for what lies there, but for the cache, which grows with every run.
+    for the files there, except for the cache, which grows with every run.
     """
     known = [version("trackastra-engine"), *arguments]
     options = ["", *arguments]

@@ -1,4 +1,4 @@
-"""What became of the positions of a batch, as a table and as a page."""
+"""Write the outcomes of a batch as a table and as a page."""
 
 import csv
 import html
@@ -22,7 +22,7 @@ Status = Literal["tracked", "unchanged", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a position."""
+    """The outcome of a position."""
 
     name: str
     status: Status
