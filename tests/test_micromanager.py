@@ -72,7 +72,7 @@ def test_an_acquisition_that_is_repeated_is_told_until_it_is_finished():
         tracker.finish(1)
         handler.frameReady(crowd()[0], event)
     assert heard.frames(1) == [0, 0]
-    assert ["came after" in str(error) for _, _, error in heard.errors] == [True]
+    assert ["follows frame" in str(error) for _, _, error in heard.errors] == [True]
 
 
 def test_pycro_manager_gets_its_images_back():

@@ -140,7 +140,7 @@ def test_what_goes_wrong_in_a_field_is_told_and_the_others_go_on():
         ("restart", 2, said[4][2]),
     ]
     assert "the mask of frame 5 in field of view 'shape' is 50 x 64" in said[1][2]
-    assert "frame 0 of field of view 'restart' came after frame 8" in said[2][2]
+    assert "frame 0 of field of view 'restart' follows frame 8" in said[2][2]
     missed = {(u.fov, u.frame): u.n_missed for u in heard.updates if u.n_missed}
     assert missed == {("shape", 6): 1, ("missing", 7): 1}
     whole = random_tracker().track(None, masks)
@@ -177,7 +177,7 @@ def test_a_failing_segmentation_and_a_failing_report_stop_nothing(caplog):
         tracker.push(None, masks[2])
     assert heard.frames() == [0, 2]
     assert [str(error) for _, _, error in heard.errors] == ["no memory on the GPU"]
-    assert "on_error raised, too, at frame 1" in caplog.text
+    assert "on_error raised an error at frame 1" in caplog.text
     assert "my log is full" in caplog.text
 
 
@@ -250,7 +250,7 @@ def test_a_frame_too_many_is_refused():
         assert gate.reached.wait(60)
         tracker.push(crowd()[1])
         tracker.push(crowd()[2])
-        with pytest.raises(queue.Full, match="2 frames wait to be tracked already"):
+        with pytest.raises(queue.Full, match="2 frames already wait"):
             tracker.push(crowd()[3])
         gate.opened.set()
         tracker.flush()
@@ -330,9 +330,9 @@ def test_wrong_options_are_refused():
     heard = Heard()
     with pytest.raises(InputError, match="overflow is 'drop'; choose one of"):
         online(heard, overflow="drop")
-    with pytest.raises(InputError, match="let at least 1 frame wait"):
+    with pytest.raises(InputError, match="give 1 or more"):
         online(heard, max_waiting=0)
-    with online(heard) as tracker, pytest.raises(InputError, match="a frame came without mask"):
+    with online(heard) as tracker, pytest.raises(InputError, match="the frame has no mask"):
         tracker.push(crowd()[0])
 
 

@@ -247,7 +247,7 @@ def test_fields_of_view_do_not_see_each_other():
         session.push(None, second[:50], fov=("B", 2))
     assert_same(session.finish("A1"), random_tracker().track(None, masks))
     assert_same(session.finish(("B", 2)), random_tracker().track(None, other[:, :50]))
-    with pytest.raises(InputError, match="no frame of field of view 'A1' came"):
+    with pytest.raises(InputError, match="field of view 'A1' has no frames"):
         session.finish("A1")
 
 

@@ -106,7 +106,7 @@ def test_a_refused_frame_changes_nothing():
         (None, -masks[1].astype(int), None, "negative label"),
         (masks[1].astype(complex), masks[1], None, "expected real numbers"),
         (np.where(masks[1] > 0, np.nan, 0), masks[1], None, "not finite"),
-        (None, masks[1], 0, "frame 0 of field of view 0 came after frame 0"),
+        (None, masks[1], 0, "frame 0 of field of view 0 follows frame 0"),
     ]:
         with pytest.raises(InputError, match=said):
             session.push(image, mask, frame=frame)

@@ -112,5 +112,5 @@ def test_what_cannot_be_tracked_is_told():
     with pytest.raises(InputError, match="no column 'y'; expected label, y, x"):
         tracker.track_cells(pd.DataFrame(), pd.DataFrame({"label": [1], "x": [2.0]}), state)
     tracked = tracker.track_cells(pd.DataFrame(), table({1: (5, 5)}), state)
-    with pytest.raises(InputError, match="came after frame 0"):
+    with pytest.raises(InputError, match="follows frame 0"):
         tracker.track_cells(tracked, table({1: (5, 5)}), state)

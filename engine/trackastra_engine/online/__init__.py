@@ -1,9 +1,9 @@
-"""Tracking while the microscope runs: frames come one by one, their links follow at once.
+"""Track while the microscope runs: each frame is linked as soon as it arrives.
 
-session.py tracks in the caller's thread and answers with an Update (update.py), online_tracker.py
-in a thread of its own, which micromanager.py feeds from microscopes, and tables.py in pipelines of
-DataFrames; field_of_view.py is a movie that grows, changes.py what a frame changed in it, state.py
-a session kept in a file.
+session.py tracks in the caller's thread and returns an Update (update.py), online_tracker.py tracks
+in its own thread, for images from microscopes also by micromanager.py, and tables.py tracks in
+pipelines of DataFrames. field_of_view.py is a movie that grows, changes.py finds the changes of a
+frame, state.py saves a session to a file.
 """
 
 from trackastra_engine.online.online_tracker import OnlineTracker

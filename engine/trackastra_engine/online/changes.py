@@ -1,4 +1,4 @@
-"""What the newest frame changed in the links that were known before."""
+"""The changes that the newest frame makes in earlier links."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from trackastra_engine.online.update import Links, Objects, Update
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """What is known at some time of successive frames; rows are those of the movie's detections."""
+    """Detections, tracks and links of successive frames; rows are those in the whole movie."""
 
-    numbers: list[int]  # of the frames, as the caller counts
+    numbers: list[int]  # of the frames, given by the caller
     first_frame: int
     first_row: int
     detections: Detections
@@ -51,7 +51,7 @@ class Stretch:
 
 
 def compare(fov: Hashable, before: Stretch, after: Stretch, final_frame: int) -> Update:
-    """Return the update about the last frame of `after`, which `before` does not hold yet."""
+    """Return the update about the last frame of `after`, which `before` does not contain."""
     last = after.first_frame + len(after.numbers) - 1
     start, newest = (
         after.first_row + np.searchsorted(after.detections.frame, [last - 1, last])
@@ -85,14 +85,14 @@ def _without(linked: IntArray, start: int, stop: int) -> IntArray:
 
 
 def _only_in(some: IntArray, others: IntArray) -> IntArray:
-    """Return the rows (M, 3) of an array that another one does not hold."""
-    is_held = (some[:, None] == others[None]).all(axis=2).any(axis=1)
-    missing: IntArray = some[~is_held]
+    """Return the rows (M, 3) of an array that another one does not contain."""
+    is_in_both = (some[:, None] == others[None]).all(axis=2).any(axis=1)
+    missing: IntArray = some[~is_in_both]
     return missing
 
 
 def _changed(some: Edges, others: Edges) -> IntArray:
-    """Return which edges are not among others."""
+    """Return the rows of the edges that are not among others."""
     n_rows = np.int64(1 + max(some.target.max(initial=0), others.target.max(initial=0)))
     key, others_key = (
         edges.source.astype(np.int64) * n_rows + edges.target for edges in (some, others)

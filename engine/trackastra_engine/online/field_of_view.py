@@ -34,19 +34,19 @@ class FieldOfView:
         """Begin a field without frames.
 
         training_rates: of the model, None to leave its scores as they are; delay: frames after
-        which links are decided for good, None to decide at once and correct later.
+        which links are final, None to link at once and correct later.
         """
-        self.numbers: list[int] = []  # of the frames, as the caller counts
+        self.numbers: list[int] = []  # of the frames, given by the caller
         self.found: list[Detections] = []  # by frame
-        self.links: list[Edges] = []  # from each frame; those from the last ones are not decided
-        self.frame_shape: tuple[int, ...] | None = None  # ([Z,] Y, X), once a mask came
-        self.label_watch = LabelWatch()  # over the masks that come
+        self.links: list[Edges] = []  # from each frame; the last ones are not final
+        self.frame_shape: tuple[int, ...] | None = None  # ([Z,] Y, X), of the first mask
+        self.label_watch = LabelWatch()  # checks the masks
         self.stream = stream
         self.edges: list[Edges] = []  # from each frame whose edges are final; for rates only
         self._fov = fov
         self._linker = linker
         self.training_rates = training_rates
-        self._counts = RateCounts.none()  # of the cells that `edges` join
+        self._counts = RateCounts.none()  # of the cells that `edges` connect
         self._delay = delay
         self.ndim = ndim
         self._first_rows = [0]
@@ -55,7 +55,7 @@ class FieldOfView:
     def resume(
         self, numbers: list[int], found: list[Detections], links: list[Edges], edges: list[Edges]
     ) -> None:
-        """Go on with the frames, links and final edges of an earlier session."""
+        """Continue with the frames, links and final edges of an earlier session."""
         self.numbers, self.found, self.links = numbers, found, links
         self._first_rows = np.cumsum([0, *map(len, found)]).tolist()
         self.edges = edges
@@ -64,7 +64,7 @@ class FieldOfView:
         self._number_tracks(0)
 
     def push(self, detections: Detections, number: int) -> Update | None:
-        """Take the next frame; return None while its links, and all others, wait for the delay."""
+        """Add the next frame; return None while no links are final because of the delay."""
         stream = self.stream.copy()
         final = stream.push(detections)
         shown = self._last_shown + 1
@@ -72,7 +72,7 @@ class FieldOfView:
         parts = final + (stream.copy().finish() if stream.n_final < shown else [])
         counts = sum(map(self._count, final), self._counts)
         links = self._links([part for part in parts if first <= part.frame < shown], parts)
-        # From here on nothing fails, so that a frame is either taken or changes nothing.
+        # Nothing fails from here on: a frame that fails changes nothing.
         self.stream = stream
         self._counts = counts
         if self.training_rates is not None:
@@ -89,9 +89,9 @@ class FieldOfView:
         return compare(self._fov, before, after, self.numbers[self._final_frame])
 
     def finish(self) -> Lineage:
-        """Decide all links and return the lineage, its frames numbered as the caller did.
+        """Decide all links and return the lineage, with the caller's numbers of frames.
 
-        Without a delay, that is by the rates of the whole movie.
+        Without a delay, links are decided with the rates of the whole movie.
         """
         parts = self.stream.copy().finish()
         if self._delay is not None:
@@ -109,12 +109,12 @@ class FieldOfView:
 
     @property
     def name(self) -> str:
-        """Return what messages call the field."""
+        """Return the name used in messages."""
         return f"field of view {self._fov!r}"
 
     @property
     def _last_shown(self) -> int:
-        """Return the frame that the latest update was about; negative before the first update."""
+        """Return the frame of the latest update; negative before the first update."""
         return len(self.found) - 1 - (self._delay or 0)
 
     @property
@@ -123,7 +123,7 @@ class FieldOfView:
         return self._last_shown if self._delay is not None else self.stream.n_final
 
     def _links(self, parts: Iterable[FrameEdges], newest: list[FrameEdges]) -> list[Edges]:
-        """Return the links from some frames, by the rates so far.
+        """Return the links from some frames, with the rates so far.
 
         newest: the edges from all frames that were not final before.
         """
@@ -160,7 +160,7 @@ class FieldOfView:
             self._tracks.append(track)
 
     def _stretch(self, first: int, stop: int) -> Stretch:
-        """Return what is known of some frames."""
+        """Return the detections, tracks and links of some frames."""
         return Stretch(
             numbers=self.numbers[first:stop],
             first_frame=first,

@@ -1,4 +1,4 @@
-"""Tracking of frames as they come, in a thread of its own."""
+"""Track incoming frames in a background thread."""
 
 import logging
 import queue
@@ -71,7 +71,7 @@ class OnlineTracker:
         if overflow not in get_args(Overflow):
             raise InputError(f"overflow is {overflow!r}; choose one of {get_args(Overflow)}")
         if max_waiting < 1:
-            raise InputError(f"max_waiting is {max_waiting}; let at least 1 frame wait")
+            raise InputError(f"max_waiting is {max_waiting}; give 1 or more")
         self._session = session
         self._on_update = on_update
         self._on_error = on_error
@@ -79,11 +79,11 @@ class OnlineTracker:
         self._max_waiting = max_waiting
         self._overflow = overflow
         self._numbers = {fov: movie.numbers[-1] for fov, movie in session.fields.items()}
-        self._waiting: dict[int, _Frame] = {}  # in their order, by the turn of each
+        self._waiting: dict[int, _Frame] = {}  # by turn, in order
         self._turns = count()
-        self._changed = threading.Condition()  # whether there is room in `_waiting`, or it is over
+        self._changed = threading.Condition()  # there is room in `_waiting`, or it is closed
         self._is_closed = False
-        # An executor is waited for when the interpreter ends, and ends when nobody holds it.
+        # Python waits for an executor at exit, and ends one that nothing refers to.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="trackastra-online")
         self._thread = self._worker.submit(threading.get_ident).result()
 
@@ -104,33 +104,33 @@ class OnlineTracker:
         tracker is closed.
         """
         if mask is None and (image is None or self._segment is None):
-            raise InputError("a frame came without mask; give one, or an image and `segment`")
-        self._refuse_own_thread()
+            raise InputError("the frame has no mask; give one, or an image and `segment`")
+        self._reject_own_thread()
         kept_image, kept_mask = (None if a is None else _copied(a) for a in (image, mask))
         with self._changed:
             if self._overflow == "block":
                 self._changed.wait_for(lambda: self._is_closed or not self._is_full)
             if self._is_closed:
-                raise RuntimeError("the online tracker is closed; begin a new one")
+                raise RuntimeError("the online tracker is closed; create a new one")
             number = self._numbers.get(fov, -1) + 1 if frame is None else frame
             self._numbers[fov] = number
             if self._is_full and self._overflow == "raise":
                 raise queue.Full(
-                    f"{self._max_waiting} frames wait to be tracked already, so frame {number} of "
-                    f"field of view {fov!r} was not taken; let more wait, or push fewer"
+                    f"frame {number} of field of view {fov!r} was rejected, as {self._max_waiting} "
+                    f"frames already wait; raise max_waiting, or push fewer frames"
                 )
             if self._is_full:
                 dropped = self._waiting.pop(next(iter(self._waiting)))
                 logger.warning("dropped frame %d of field %r", dropped.number, dropped.fov)
             turn = next(self._turns)
             self._waiting[turn] = _Frame(kept_image, kept_mask, fov, number)
-            # A turn of its own: that of a dropped frame may come before the end of the field, if
-            # `finish` was called meanwhile. Not the frame: the queue keeps what it gets.
+            # A new turn: that of a dropped frame may precede the end of the field, if `finish` was
+            # called since. Not the frame: the queue would store it, even if it is dropped.
             self._worker.submit(self._take_turn, turn)
 
     def flush(self) -> None:
         """Wait until all frames that were pushed so far are tracked and their callbacks done."""
-        self._refuse_own_thread()
+        self._reject_own_thread()
         self._worker.submit(lambda: None).result()
 
     def finish(self, fov: Hashable = 0) -> Lineage:
@@ -138,8 +138,8 @@ class OnlineTracker:
 
         Raises InputError if no frame of the field could be tracked.
         """
-        self._refuse_own_thread()
-        with self._changed:  # no frame comes between its last number and its end
+        self._reject_own_thread()
+        with self._changed:  # no frame enters between its last number and its end
             self._numbers.pop(fov, None)
             lineage = self._worker.submit(self._session.finish, fov)
         return lineage.result()
@@ -164,7 +164,7 @@ class OnlineTracker:
         return len(self._waiting) >= self._max_waiting
 
     def _close(self, *, gives_up: bool = False) -> None:
-        self._refuse_own_thread()
+        self._reject_own_thread()
         with self._changed:
             self._is_closed = True
             if gives_up:
@@ -181,7 +181,7 @@ class OnlineTracker:
             self._changed.notify()
         try:
             self._track(frame)
-        except BaseException as error:  # also sys.exit(), which nobody would see in this thread
+        except BaseException as error:  # also sys.exit(), which has no effect in this thread
             self._report(frame, error)
 
     def _track(self, frame: _Frame) -> None:
@@ -190,7 +190,7 @@ class OnlineTracker:
             found = self._segment(frame.image)
             # StarDist returns labels and details, Cellpose masks, flows and styles.
             mask = found[0] if isinstance(found, tuple | list) and found else found
-        assert mask is not None  # push refuses frames without a way to one
+        assert mask is not None  # push rejects frames without one
         update = self._session.push(frame.image, mask, fov=frame.fov, frame=frame.number)
         if update is not None:
             self._on_update(update)
@@ -200,16 +200,18 @@ class OnlineTracker:
         try:
             self._on_error(frame.fov, frame.number, error)
         except BaseException:
-            logger.exception("on_error raised, too, at frame %d of %r", frame.number, frame.fov)
+            logger.exception(
+                "on_error raised an error at frame %d of field %r", frame.number, frame.fov
+            )
 
-    def _refuse_own_thread(self) -> None:
+    def _reject_own_thread(self) -> None:
         if threading.get_ident() == self._thread:
             raise RuntimeError(
-                "a callback of the online tracker called it, which would wait for itself; do so "
+                "a callback called its own online tracker, which would wait for itself; call it "
                 "from another thread"
             )
 
 
 def _copied(pixels: Any) -> Any:
-    """Return a copy of an array, of a masked one with its mask."""
+    """Return a copy of an array, with the mask if it is a masked array."""
     return pixels.copy() if isinstance(pixels, np.ma.MaskedArray) else np.array(pixels)

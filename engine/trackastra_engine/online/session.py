@@ -1,4 +1,4 @@
-"""Tracking of frames as they come, in the caller's thread."""
+"""Track incoming frames in the caller's thread."""
 
 from collections.abc import Hashable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from trackastra_engine.online.update import Update
 from trackastra_engine.tracker import Tracker
 
 WARM_UP_SIDE = 64  # pixels of a frame
-MAX_NUMBER = 2**31 - 1  # frames are kept as int32
+MAX_NUMBER = 2**31 - 1  # frames are stored as int32
 
 
 class Session:
@@ -65,17 +65,17 @@ class Session:
         spec = tracker.model.spec
         if not tracker.link.is_separable:
             raise InputError(
-                "this linker links the movie as a whole, which is not known while frames come; "
-                "choose greedy or ilp, without gaps"
+                "this linker needs the whole movie, which is not known online; choose greedy or "
+                "ilp, without gaps"
             )
         if tracker.stride != 1:
             raise InputError(
-                f"the stride is {tracker.stride}, but every new frame needs its window; choose 1"
+                f"the stride is {tracker.stride}, but each new frame needs a window; choose 1"
             )
         if delay is not None and not 0 <= delay <= spec.window - 2:
             raise InputError(
                 f"the delay is {delay} frames; give 0 to {spec.window - 2}, after which all links "
-                f"of the model {spec.name} are final, or None to have links at once"
+                f"of the model {spec.name} are final, or None for links at once"
             )
         if voxel_um is not None:
             check_voxel_size(voxel_um, spec.ndim)
@@ -85,8 +85,7 @@ class Session:
             limit = tracker.max_distance.in_pixels(relevant)
             if limit is None:
                 raise InputError(
-                    "the maximum distance is auto, which the whole movie tells; give a number of "
-                    "pixels"
+                    "the maximum distance auto needs the whole movie; give a number of pixels"
                 )
         self._linker = FrameLinker(tracker.link, limit, proportions(relevant, spec.ndim))
         self._score = tracker.scoring(intensity_range, relevant)
@@ -130,7 +129,7 @@ class Session:
         fov: Hashable,
         frame: int | None = None,
     ) -> Update | None:
-        """Take the next frame of a field of view, whatever its labels are."""
+        """Add the next frame of a field of view, without a check of its labels."""
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
         detections = self._detect(movie, image, mask, number)
@@ -152,13 +151,13 @@ class Session:
         check_number(len(detections), self.max_objects)
         if detections.ndim != spec.ndim:
             raise InputError(
-                f"the detections are {detections.ndim}D but the model {spec.name} takes "
+                f"the detections are {detections.ndim}D but the model {spec.name} needs "
                 f"{spec.ndim}D ones; choose another model"
             )
         if len(np.unique(detections.label)) < len(detections):
             raise InputError(
                 f"two detections of frame {number} of field of view {fov!r} have the same label; "
-                "give each its own"
+                "give each its own label"
             )
         detections = detections.rows(np.argsort(detections.label))
         index = np.full(len(detections), len(movie.found), np.int32)
@@ -199,7 +198,7 @@ class Session:
         Raises InputError if no frame of the field came.
         """
         if fov not in self.fields:
-            raise InputError(f"no frame of field of view {fov!r} came; push one first")
+            raise InputError(f"field of view {fov!r} has no frames; push one first")
         lineage = self.fields[fov].finish()
         del self.fields[fov]
         return lineage
@@ -232,7 +231,7 @@ class Session:
     ) -> Detections:
         """Return the detections of the next frame, checked as those of a movie are."""
         if 0 in mask.shape:
-            raise InputError(f"the mask of frame {number} in {movie.name} holds no pixel")
+            raise InputError(f"the mask of frame {number} of {movie.name} has no pixels")
         shape = movie.frame_shape or mask.shape
         images = None
         if image is not None:
@@ -249,8 +248,8 @@ class Session:
         )
         if image is not None and not np.isfinite(detections.features).all():
             raise InputError(
-                f"the image of frame {number} of {movie.name} holds pixels inside objects that are "
-                "not finite numbers; replace NaN and infinity, by the background for example"
+                f"the image of frame {number} of {movie.name} has NaN or infinity inside objects; "
+                "replace these pixels, for example by the background"
             )
         return detections
 
@@ -263,9 +262,9 @@ class Session:
             )
         if spec.normalisation == "movie" and self.intensity_range is None:
             raise InputError(
-                f"the model {spec.name} takes intensities relative to those of the whole movie, "
-                "which is not known yet; give intensity_range, or no images, or choose a model "
-                "that normalises by window"
+                f"the model {spec.name} normalises intensities by the whole movie, which is not "
+                "known online; give intensity_range or no images, or choose a model that "
+                "normalises by window"
             )
 
     def _small_frame(self) -> tuple[NDArray[Any] | None, NDArray[Any]]:
@@ -283,7 +282,7 @@ def _next_number(movie: FieldOfView, number: int | None) -> int:
         return last + 1
     if not last < number <= MAX_NUMBER:
         raise InputError(
-            f"frame {number} of {movie.name} came after frame {last}; numbers must increase, up to "
-            f"{MAX_NUMBER}: finish the field of view before it begins anew"
+            f"frame {number} of {movie.name} follows frame {last}, but numbers must increase, up "
+            f"to {MAX_NUMBER}; finish the field of view before numbers start again"
         )
     return int(number)

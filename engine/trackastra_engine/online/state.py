@@ -1,4 +1,4 @@
-"""A session kept in a file, to go on after a restart: arrays and JSON, nothing to execute."""
+"""Save a session to a file, and continue it after a restart: arrays and JSON, no code."""
 
 import json
 import zipfile
@@ -52,7 +52,7 @@ def save_session(session: Session, path: Path) -> None:
 
 
 def load_session(path: Path, tracker: Tracker) -> Session:
-    """Return the session of a file; the tracker must be made as that of the saved session.
+    """Return the session of a file; the tracker needs the options of the saved session's.
 
     Raises InputError if the file is not a session, or was saved with another model.
     """
@@ -83,17 +83,17 @@ def load_session(path: Path, tracker: Tracker) -> Session:
             _resume(movie, _group(arrays, str(place)))
             session.fields[fov] = movie
     except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a saved session ({error}); begin a new one") from error
+        raise InputError(f"{path} is not a saved session ({error}); start a new one") from error
     if not same_model:
         raise InputError(
             f"{path} was saved with another model than {tracker.model.spec.name}, or with rates "
-            f"{'off' if corrects_rates else 'on'}; load it as it was saved"
+            f"{'off' if corrects_rates else 'on'}; load it with the same"
         )
     return session
 
 
 def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:
-    """Return all that is known of a field, as arrays."""
+    """Return the state of a field as arrays."""
     detections = concatenate(movie.found, movie.ndim)
     links, edges = concatenate_edges(movie.links), concatenate_edges(movie.edges)
     return {
@@ -109,7 +109,7 @@ def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:
 
 
 def _resume(movie: FieldOfView, arrays: Arrays) -> None:
-    """Let a new field go on from what `_arrays` returned; raises ValueError if it is damaged."""
+    """Restore a new field from the arrays of `_arrays`; raises ValueError if they are damaged."""
     detections = Detections(**_group(arrays, "detections"))
     links, edges = Edges(**_group(arrays, "links")), Edges(**_group(arrays, "edges"))
     numbers, n_detections = arrays["numbers"], arrays["n_detections"]
@@ -117,7 +117,7 @@ def _resume(movie: FieldOfView, arrays: Arrays) -> None:
     _demand(np.array_equal(detections.frame, frame), "frames without their detections")
     _demand(bool((np.diff(numbers, prepend=-1) > 0).all()), "frames out of order")
     lengths = {len(getattr(detections, f.name)) for f in fields(Detections)}
-    _demand(lengths == {len(frame)}, "detections that lack something")
+    _demand(lengths == {len(frame)}, "incomplete detections")
     _demand(detections.centroid.shape[1:] == (movie.ndim,), "detections of other dimensions")
     n_features = len(feature_names(movie.ndim))
     _demand(detections.features.shape[1:] == (n_features,), "detections with other features")
@@ -134,7 +134,7 @@ def _resume(movie: FieldOfView, arrays: Arrays) -> None:
 
 
 def _by_frame(edges: Edges, count: IntArray, detections: Detections) -> list[Edges]:
-    """Return the edges from each frame, of which there are so many."""
+    """Return the edges from each frame; count: the number from each."""
     _demand(len(edges.source) == len(edges.target) == len(edges.score), "links without ends")
     parts = [
         edges.rows(np.arange(stop - n, stop))
@@ -155,4 +155,4 @@ def _group(arrays: Arrays, group: str) -> dict[str, NDArray[Any]]:
 
 def _demand(condition: bool, damage: str) -> None:
     if not condition:
-        raise ValueError(f"it holds {damage}")
+        raise ValueError(f"it contains {damage}")

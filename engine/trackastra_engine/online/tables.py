@@ -1,4 +1,4 @@
-"""Tracking of tables of positions, in pipelines that keep their cells in pandas DataFrames."""
+"""Track tables of positions, in pipelines that store cells in pandas DataFrames."""
 
 import threading
 from collections.abc import Hashable
@@ -12,11 +12,11 @@ from trackastra_engine.online.session import Session
 from trackastra_engine.online.update import Update
 from trackastra_engine.tracker import Tracker
 
-DataFrame: TypeAlias = Any  # of pandas, which those have who call this
+DataFrame: TypeAlias = Any  # of pandas, which callers have installed
 
 
 class FieldState(Hashable, Protocol):
-    """What a pipeline knows of a field of view; the same object for all its frames."""
+    """A pipeline's state of a field of view; the same object for all its frames."""
 
     fov_timestep_counter: int  # number of the frame
 
@@ -24,26 +24,26 @@ class FieldState(Hashable, Protocol):
 class TableTracker:
     """A tracker for rtm-pymmcore (faro), and pipelines that call `track_cells` in the same way.
 
-    Rows that were returned are never changed: links are decided at once, from the newest window
-    (see the README on what that costs). May be called from several threads.
+    Returned rows never change: links are decided at once, from the newest window (see `delay` in
+    the README). May be called from several threads.
     """
 
     def __init__(self, tracker: Tracker) -> None:
-        """Make ready to track, with a tracker that fits a Session."""
+        """Create a Session without delay; see Session for the errors."""
         self._session = Session(tracker, delay=0)
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
         self._axes = ["z", "y", "x"][-tracker.model.spec.ndim :]
 
     def track_cells(self, df_old: DataFrame, df_new: DataFrame, fov_state: FieldState) -> DataFrame:
         """Return the rows of `df_old`, and after them those of `df_new` with their tracks.
 
-        df_old: what was returned for the frame before; empty when a field of view begins; df_new:
+        df_old: the table returned for the frame before, empty when a field of view begins; df_new:
         a row for each object of the frame, with columns `label` and [`z`], `y` and `x` in pixels.
 
         New columns are `particle`, the number of the track in the field of view; where a track
         begins by a division, `parent_particle`, the track of the mother; and `fov_timestep`.
 
-        Raises InputError if columns are missing, or the frame came before.
+        Raises InputError if columns are missing, or the frame does not follow the last one.
         """
         import pandas as pd  # of the caller
 
@@ -68,13 +68,13 @@ class TableTracker:
     def _push(self, table: DataFrame, fov_state: FieldState, *, is_first: bool) -> Update:
         position = table[self._axes].to_numpy() if len(table) else np.empty((0, len(self._axes)))
         label = table["label"].to_numpy() if len(table) else None
-        with self._one_at_a_time:
+        with self._lock:
             if is_first and fov_state in self._session.fields:
                 self._session.finish(fov_state)
             update = self._session.push_points(
                 position, label=label, fov=fov_state, frame=fov_state.fov_timestep_counter
             )
-        assert update is not None  # as nothing waits
+        assert update is not None  # as there is no delay
         return update
 
 

@@ -1,4 +1,4 @@
-"""What a session answers to a frame."""
+"""The update that a session returns for a frame."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from trackastra_engine.detection.detections import FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """N objects and the tracks that they belong to.
+    """N objects and their tracks.
 
     A track's number is the place, from 1, of its first object among all objects of the field
-    (frame after frame, by label), so it never comes to mean another track. A division ends the
+    (frame after frame, by label), so it is never used for another track. A division ends the
     mother's track and begins the daughters'.
     """
 
@@ -27,7 +27,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Links:
-    """E links between objects, each from a frame to the next one that came."""
+    """E links between objects, each from a frame to the next pushed frame."""
 
     source_frame: IntArray  # (E,)
     source_label: IntArray  # (E,)
@@ -42,22 +42,22 @@ class Links:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """What a frame made known of its field of view.
+    """The results of a frame for its field of view.
 
-    Frames have the numbers that the caller gave them. `divisions` holds three objects for each,
+    Frames have the caller's numbers. `divisions` contains three objects for each,
     in this order: mother, daughter, daughter; so `divisions.track.reshape(-1, 3)` are their tracks.
     """
 
     fov: Hashable
-    frame: int  # that the update is about
+    frame: int  # of the update
     n_missed: int  # numbers left out between this frame and the one before
     objects: Objects  # of the frame
     links: Links  # into the frame
     appeared: Objects  # of the frame, without a link to the past; none in the first frame
     lost: Objects  # of the frame before, without a link to this one
-    divisions: Objects  # that are new, by links of this frame or changed ones
-    undone_divisions: Objects  # that were told earlier, and are none any more
+    divisions: Objects  # new ones, by links of this frame or changed links
+    undone_divisions: Objects  # reported earlier, no divisions any more
     added_links: Links  # into earlier frames, since the last update
     removed_links: Links
-    renamed: Objects  # objects of earlier frames that belong to another track since
+    renamed: Objects  # objects of earlier frames whose track has changed
     final_frame: int  # no update changes links into frames up to this one; see Session on `finish`

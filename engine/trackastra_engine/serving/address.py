@@ -1,4 +1,4 @@
-"""Where clients connect: an address of this machine, or a Unix socket."""
+"""Sockets for clients: at an address of this machine, or at a path."""
 
 import socket
 import stat
@@ -18,11 +18,11 @@ class Listener:
     """A socket that waits for clients."""
 
     socket: socket.socket
-    name: str  # what clients connect to
+    name: str  # the address for clients
     path: Path | None  # of a Unix socket
 
     def close(self) -> None:
-        """Stop waiting, and leave no file."""
+        """Close the socket and remove its file."""
         self.socket.close()
         if self.path is not None:
             self.path.unlink(missing_ok=True)
@@ -33,14 +33,15 @@ def listen(address: str, *, allow_network: bool = False) -> Listener:
 
     allow_network: whether other machines may connect, too.
 
-    Raises InputError if there is no such address, it is in use, or others could connect unasked.
+    Raises InputError if the address is invalid, in use, or open to other machines without
+    allow_network.
     """
     if address.startswith(UNIX):
         return _listen_at_path(Path(address.removeprefix(UNIX)))
     host, _, port = address.rpartition(":")
     if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise InputError(
-            f"{address!r} is no address; give HOST:PORT such as 127.0.0.1:41800, or unix:PATH"
+            f"{address!r} is not an address; give HOST:PORT such as 127.0.0.1:41800, or unix:PATH"
         )
     try:
         family, _, _, _, place = socket.getaddrinfo(
@@ -48,13 +49,12 @@ def listen(address: str, *, allow_network: bool = False) -> Listener:
         )[0]
         if not allow_network and not ip_address(str(place[0])).is_loopback:
             raise InputError(
-                f"{host} can be reached from other machines, and there is neither a password nor "
-                "encryption: all who reach it could use this one's memory and time, and "
-                "--allow-network says that you want that"
+                f"{host} can be reached from other machines, which could use this one without "
+                "password or encryption; pass --allow-network to accept that"
             )
         found = socket.create_server(place, family=family, backlog=BACKLOG)
     except OSError as error:
-        raise InputError(f"{address} cannot be listened at ({error})") from error
+        raise InputError(f"cannot listen at {address} ({error}); choose another") from error
     return Listener(found, f"{host}:{found.getsockname()[1]}", None)
 
 
@@ -62,16 +62,16 @@ def _listen_at_path(path: Path) -> Listener:
     if not hasattr(socket, "AF_UNIX"):
         raise InputError("this system has no Unix sockets; give HOST:PORT")
     if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise InputError(f"{path} is a file already; give the path of a socket to be made")
+        raise InputError(f"{path} is a file; give a path for a new socket")
     found = socket.socket(socket.AF_UNIX)
     try:
         _remove_if_dead(path)
         found.bind(str(path))
-        path.chmod(0o600)  # before anybody can connect: other users must not
+        path.chmod(0o600)  # before it listens: other users must not connect
         found.listen(BACKLOG)
     except OSError as error:
         found.close()
-        raise InputError(f"{path} cannot be listened at ({error})") from error
+        raise InputError(f"cannot listen at {path} ({error}); choose another") from error
     return Listener(found, f"{UNIX}{path}", path)
 
 

@@ -1,4 +1,4 @@
-"""One client's requests, answered by its own session."""
+"""Answer the requests of one client with its own session."""
 
 import logging
 from collections.abc import Callable, Set
@@ -24,7 +24,7 @@ MAX_WHOLE = 2**63 - 1
 
 
 def converse(stream: Stream, session: Session, limits: Limits) -> None:
-    """Answer a client until it says bye, is gone or cannot be followed any more."""
+    """Answer a client until it says bye, disconnects, or the stream of messages is lost."""
     try:
         while (reply := _next_reply(stream, session, limits)) is not None:
             stream.send(message_bytes(reply))
@@ -40,14 +40,14 @@ def _next_reply(stream: Stream, session: Session, limits: Limits) -> Message | N
     try:
         request = read_message(stream, limits)
         return None if request is None else answer(request, session, limits)
-    except InputError as refusal:
-        return replies.error(str(refusal))
+    except InputError as error:
+        return replies.error(str(error))
 
 
 def answer(request: Message, session: Session, limits: Limits) -> Message:
     """Return the reply to a request.
 
-    Raises InputError with what was wrong.
+    Raises InputError if the request is invalid, or the engine fails.
     """
     name = request.header["type"]
     kind = REQUESTS.get(name)
@@ -58,7 +58,7 @@ def answer(request: Message, session: Session, limits: Limits) -> Message:
         return kind.reply(request, session, limits)
     except InputError:
         raise
-    except Exception as error:  # a mistake of ours must not end the sessions of all clients
+    except Exception as error:  # a bug must not end the sessions of all clients
         logger.exception("the request %s failed", name)
         kind_of_error = type(error).__name__
         raise InputError(f"the engine failed ({kind_of_error}: {error}); report this") from error
@@ -104,27 +104,27 @@ def _bye(request: Message, session: Session, limits: Limits) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What requests of a type hold."""
+    """The fields and arrays of one type of request."""
 
     reply: Callable[[Message, Session, Limits], Message]
     fields: Set[str] = frozenset()
-    needs: Set[str] = frozenset()  # arrays
-    takes: Set[str] = frozenset()  # more arrays
+    required: Set[str] = frozenset()  # arrays
+    optional: Set[str] = frozenset()  # arrays
 
     def check(self, request: Message) -> None:
-        """Raise InputError if a request holds something else, or lacks something."""
+        """Raise InputError if a request has an unknown field or array, or lacks an array."""
         name = request.header["type"]
         if unknown := sorted(request.header.keys() - self.fields - {"type"}):
             raise InputError(f"the request {name} has no field {unknown[0]!r}")
-        if missing := sorted(self.needs - request.arrays.keys()):
+        if missing := sorted(self.required - request.arrays.keys()):
             raise InputError(f"the request {name} lacks the array {missing[0]!r}")
-        if unknown := sorted(request.arrays.keys() - self.needs - self.takes):
-            raise InputError(f"the request {name} takes no array {unknown[0]!r}")
+        if unknown := sorted(request.arrays.keys() - self.required - self.optional):
+            raise InputError(f"the request {name} has no array {unknown[0]!r}")
 
 
 REQUESTS = {
     "hello": Kind(_hello),
-    "prepare": Kind(_prepare, needs={"mask"}, takes={"image"}),
+    "prepare": Kind(_prepare, required={"mask"}, optional={"image"}),
     "push": Kind(_push, {"fov", "frame"}, {"mask"}, {"image"}),
     "push_points": Kind(
         _push_points, {"fov", "frame"}, {"position"}, {"label", "diameter", "intensity"}
@@ -139,7 +139,7 @@ def _place(request: Message, session: Session, limits: Limits) -> tuple[str | in
     fov = _field_of_view(request)
     if fov not in session.fields and len(session.fields) >= limits.fields:
         raise InputError(
-            f"there are {limits.fields} fields of view already; finish one before another begins"
+            f"there are {limits.fields} fields of view already; finish one before a new one"
         )
     frame = request.header.get("frame")
     if frame is not None and type(frame) is not int:

@@ -1,4 +1,4 @@
-"""Messages as bytes: a prefix, a JSON header and raw arrays, as the package's docstring says."""
+"""Messages as bytes: a prefix, a JSON header and raw arrays; see the package's docstring."""
 
 import json
 import math
@@ -18,15 +18,15 @@ PREFIX = struct.Struct("<4sIQ")  # magic, bytes of the header, bytes of all arra
 WHOLE = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 DTYPES = (*WHOLE, "float32", "float64")
 MAX_AXES = 3
-MAX_SIDE = 2**20  # NumPy refuses even an array without entries if its other sides are too long
-CHUNK_BYTES = 2**16  # of what is read only to be dropped
+MAX_SIDE = 2**20  # NumPy rejects even an array without entries if its other sides are too long
+CHUNK_BYTES = 2**16  # read at a time from a rejected message
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a client may ask for."""
+    """The limits on requests and sessions of a client."""
 
     header_bytes: int = 2**16
     array_bytes: int = 2**28  # of all arrays of a message
@@ -44,26 +44,26 @@ class Message:
 
 
 class Stream(Protocol):
-    """Where messages come from and go to."""
+    """A connection that messages are read from and written to."""
 
     def begin(self, buffer: memoryview) -> int:
-        """Wait, however long, for a message; return how many bytes of it came, 0 at the end."""
+        """Wait for a message, without a limit; return the number of bytes read, 0 at the end."""
 
     def fill(self, buffer: memoryview) -> None:
-        """Fill a buffer with what follows; raises LostStreamError if it does not come in time."""
+        """Fill a buffer; raises LostStreamError if the bytes do not arrive in time."""
 
     def send(self, data: bytes) -> None:
-        """Send a message; raises LostStreamError if it is not taken in time."""
+        """Send a message; raises LostStreamError if it is not received in time."""
 
 
 class LostStreamError(Exception):
-    """Where the next message of a stream begins is not known, or there will be none."""
+    """The next message of a stream cannot be found, or does not exist."""
 
 
 def read_message(stream: Stream, limits: Limits) -> Message | None:
     """Return the next message; None at the end of the stream.
 
-    Raises InputError if it is refused, and then the next one can be read; or LostStreamError.
+    Raises InputError if it is rejected (the next one can still be read), or LostStreamError.
     """
     prefix = memoryview(bytearray(PREFIX.size))
     n_read = stream.begin(prefix)
@@ -108,26 +108,26 @@ def message_bytes(message: Message) -> bytes:
 
 def _parse(header: bytearray) -> dict[str, Any]:
     try:
-        content = json.loads(header.decode(), parse_constant=_refuse_constant)
+        content = json.loads(header.decode(), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the header is not JSON ({error})") from None
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
-        raise InputError('the header is no JSON object with a "type"')
+        raise InputError('the header is not a JSON object with a "type"')
     return content
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
 
 
 def _layout(
     listed: Any, array_bytes: int, limits: Limits
 ) -> dict[str, tuple[np.dtype[Any], list[int]]]:
-    """Return type and shape of each array that a header announces, which must fill the message."""
+    """Return the type and shape of each array in a header; together they fill the message."""
     if array_bytes > limits.array_bytes:
         raise InputError(
-            f"the arrays take {array_bytes} bytes; the limit is {limits.array_bytes}, which "
-            "--max-message sets"
+            f"the arrays have {array_bytes} bytes; the limit is {limits.array_bytes}, set by "
+            "--max-message"
         )
     if not isinstance(listed, list) or len(listed) > limits.arrays:
         raise InputError(f'"arrays" is not a list of at most {limits.arrays} arrays')
@@ -140,7 +140,7 @@ def _layout(
     n_bytes = sum(dtype.itemsize * math.prod(shape) for dtype, shape in layout.values())
     if n_bytes != array_bytes:
         raise InputError(
-            f"the arrays in the header take {n_bytes} bytes, but {array_bytes} were announced"
+            f"the arrays in the header have {n_bytes} bytes, but the prefix says {array_bytes}"
         )
     return layout
 
@@ -150,7 +150,7 @@ def _array(entry: Any) -> tuple[str, str, list[int]]:
         raise InputError('an array is not described by "name", "dtype" and "shape"')
     name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
     if not isinstance(name, str):
-        raise InputError("the name of an array is no text")
+        raise InputError("the name of an array is not a text")
     if dtype not in DTYPES:
         raise InputError(f"the array {name!r} has a dtype other than {', '.join(DTYPES)}")
     is_shape = isinstance(shape, list) and 1 <= len(shape) <= MAX_AXES

@@ -1,4 +1,4 @@
-"""What is replied to requests."""
+"""The replies to requests."""
 
 from dataclasses import asdict, fields
 from importlib.metadata import version
@@ -11,12 +11,12 @@ from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.online import Links, Objects, Session, Update
 from trackastra_engine.serving.messages import PROTOCOL, Limits, Message
 
-# Of the dataclasses by hand: `asdict` would copy all arrays of an update, for each frame.
+# Not by `asdict`, which would copy all arrays of each update.
 COLUMNS = {kind: [field.name for field in fields(kind)] for kind in (Objects, Links)}
 
 
 def hello(session: Session, limits: Limits) -> Message:
-    """Say who answers, and what may be asked."""
+    """Return the versions, the model and the limits."""
     spec = session.tracker.model.spec
     return Message(
         {
@@ -32,7 +32,7 @@ def hello(session: Session, limits: Limits) -> Message:
 
 
 def update_or_waiting(update: Update | None) -> Message:
-    """Say what a frame made known, or that its links wait for the delay."""
+    """Return the update of a frame, or `waiting` while its links wait for the delay."""
     if update is None:
         return Message({"type": "waiting"})
     header: dict[str, Any] = {"type": "update"}
@@ -47,7 +47,7 @@ def update_or_waiting(update: Update | None) -> Message:
 
 
 def tracks(lineage: Lineage) -> Message:
-    """Say what the tracks of a field of view are."""
+    """Return the tracks of a field of view."""
     found, edges = lineage.detections, lineage.edges
     source, target = edges.source, edges.target
     objects = Objects(found.frame, found.label, lineage.tracklet_id, found.centroid)
@@ -65,7 +65,7 @@ def tracks(lineage: Lineage) -> Message:
 
 
 def error(sentence: str) -> Message:
-    """Say what was wrong."""
+    """Return an error."""
     return Message({"type": "error", "message": sentence})
 
 

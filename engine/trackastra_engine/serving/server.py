@@ -20,7 +20,7 @@ from trackastra_engine.system import WAIT_FOR_CLIENT_S
 logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 16
-END_S = 10.0  # what a client's thread gets to end its request when the server ends
+END_S = 10.0  # for a client's thread to end its request when the server ends
 
 NewSession = Callable[[], Session]
 
@@ -28,7 +28,7 @@ NewSession = Callable[[], Session]
 def serve_sockets(listener: Listener, new_session: NewSession, limits: Limits) -> None:
     """Answer clients until an exception, such as that of a signal, ends the server.
 
-    Then connections are closed, and no thread is left behind; the listener stays open.
+    Then connections are closed and threads end; the listener stays open.
     """
     clients: dict[socket.socket, threading.Thread] = {}
     listener.socket.settimeout(WAIT_FOR_CLIENT_S)
@@ -41,7 +41,7 @@ def serve_sockets(listener: Listener, new_session: NewSession, limits: Limits) -
             for gone in [known for known, thread in clients.items() if not thread.is_alive()]:
                 del clients[gone]
             if len(clients) >= MAX_CLIENTS:
-                _turn_away(connection)
+                _reject(connection)
                 continue
             arguments = (connection, new_session, limits)
             clients[connection] = threading.Thread(
@@ -66,21 +66,21 @@ def _serve(connection: socket.socket, new_session: NewSession, limits: Limits) -
     with closing(connection):
         if connection.family != getattr(socket, "AF_UNIX", None):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A microscope may pause for days; only a machine that is gone must not keep a place.
+            # A microscope may pause for days; only a lost machine must not block a connection.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         converse(SocketStream(connection), new_session(), limits)
 
 
-def _turn_away(connection: socket.socket) -> None:
-    logger.warning("a client was turned away: there are %d already", MAX_CLIENTS)
-    sentence = f"there are {MAX_CLIENTS} clients already; let one of them end"
+def _reject(connection: socket.socket) -> None:
+    logger.warning("a client was rejected: there are %d already", MAX_CLIENTS)
+    sentence = f"there are {MAX_CLIENTS} clients already; disconnect one"
     with closing(connection), suppress(LostStreamError):
         SocketStream(connection).send(message_bytes(replies.error(sentence)))
 
 
 @contextmanager
 def _own_output() -> Iterator[RawIOBase]:
-    """Give the standard output; whatever else is written to it meanwhile goes to standard error."""
+    """Yield the standard output; all other output to it is sent to standard error."""
     sys.stdout.flush()
     output = os.dup(1)
     os.dup2(2, 1)

@@ -10,7 +10,7 @@ MESSAGE_TIMEOUT_S = 30.0  # from the first byte of a message to its last
 
 
 class SocketStream:
-    """A connected socket, on which a message must come, or be taken, within a time."""
+    """A connected socket on which each message has a time limit."""
 
     def __init__(self, connection: socket.socket, *, timeout_s: float = MESSAGE_TIMEOUT_S) -> None:
         self._socket = connection
@@ -18,7 +18,7 @@ class SocketStream:
         self._deadline = 0.0
 
     def begin(self, buffer: memoryview) -> int:
-        """Wait for a message; see `Stream`. A client that is gone has ended the stream."""
+        """Wait for a message; see `Stream`. A lost connection is the end of the stream."""
         self._socket.settimeout(None)
         try:
             n_read = self._socket.recv_into(buffer)
@@ -42,7 +42,7 @@ class SocketStream:
             n_read = self._socket.recv_into(buffer)
         except TimeoutError:
             raise LostStreamError(
-                f"the rest of a message did not come within {self._timeout_s:g} s"
+                f"the rest of a message did not arrive within {self._timeout_s:g} s"
             ) from None
         except OSError as error:
             raise LostStreamError(f"the client is gone ({error})") from error
@@ -56,14 +56,14 @@ class SocketStream:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise LostStreamError(f"the client does not take a reply ({error})") from error
+            raise LostStreamError(f"the client does not read a reply ({error})") from error
 
 
 class PipeStream:
-    """A pipe to read from and one to write to, of a program that waits for the other."""
+    """A pipe to read from and a pipe to write to, for one client."""
 
     def __init__(self, incoming: RawIOBase, outgoing: RawIOBase) -> None:
-        """Begin; both are unbuffered, and read or write at least a byte unless they ended."""
+        """Use unbuffered pipes, which read or write at least one byte unless they have ended."""
         self._incoming = incoming
         self._outgoing = outgoing
 
@@ -86,4 +86,4 @@ class PipeStream:
             while len(rest):
                 rest = rest[self._outgoing.write(rest) or 0 :]
         except BrokenPipeError as error:
-            raise LostStreamError("nobody reads the replies") from error
+            raise LostStreamError("the client does not read the replies") from error

@@ -4,7 +4,7 @@
  *     trackastra-engine serve &
  *     ./client
  *
- * It sends a few frames and prints what comes back. The protocol is described in
+ * It sends a few frames and prints the replies. The protocol is described in
  * trackastra_engine/serving/__init__.py.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -26,9 +26,9 @@ typedef struct {
     char *arrays; /* raw bytes */
 } Reply;
 
-static void fail(const char *what)
+static void fail(const char *reason)
 {
-    fprintf(stderr, "%s\n", what);
+    fprintf(stderr, "%s\n", reason);
     exit(1);
 }
 

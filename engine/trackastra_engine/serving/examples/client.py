@@ -1,6 +1,6 @@
-"""A client of `trackastra-engine serve` that needs Python and NumPy alone; copy it as you like.
+"""A client of `trackastra-engine serve` that needs only Python and NumPy; copy it as you like.
 
-Start `trackastra-engine serve`, then this file: it sends a few frames and prints what comes back.
+Start `trackastra-engine serve`, then this file: it sends a few frames and prints the replies.
 """
 
 import json
@@ -25,7 +25,7 @@ class Client:
     def ask(self, kind: str, arrays: dict[str, NDArray[Any]], **fields: Any) -> dict[str, Any]:
         """Send a request and return the reply: its header with its arrays by name.
 
-        Raises RuntimeError with the sentence of an error, or ConnectionError.
+        Raises RuntimeError with the message of an error, or ConnectionError.
         """
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         layout = [
@@ -62,7 +62,7 @@ class Client:
 
 
 def _masks() -> list[NDArray[np.uint16]]:
-    """Return four masks of two cells that walk right, one of which divides before the last."""
+    """Return four masks of two cells that move right; one divides before the last mask."""
     masks = [np.zeros((64, 64), np.uint16) for _ in range(4)]
     for t, mask in enumerate(masks):
         mask[10:18, 10 + 3 * t : 18 + 3 * t] = 1
@@ -75,15 +75,15 @@ def _masks() -> list[NDArray[np.uint16]]:
 
 
 def main() -> None:
-    """Send a few frames and print what comes back."""
+    """Send a few frames and print the replies."""
     client = Client(port=int(sys.argv[1]) if len(sys.argv) > 1 else 41800)
     about = client.ask("hello", {})
     print(f"engine {about['engine']} with the model {about['model']}")  # noqa: T201
     for mask in _masks():
         update = client.ask("push", {"mask": mask}, fov="A1")
         tracks = zip(update["objects.label"], update["objects.track"], strict=True)
-        said = ", ".join(f"{label} in track {track}" for label, track in tracks)
-        print(f"frame {update['frame']}: {said}")  # noqa: T201
+        text = ", ".join(f"{label} in track {track}" for label, track in tracks)
+        print(f"frame {update['frame']}: {text}")  # noqa: T201
         for mother, *daughters in update["divisions.track"].reshape(-1, 3):
             print(f"track {mother} divided into {daughters[0]} and {daughters[1]}")  # noqa: T201
     for number, first, last, parent in client.ask("finish", {}, fov="A1")["tracklets"]:
