@@ -165,7 +165,7 @@ def test_arguments_that_do_not_fit(movie, tmp_path):
     assert "there are no masks" in refusal(tmp_path, "track", "-o", out)
     assert "images are given twice" in refusal(tmp_path, "track", images, masks, "-i", images)
     assert "masks are given twice" in refusal(tmp_path, "track", images, masks, "-m", masks)
-    assert "nowhere to write to" in refusal(tmp_path, "track", images, masks)
+    assert "there is no output" in refusal(tmp_path, "track", images, masks)
 
 
 def test_a_disk_that_fills_up(track_refusal, monkeypatch):

@@ -105,7 +105,7 @@ def test_tracks_that_cannot_be_converted(tmp_path):
     images, masks = dividing_cell()
     write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")
     for folder, options, sentence in (
-        ("tracks", ("--to", "ctc"), "masks are not converted"),
+        ("tracks", ("--to", "ctc"), "convert writes no masks"),
         ("tracks", ("--to", "csv", "--voxel", "1,1,1"), "the movie is 2D"),
         ("tracks", ("--to", "csv", "--interval", "nan"), "the time between frames is nan s"),
         ("tracks", ("--to", "csv", "--interval", "0"), "the time between frames is 0.0 s"),
@@ -135,7 +135,7 @@ def test_tables_without_a_link(tmp_path, recwarn):
         ("tracks.csv", "1,0", "line 17 "),
         ("tracks.csv", "1,0,1,7," + 9 * ",1", "line 17 of .* has a negative frame or no pos"),
         ("tracks.csv", "1,0,-1,7" + 10 * ",1", "line 17 of .* has a negative frame or no pos"),
-        ("tracks.csv", "1,0,5,1" + 10 * ",1", "line 17 of .* lists an object of a frame again"),
+        ("tracks.csv", "1,0,5,1" + 10 * ",1", "line 17 of .* lists an object of a frame twice"),
         ("edges.csv", "0,2,1,1,1", "line 15 of .* links an object to a second parent"),
         ("edges.csv", "5,1,0,2,1", "line 15 of .* links an object to no later frame"),
         ("edges.csv", "2,2,2,1,1", "line 15 of .* links an object to no later frame"),

@@ -249,9 +249,9 @@ def test_what_is_no_edited_form_of_the_results_is_rejected(folder, results, edit
         return refusal(tmp_path, "corrections", folder, path, "-o", tmp_path / "new.csv")
 
     (tmp_path / "empty").mkdir()
-    assert "holds no tracks to compare; give a GEFF" in sentence(tmp_path / "empty")
+    assert "contains no tracks to compare; give a GEFF" in sentence(tmp_path / "empty")
     (tmp_path / "a.csv").write_text("x\n")
-    assert "has no table of links beside it" in sentence(tmp_path / "a.csv")
+    assert "has no table of links next to it" in sentence(tmp_path / "a.csv")
     (tmp_path / "a.xml").write_text("<TrackMate>")
     assert "cannot be read as a file of TrackMate" in sentence(tmp_path / "a.xml")
     far = results.lineage.detections

@@ -229,7 +229,7 @@ def test_formats_that_cannot_be_written(tmp_path):
     assert "give --output, too" in refusal(Outputs(ctc=tmp_path / "out", formats=("csv",)))
     check_outputs(Outputs(tmp_path / "out"), [], are_points=True)
     for formats, ctc in ((("csv", "ctc"), None), (None, tmp_path / "ctc")):
-        with pytest.raises(InputError, match="points make no masks for --"):
+        with pytest.raises(InputError, match="points have no masks for --"):
             check_outputs(Outputs(tmp_path / "out", ctc, formats=formats), [], are_points=True)
 
 
@@ -252,7 +252,7 @@ def refusal(outputs, inputs=()):
 
 
 def test_no_output_at_all():
-    assert "nowhere to write to; give --output" in refusal(Outputs())
+    assert "there is no output; give --output" in refusal(Outputs())
 
 
 def test_a_folder_that_is_not_empty(tmp_path):
@@ -297,8 +297,8 @@ def test_an_earlier_edge_table_is_replaced_but_no_other_file(tmp_path, tracked):
 
 
 def test_places_inside_each_other(tmp_path):
-    assert "lies inside" in refusal(Outputs(tmp_path / "out", tmp_path / "out" / "ctc"))
-    assert "lies inside" in refusal(Outputs(tmp_path / "out", None, tmp_path / "out" / "e.csv"))
+    assert "is inside" in refusal(Outputs(tmp_path / "out", tmp_path / "out" / "ctc"))
+    assert "is inside" in refusal(Outputs(tmp_path / "out", None, tmp_path / "out" / "e.csv"))
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):

@@ -157,7 +157,7 @@ def test_what_points_do_not_go_with(tmp_path):
     for words, reason in [
         (["images", str(path), "-o", "out"], "points have neither images nor masks"),
         (["--points", str(path), "-m", "masks", "-o", "out"], "points have neither images nor"),
-        (["--points", str(path), "--output-ctc", "out"], "points make no masks for --output-ctc"),
+        (["--points", str(path), "--output-ctc", "out"], "points have no masks for --output-ctc"),
         (["--points", str(path), "--cache", "kept", "-o", "out"], "leave --cache and --dask out"),
         (["--points", str(path), "--dask", "local:2", "-o", "out"], "leave --cache and --dask out"),
         (["--points", str(path), "--voxel", "1,1,1", "-o", "out"], "the movie is 2D"),

@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes files of many formats, which can be read back.
+"""Stage 8: write a lineage to files of many formats, and read it back.
 
 `results.py` writes all of them; `saved_tracks.py` reads them.
 """

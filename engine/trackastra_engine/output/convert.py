@@ -1,4 +1,4 @@
-"""Tracks that were written become files of other programs: the command `convert`."""
+"""Convert the files of tracks to formats of other programs: the command `convert`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +24,14 @@ def convert(
 ) -> Lineage:
     """Write the tracks of a folder in other formats to a new folder, and return them.
 
-    voxel: "z,y,x" in micrometres, and interval_s: seconds between frames, in place of what the
-    folder tells. Raises InputError or MissingDependencyError, and then leaves nothing.
+    voxel: "z,y,x" in micrometres, and interval_s: seconds between frames, instead of those in the
+    folder. Raises InputError or MissingDependencyError; then nothing is written.
     """
     for name in formats:
         if FORMATS[name].needs_masks:
-            raise InputError(f"masks are not converted, so there is no --to {name}")
+            raise InputError(
+                f"convert writes no masks, so --to {name} is not possible; leave it out"
+            )
     outputs = Outputs(output, overwrite=overwrite, formats=formats, report=False)
     check_outputs(outputs, [tracks])
     with alone_in(output):

@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes a folder in the format of the Cell Tracking Challenge."""
+"""Stage 8: write a lineage as a folder in the format of the Cell Tracking Challenge."""
 
 import logging
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ logger = logging.getLogger(__name__)
 
 MAX_UINT16 = 65_535
 MAX_FRAMES_OF_3_DIGITS = 1000  # mask999.tif is the last of three digits
-# Labels up to this many times the pixels of a frame are looked up in an array of all labels.
+# Labels up to this many times the pixels of a frame are mapped by an array of all labels.
 MAX_LOOKUP_PER_PIXEL = 4
 DEFLATE_LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
 class CtcNames:
-    """How the files of a folder are called."""
+    """The names of the files of a folder."""
 
-    mask: str  # before the number of the frame
+    mask: str  # start of the name, before the number of the frame
     table: str
-    digits: int  # of the number, at least
+    digits: int  # smallest number of digits
 
 
 CHALLENGE = CtcNames("mask", "res_track.txt", 3)
 CHALLENGE_FILES = ("mask*.tif", "res_track.txt")
-UPSTREAM = CtcNames("man_track", "man_track.txt", 4)  # as its `graph_to_ctc`: those of a truth
+UPSTREAM = CtcNames("man_track", "man_track.txt", 4)  # as its `graph_to_ctc`: the names of a truth
 
 
 def write_ctc(
@@ -50,9 +50,9 @@ def write_ctc(
 ) -> None:
     """Write masks labelled by tracklet, and a table with a line L B E P per tracklet.
 
-    The masks are read again, frame by frame, and written by so many threads; the folder appears
-    when it is complete. Raises InputError if the folder cannot be written or the masks are not
-    those that were tracked.
+    The masks are read again, frame by frame, and written by some threads; the folder appears
+    when it is complete. Raises InputError if the folder cannot be written, or the masks have
+    changed since they were tracked.
     """
     folder = Path(folder)
     check_output_folder(folder, overwrite=overwrite, ours=CHALLENGE_FILES)
@@ -102,7 +102,7 @@ def _write_masks(
 def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the mask of a frame, ([Z,] Y, X), with tracklet ids for labels.
 
-    Detections that were left out become background. Raises InputError if the frame holds a
+    Detections that were left out become background. Raises InputError if the frame contains a
     label that none of its detections has.
     """
     first, last = np.searchsorted(lineage.detections.frame, [frame.index, frame.index + 1])

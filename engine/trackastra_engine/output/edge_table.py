@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes a table of edges, the format that TrackMate reads."""
+"""Stage 8: write a lineage as a table of edges, the format that TrackMate reads."""
 
 import math
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.linking.lineage import Lineage
 
 COLUMNS = "source_frame,source_label,target_frame,target_label,weight"
-PORTION_SIZE = 10_000  # edges that are Python's numbers at a time: 200 bytes each
+PORTION_SIZE = 10_000  # edges converted to Python's numbers at a time: 200 bytes each
 
 
 def write_edge_table(lineage: Lineage, path: str | Path) -> None:
-    """Write one line per kept edge, by frame and label: COLUMNS; frames count from 0.
+    """Write COLUMNS of each edge of the lineage, by frame and label; frames count from 0.
 
-    An edge without a score, as of a ground truth, weighs 1: not every reader knows NaN.
-    The file appears when it is complete, which TrackMate takes for success.
+    An edge without a score, as in a ground truth, has weight 1: not every reader accepts NaN.
+    The file appears when it is complete, which TrackMate uses as the sign of success.
     """
     edges = lineage.edges
     order = np.lexsort((edges.target, edges.source))  # detections are sorted by frame, then label
@@ -42,12 +42,12 @@ def _write(portions: Iterable[tuple[IntArray, FloatArray]], path: str | Path) ->
         file.write(COLUMNS + "\n")
         for ends, weight in portions:
             for numbers, score in zip(ends.tolist(), weight.tolist(), strict=True):
-                told = 1.0 if math.isnan(score) else score
-                file.write(f"{','.join(map(str, numbers))},{told:.6g}\n")
+                written = 1.0 if math.isnan(score) else score
+                file.write(f"{','.join(map(str, numbers))},{written:.6g}\n")
 
 
 def edge_ends(lineage: Lineage) -> IntArray:
-    """Return (E, 4) source frame, source label, target frame, target label of the kept edges."""
+    """Return (E, 4) source frame, source label, target frame, target label of a lineage's edges."""
     found, edges = lineage.detections, lineage.edges
     return np.column_stack(
         [

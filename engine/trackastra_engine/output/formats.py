@@ -1,4 +1,4 @@
-"""The formats of results: how each is written into their folder, and what it is called there."""
+"""The formats of results: the function that writes each, and the names of its files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,31 +37,31 @@ FEATURES, MASTODON, OME_ZARR = "track_features.csv", "mastodon.csv", "tracks.ome
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """What a tracking found, of which every format tells."""
+    """The results of a tracking, which each format writes."""
 
     lineage: Lineage
     movie: Movie | None = None  # points have none
-    doubtful: Sequence[DoubtfulLink] | None = None  # None where no linker told
+    doubtful: Sequence[DoubtfulLink] | None = None  # None if no linker reported them
     facts: RunFacts = UNKNOWN
     calibration: Calibration = UNCALIBRATED
-    corrections: Corrections | None = None  # under which it was linked
-    has_labels: bool = False  # whether tracked masks are written as OME-Zarr beside
+    corrections: Corrections | None = None  # used for linking
+    has_labels: bool = False  # whether tracked masks are also written as OME-Zarr
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way in which results are written into their folder."""
+    """A format in which results are written into their folder."""
 
-    write: Callable[[Results, Path, int, Progress], None]  # into that folder, by some threads
-    names: tuple[str, ...]  # of what it writes there
-    entries: tuple[str, ...] = ()  # patterns of what lies inside, if that is a folder
+    write: Callable[[Results, Path, int, Progress], None]  # results, folder, threads
+    names: tuple[str, ...]  # of the files or folders that it writes
+    entries: tuple[str, ...] = ()  # patterns of its entries, if it is a folder
     needs_masks: bool = False
-    package: str | None = None  # that it needs, and the extra that installs it
-    also: str | None = None  # a format whose tables it needs beside it
+    package: str | None = None  # required package, and the extra that installs it
+    also: str | None = None  # a format whose tables are written, too
 
 
 def _write_ctc(results: Results, folder: Path, threads: int, progress: Progress) -> None:
-    assert results.movie is not None, "points were refused at the door"
+    assert results.movie is not None, "points are rejected by check_outputs"
     place = folder / CTC_FOLDER
     write_ctc(results.lineage, results.movie, place, threads=threads, progress=progress)
 
@@ -82,7 +82,7 @@ def _write_geff(results: Results, folder: Path, threads: int, progress: Progress
 def _write_ome_zarr(
     version: OmeVersion, results: Results, folder: Path, threads: int, progress: Progress
 ) -> None:
-    assert results.movie is not None, "points were refused at the door"
+    assert results.movie is not None, "points are rejected by check_outputs"
     image = LabelImage(results.lineage, results.movie, results.calibration, version)
     write_ome_zarr(image, folder / OME_ZARR, folder.parent, threads=threads, progress=progress)
 

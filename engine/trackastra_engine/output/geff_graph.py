@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes a GEFF, the exchange format for graphs of tracks (package `geff`)."""
+"""Stage 8: write a lineage as a GEFF, the exchange format for graphs of tracks (package `geff`)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,10 @@ def write_geff(
 ) -> None:
     """Write detections as nodes, numbered from 1 by frame and label, and links as edges.
 
-    Axes are t in frames and ([z,] y, x) in pixels, as in the masks; `scale` makes them seconds and
-    micrometres where these are known. Nodes have the properties `label` (in the mask), `track` (in
-    the tracked mask), `tracklet`, `lineage` and `feature_names`, edges `score`; those of which
-    nothing is known are left out. A tracklet ends where a cell divides, a track also at a gap.
+    Axes are t in frames and ([z,] y, x) in pixels, as in the masks; `scale` gives seconds and
+    micrometres if these are known. Nodes have the properties `label` (in the mask), `track` (in the
+    tracked mask), `tracklet`, `lineage` and `feature_names`, edges `score`; properties without any
+    known value are left out. A tracklet ends where a cell divides, a track also at a gap.
 
     labels: path of an OME-Zarr of the tracked masks, from the folder.
     """
@@ -43,7 +43,7 @@ def write_geff(
         "lineage": root_of_tracklets(lineage.tracklets)[lineage.tracklet_id],
         **dict(zip(feature_names(found.ndim), found.features.T, strict=True)),
     }
-    # Node ids from 1: funtracks takes 0 for the background.
+    # Node ids from 1: funtracks uses 0 for the background.
     write_arrays(
         folder,
         np.arange(1, len(found) + 1, dtype=np.uint64),
@@ -55,7 +55,7 @@ def write_geff(
 
 
 def _properties(values: dict[str, FloatArray | IntArray]) -> dict[str, Any]:
-    """Return properties as geff takes them, without those of which nothing is known."""
+    """Return properties in the form of geff, without those that have no known value."""
     return {
         name: {"values": np.ascontiguousarray(array), "missing": None}
         for name, array in values.items()

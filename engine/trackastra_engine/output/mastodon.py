@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes a table for Mastodon's menu File > Import > CSV Importer."""
+"""Stage 8: write a lineage as a table for Mastodon's menu File > Import > CSV Importer."""
 
 from pathlib import Path
 
@@ -11,22 +11,22 @@ from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 COLUMNS = ("id", "parent_id", "label", "frame", "x", "y", "z", "radius", "quality", "tag")
 NO_PARENT = -1  # an integer that no spot has: the importer skips lines without one
-PORTION_SIZE = 10_000  # detections that are Python's numbers at a time
+PORTION_SIZE = 10_000  # detections converted to Python's numbers at a time
 
 
 def write_mastodon(lineage: Lineage, path: str | Path, calibration: Calibration = UNKNOWN) -> None:
-    """Write a line for each detection; ids count from 0, and parents come before their children.
+    """Write a line for each detection; ids count from 0, and parents precede their children.
 
-    Positions and radii are in micrometres where these are known, else in pixels; of 2D movies z is
-    0. The label is that in the mask, the quality the score of the link to the parent (1 without),
-    the tag the first ancestor's track, so that Mastodon can colour families.
+    Positions and radii are in micrometres if these are known, else in pixels; in 2D movies z is 0.
+    The label is that in the mask, the quality is the score of the link to the parent (1 without a
+    parent), the tag is the first ancestor's track, so that Mastodon can colour families.
     """
     found, edges = lineage.detections, lineage.edges
     voxel = np.array(calibration.voxel_um or (1.0,) * found.ndim)
     place = np.zeros((len(found), 3))
     place[:, 3 - found.ndim :] = found.centroid * voxel
     diameter = found.features[:, feature_names(found.ndim).index("diameter")]
-    # The radius of a circle or ball that is as large as the object.
+    # The radius of a circle or ball as large as the object.
     radius = np.nan_to_num(diameter) / 2 * voxel.prod() ** (1 / found.ndim)
     parent = np.full(len(found), NO_PARENT, np.int64)
     parent[edges.target] = edges.source

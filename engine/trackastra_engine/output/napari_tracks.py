@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes what a tracks layer of napari is made of."""
+"""Stage 8: convert a lineage to the data of a tracks layer of napari."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.files.atomic import new_file
 from trackastra_engine.linking.lineage import Lineage
 
-Graph = dict[int, list[int]]  # the parents of tracklets that have one
+Graph = dict[int, list[int]]  # the parent of each tracklet that has one
 
 
 def tracks_layer(lineage: Lineage) -> tuple[FloatArray, Graph]:

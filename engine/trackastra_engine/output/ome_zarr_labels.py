@@ -1,6 +1,6 @@
-"""Stage 8: masks labelled by track become an OME-Zarr label image, frame by frame.
+"""Stage 8: write masks labelled by track as an OME-Zarr label image, frame by frame.
 
-A run that dies while it writes leaves the frames that are complete, and the next one goes on.
+A run that dies while it writes leaves the complete frames, and the next run continues from them.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from trackastra_engine.system import patiently
 
 OmeVersion = Literal["0.4", "0.5"]
 
-UNFINISHED = "unfinished-labels-"  # then letters that stand for the tracks; a folder
-STORE, DONE = "labels", "frames"  # in it: the label image, and how many of its frames are complete
+UNFINISHED = "unfinished-labels-"  # a folder; its name ends with the key of the tracks
+STORE, DONE = "labels", "frames"  # in it: the label image, and the number of complete frames
 CHUNK = (16, 1024, 1024)  # pixels along z, y and x; of a frame
 COARSEST_PX = 1024  # the longer side of the last level is at most as long
 OME_ZARR_ENTRIES = ("zarr.json", ".zgroup", ".zattrs", "[0-9]")
@@ -31,7 +31,7 @@ OME_ZARR_ENTRIES = ("zarr.json", ".zgroup", ".zattrs", "[0-9]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelImage:
-    """What an OME-Zarr of tracked masks holds."""
+    """The content of an OME-Zarr of tracked masks."""
 
     lineage: Lineage
     movie: Movie
@@ -40,7 +40,7 @@ class LabelImage:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type of the labels, which are the numbers of tracks."""
+        """Return the type of the labels; these are the numbers of tracks."""
         return np.dtype(np.uint16 if len(self.lineage.tracklets) <= MAX_UINT16 else np.uint32)
 
     @property
@@ -51,7 +51,7 @@ class LabelImage:
 
     @property
     def key(self) -> str:
-        """Return letters that change with anything that is written."""
+        """Return a hash of everything that is written."""
         lineage, total = self.lineage, hashlib.sha256()
         for found in (lineage.detections, lineage.left_out):
             for array in (found.frame, found.label, found.centroid):
@@ -72,10 +72,10 @@ def write_ome_zarr(
 ) -> None:
     """Write masks labelled by track as OME-Zarr; the folder `path` appears when it is complete.
 
-    workplace: folder in which frames are kept until all are there, or for a next run; threads: that
-    compress frames at a time.
+    workplace: folder that contains the frames until all are complete, also for the next run;
+    threads: number of threads that compress frames.
 
-    Raises InputError if the masks are not those that were tracked.
+    Raises InputError if the masks have changed since they were tracked.
     """
     folder = workplace / f"{UNFINISHED}{image.key}"
     for other in workplace.glob(f"{UNFINISHED}*"):
@@ -123,7 +123,7 @@ def _write_frames(
 
 
 def _create(image: LabelImage, path: Path) -> None:
-    """Create the label image, of which no pixel is written yet."""
+    """Create the label image without pixels."""
     import zarr
 
     is_old = image.version == "0.4"

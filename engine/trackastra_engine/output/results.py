@@ -1,4 +1,4 @@
-"""Stage 8: everything that a tracking leaves on disk, all of it or nothing."""
+"""Stage 8: write all results of a tracking to disk, or none."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -38,14 +38,14 @@ from trackastra_engine.resources import usable_threads
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where results go; None where they are not wanted."""
+    """The places of results; None for results that are not wanted."""
 
-    folder: Path | None = None  # gets a page to look at, and what the formats write
+    folder: Path | None = None  # for the report and the files of the formats
     ctc: Path | None = None  # folder in which masks and tracks have upstream's names
     edge_table: Path | None = None
     overwrite: bool = False
     formats: tuple[str, ...] | None = None  # names in FORMATS; None: the default ones
-    report: bool = True  # whether the folder gets the page
+    report: bool = True  # whether report.html is written into the folder
 
     @property
     def paths(self) -> list[Path]:
@@ -61,26 +61,24 @@ def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
     names = [name.strip().lower() for text in texts for name in text.split(",")]
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
-        raise InputError(f"there is no format {unknown[0]!r}; choose of {', '.join(FORMATS)}")
+        raise InputError(f"there is no format {unknown[0]!r}; choose one of {', '.join(FORMATS)}")
     if {"ome-zarr", "ome-zarr-0.4"} <= set(names):
-        raise InputError("ome-zarr and ome-zarr-0.4 have one place; choose one of them")
-    beside = [also for name in names if (also := FORMATS[name].also)]
-    return tuple(dict.fromkeys([*names, *beside])) or None
+        raise InputError(f"ome-zarr and ome-zarr-0.4 both write {OME_ZARR}; choose one of them")
+    companions = [also for name in names if (also := FORMATS[name].also)]
+    return tuple(dict.fromkeys([*names, *companions])) or None
 
 
 def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool = False) -> None:
-    """Raise InputError if results cannot be written, or would replace what they are made from.
+    """Raise InputError if results cannot be written, or would replace their inputs.
 
     Raises MissingDependencyError if a format needs a package that is not installed.
     """
     if not outputs.paths:
-        raise InputError(
-            "there is nowhere to write to; give --output, --output-ctc or --output-edge-table"
-        )
+        raise InputError("there is no output; give --output, --output-ctc or --output-edge-table")
     if outputs.formats is not None and outputs.folder is None:
-        raise InputError("--format says what --output gets; give --output, too")
+        raise InputError("--format chooses the files in --output; give --output, too")
     if are_points:
-        _refuse_masks(outputs)
+        _reject_masks(outputs)
     for name in outputs.formats or ():
         package = FORMATS[name].package
         if package is not None and find_spec(package) is None:
@@ -97,13 +95,13 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool 
     if outputs.ctc is not None:
         if (outputs.ctc / UPSTREAM.table).exists():
             raise InputError(
-                f"the output folder {outputs.ctc} holds {UPSTREAM.table}, which may be a ground "
+                f"the output folder {outputs.ctc} contains {UPSTREAM.table}, which may be a ground "
                 "truth and is never replaced; choose another folder or remove it"
             )
         check_output_folder(outputs.ctc, overwrite=outputs.overwrite, ours=())
     if outputs.edge_table is not None:
         check_output_file(outputs.edge_table, overwrite=outputs.overwrite, first_line=COLUMNS)
-    _refuse_overlap(outputs, list(inputs))
+    _reject_overlap(outputs, list(inputs))
 
 
 def write_outputs(
@@ -115,12 +113,12 @@ def write_outputs(
 ) -> None:
     """Write results to all places of `outputs`, which appear together when all are complete.
 
-    threads: that write at a time, by default one for each core that this process may use.
+    threads: number of threads that write, by default one per usable core.
     """
     lineage, movie = results.lineage, results.movie
     threads = usable_threads() if threads is None else threads
     with ExitStack() as places:
-        # Left first is renamed last: readers take the edge table for the sign of success.
+        # The first context is renamed last: readers use the edge table as the sign of success.
         if outputs.edge_table is not None:
             write_edge_table(lineage, places.enter_context(new_file(outputs.edge_table)))
         if outputs.folder is not None:
@@ -137,7 +135,7 @@ def write_outputs(
 def _jobs(
     results: Results, outputs: Outputs, folder: Path, threads: int
 ) -> list[Callable[[Progress], None]]:
-    """Return what is to be done to fill the folder of results."""
+    """Return the functions that write the folder of results."""
 
     def of_format(name: str) -> Callable[[Progress], None]:
         return lambda progress: FORMATS[name].write(results, folder, threads, progress)
@@ -167,35 +165,35 @@ def _jobs(
 def _write_together(
     jobs: Iterable[Callable[[Progress], None]], threads: int, progress: Progress
 ) -> None:
-    """Do some jobs side by side: pixels are compressed while tables are made of numbers.
+    """Run jobs in parallel: some compress pixels while others format numbers.
 
-    Where one fails, or the program is interrupted, the others end with their next frame.
+    If one fails, or the program is interrupted, the others end with their next frame.
     """
     is_over = Event()
 
-    def told(stage: str, done: int, total: int) -> None:
+    def report(stage: str, done: int, total: int) -> None:
         if is_over.is_set():
             raise CancelledError
         progress(stage, done, total)
 
-    with computed_side_by_side(lambda job: job(told), jobs, threads) as done:
+    with computed_side_by_side(lambda job: job(report), jobs, threads) as done:
         try:
             deque(done, maxlen=0)
         finally:
             is_over.set()
 
 
-def _refuse_masks(outputs: Outputs) -> None:
-    """Raise InputError if masks are wanted, which points do not make."""
+def _reject_masks(outputs: Outputs) -> None:
+    """Raise InputError if masks are wanted, because points have none."""
     masks = [f"--format {name}" for name in outputs.formats or () if FORMATS[name].needs_masks]
     masks += ["--output-ctc"] * (outputs.ctc is not None)
     if masks:
         raise InputError(
-            f"points make no masks for {masks[0]}; give --output for tables of tracks and links"
+            f"points have no masks for {masks[0]}; give --output for tables of tracks and links"
         )
 
 
-def _refuse_overlap(outputs: Outputs, inputs: list[Path]) -> None:
+def _reject_overlap(outputs: Outputs, inputs: list[Path]) -> None:
     resolved = [path.resolve() for path in outputs.paths]
     for place in resolved:
         for given in inputs:
@@ -206,6 +204,5 @@ def _refuse_overlap(outputs: Outputs, inputs: list[Path]) -> None:
         for other in resolved:
             if other is not place and other.is_relative_to(place):
                 raise InputError(
-                    f"the output {other} lies inside the output {place}; "
-                    f"choose places apart from each other"
+                    f"the output {other} is inside the output {place}; choose separate places"
                 )

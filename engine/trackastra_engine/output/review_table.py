@@ -1,4 +1,4 @@
-"""Stage 8: the least certain links become a table for a person and a spreadsheet."""
+"""Stage 8: write the least certain links as a table, for people and spreadsheets."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +11,10 @@ COLUMNS = "frame,label,source_frame,source_label,score,certainty,alternatives"
 
 
 def write_review(links: Iterable[DoubtfulLink], path: str | Path) -> None:
-    """Write one line per link, in the order given: COLUMNS; frames count from 0.
+    """Write COLUMNS of each link, in the order given; frames count from 0.
 
-    Alternatives are `frame:label=score`, the best first; without a source, the columns of the
-    source are empty, and `none` is what an alternative says.
+    Alternatives are `frame:label=score`, the best first. Without a source, the columns of the
+    source are empty, and an alternative is `none=score`.
     """
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(COLUMNS + "\n")

@@ -1,4 +1,4 @@
-"""A GEFF that was written by `geff_graph.py`, read again without loss."""
+"""Read a GEFF that `geff_graph.py` wrote, without loss."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ Property = NDArray[np.float64] | NDArray[np.int64]
 def read_saved_geff(folder: Path) -> SavedTracks:
     """Return the tracks of a GEFF with a label for each node.
 
-    Raises InputError if it cannot be read, or its links are no tracks with divisions.
+    Raises InputError if it cannot be read, or its links are not tracks with divisions.
     """
     import zarr
 
@@ -40,7 +40,7 @@ def read_saved_geff(folder: Path) -> SavedTracks:
     row_of_id = dict(zip(ids[order].tolist(), range(len(ids)), strict=True))
     rows = np.array([row_of_id.get(end, -1) for end in ends.ravel().tolist()], np.int64)
     if (rows < 0).any():
-        raise InputError(f"{folder} has an edge to a node that it does not list")
+        raise InputError(f"{folder} has an edge to a node that it does not list; export it again")
     source, target = rows.reshape(-1, 2).T
     found = found.rows(order)
     check_links(found, source, target, folder)
@@ -60,7 +60,7 @@ def _properties(group: Any) -> dict[str, Property]:
 
 
 def _detections(nodes: dict[str, Property], space: list[str]) -> Detections:
-    """Return the nodes in their order; a property that is left out is unknown."""
+    """Return the nodes in order; missing properties are unknown."""
     unknown = np.full(len(nodes["t"]), np.nan)
     names = feature_names(len(space))
     return Detections(

@@ -1,4 +1,4 @@
-"""Tracks that were written, read again: tables of `track`, or masks labelled by track."""
+"""Read tracks back: from tables of `track`, a GEFF, or masks labelled by track."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +31,13 @@ from trackastra_engine.movie.ctc_folder import (
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.output.formats import EDGE_TABLE, TRACK_TABLE
 
-TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # how their files may be called
-RATIO_DIGITS = 7  # to which the columns tell the size of a voxel
+TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # names that their files may have
+RATIO_DIGITS = 7  # precision of the size of a voxel in the columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavedTracks:
-    """Tracks of a folder, and what the folder tells of space and time."""
+    """Tracks of a folder, and their calibration."""
 
     lineage: Lineage
     calibration: Calibration
@@ -46,21 +46,21 @@ class SavedTracks:
 def read_tracks(folder: Path) -> SavedTracks:
     """Return the tracks of a results folder of `track`, of its GEFF, or of a challenge's folder.
 
-    The tables of a results folder are taken where they are; in masks, objects are measured again in
-    the masks, frame by frame, and the scores of links are NaN. Raises InputError if there are
-    neither, or they contradict themselves.
+    Tables are preferred, then a GEFF. Without both, objects are measured in the masks, frame by
+    frame, and the scores of links are NaN. Raises InputError if none of these exists, or they
+    contradict themselves.
     """
     if has_tables(folder):
         return _read_tables(folder / TRACK_TABLE, folder / EDGE_TABLE)
     if is_geff(folder):
-        from trackastra_engine.output.saved_geff import read_saved_geff  # which builds on this
+        from trackastra_engine.output.saved_geff import read_saved_geff  # which imports this module
 
         return read_saved_geff(folder)
     return _measure(open_tracked_masks(folder))
 
 
 def has_tables(folder: Path) -> bool:
-    """Return whether a folder holds the tables of `track`."""
+    """Return whether a folder contains the tables of `track`."""
     return (folder / TRACK_TABLE).is_file() and (folder / EDGE_TABLE).is_file()
 
 
@@ -70,12 +70,12 @@ def is_geff(folder: Path) -> bool:
 
 
 def open_tracked_masks(folder: Path) -> CtcFolder:
-    """Return masks labelled by track, and their tracks, whatever their names in the folder."""
+    """Return masks labelled by track, and their tracks, under any of the known names."""
     return open_ctc_folder(folder, *TRACKED_MASKS)
 
 
 def has_tracked_masks(folder: Path) -> bool:
-    """Return whether there is a table of such tracks, without a look at their masks."""
+    """Return whether a folder contains a table of such tracks; masks are not read."""
     return any(find_table(folder, layout) is not None for layout in TRACKED_MASKS)
 
 
@@ -87,7 +87,7 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
     missing = [name for name in ("frame", "label", "y", "x", *features) if name not in names]
     if missing:
         raise InputError(
-            f"{tracks} has no column {missing[0]!r}; give a folder that track of this version wrote"
+            f"{tracks} has no column {missing[0]!r}; give results of this version of track"
         )
     whole = [names.index(name) for name in ("frame", "label")]
     column = dict(zip(names, table.numbers(range(len(names)), whole=whole), strict=True))
@@ -118,46 +118,46 @@ def _read_edges(path: Path) -> list[NDArray[Any]]:
     table = open_table(path)
     if len(table.names) < 5:
         raise InputError(
-            f"{path} has {len(table.names)} columns; expected those of a table of edges"
+            f"{path} has {len(table.names)} columns; expected the 5 of a table of edges"
         )
     return table.numbers(range(5), whole=range(4))
 
 
 def check_detections(frame: IntArray, label: IntArray, centroid: FloatArray, table: Path) -> None:
-    """Raise InputError if there is none, one has no place, or one is listed again."""
+    """Raise InputError if there are none, one has no position, or one is listed twice."""
     if not len(frame):
         raise InputError(f"{table} lists no detection; expected a line for each")
     is_odd = (frame < 0) | (frame > np.iinfo(np.int32).max) | ~np.isfinite(centroid).all(axis=1)
-    _refuse(is_odd, table, "has a negative frame or no position; expected 0 on, and finite numbers")
+    _reject(is_odd, table, "has a negative frame or no position; expected 0 on, and finite numbers")
     order = np.lexsort((label, frame))
     is_repeated = np.zeros(len(frame), bool)
     is_repeated[order[1:]] = (np.diff(frame[order]) == 0) & (np.diff(label[order]) == 0)
-    _refuse(is_repeated, table, "lists an object of a frame again; expected it once")
+    _reject(is_repeated, table, "lists an object of a frame twice; expected it once")
 
 
 def check_links(found: Detections, source: IntArray, target: IntArray, table: Path) -> None:
-    """Raise InputError if links are no tracks with divisions."""
+    """Raise InputError if links are not tracks with divisions."""
     is_backward = found.frame[target] <= found.frame[source]
-    _refuse(is_backward, table, "links an object to no later frame; expected a target after it")
-    _refuse(_is_repeated(target), table, "links an object to a second parent; expected one at most")
+    _reject(is_backward, table, "links an object to no later frame; expected a later target")
+    _reject(_is_repeated(target), table, "links an object to a second parent; expected one at most")
 
 
 def _is_repeated(values: IntArray) -> NDArray[np.bool_]:
-    """Return which values were there before."""
+    """Return whether each value occurred before."""
     order = np.argsort(values, kind="stable")
     is_repeated = np.zeros(len(values), bool)
     is_repeated[order[1:]] = values[order[1:]] == values[order[:-1]]
     return is_repeated
 
 
-def _refuse(is_wrong: NDArray[np.bool_], table: Path, reason: str) -> None:
+def _reject(is_wrong: NDArray[np.bool_], table: Path, reason: str) -> None:
     """Raise InputError if a line of a table, of which the first names columns, is wrong."""
     if is_wrong.any():
         raise InputError(f"line {np.flatnonzero(is_wrong)[0] + 2} of {table} {reason}")
 
 
 def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:
-    """Return which detections lie at some places, (E, 2) frame and label."""
+    """Return the rows of the detections at some places, (E, 2) frame and label."""
     labels = np.unique(found.label)
 
     def key(frame: IntArray, label: IntArray) -> IntArray:
@@ -170,14 +170,14 @@ def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:
     if len(wrong):
         frame, label = places[wrong[0]]
         raise InputError(
-            f"{table} links object {label} of frame {frame}, which {TRACK_TABLE} beside it does "
-            "not list; give a folder whose tables are of one tracking"
+            f"{table} links object {label} of frame {frame}, which {TRACK_TABLE} next to it "
+            "does not list; give a folder whose tables are of one tracking"
         )
     return rows
 
 
 def _ratio(physical: FloatArray | None, count: FloatArray) -> float:
-    """Return how much of a unit one pixel or frame is, from the place that tells it best."""
+    """Return the size of a pixel or frame in a unit, from the most precise row."""
     farthest = int(np.argmax(count))
     if physical is None or count[farthest] <= 0:
         return float("nan")

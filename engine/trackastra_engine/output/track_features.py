@@ -1,4 +1,4 @@
-"""Stage 8: what each track is like, as a table with a line for each."""
+"""Stage 8: write the features of tracks as a table with a line for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.linking.lineage import Lineage, cell_of_tracklets, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
-PORTION_SIZE = 10_000  # tracks that are Python's numbers at a time
+PORTION_SIZE = 10_000  # tracks converted to Python's numbers at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """In what lengths and times are written; without calibration in pixels and frames."""
+    """Units of lengths and times; pixels and frames without calibration."""
 
     length: str
     time: str
@@ -26,7 +26,7 @@ class Units:
 
     @classmethod
     def of(cls, calibration: Calibration, ndim: int) -> "Units":
-        """Return the units that are known."""
+        """Return the units of a calibration."""
         interval_s = calibration.frame_interval_s
         return cls(
             "um" if calibration.voxel_um else "px",
@@ -39,7 +39,7 @@ class Units:
 def write_track_features(
     lineage: Lineage, path: str | Path, calibration: Calibration = UNKNOWN
 ) -> None:
-    """Write a line for each track, by its number; cells of what is not known are empty.
+    """Write a line for each track, by its number; unknown values are empty cells.
 
     The columns are those of `track_features`. The last part of a name is the unit.
     """
@@ -58,10 +58,10 @@ def track_features(
     """Return (K,) columns by name for the K tracks.
 
     `lineage` is the first ancestor, `generation` the number of divisions since then, `n_daughters`
-    0, 1 (after a gap) or 2. `path` is the sum of steps, `displacement` the distance from the first
+    is 0, 1 (at a gap) or 2. `path` is the sum of steps, `displacement` the distance from the first
     to the last position, `straightness` their ratio, `speed` the path over its time. Growth is the
     slope of a straight line through the sizes or intensities over time, divided by their mean.
-    `cycle_time` is that of a cell from the division that it came from to its own, over gaps.
+    `cycle_time` is the time of a cell from its birth by a division to its own division, over gaps.
     """
     units = Units.of(calibration, lineage.detections.ndim)
     tracklets = lineage.tracklets
@@ -87,7 +87,7 @@ def track_features(
 
 
 def _generation(tracklets: IntArray, n_daughters: IntArray) -> IntArray:
-    """Return (K,) how many divisions lie between a track and its first ancestor."""
+    """Return (K,) the number of divisions between a track and its first ancestor."""
     generation = [0] * (len(tracklets) + 1)
     divides = [False, *(n_daughters > 1).tolist()]
     for track, _, _, parent in tracklets.tolist():  # parents have lower numbers
@@ -150,7 +150,7 @@ def _totals(track: IntArray, n_tracks: int, weights: FloatArray) -> FloatArray:
 
 
 def _cycle_frames(tracklets: IntArray, n_daughters: IntArray) -> FloatArray:
-    """Return (K,) frames from a cell's birth to its division, where both were seen."""
+    """Return (K,) frames from a cell's birth to its division; NaN unless both were seen."""
     cell = cell_of_tracklets(tracklets)[1:]  # the first track of the same cell
     parent_of_cell = tracklets[cell - 1, 3]
     was_born = (parent_of_cell > 0) & np.append(False, n_daughters > 1)[parent_of_cell]

@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes a table of tracks, with a line for each detection."""
+"""Stage 8: write a lineage as a table of tracks, with a line for each detection."""
 
 from collections.abc import Iterator
 from math import isnan
@@ -11,8 +11,8 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
-COLUMNS = ("track", "parent", "frame", "label")  # then numbers, as in `number_names`
-PORTION_SIZE = 10_000  # detections that are Python's numbers at a time
+COLUMNS = ("track", "parent", "frame", "label")  # followed by `number_names`
+PORTION_SIZE = 10_000  # detections converted to Python's numbers at a time
 
 
 def write_track_table(
@@ -21,7 +21,7 @@ def write_track_table(
     """Write COLUMNS and `number_names` of every detection, by track, then frame.
 
     A track is a tracklet; its parent is that of its first detection, or 0; frames count from 0.
-    The score is that of the link to the detection before; cells of unknown numbers are empty.
+    The score is that of the link from the parent detection; unknown numbers are empty cells.
     """
     order = np.argsort(lineage.tracklet_id, kind="stable")  # detections are sorted by frame
     link = np.full(len(order), -1, np.int32)  # the row of the link to each detection
@@ -41,8 +41,8 @@ def write_track_table(
 def number_names(ndim: int, calibration: Calibration) -> tuple[str, ...]:
     """Return the names of the columns of numbers.
 
-    The position in pixels, and in micrometres and seconds as far as these are known; the `score`
-    of the link; and `feature_names`, in pixels.
+    The position in pixels, and, if known, in micrometres and seconds; the `score` of the link; and
+    `feature_names`, in pixels.
     """
     axes = ("z", "y", "x")[-ndim:]
     in_um = [f"{axis}_um" for axis in axes] if calibration.voxel_um else []
@@ -61,7 +61,7 @@ def _integers(lineage: Lineage, rows: IntArray) -> IntArray:
 def _numbers(
     lineage: Lineage, rows: IntArray, link: IntArray, calibration: Calibration
 ) -> Iterator[list[str]]:
-    """Yield the cells of the columns of numbers of some detections and the links to them, or -1."""
+    """Yield the cells of `number_names` for some detections; link: (N,) rows of links, or -1."""
     found = lineage.detections
     score = np.full(len(rows), np.nan)
     score[link >= 0] = lineage.edges.score[link[link >= 0]]

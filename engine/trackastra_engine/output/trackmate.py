@@ -1,7 +1,7 @@
-"""Stage 8: a lineage becomes a file that TrackMate opens, written as it is told, line by line.
+"""Stage 8: write a lineage as a file for TrackMate, line by line.
 
-The elements are those of TrackMate 7 (its `TmXmlReader`, which fails without those of the settings
-that are empty here).
+The elements are those of TrackMate 7. Some of the settings are empty, but its `TmXmlReader` fails
+without them.
 """
 
 import re
@@ -18,9 +18,9 @@ from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 from trackastra_engine.movie.frames import Movie
 
-VERSION = "7.11.1"  # of TrackMate, as whose file it is read
+VERSION = "7.11.1"  # of TrackMate, which reads the file as one of its own
 
-# Of each kind of feature: its name, its dimension in TrackMate's words, whether it is an integer.
+# By kind of feature: its name, its dimension in TrackMate's terms, whether it is an integer.
 FEATURES = {
     "SpotFeatures": (
         ("QUALITY", "QUALITY", False),
@@ -42,7 +42,7 @@ FEATURES = {
     ),
     "TrackFeatures": (("TRACK_ID", "NONE", True), ("NUMBER_SPOTS", "NONE", True)),
 }
-# What no XML 1.0 may hold (its section 2.2), though names of files may.
+# Characters that XML 1.0 forbids (section 2.2), but names of files may contain.
 NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SETTINGS = """\
 <InitialSpotFilter feature="QUALITY" value="0.0" isabove="true"/>
@@ -66,7 +66,7 @@ def write_trackmate(
 ) -> None:
     """Write detections as spots, links as edges, and cells with their descendants as tracks.
 
-    Lengths are in micrometres and times in seconds where these are known, else in pixels and
+    Lengths are in micrometres and times in seconds if these are known, else in pixels and
     frames. The cost of a link is 1 less its score. TrackMate shows the image if it is one file.
     """
     with new_file(Path(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -85,12 +85,12 @@ def write_trackmate(
 
 def _element(name: str, /, **attributes: object) -> str:
     """Return a line with an element; attributes of None, and those that are NaN, are left out."""
-    told = " ".join(
+    shown = " ".join(
         f"{key}={quoteattr(f'{value:.10g}' if isinstance(value, float) else str(value))}"
         for key, value in attributes.items()
         if value is not None and not (isinstance(value, float) and isnan(value))
     )
-    return NO_CHARACTER.sub("?", f"<{name} {told}/>\n")
+    return NO_CHARACTER.sub("?", f"<{name} {shown}/>\n")
 
 
 def _declarations() -> Iterator[str]:
@@ -127,7 +127,7 @@ def _spots_of_frame(lineage: Lineage, rows: IntArray, calibration: Calibration) 
     found = lineage.detections.rows(rows)
     voxel = np.array(calibration.voxel_um or [1.0] * found.ndim)
     column = dict(zip(feature_names(found.ndim), found.features.T, strict=True))
-    # The radius of a circle or ball that is as large as the object.
+    # The radius of a circle or ball as large as the object.
     radius = column["diameter"] / 2 * voxel.prod() ** (1 / found.ndim)
     places = np.zeros((len(rows), 3))
     places[:, 3 - found.ndim :] = found.centroid * voxel
@@ -160,7 +160,7 @@ def _spots_of_frame(lineage: Lineage, rows: IntArray, calibration: Calibration) 
 
 
 def _tracks(lineage: Lineage) -> Iterator[str]:
-    """Yield all tracks with their links; cells without a link are in none, as in TrackMate."""
+    """Yield all tracks with their links; cells without a link are in no track, as in TrackMate."""
     edges = lineage.edges
     track = root_of_tracklets(lineage.tracklets)[lineage.tracklet_id[edges.source]]
     order = np.lexsort((edges.target, edges.source, track))
@@ -182,7 +182,7 @@ def _tracks(lineage: Lineage) -> Iterator[str]:
 
 
 def _image_data(lineage: Lineage, calibration: Calibration, movie: Movie | None) -> str:
-    """Return what is known of the image; without a movie, it just holds all detections."""
+    """Return the image's properties; without a movie, its size just includes all detections."""
     found = lineage.detections
     if movie is None:
         shape = tuple(np.ceil(found.centroid.max(axis=0, initial=0)).astype(int) + 1)

@@ -1,4 +1,4 @@
-"""Tracks as another program saved them after a person edited them, read for comparison."""
+"""Read tracks that a person edited in another program, for comparison."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from trackastra_engine.output.saved_tracks import has_tables, has_tracked_masks,
 UNKNOWN_LABEL = -1
 FORMS = (
     "a GEFF, a TrackMate file (.xml), a folder of the Cell Tracking Challenge, the Spot table of "
-    "Mastodon (.csv, with its Link table beside it), or an output folder of track"
+    "Mastodon (.csv, with its Link table next to it), or an output folder of track"
 )
 
 
@@ -24,11 +24,11 @@ class EditedTracks:
     place: FloatArray  # (M, D) ([z,] y, x), in pixels or in units of `voxel`
     label: IntArray  # (M,) of the masks, or UNKNOWN_LABEL
     links: IntArray  # (L, 2) rows of the objects: source, target
-    voxel: tuple[float, ...] = ()  # size of a voxel (z, y, x) as the file knows it
+    voxel: tuple[float, ...] = ()  # size of a voxel (z, y, x) in the file
 
 
 def read_edited(path: Path) -> EditedTracks:
-    """Return the tracks of a file or folder; raises InputError if it is of none of FORMS."""
+    """Return the tracks of a file or folder; raises InputError if it is none of FORMS."""
     if path.suffix.lower() == ".xml":
         from trackastra_engine.output.edited.trackmate_file import read_trackmate
 
@@ -45,7 +45,7 @@ def read_edited(path: Path) -> EditedTracks:
 
     folder = geff_folder(path)
     if folder is None:
-        raise InputError(f"{path} holds no tracks to compare; give {FORMS}")
+        raise InputError(f"{path} contains no tracks to compare; give {FORMS}")
     return read_geff(folder)
 
 
@@ -58,9 +58,9 @@ def _of_saved(path: Path, *, has_labels: bool) -> EditedTracks:
 
 
 def links_of_ids(ids: IntArray, ends: IntArray, path: Path) -> IntArray:
-    """Return rows (L, 2) of links between objects that are given by their numbers.
+    """Return rows (L, 2) of links between objects that are given by ids.
 
-    ids: (M,), ends: (L, 2). Raises InputError if a link leads to no object.
+    ids: (M,), ends: (L, 2). Raises InputError if an id of a link is unknown.
     """
     order = np.argsort(ids)
     place = np.searchsorted(ids, ends, sorter=order).clip(max=max(0, len(ids) - 1))

@@ -1,4 +1,4 @@
-"""A GEFF, as we write it and as napari-track-edit and tracksdata do, read with zarr only."""
+"""Read a GEFF of ours, napari-track-edit or tracksdata, only with zarr."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ AXES = ("z", "y", "x")
 
 
 def geff_folder(path: Path) -> Path | None:
-    """Return the GEFF that a path is, or that it holds as napari-track-edit exports it."""
+    """Return the GEFF at a path, or inside it, as napari-track-edit exports it; or None."""
     for folder in (path, path / GEFF):
         if is_geff(folder):
             return folder
@@ -41,7 +41,9 @@ def read_geff(folder: Path) -> EditedTracks:
             f"{folder} cannot be read as a GEFF with positions ({first_line(error)})"
         ) from None
     if (frame != np.rint(frame)).any() or (frame < 0).any():
-        raise InputError(f"{folder} has times that are no numbers of frames, such as {frame.max()}")
+        raise InputError(
+            f"{folder} has times that are not numbers of frames, such as {frame.max()}"
+        )
     voxel = tuple(float(axis.get("scale") or 1) for axis in axes if axis["type"] == "space")
     links = links_of_ids(ids, ends, folder)
     return EditedTracks(frame.astype(np.int64), place, label, links, voxel)
@@ -52,7 +54,7 @@ def _property(group: Any, name: str) -> NDArray[np.float64]:
 
 
 def _labels(group: Any, n_nodes: int) -> NDArray[np.int64]:
-    """Return the labels in the masks; those of objects that a person has added are unknown."""
+    """Return the labels in the masks; objects that a person added have UNKNOWN_LABEL."""
     label = np.full(n_nodes, UNKNOWN_LABEL)
     if "nodes/props/label" in group:
         values = np.asarray(group["nodes/props/label/values"][:])

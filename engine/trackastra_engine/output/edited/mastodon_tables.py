@@ -1,4 +1,4 @@
-"""The two tables that Mastodon exports: spots and links, each under three lines of names."""
+"""Read the two tables that Mastodon exports: spots and links, with three header lines each."""
 
 import csv
 from pathlib import Path
@@ -16,22 +16,22 @@ Table = dict[str, list[str]]  # columns by their names
 
 
 def read_mastodon(path: Path) -> EditedTracks:
-    """Return the tracks of a table of spots, whose table of links lies beside it.
+    """Return the tracks of a table of spots and the table of links next to it.
 
-    The two are called alike, but for Spot and Link. Raises InputError if there is none, or a
-    column is not there.
+    Their names differ only by Spot and Link. Raises InputError if the table of links or a column
+    is missing.
     """
-    beside = path.with_name("Link".join(path.name.rsplit("Spot", 1)))
-    if beside == path or not beside.is_file():
+    companion = path.with_name("Link".join(path.name.rsplit("Spot", 1)))
+    if companion == path or not companion.is_file():
         raise InputError(
-            f"{path} has no table of links beside it; export both tables from Mastodon and give "
+            f"{path} has no table of links next to it; export both tables from Mastodon and give "
             "the one whose name ends in Spot.csv"
         )
-    spots, links = _read(path), _read(beside)
+    spots, links = _read(path), _read(companion)
     ids = _numbers(spots, "ID", path).astype(np.int64)
     frame = _numbers(spots, "Spot frame", path).astype(np.int64)
     place = np.column_stack([_numbers(spots, name, path) for name in POSITION])
-    ends = np.column_stack([_numbers(links, name, beside) for name in ENDS]).astype(np.int64)
+    ends = np.column_stack([_numbers(links, name, companion) for name in ENDS]).astype(np.int64)
     label = np.full(len(ids), UNKNOWN_LABEL)
     return EditedTracks(frame, place, label, links_of_ids(ids, ends, path))
 
@@ -55,4 +55,6 @@ def _numbers(table: Table, name: str, path: Path) -> np.ndarray[tuple[int], np.d
     try:
         return np.array(table[name], float)
     except ValueError:
-        raise InputError(f"{path} has a cell in {name!r} that is no number") from None
+        raise InputError(
+            f"{path} has a cell in {name!r} that is not a number; export it again"
+        ) from None

@@ -1,4 +1,4 @@
-"""Which objects of edited tracks are which detections: by label, or else by place."""
+"""Match the objects of edited tracks with detections: by label, or else by position."""
 
 from itertools import pairwise
 
@@ -9,19 +9,21 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.output.edited import EditedTracks
 
-LEAST_REACH_PX = 2.0  # a person who moves a point hits it no better; more for larger objects
+LEAST_REACH_PX = 2.0  # precision of a person who moves a point; more for larger objects
 REACH_DIAMETERS = 0.5
-LEAST_SHARE = 0.5  # of the objects that must be found again; fewer are those of another movie
+LEAST_SHARE = 0.5  # of the objects that must match; fewer mean another movie
 
 
 def match_objects(found: Detections, edited: EditedTracks, calibration: Calibration) -> IntArray:
     """Return (M,) the row of each object's detection, or -1 for objects that were added.
 
-    Positions may be pixels, or in units of the voxel of either side: that in which most objects
-    lie on a detection. Raises InputError if half of the objects lie on none.
+    Positions may be in pixels, or in units of either voxel: the unit in which most objects lie on
+    a detection is used. Raises InputError if more than half of the objects lie on none.
     """
     if edited.place.shape[1] < found.ndim:
-        raise InputError("the edited tracks are flat, but those of the results have a z")
+        raise InputError(
+            "the edited tracks have no z, but the results have; give the edited 3D tracks"
+        )
     place = edited.place[:, -found.ndim :]
     units = [(1.0,) * found.ndim, edited.voxel[-found.ndim :], calibration.voxel_um]
     matched = [_match(found, edited, place / unit) for unit in dict.fromkeys(filter(None, units))]
@@ -29,7 +31,7 @@ def match_objects(found: Detections, edited: EditedTracks, calibration: Calibrat
     n_found = int((rows >= 0).sum())
     if n_found < LEAST_SHARE * len(rows) or n_found == 0:
         raise InputError(
-            f"only {n_found} of {len(rows)} edited objects lie where the results have one; give "
+            f"only {n_found} of {len(rows)} edited objects lie on an object of the results; give "
             "the same results, edited"
         )
     return rows
@@ -62,7 +64,7 @@ def _match(found: Detections, edited: EditedTracks, place: FloatArray) -> IntArr
 def _nearest(
     centroid: FloatArray, reach: FloatArray, place: FloatArray, near: IntArray
 ) -> IntArray:
-    """Return which of the rows `near` each place lies on, the nearest place first; or -1."""
+    """Return the one of the rows `near` that each place lies on, nearest places first; or -1."""
     from scipy.spatial import cKDTree
 
     distance, nearest = cKDTree(centroid).query(place)

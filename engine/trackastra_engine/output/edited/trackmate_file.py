@@ -1,4 +1,4 @@
-"""A file of TrackMate: the spots and links of the tracks that it shows."""
+"""Read the visible spots and links of a TrackMate file."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def _ends(root: Any, visible: set[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _label(spot: Any) -> int:
-    """Return the label in the mask, which our files have and new spots lack."""
+    """Return the label in the mask; UNKNOWN_LABEL for spots without one, such as new ones."""
     text = spot.get("LABEL", "")
     try:
         return int(float(text))
