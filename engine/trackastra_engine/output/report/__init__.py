@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes one page to look at, which needs nothing but a browser."""
+"""Stage 8: write a lineage as one HTML page, which needs only a browser."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from trackastra_engine.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the page says of how it came about."""
+    """Facts about the run, which the page shows."""
 
-    title: str  # what the movie is called
+    title: str  # name of the movie
     settings: tuple[tuple[str, str], ...] = ()  # names and values
     stage_s: tuple[tuple[str, float], ...] = ()  # names of stages and their seconds
-    command: str = ""  # that links again under the corrections that the page saves
+    command: str = ""  # links again with the corrections that the page saves
     motion: MovieMotion | None = None  # if windows were aligned
 
 
@@ -51,11 +51,10 @@ def write_report(
 ) -> None:
     """Write a page with the movie, its tracks, the lineage tree, charts and the doubtful links.
 
-    The frames that are shown are read again, one by one, and drawn by some threads; without a
-    movie, as points have none, there are dots. Corrections under which it was linked go into the
-    table that the page saves. Long movies are thinned and large ones shown smaller, which the page
-    says, so that it stays a few megabytes. Raises InputError if the masks are not those that were
-    tracked.
+    The shown frames are read again, one by one, and drawn by some threads; without a movie, for
+    points, dots are drawn. The corrections of the run are part of the table that the page saves.
+    Long movies are thinned and large ones shown smaller, so that the page stays a few megabytes;
+    the page reports this. Raises InputError if the masks have changed since they were tracked.
     """
     tree = lineage_tree(lineage)
     view = view_of_points(lineage) if movie is None else view_of_movie(lineage, movie)
@@ -83,12 +82,12 @@ def write_report(
     }
     arrays = tree.arrays() | positions | (shots.arrays if shots else {})
     with new_file(Path(path)) as partial:
-        # Names of files need not be text: what is none of it becomes a question mark.
+        # Names of files may contain bytes that are not text; these become question marks.
         partial.write_bytes(document(facts.title, data, arrays).encode("utf-8", "replace"))
 
 
 def _measures(movie: Movie | None, calibration: Calibration) -> Iterator[tuple[str, str]]:
-    """Yield the size of a movie, if there is one, and what is known of space and time in it."""
+    """Yield the size of a frame, if there is a movie, and the known voxel and frame interval."""
     if movie is not None:
         yield "frame", " x ".join(f"{size:,}" for size in movie.frame_shape[::-1]) + " pixels"
     if calibration.voxel_um is not None:

@@ -1,4 +1,4 @@
-"""The numbers behind the charts of a page, and those at its top."""
+"""The data of the charts of a page, and the numbers at its top."""
 
 import math
 from typing import Any
@@ -29,7 +29,7 @@ def charts(
 ) -> list[dict[str, Any]]:
     """Return the charts: counts and divisions over time, lengths of tracks, scores of links.
 
-    Of a movie that moves as a whole, also how far, over time.
+    If the field of view moves, a chart shows its motion over time.
 
     Values are those of bins `width` wide from `start`; over time, a bin is one frame or several.
     """
@@ -67,7 +67,7 @@ def charts(
 
 
 def _motion_charts(motion: MovieMotion | None, time: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return how far the field moves on the way into a frame, the farthest of those of a bin."""
+    """Return a chart of the field's motion into each frame, the largest in each bin; or none."""
     if motion is None or not motion.is_aligned.any():
         return []
     starts = np.arange(0, len(motion.length), time["width"])

@@ -1,8 +1,8 @@
-"""The page itself: template, style, scripts and data become one file of HTML.
+"""The HTML file of a page: template, style, scripts and data.
 
-Whatever comes from file names and metadata is data, never markup: the title is escaped, the rest
-is JSON without a "<", which the scripts put on the page as text. And should any of it be taken for
-a script nevertheless, the page's policy allows none but its own, and no connection to anywhere.
+File names and metadata are data, never markup: the title is escaped, the rest is JSON without a
+"<", which the scripts show as text. In addition, the page's policy allows only its own scripts and
+no connection.
 """
 
 import base64
@@ -29,7 +29,7 @@ KINDS = {
 
 
 def document(title: str, data: dict[str, Any], arrays: dict[str, NDArray[np.generic]]) -> str:
-    """Return the page with some data, which the scripts know as `report` and `arrays`."""
+    """Return the page with its data, which the scripts read as `report` and `arrays`."""
     folder = files(__package__) / "page"
     style = (folder / "page.css").read_text("utf-8")
     script = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
@@ -46,7 +46,7 @@ def document(title: str, data: dict[str, Any], arrays: dict[str, NDArray[np.gene
 
 
 def _json(data: dict[str, Any]) -> str:
-    """Return JSON in ASCII that cannot end the element that it is in."""
+    """Return JSON in ASCII that cannot end the element around it."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 

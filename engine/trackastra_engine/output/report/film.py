@@ -18,14 +18,14 @@ from trackastra_engine.prefetch import computed_ahead, computed_side_by_side
 from trackastra_engine.progress import Progress
 
 IMAGE_BYTES = 3_600_000  # of all images together
-QUALITIES = (85, 70, 55, 40, 25)  # of JPEG: the first that the budget allows, or else the last
-LEVEL_FRAMES = 5  # from which black and white are found
+QUALITIES = (85, 70, 55, 40, 25)  # of JPEG: the first that fits IMAGE_BYTES, or else the last
+LEVEL_FRAMES = 5  # sampled for the levels of black and white
 SHOWN_PERCENTILES = (0.5, 99.8)  # intensities that become black and white
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Film:
-    """What a page is given of the pixels of S frames."""
+    """The images and outlines of S frames for a page."""
 
     images: list[str]  # (S,) JPEG in base64; none without images
     arrays: dict[str, NDArray[np.generic]]  # outlines
@@ -67,7 +67,7 @@ def _shot(
 
 
 def _packed(parts: list[Outlines], tree: Tree) -> dict[str, NDArray[np.generic]]:
-    """Return the outlines of all frames, and where those of each frame begin."""
+    """Return the outlines of all frames, and the start of each frame's."""
     packed = [pack_steps(part.steps) for part in parts]
     corner = np.concatenate([part.corner for part in parts])
     owner = np.concatenate([part.owner for part in parts])
@@ -102,7 +102,7 @@ def _flat(volume: NDArray[Any]) -> NDArray[Any]:
 
 
 def _nearest(pixels: NDArray[Any], view: View) -> NDArray[Any]:
-    """Return the pixels in the middle of the shown ones."""
+    """Return (height, width) pixels, the one in the middle of each shown pixel."""
     rows, columns = (
         ((np.arange(shown) + 0.5) * size / shown).astype(int)
         for size, shown in zip(pixels.shape, (view.height, view.width), strict=True)
@@ -111,7 +111,7 @@ def _nearest(pixels: NDArray[Any], view: View) -> NDArray[Any]:
 
 
 def _mean(pixels: NDArray[Any], view: View) -> FloatArray:
-    """Return the means of the pixels under the shown ones."""
+    """Return (height, width) means of the pixels in each shown pixel."""
     means: FloatArray = pixels.astype(np.float32)
     for axis, shown in enumerate((view.height, view.width)):
         starts = _starts(means.shape[axis], shown)

@@ -1,4 +1,4 @@
-"""The least certain links, with the places that a page shows when one is chosen."""
+"""The least certain links, with the positions that a page shows for the chosen one."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,13 +11,13 @@ from trackastra_engine.linking.review import DoubtfulLink
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
 
-MAX_ALTERNATIVES = 10  # of which one may be that there is none: the page has nine keys
+MAX_ALTERNATIVES = 10  # one may be no parent: the page has nine keys for parents
 
 
 def described_links(
     doubtful: Iterable[DoubtfulLink], lineage: Lineage, view: View, tree: Tree
 ) -> list[dict[str, Any]]:
-    """Return links in the order given, those of tracks that were dropped left out."""
+    """Return links in the order given, without links of dropped tracks."""
     found = lineage.detections
 
     def described(place: Place | None, score: float) -> dict[str, Any] | None:
@@ -43,7 +43,7 @@ def described_links(
 
 
 def _row(lineage: Lineage, place: Place) -> int | None:
-    """Return the row of a detection, or None where it was left out."""
+    """Return the row of a detection, or None if it was left out."""
     frame, label = place
     found = lineage.detections
     first, stop = np.searchsorted(found.frame, [frame, frame + 1])

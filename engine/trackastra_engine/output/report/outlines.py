@@ -1,4 +1,4 @@
-"""Outlines of the objects of a frame, exact to the pixel and two bits for each side of a pixel."""
+"""Outlines of the objects of a frame, exact to the pixel, with two bits per side of a pixel."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # x and y of a step: right, down, le
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlines:
-    """L closed ways along the sides of pixels, the object to their right."""
+    """L closed paths along the sides of pixels, with the object to their right."""
 
-    owner: IntArray  # (L,) the object's number; one in pieces or with holes has several ways
-    corner: IntArray  # (L, 2) x and y where a way begins
+    owner: IntArray  # (L,) the object's number; an object in pieces or with holes has several paths
+    corner: IntArray  # (L, 2) x and y where a path begins
     length: IntArray  # (L,) steps
     steps: IntArray  # (sum of length,) rows of STEPS
 
 
 def outlines(objects: IntArray) -> Outlines:
-    """Return the outlines of objects (Y, X), 0 for the background; corners do not connect."""
+    """Return the outlines of objects (Y, X), 0 is background; corners do not connect."""
     padded = np.pad(objects, 1)
     inside = padded != 0
     n_sides = sum(

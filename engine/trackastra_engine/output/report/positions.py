@@ -1,4 +1,4 @@
-"""Where the objects of the shown frames are, for a page."""
+"""The positions of the objects in the shown frames, for a page."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +7,11 @@ from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
 
-UNITS_PER_PIXEL = 16  # positions are whole numbers of units, below 2^16
+UNITS_PER_PIXEL = 16  # positions are stored as integers of units, below 2^16
 
 
 def shown_positions(lineage: Lineage, view: View, tree: Tree) -> dict[str, NDArray[np.generic]]:
-    """Return the rows of the tree and the places of all objects, and where each frame begins."""
+    """Return track, label and position of all objects, and the start of each frame."""
     found = lineage.detections
     bounds = np.searchsorted(found.frame, [view.frames, view.frames + 1])
     rows = np.concatenate([np.arange(first, stop) for first, stop in bounds.T])

@@ -1,4 +1,4 @@
-"""The lineage tree of a page: in which order tracks come, and in which lane each is drawn."""
+"""The lineage tree of a page: the order of tracks, and the lane in which each is drawn."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 
-MAX_TRACKS = 50_000  # that the tree shows; 20 bytes each
+MAX_TRACKS = 50_000  # in the tree; 20 bytes each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,12 +17,12 @@ class Tree:
 
     tracklets: IntArray  # (K, 4) id, first frame, last frame, parent's id or 0
     parent: IntArray  # (K,) row of the parent, or -1
-    lane: FloatArray  # (K,) where it is drawn, in lanes from the top
+    lane: FloatArray  # (K,) position from the top, in lanes
     row_of_id: IntArray  # (all tracklets + 1,) row of an id, or K for those not shown
-    notes: tuple[str, ...]  # what is left out, in sentences
+    notes: tuple[str, ...]  # about tracks that are left out, in sentences
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return what the page is given."""
+        """Return the arrays for the page."""
         return {
             "track_id": self.tracklets[:, 0].astype(np.uint32),
             "track_first": self.tracklets[:, 1].astype(np.uint32),
@@ -33,9 +33,9 @@ class Tree:
 
 
 def lineage_tree(lineage: Lineage) -> Tree:
-    """Return the tree of a lineage: those with most tracks first, then by first frame.
+    """Return the tree of a lineage: lineages with most tracks first, then by first frame.
 
-    Of very many tracks the last are left out.
+    Tracks beyond MAX_TRACKS are left out.
     """
     tracklets = lineage.tracklets
     root = root_of_tracklets(tracklets)[1:] - 1
@@ -62,7 +62,7 @@ def _lanes(parent: list[int]) -> FloatArray:
         n_lanes[row] = max(1, n_lanes[row])
         if parent[row] >= 0:
             n_lanes[parent[row]] += n_lanes[row]
-    free, total = [0] * len(parent), 0  # the first lane of a track that no child has taken
+    free, total = [0] * len(parent), 0  # the first lane of a track that no child uses
     lane = np.zeros(len(parent))
     for row, mother in enumerate(parent):
         if mother < 0:

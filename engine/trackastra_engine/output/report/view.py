@@ -1,4 +1,4 @@
-"""What a page shows of a movie: which frames, how large, and what it says of that."""
+"""The frames that a page shows, their size, and notes on what is left out."""
 
 import math
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.frames import Movie
 
-MAX_FRAMES = 150  # that are shown
+MAX_FRAMES = 150  # shown at most
 MAX_OBJECTS = 120_000  # in all shown frames; some 20 bytes each
 MAX_PIXELS = 24_000_000  # of all shown frames; some 0.15 bytes each
 MAX_SIDE = 1024  # pixels of a frame
-POINTS_SIDE = 1000.0  # units of the longer side, where there are no pixels
+POINTS_SIDE = 1000.0  # units of the longer side, for points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """The shown frames, and how positions in the movie lie in them."""
+    """The shown frames, and the map from positions in the movie to shown pixels."""
 
     n_frames: int  # of the movie
     frames: IntArray  # (S,) indices of the shown frames, ascending
     height: int  # shown pixels
     width: int
     scale: float  # shown pixels to a pixel of the movie
-    origin: tuple[float, float]  # y and x in the movie of the upper left corner
-    notes: tuple[str, ...]  # what the page leaves out, in sentences
+    origin: tuple[float, float]  # y and x of the upper left corner in the movie
+    notes: tuple[str, ...]  # about what is left out, in sentences
 
     def place(self, centroid: FloatArray) -> FloatArray:
         """Return (N, 2) x and y in shown pixels of centroids (N, D); 0 is the edge of a pixel."""
@@ -35,7 +35,7 @@ class View:
 
 
 def view_of_movie(lineage: Lineage, movie: Movie) -> View:
-    """Return what is shown of a movie: frames at even distances, scaled down to the budget."""
+    """Return the view of a movie: evenly spaced frames, scaled down to the limits."""
     frames = _thinned(lineage, len(movie))
     *depth, height, width = movie.frame_shape
     side = min(MAX_SIDE, math.sqrt(MAX_PIXELS / len(frames)))
@@ -52,7 +52,7 @@ def view_of_movie(lineage: Lineage, movie: Movie) -> View:
 
 
 def view_of_points(lineage: Lineage) -> View:
-    """Return what is shown of points, around which there is no frame but the box of them all."""
+    """Return the view of points; its frame is their common box with a margin."""
     found = lineage.detections
     n_frames = int(found.frame[-1]) + 1
     frames = _thinned(lineage, n_frames)
@@ -62,7 +62,7 @@ def view_of_points(lineage: Lineage) -> View:
     scale = POINTS_SIDE / max(height, width)
     notes = [*_thinning_notes(n_frames, frames), "Points are shown as dots; there are no images."]
     if found.ndim == 3:
-        notes.append("They are seen along z.")
+        notes.append("Volumes are shown along z.")
     y, x = (low - margin).tolist()
     shown = math.ceil(height * scale), math.ceil(width * scale)
     return View(n_frames, frames, *shown, scale, (y, x), tuple(notes))

@@ -1,4 +1,4 @@
-// Small charts, drawn once; those over time show the frame of now and take clicks.
+// Small charts, drawn once; charts over time show the current frame and can be clicked.
 
 const CHART = { width: 320, height: 150, left: 46, right: 8, top: 8, bottom: 30 };
 const playheads = [];
@@ -10,7 +10,7 @@ function svg(name, attributes, text) {
   return node;
 }
 
-// Round numbers from 0 to at most `largest`, about so many.
+// About `count` round numbers from 0 to at most `largest`.
 function niceTicks(largest, count) {
   const rough = Math.max(largest, 1e-9) / count, ten = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((digit) => digit * ten).find((size) => size >= rough);
@@ -51,7 +51,7 @@ function drawChart(chart) {
   element("charts").append(figure);
 }
 
-// Counts over time are a line, all else is bars; under each lies what the pointer is told.
+// Counts of objects are a line, other values are bars; each bin has a tooltip.
 function drawValues(root, chart, x, y) {
   const at = (bin) => chart.start + bin * chart.width;
   if (chart.y === "objects") {

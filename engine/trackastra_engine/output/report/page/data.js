@@ -3,7 +3,7 @@
 // The report is JSON; its large arrays are one deflated block of bytes.
 const report = JSON.parse(document.getElementById("report").textContent);
 const arrays = {};
-const tracks = {};  // what follows from the arrays, by track (row of the tree) or object
+const tracks = {};  // derived from the arrays, by track (row of the tree) or object
 
 const element = (id) => document.getElementById(id);
 
@@ -26,7 +26,7 @@ async function unpack() {
   element("arrays").remove();
 }
 
-// Objects of one track stand together in `objects`, from start[track] to start[track + 1].
+// Objects of one track are adjacent in `objects`, from start[track] to start[track + 1].
 function indexTracks() {
   const { track_parent: parent, object_track: trackOf, object_start: starts } = arrays;
   const count = parent.length;
@@ -52,7 +52,7 @@ function indexTracks() {
   Object.assign(tracks, { count, root, children, start, objects, rank, frame, byLane });
 }
 
-// One of six hues for a lineage; those with neighbouring numbers differ. The last is for tracks that the tree leaves out.
+// One of six hues for a lineage; lineages with neighbouring numbers differ. The last is for tracks that are not in the tree.
 const N_HUES = 6;
 const hueOf = (track) => (track < tracks.count ? arrays.track_id[tracks.root[track]] % N_HUES : N_HUES);
 

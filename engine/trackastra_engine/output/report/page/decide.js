@@ -1,14 +1,14 @@
-// Links to decide: their two frames side by side, the answers, and the table that they become.
+// Links to decide: their two frames side by side, the answers, and the table of corrections.
 
 const MAX_DAUGHTERS = 2;
-const HANDLE = 9;  // CSS pixels around the middle of a link within which a click strikes it out
-const decisions = [];  // in their order: the question that was open, and the row that answers it
-const picked = { before: -1, after: -1 };  // objects that were clicked, of the two frames
+const HANDLE = 9;  // CSS pixels around the middle of a link within which a click deletes it
+const decisions = [];  // in order: the open question, and the row that answers it
+const picked = { before: -1, after: -1 };  // objects clicked in the two frames
 let isUnsaved = false;
 
 const isSame = (one, other) => one.every((cell, place) => cell === other[place]);
 
-// The rows of the table: earlier ones give way to later ones that contradict them.
+// The rows of the table; later rows replace earlier ones that they contradict.
 function decidedRows() {
   let rows = report.corrections.slice();
   for (const { row: [fromFrame, from, toFrame, to, verdict] } of decisions) {
@@ -24,10 +24,10 @@ function decidedRows() {
   return rows;
 }
 
-// The parent that a question's object has in the result, or null.
+// The parent of a question's object in the result, or null.
 const parentOf = ({ source }) => (source?.frame === undefined ? null : source);
 
-// The answer to a question, in a word, or nothing; the last decision counts.
+// The answer to a question in a word, or ""; the last decision counts.
 function answer(link, rows) {
   const { target } = link, source = parentOf(link);
   for (const [fromFrame, from, toFrame, to, verdict] of rows.slice().reverse()) {
@@ -43,7 +43,7 @@ function say(text) {
   element("said").textContent = text;
 }
 
-// Notes a decision and goes to the next open question.
+// Adds a decision and shows the next open question.
 function decide(source, target, verdict) {
   const row = [source?.frame ?? "", source?.label ?? "", target.frame, target.label, verdict];
   const daughters = decidedRows().filter((other) =>
@@ -61,7 +61,7 @@ function decide(source, target, verdict) {
   if (open >= 0) visitLink(open); else redraw();
 }
 
-// The first question without an answer from the shown one on, or else from the first; or -1.
+// The next question without an answer after the shown one, or else the first; or -1.
 function nextOpen() {
   const rows = decidedRows(), open = (link) => !answer(link, rows);
   const later = report.links.findIndex((link, index) => index > state.link && open(link));
@@ -79,7 +79,7 @@ function isWrong() {
   if (state.link < 0) return;
   const source = parentOf(question());
   if (source) decide(source, question().target, "no-link");
-  else say("Choose its parent: a number, or a click on both objects.");
+  else say("Choose its parent: press its number, or click both objects.");
 }
 
 function hasNoParent() {
@@ -122,7 +122,7 @@ const frameBefore = () => (parentOf(question()) || parents()[0] || { frame: ques
 const paneFrames = () => ({ before: frameBefore(), after: question().target.frame });
 const shownIndex = (frame) => report.frames.indexOf(frame);
 
-// How a frame lies on a pane: around the question's object, with its possible parents in sight.
+// Scale and offset of a frame on a pane: around the question's object, with its possible parents in sight.
 function paneSight(canvas) {
   const { target } = question(), source = parentOf(question());
   const away = [source, ...parents()].map((other) => (other ? Math.hypot(other.x - target.x, other.y - target.y) : 0));
@@ -144,7 +144,7 @@ function drawPanes() {
       if (source) mark(context, source, "✓", "#fff", sight.scale);
       parents().slice(0, 9).forEach((other, index) => mark(context, other, index + 1, "#ffd9c7", sight.scale));
     } else {
-      drawKeptLinks(context, sight.scale);
+      drawResultLinks(context, sight.scale);
       mark(context, target, "", "#ff7a52", sight.scale);
     }
     if (picked[name] >= 0) mark(context, { x: arrays.object_x[picked[name]] / UNITS, y: arrays.object_y[picked[name]] / UNITS }, "•", "#7dffb0", sight.scale);
@@ -152,13 +152,13 @@ function drawPanes() {
   }
 }
 
-// Draws a frame; the context stays in its pixels until it is restored.
+// Draws a frame; the context uses its pixels until it is restored.
 function drawPane(context, shown, { scale, left, top }) {
   context.fillStyle = "#0d0e10";
   context.fillRect(0, 0, context.canvas.clientWidth, context.canvas.clientHeight);
   context.fillStyle = "#9ea2a8";
   context.font = "12px system-ui, sans-serif";
-  if (shown < 0) context.fillText("This frame is not in the page.", 10, 20);
+  if (shown < 0) context.fillText("The page does not contain this frame.", 10, 20);
   context.save();
   context.translate(left, top);
   context.scale(scale, scale);
@@ -188,8 +188,8 @@ function mark(context, { x, y }, text, colour, scale) {
   context.shadowBlur = 0;
 }
 
-// The links that the result has between the two frames: [object before, object after].
-function keptLinks() {
+// The links of the result between the two frames: [object before, object after].
+function resultLinks() {
   const { before, after } = paneFrames(), from = shownIndex(before), to = shownIndex(after);
   const links = [], isThinned = report.frames[1] > 1;  // then the object before is not the one linked
   if (from < 0 || to < 0 || isThinned) return links;
@@ -208,9 +208,9 @@ function keptLinks() {
 
 const middleOf = ([from, to]) => ["x", "y"].map((axis) => (arrays[`object_${axis}`][from] + arrays[`object_${axis}`][to]) / 2 / UNITS);
 
-// Each link with a handle in its middle, on which a click strikes it out.
-function drawKeptLinks(context, scale) {
-  for (const link of keptLinks()) {
+// Draws each link with a handle in its middle; a click on it deletes the link.
+function drawResultLinks(context, scale) {
+  for (const link of resultLinks()) {
     const [x, y] = middleOf(link);
     context.strokeStyle = context.fillStyle = "#fff";
     context.lineWidth = 1.6 / scale;
@@ -223,12 +223,12 @@ function drawKeptLinks(context, scale) {
   }
 }
 
-// A click on a link strikes it out; a click on an object of each frame links them.
+// A click on a link deletes it; a click on an object in each frame links them.
 function clickPane(name, event) {
   const sight = paneSight(element(name)), shown = shownIndex(paneFrames()[name]);
   if (shown < 0) return;
   const x = (event.offsetX - sight.left) / sight.scale, y = (event.offsetY - sight.top) / sight.scale;
-  const link = name === "after" && keptLinks().find((one) => {
+  const link = name === "after" && resultLinks().find((one) => {
     const [middleX, middleY] = middleOf(one);
     return Math.hypot(middleX - x, middleY - y) < HANDLE / sight.scale;
   });

@@ -1,19 +1,19 @@
-// The movie: image, outlines and tails of a frame, and which track is under a point.
+// The movie: image, outlines and tails of a frame, and the track under a point.
 
-const TAIL = 12;  // shown frames that a track is drawn back
-const TAIL_FADES = [0.95, 0.6, 0.3];  // of its parts, the latest first
-const DIVISION_FRAMES = 4;  // for which a ring marks a division
-const REACH = 14;  // CSS pixels from a dot within which a click finds it
-const UNITS = 16;  // of positions, to a shown pixel
+const TAIL = 12;  // length of a track's tail in shown frames
+const TAIL_FADES = [0.95, 0.6, 0.3];  // opacity of its parts, the latest first
+const DIVISION_FRAMES = 4;  // during which a ring marks a division
+const REACH = 14;  // CSS pixels from a dot within which a click chooses it
+const UNITS = 16;  // units of positions per shown pixel
 const MAX_ZOOM = 24;
-const SMOOTH_SCALE = 2;  // CSS pixels to a shown pixel from which outlines are curves
+const SMOOTH_SCALE = 2;  // CSS pixels per shown pixel from which outlines are curves
 
 const [frameWidth, frameHeight] = report.size;
 const hasOutlines = "way_start" in report.arrays;
 const spacing = Math.sqrt((frameWidth * frameHeight * report.frames.length) / report.n_shown);  // of objects
-const sight = { zoom: 1, x: frameWidth / 2, y: frameHeight / 2 };  // what is in the middle
-const pictures = [];  // images of frames, decoded when they are first needed
-const drawn = new Map();  // paths of the frames seen last
+const sight = { zoom: 1, x: frameWidth / 2, y: frameHeight / 2 };  // centre of the view
+const pictures = [];  // images of frames, decoded on first use
+const drawn = new Map();  // paths of the latest frames
 
 function picture(shown) {
   if (!(shown in report.images)) return null;
@@ -25,7 +25,7 @@ function picture(shown) {
   return pictures[shown];
 }
 
-// Calls visit(track, x, y, length, first step) for each way around an object.
+// Calls visit(track, x, y, length, first step) for each path around an object.
 function eachWay(shown, visit) {
   let step = 4 * arrays.step_start[shown];
   for (let way = arrays.way_start[shown]; way < arrays.way_start[shown + 1]; way++) {
@@ -37,7 +37,7 @@ function eachWay(shown, visit) {
 const direction = (step) => (arrays.steps[step >> 2] >> (2 * (step & 3))) & 3;
 const STEP_X = [1, 0, -1, 0], STEP_Y = [0, 1, 0, -1];
 
-// Adds a way to a path, along the middles of its steps.
+// Adds an outline to a path, along the middles of its steps.
 function addWay(path, isSmooth, x, y, length, first) {
   if (isSmooth) return addCurve(path, x, y, length, first);
   path.moveTo(x + 0.5, y);
@@ -55,7 +55,7 @@ function addWay(path, isSmooth, x, y, length, first) {
   path.closePath();
 }
 
-// The same as a curve (a B-spline), without steps that show where pixels are large.
+// The same as a curve (a B-spline), without steps, for large pixels.
 function addCurve(path, x, y, length, first) {
   let controlX, controlY;
   for (let step = 0; step <= length + 1; step++) {
@@ -70,7 +70,7 @@ function addCurve(path, x, y, length, first) {
   path.closePath();
 }
 
-// Adds the way back of an object, over divisions, to one path for each part of the tail.
+// Adds the past positions of an object, across divisions, to one path for each part of the tail.
 function addTail(paths, object) {
   let track = arrays.object_track[object], rank = tracks.rank[object], from = object;
   const oldest = tracks.frame[object] - TAIL;
@@ -91,7 +91,7 @@ function addTail(paths, object) {
   }
 }
 
-// The paths of a frame by hue; those of one lineage alone if `root` is given.
+// The paths of a frame by hue; only those of one lineage if `root` is given.
 function framePaths(shown, root = -1) {
   const isSmooth = placement().scale >= SMOOTH_SCALE, key = [shown, root, isSmooth].join();
   if (drawn.has(key)) return drawn.get(key);
@@ -127,7 +127,7 @@ function addRing(rings, track, shown) {
   rings.arc(x, y, radius, 0, 2 * Math.PI);
 }
 
-// CSS pixels to a shown pixel, and where the corner of the frame lies on the canvas.
+// CSS pixels per shown pixel, and the position of the frame's corner on the canvas.
 function placement() {
   const { clientWidth: width, clientHeight: height } = element("film");
   const scale = sight.zoom * Math.min(width / frameWidth, height / frameHeight);
@@ -186,7 +186,7 @@ function drawPaths(context, paths, strength, scale) {
   context.stroke(paths.rings);
 }
 
-// The whole way of the chosen lineage, its objects of now, and the chosen track in white.
+// The whole path of the chosen lineage, its current objects, and the chosen track in white.
 function drawChosen(context, scale) {
   const root = tracks.root[state.track];
   context.strokeStyle = colours.film[hueOf(root)];
@@ -259,9 +259,9 @@ function trackAt(left, top) {
   return object < 0 ? -1 : arrays.object_track[object];
 }
 
-// The object of a frame at a place in it: inside of its outline, or near its dot; or -1.
+// The object at a position in a frame: inside its outline, or near its dot; or -1.
 function objectAt(shown, x, y, scale) {
-  const crossed = new Map();  // a point is inside of what it sees an odd number of sides of
+  const crossed = new Map();  // a point is inside an object if it crosses an odd number of its sides
   if (hasOutlines) {
     eachWay(shown, (track, cornerX, cornerY, length, first) => {
       for (let step = first; step < first + length; step++) {

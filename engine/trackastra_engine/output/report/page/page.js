@@ -1,10 +1,10 @@
-// What is shown and chosen, and how people change it.
+// The shown frame and the chosen track and link, and the controls that change them.
 
 const state = { frame: 0, track: -1, link: -1 };
 const colours = { film: [], hues: [] };
-const TOLD_ALTERNATIVES = 3;  // in the list of links
-const LINK_SPACINGS = 4;  // of objects, that are in sight beside an uncertain link
-let playing = 0;  // the number of the timer, or 0
+const SHOWN_ALTERNATIVES = 3;  // in the list of links
+const LINK_SPACINGS = 4;  // width of the view around an uncertain link, in spacings of objects
+let playing = 0;  // number of the timer, or 0
 let isDue = false;
 
 function redraw() {
@@ -19,7 +19,7 @@ function redraw() {
   });
 }
 
-// The context of a canvas that has as many pixels as the screen, in CSS pixels.
+// The context of a canvas at the screen's resolution, in CSS pixels.
 function sized(canvas) {
   const ratio = window.devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
@@ -38,7 +38,7 @@ function show(shown) {
   redraw();
 }
 
-// When a frame was taken, after the first, if that is known.
+// The time of a frame after the first, if known.
 function timeOf(frame) {
   if (!report.interval_s) return "";
   const seconds = frame * report.interval_s;
@@ -59,16 +59,16 @@ function described(track) {
   const { track_id: id, track_first: first, track_last: last, track_parent: parent } = arrays;
   const daughters = tracks.children[track].map((child) => id[child]);
   const length = last[track] - first[track] + 1;
-  const span = length > 1 ? `frames ${first[track]} to ${last[track]} (${length})` : `frame ${first[track]} alone`;
+  const span = length > 1 ? `frames ${first[track]} to ${last[track]} (${length})` : `only frame ${first[track]}`;
   return [
     `Track ${id[track]}: ${span}`,
     parent[track] >= 0 ? `from track ${id[parent[track]]}` : "",
     daughters.length > 1 ? `divides into ${daughters.join(" and ")}` : "",
-    daughters.length === 1 ? `goes on as ${daughters[0]}` : "",
+    daughters.length === 1 ? `continues as ${daughters[0]}` : "",
   ].filter(Boolean).join(", ") + ".";
 }
 
-// Chooses a track and goes to a frame where it is.
+// Chooses a track and shows a frame that contains it.
 function visitTrack(track) {
   choose(track);
   const frame = report.frames[state.frame];
@@ -106,7 +106,7 @@ function stop() {
 
 const toggle = () => (playing ? stop() : play());
 
-// Zooms so that the point of the canvas (CSS pixels) under `left`, `top` stays where it is.
+// Zooms around the point (`left`, `top`) of the canvas (CSS pixels).
 function zoom(factor, left = element("film").clientWidth / 2, top = element("film").clientHeight / 2) {
   const before = placement(), zoomBefore = sight.zoom;
   const x = (left - before.left) / before.scale, y = (top - before.top) / before.scale;
@@ -115,7 +115,7 @@ function zoom(factor, left = element("film").clientWidth / 2, top = element("fil
   moveTo(x - (left - element("film").clientWidth / 2) / scale, y - (top - element("film").clientHeight / 2) / scale);
 }
 
-// Puts a place of the frame into the middle of the canvas, as far as the frame reaches.
+// Centres the canvas on a position in the frame, within the frame's borders.
 function moveTo(x, y) {
   const { scale } = placement(), { clientWidth, clientHeight } = element("film");
   const inside = (value, shown, size) => Math.max(size / scale / 2, Math.min(shown - size / scale / 2, value));
@@ -193,7 +193,7 @@ function listenToPointers() {
   });
   film.addEventListener("pointercancel", (event) => pointers.delete(event.pointerId));
   film.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return;  // which a pinch on a touchpad sets; else the page scrolls
+    if (!event.ctrlKey) return;  // set by a pinch on a touchpad; else the page scrolls
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 200), event.offsetX, event.offsetY);
   }, { passive: false });
@@ -258,7 +258,7 @@ function fillIn() {
 function linkItem({ target, source, alternatives }, index) {
   const name = (place) => (place.frame === undefined ? "no source" : `object ${place.label} of frame ${place.frame}`);
   const item = made("li"), button = made("button", undefined, { type: "button" });
-  const others = alternatives.slice(0, TOLD_ALTERNATIVES).map((other) => `${name(other)}, ${other.score.toFixed(2)}`);
+  const others = alternatives.slice(0, SHOWN_ALTERNATIVES).map((other) => `${name(other)}, ${other.score.toFixed(2)}`);
   button.append(
     made("span", `frame ${target.frame}`),
     made("span", `object ${target.label} ← ${source ? name(source) : "no source"}`),
