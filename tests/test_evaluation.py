@@ -344,7 +344,7 @@ def test_an_empty_table_and_a_truth_without_links(tmp_path, truth, result):
     tracks = {1: (0, 0, 0)}
     lonely = write_tracks(tmp_path / "lonely", draw(tracks), tracks, is_truth=True)
     same = write_tracks(tmp_path / "same", draw(tracks), tracks)
-    assert "links no two objects" in refusal(same, lonely)
+    assert "links no objects" in refusal(same, lonely)
 
 
 def test_a_damaged_mask(truth, result):

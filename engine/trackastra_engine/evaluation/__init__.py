@@ -1,8 +1,9 @@
-"""Tracks against a ground truth, both in the format of the Cell Tracking Challenge.
+"""Compare tracks with a ground truth, both in the format of the Cell Tracking Challenge.
 
-The challenge's figures are computed by py-ctcmetrics, right edges and divisions by traccuracy.
-Masks are read and matched here, frame by frame: traccuracy holds whole movies, and py-ctcmetrics
-1.3.3 mixes up labels above 32 767 of 16-bit masks and loses one of frames without background.
+py-ctcmetrics computes the challenge's figures, traccuracy the correct edges and divisions. Masks
+are read and matched here, frame by frame: traccuracy reads whole movies into memory, and
+py-ctcmetrics 1.3.3 confuses labels above 32 767 of 16-bit masks and loses one of frames without
+background.
 """
 
 from pathlib import Path
@@ -29,13 +30,13 @@ __all__ = ["Evaluation", "check_report", "evaluate", "write_report"]
 def evaluate(
     tracks: str | Path, ground_truth: str | Path, *, progress: Progress = no_progress
 ) -> Evaluation:
-    """Return how good the tracks of a result folder are against those of a truth folder.
+    """Return the scores of the tracks in a result folder, compared with a truth folder.
 
     tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`, or with
     upstream's names, `man_track*.tif` and `man_track.txt`. ground_truth: a folder with
-    `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is found by the
-    object that covers more than half of it. Where one object covers several, edges and divisions
-    take it for the one with which it shares most pixels.
+    `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is matched
+    by the object that covers more than half of it. If one object covers several, edges and
+    divisions use the one with which it shares most pixels.
 
     Raises InputError if a folder is incomplete, contradicts itself or does not fit the other, and
     MissingDependencyError without the packages of the extra `evaluation`.
@@ -47,7 +48,9 @@ def evaluate(
     _check_packages()
     matching = match_objects(truth, found, progress=progress)
     if not len(matching.truth.links):
-        raise InputError(f"{truth.table} links no two objects, so there is nothing to evaluate")
+        raise InputError(
+            f"{truth.table} links no objects, so there is nothing to evaluate; check the truth"
+        )
     tra, lnk, det = challenge_scores(matching)
     counts = count_links(matching)
     return Evaluation(

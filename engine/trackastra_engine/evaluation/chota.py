@@ -1,7 +1,7 @@
-"""CHOTA: how much of each cell's whole lineage is recovered, not only its links.
+"""CHOTA, a score of whole lineages instead of single links.
 
-Kaiser et al. 2024, arXiv 2408.11571. Equal to py-ctcmetrics (a test holds it), whose time grows
-with the cube of the number of tracks.
+Kaiser et al. 2024, arXiv 2408.11571. Equal to py-ctcmetrics (tested), whose time grows with the
+cube of the number of tracks.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from trackastra_engine.evaluation.matched_objects import Matching, TrackedObject
 def chota(matching: Matching) -> float:
     """Return the score, 0 to 1.
 
-    Each matched pair of objects counts by the overlap (IoU) of the two cells' kin: all objects of
-    a cell, its ancestors and its descendants.
+    The weight of each matched pair of objects is the overlap (IoU) of the two cells' kin: all
+    objects of a cell, its ancestors and its descendants.
     """
     from scipy.sparse import coo_array  # 0.2 s: only when a result is evaluated
 
@@ -38,7 +38,7 @@ def chota(matching: Matching) -> float:
 
 
 def _tracks(objects: TrackedObjects) -> tuple[IntArray, Any]:
-    """Return (N,) the track of each object, and sparse (K, K) which tracks are each other's kin."""
+    """Return (N,) the track of each object, and sparse (K, K), 1 for tracks of one kin."""
     label, _, _, parent = objects.tracks[np.argsort(objects.tracks[:, 0])].T
     parent_track = np.where(parent > 0, np.searchsorted(label, parent), -1)
     return np.searchsorted(label, objects.label), _kin(parent_track)
@@ -61,7 +61,7 @@ def _kin(parent: IntArray) -> Any:
 
 
 def _count_unmatched(track: IntArray, matched: IntArray, n_tracks: int) -> IntArray:
-    """Return (K,) how many objects of each track are not among the rows that are matched."""
+    """Return (K,) the number of objects of each track that are not among the matched rows."""
     is_unmatched = np.ones(len(track), bool)
     is_unmatched[matched] = False
     return np.bincount(track[is_unmatched], minlength=n_tracks)

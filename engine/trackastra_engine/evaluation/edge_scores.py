@@ -1,4 +1,4 @@
-"""How good tracks are, against a truth on the same masks."""
+"""Scores of edges and divisions, compared with a truth on the same masks."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from trackastra_engine.detection.detections import IntArray
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many of one kind were found, expected and right."""
+    """Numbers of correct, found and expected things of one kind."""
 
     correct: int
     found: int
@@ -17,27 +17,27 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Return the share of the found that is right; NaN if nothing was found."""
+        """Return the share of found ones that are correct; NaN if nothing was found."""
         return self.correct / self.found if self.found else float("nan")
 
     @property
     def recall(self) -> float:
-        """Return the share of the expected that was found; NaN if nothing was expected."""
+        """Return the share of expected ones that were found; NaN if nothing was expected."""
         return self.correct / self.expected if self.expected else float("nan")
 
     @property
     def f1(self) -> float:
-        """Return the harmonic mean of precision and recall; NaN if there was nothing at all."""
+        """Return the harmonic mean of precision and recall; NaN if there was nothing."""
         total = self.found + self.expected
         return 2 * self.correct / total if total else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How well edges and divisions were found."""
+    """Counts of edges and divisions."""
 
     edges: Counts
-    divisions: Counts  # right if the mother and all her daughters are
+    divisions: Counts  # correct if the mother and all her daughters are
 
 
 def score_edges(found: IntArray, expected: IntArray) -> Scores:
@@ -45,7 +45,7 @@ def score_edges(found: IntArray, expected: IntArray) -> Scores:
 
     Equal rows count once. A division is a source with two targets or more.
     """
-    # Numbers in place of (frame, label) make an edge one integer, and edges comparable.
+    # Numbers instead of (frame, label) make an edge one integer, and edges comparable.
     ends = np.concatenate([found.reshape(-1, 2), expected.reshape(-1, 2)]).astype(np.int64)
     nodes, number = np.unique(ends, axis=0, return_inverse=True)
     pairs = number.reshape(-1, 2)

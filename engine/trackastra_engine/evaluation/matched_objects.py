@@ -1,4 +1,4 @@
-"""The objects of a truth and of a result, and which of them are the same."""
+"""Match the objects of a truth and of a result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ class TrackedObjects:
 
     @classmethod
     def of(cls, tracks: IntArray, labels: list[IntArray]) -> "TrackedObjects":
-        """Return the objects of the labels of each frame, which must be those of the tracks."""
+        """Return the objects with the labels of each frame, which must be those of the tracks."""
         label = np.concatenate(labels)
         frame = np.repeat(np.arange(len(labels)), [len(part) for part in labels])
         order = np.lexsort((frame, label))
@@ -47,7 +47,7 @@ class TrackedObjects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Which objects of a truth were found; one that was found may cover several."""
+    """Matched objects of a truth and a result; a found object may cover several true ones."""
 
     truth: TrackedObjects
     found: TrackedObjects
@@ -56,7 +56,7 @@ class Matching:
 
     @property
     def unique_pairs(self) -> IntArray:
-        """Return (Q, 2) pairs, of those with the same object found the one that shares most."""
+        """Return (Q, 2) pairs: for each found object, the pair that shares most pixels."""
         order = np.lexsort((-self.shared, self.pairs[:, 1]))
         first = np.unique(self.pairs[order, 1], return_index=True)[1]
         return self.pairs[np.sort(order[first])]
@@ -65,9 +65,9 @@ class Matching:
 def match_objects(
     truth: CtcFolder, found: CtcFolder, *, progress: Progress = no_progress
 ) -> Matching:
-    """Return which objects of two folders are the same, read once, frame by frame.
+    """Return the matched objects of two folders, which are read once, frame by frame.
 
-    Raises InputError where a mask is damaged or does not fit its table of tracks.
+    Raises InputError if a mask is damaged or does not fit its table of tracks.
     """
     true_labels, found_labels, pairs, shared = [], [], [], []
     offset = np.zeros(2, np.int64)
@@ -90,7 +90,7 @@ def match_objects(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchedFrame:
-    """The objects of two masks, and which are the same."""
+    """The objects of two masks, and the matched pairs."""
 
     truth: IntArray  # (N,) int64 labels, sorted
     found: IntArray  # (M,)
@@ -99,9 +99,9 @@ class MatchedFrame:
 
 
 def match_masks(truth: NDArray[Any], found: NDArray[Any]) -> MatchedFrame:
-    """Return which objects of two masks are the same: one found covers over half of a true one.
+    """Return the matched objects of two masks: a found one covers over half of a true one.
 
-    As the Cell Tracking Challenge has it: Matula et al. 2015, doi 10.1371/journal.pone.0144959.
+    As in the Cell Tracking Challenge: Matula et al. 2015, doi 10.1371/journal.pone.0144959.
     """
     true_labels, sizes = np.unique(truth[truth > 0], return_counts=True)
     found_labels = np.unique(found[found > 0])

@@ -1,4 +1,4 @@
-"""What an evaluation found: figures, a table for people, and JSON for programs."""
+"""The figures of an evaluation, as a table for people and JSON for programs."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ from trackastra_engine.files.figures import check_figures_file, write_figures
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good tracks are; 1 is perfect."""
+    """Scores of tracks; 1 is perfect."""
 
     n_frames: int
     tra: float  # 1 - cost of turning the tracks into the truth (Matula et al. 2015)
-    lnk: float  # the same for links alone
-    det: float  # the same for objects alone
+    lnk: float  # the same for links only
+    det: float  # the same for objects only
     chota: float  # overlap of whole lineages (Kaiser et al. 2024)
     detections: Counts
     edges: Counts
@@ -26,7 +26,7 @@ class Evaluation:
     def __str__(self) -> str:
         return "\n".join(
             [
-                f"{'':<20}precision   recall       F1   right / found / expected",
+                f"{'':<20}precision   recall       F1   correct / found / expected",
                 _line("detections", self.detections),
                 _line("edges", self.edges),
                 _line("divisions", self.divisions),
@@ -38,7 +38,7 @@ class Evaluation:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all figures by name, as JSON takes them: None where nothing was to be counted."""
+        """Return all figures by name for JSON: None if nothing was counted."""
         return {
             name: _scores(value) if isinstance(value := getattr(self, name), Counts) else value
             for name in asdict(self)

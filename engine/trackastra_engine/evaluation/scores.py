@@ -1,4 +1,4 @@
-"""The figures that py-ctcmetrics and traccuracy compute, from objects that are matched here."""
+"""The figures of py-ctcmetrics and traccuracy, from objects that are matched here."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from trackastra_engine.evaluation.matched_objects import Matching, TrackedObject
 
 @dataclass(frozen=True, slots=True)
 class LinkCounts:
-    """How many links were found, expected and right."""
+    """Counts of edges and divisions, divisions also within one frame."""
 
     edges: Counts
     divisions: Counts
@@ -20,7 +20,7 @@ class LinkCounts:
 
 
 def challenge_scores(matching: Matching) -> tuple[float, float, float]:
-    """Return TRA, LNK and DET of the Cell Tracking Challenge; the truth must hold a link."""
+    """Return TRA, LNK and DET of the Cell Tracking Challenge; the truth must contain a link."""
     from ctc_metrics.metrics import det, lnk, tra
     from ctc_metrics.utils.representations import count_acyclic_graph_correction_operations
 
@@ -38,10 +38,10 @@ def challenge_scores(matching: Matching) -> tuple[float, float, float]:
 
 
 def count_links(matching: Matching) -> LinkCounts:
-    """Return how many edges and divisions are right.
+    """Return the counts of correct edges and divisions.
 
-    A division is right if the mother and all her daughters are; within one frame, also if it is
-    one frame early or late and what follows are the right daughters.
+    A division is correct if the mother and all her daughters are; within one frame, also if it is
+    one frame early or late and leads to the correct daughters.
     """
     from traccuracy import EdgeFlag, NodeFlag
     from traccuracy.matchers import Matched
@@ -54,9 +54,9 @@ def count_links(matching: Matching) -> LinkCounts:
     right_edges = truth.get_edges_with_flag(EdgeFlag.TRUE_POS)
 
     def is_right(mother: int) -> bool:
-        """Tell whether a mother has her true daughters, all of them and no other.
+        """Return whether a mother has all of her true daughters and no other.
 
-        traccuracy asks for two right ones, but some cells have three: one in sparse1.
+        traccuracy requires two correct ones, but some cells have three: one in sparse1.
         """
         links = truth.graph.out_edges(mother)
         n_found = found.graph.out_degree(matched.get_gt_pred_match(mother))
