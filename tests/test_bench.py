@@ -73,7 +73,7 @@ def test_mistakes_are_said_in_one_sentence(arguments, said, tmp_path, monkeypatc
 def test_a_movie_that_begins_without_objects_is_refused():
     masks = dividing_cell()[1]
     masks[:5] = 0
-    with pytest.raises(InputError, match="first frames hold no object"):
+    with pytest.raises(InputError, match="first frames contain no object"):
         time_movie(open_movie(None, masks), Tracker.load(device="cpu"))
 
 

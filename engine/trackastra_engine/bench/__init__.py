@@ -1,4 +1,4 @@
-"""The speed of tracking on this machine, stage by stage, beside what bounds it."""
+"""Measure the speed of tracking on this machine, stage by stage, and its limits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +35,9 @@ def run_bench(
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> BenchReport:
-    """Return how long each stage takes for the first frames of a movie.
+    """Return the time of each stage for the first frames of a movie.
 
-    Without masks, movies are simulated, with about so many `cells` per frame.
+    Without masks, movies with about `cells` cells per frame are simulated.
 
     Raises InputError, ModelError or MissingDependencyError if there is nothing to time.
     """
@@ -50,14 +50,14 @@ def run_bench(
             with _simulated(n_cells) as movie:
                 times.append(time_movie(movie, tracker))
             progress("bench", (index + 1) * N_FRAMES, len(cells) * N_FRAMES)
-    peak_mb = peak_memory_mb()  # before the large arrays that the machine is measured with
+    peak_mb = peak_memory_mb()  # before the large arrays of measure_machine
     model_name = tracker.model.spec.name
     return BenchReport(measure_machine(), model_name, tracker.model.device, times, peak_mb)
 
 
 @contextmanager
 def _simulated(n_cells: int) -> Iterator[Movie]:
-    """Give a movie of files, as a user has them."""
+    """Yield a simulated movie, read from files."""
     parameters = SimulationParameters(
         n_frames=N_FRAMES, n_cells=n_cells, shape=Shape(diameter_px=DIAMETER_PX)
     )

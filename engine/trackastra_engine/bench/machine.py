@@ -1,4 +1,4 @@
-"""What bounds the speed of any program on this machine: memory bandwidth and matrix products."""
+"""Limits of the speed of any program on this machine: memory bandwidth and matrix products."""
 
 import platform
 import time
@@ -14,7 +14,7 @@ from trackastra_engine.resources import n_usable_cores, usable_threads
 
 COPIED_BYTES = 128 * 2**20  # larger than caches
 MATRIX_SIZE = 1024
-PRODUCT = "product.onnx"  # the graph c = a b of float32 matrices, which tests/test_bench.py makes
+PRODUCT = "product.onnx"  # the graph c = a b of float32 matrices; tests/test_bench.py writes it
 REPEATS = 5
 
 
@@ -44,8 +44,8 @@ def measure_machine() -> Machine:
 def product_rate(threads: int | None = None) -> float:
     """Return the operations per second of a product of matrices.
 
-    By ONNX Runtime, which on some processors is twice as fast as NumPy or PyTorch. threads: how
-    many compute, by default as many as may.
+    By ONNX Runtime, which on some processors is twice as fast as NumPy or PyTorch. threads: by
+    default all usable ones.
     """
     runtime, graph = import_runtime(), files(__package__).joinpath(PRODUCT).read_bytes()
     options = session_options(runtime, "cpu", usable_threads() if threads is None else threads)

@@ -1,4 +1,4 @@
-"""What a bench found: a small table for people, and JSON for programs."""
+"""The results of a bench: a small table for people, and JSON for programs."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class BenchReport:
     model: str
     device: str
     movies: list[MovieTimes]
-    peak_memory_mb: float | None  # None where the system does not tell
+    peak_memory_mb: float | None  # None if the system does not report it
 
     def __str__(self) -> str:
         machine = self.machine
@@ -39,10 +39,10 @@ class BenchReport:
         )
 
     def bounds(self, movie: MovieTimes) -> dict[str, float]:
-        """Return the seconds per frame that the machine needs for the least that has to be done.
+        """Return the seconds per frame that the machine needs for the least possible work.
 
         To detect: read mask and image once. To score: multiply each token of each window with
-        each weight, without what attention adds to that.
+        each weight, without attention.
         """
         bounds = {"detect": movie.frame_bytes / (self.machine.memory_gb_s * GIGA)}
         if self.device == "cpu":
@@ -50,19 +50,19 @@ class BenchReport:
         return bounds
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all figures by name, as JSON takes them."""
+        """Return all figures by name, for JSON."""
         movies = [{**asdict(movie), "bound_s": self.bounds(movie)} for movie in self.movies]
         return {**asdict(self), "movies": movies}
 
     def advice(self, movie: MovieTimes) -> str:
-        """Return what would make tracking of a movie faster: the disk, cores or a GPU.
+        """Return advice to track a movie faster: by the disk, cores or a GPU.
 
         One thread reads, and all share the rest; a GPU scores.
         """
         stage_s, cores = movie.stage_s, self.machine.cores
         shared_s = sum(stage_s.values()) - stage_s["read"]
         if stage_s["read"] > shared_s / cores:
-            return "a faster disk, or files that take less to read: reading takes the longest"
+            return "a faster disk, or files that are read faster: reading is the slowest stage"
         more = f"more cores: {cores} share {1e3 * shared_s:.0f} ms per frame"
         if self.device == "cpu" and stage_s["score"] > shared_s / 2:
             return f"a GPU, or {more}"

@@ -1,4 +1,4 @@
-"""The stages of tracking, one after the other instead of overlapping, each with its time."""
+"""Time the stages of tracking, one after the other instead of overlapping."""
 
 import time
 from collections import defaultdict
@@ -23,17 +23,17 @@ from trackastra_engine.output.formats import Results
 from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.tracker import Tracker
 
-MAX_FRAMES = 20  # that are read
-SCORING_S = 10.0  # fewer are tracked where scoring their windows would take longer
+MAX_FRAMES = 20  # to read
+SCORING_S = 10.0  # fewer frames are tracked if scoring their windows would need longer
 STAGES = ("read", "detect", "score", "link", "write")
 
 
 @dataclass(frozen=True, slots=True)
 class MovieTimes:
-    """What the stages take for a frame of a movie, and all together, in which they overlap."""
+    """Times of the stages for a frame of a movie, and of all stages together, overlapping."""
 
     frame_shape: tuple[int, ...]  # ([Z,] Y, X) pixels
-    n_frames: int  # that were tracked
+    n_frames: int  # tracked
     cells: float  # per frame
     frame_bytes: int  # of mask and image
     window_flop: float  # of all weights with all tokens of a window
@@ -43,7 +43,7 @@ class MovieTimes:
 
 @dataclass(slots=True)
 class _Stopwatch:
-    """Adds up the time of what is done in its contexts, by name."""
+    """Adds up the time spent in its contexts, by name."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -55,9 +55,9 @@ class _Stopwatch:
 
 
 def time_movie(movie: Movie, tracker: Tracker) -> MovieTimes:
-    """Return how long the stages take with the first frames of a movie.
+    """Return the times of the stages for the first frames of a movie.
 
-    Raises InputError if these hold no object or do not fit the model.
+    Raises InputError if these contain no object or do not fit the model.
     """
     tracker.check_fit(movie)
     movie = movie.first(MAX_FRAMES)
@@ -109,14 +109,14 @@ def _detected(
 def _affordable(
     found: list[Detections], tracker: Tracker, intensity_range: IntensityRange | None
 ) -> int:
-    """Return how many frames can be scored in SCORING_S, at least a window.
+    """Return the number of frames that can be scored in SCORING_S, at least a window.
 
-    Scoring and linking are warmed up by the way.
+    This also warms up scoring and linking.
     """
     window = tracker.model.spec.window
     first = concatenate(found[:window], tracker.model.spec.ndim)
     if not len(first):
-        raise InputError("the first frames hold no object; choose a movie that begins with some")
+        raise InputError("the first frames contain no object; choose a movie that begins with some")
     score = tracker.association(None).score(intensity_range)
     tracker.link(candidate_graph(first, associate_movie(score, tracker.model.spec, first)))
     watch = _Stopwatch()
