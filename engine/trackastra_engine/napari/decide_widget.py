@@ -1,4 +1,4 @@
-"""A widget of napari to decide uncertain links, of which the tracks layer shows what follows."""
+"""A napari widget to decide uncertain links; the tracks layer shows the new tracks."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class DecideWidget:
 
         self._viewer = viewer
         self._decisions: Decisions | None = None
-        self._number = 0  # of the shown question
+        self._number = 0  # index of the shown question
         self.folder = FileEdit(label="results", mode="d")
         self.mode = ComboBox(label="linker", choices=list(MODES))
         self.question = Label(value="Open a results folder of track.")
@@ -59,7 +59,7 @@ class DecideWidget:
         self._decide(lambda question: (question.source, True))
 
     def reject(self) -> None:
-        """Decide that the link is wrong; of an object without a parent, one must be chosen."""
+        """Decide that the link is wrong; for an object without a parent, choose one instead."""
         self._decide(lambda question: (question.source, False))
 
     def choose(self) -> None:
@@ -67,7 +67,7 @@ class DecideWidget:
         self._decide(lambda question: (choices(question)[self.parent.value], True))
 
     def undo(self) -> None:
-        """Take the last decision back."""
+        """Undo the last decision."""
         if self._decisions is not None:
             self._decisions.undo()
             self._show()
@@ -85,13 +85,13 @@ class DecideWidget:
         question = self._decisions.questions[self._number]
         source, is_link = answer(question)
         if source is None and not is_link:
-            raise InputError("choose the parent that it has")
+            raise InputError("the object has no parent to reject; choose its parent")
         self._decisions.decide(source, question.target, is_link=is_link)
         self._number = min(self._number, max(0, len(self._decisions.questions) - 1))
         self._show()
 
     def _show(self) -> None:
-        """Show the tracks, and the question with its place in the middle."""
+        """Show the tracks, and the question with its position in the middle."""
         assert self._decisions is not None, "there is nothing to show before a folder is open"
         data, options, _ = layer_of_tracks(self._decisions.lineage, LAYER)
         if LAYER in self._viewer.layers:
@@ -118,7 +118,7 @@ class DecideWidget:
 
 
 def decide_widget(napari_viewer: Any) -> Any:
-    """Return the widget, as napari asks for it."""
+    """Return the widget for napari."""
     widget = DecideWidget(napari_viewer)
-    widget.container.decide = widget  # or nobody would keep it
+    widget.container.decide = widget  # keeps a reference to it
     return widget.container

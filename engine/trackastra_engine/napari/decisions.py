@@ -1,4 +1,4 @@
-"""The uncertain links of a results folder, decided one by one and linked again at once."""
+"""Decide the uncertain links of a results folder one by one, and link again after each."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ from trackastra_engine.linking.review import DoubtfulLink
 
 
 class Decisions:
-    """What was decided on the links of a results folder, and the tracks that follow."""
+    """Decisions on the links of a results folder, and the tracks under them."""
 
     lineage: Lineage
-    questions: list[DoubtfulLink]  # that are open, the least certain first
+    questions: list[DoubtfulLink]  # open ones, the least certain first
 
     def __init__(self, folder: Path, linking: LinkingOptions = DEFAULT_OPTIONS) -> None:
-        """Begin with the corrections that the folder holds.
+        """Begin with the corrections in the folder.
 
-        Raises InputError if the folder does not keep what links are made of.
+        Raises InputError if the folder has no cached detections and edges.
         """
         self._kept = KeptMovie.read(folder)
         self._linking = linking
@@ -42,20 +42,20 @@ class Decisions:
     def decide(self, source: Place | None, target: Place, *, is_link: bool = True) -> None:
         """Link a detection to an earlier one or to none, or forbid a link, and link again.
 
-        An earlier decision that says otherwise gives way. Raises InputError if the decision cannot
-        hold, as of a third daughter, and then changes nothing.
+        It replaces earlier decisions that contradict it. Raises InputError if the decision is not
+        possible, such as a third daughter; then nothing changes.
         """
         decision = (source, target, is_link)
         self._link(_merged(self._earlier, [*self._made, decision]))
         self._made.append(decision)
 
     def undo(self) -> None:
-        """Take the last decision back, if there is one."""
+        """Undo the last decision, if there is one."""
         self._made = self._made[:-1]
         self._link(_merged(self._earlier, self._made))
 
     def save(self, path: Path) -> None:
-        """Write the decisions, with those that the folder holds, as a table of corrections."""
+        """Write the decisions, with the earlier ones of the folder, as a table of corrections."""
         write_corrections(self._corrections, path)
 
     def _link(self, decisions: list[Decision]) -> None:
@@ -66,15 +66,15 @@ class Decisions:
 
 
 def _merged(earlier: list[Decision], later: list[Decision]) -> list[Decision]:
-    """Return all decisions but those that later ones contradict."""
+    """Return all decisions except those that later ones contradict."""
     merged = list(earlier)
     for decision in later:
-        merged = [other for other in merged if not _gives_way(other, decision)]
+        merged = [other for other in merged if not _is_contradicted(other, decision)]
         merged.append(decision)
     return merged
 
 
-def _gives_way(other: Decision, decision: Decision) -> bool:
+def _is_contradicted(other: Decision, decision: Decision) -> bool:
     source, target, is_link = decision
     if other[:2] == (source, target):
         return True
@@ -84,13 +84,13 @@ def _gives_way(other: Decision, decision: Decision) -> bool:
 
 
 def choices(question: DoubtfulLink) -> dict[str, Place | None]:
-    """Return the possible parents of a question's object by what they are called, its own first."""
+    """Return the possible parents of a question's object by name, its current one first."""
     named = [(question.source, question.score), *question.alternatives]
     return {f"{called(place)}, {score:.2f}": place for place, score in named}
 
 
 def called(place: Place | None) -> str:
-    """Return what a detection is called, or none."""
+    """Return the name of a detection, or of no parent."""
     return "no parent" if place is None else f"object {place[1]} of frame {place[0]}"
 
 
@@ -98,5 +98,5 @@ def place_of(lineage: Lineage, place: Place) -> tuple[float, ...]:
     """Return t, [z,] y, x of a detection, in frames and pixels; raises InputError without one."""
     (row,) = find_rows(lineage.detections, np.array([place])).tolist()
     if row < 0:
-        raise InputError(f"there is no {called(place)}")
+        raise InputError(f"there is no {called(place)}; open the folder again")
     return (float(place[0]), *lineage.detections.centroid[row].tolist())

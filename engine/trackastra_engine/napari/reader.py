@@ -1,4 +1,4 @@
-"""Folders of tracks become layers of napari: masks, read when they are shown, and tracks."""
+"""Open folders of tracks as napari layers: masks, read when they are shown, and tracks."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ LayerData = tuple[Any, dict[str, Any], str]  # data, options and kind of a layer
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return how to read a folder of tracks, or None if it is none, as napari asks."""
+    """Return the reader of a folder of tracks, or None for other paths."""
     if not isinstance(path, str) or not Path(path).is_dir():
         return None
     folder = Path(path)
@@ -31,8 +31,8 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
 def read_layers(path: str) -> list[LayerData]:
     """Return the layers of a folder of tracks: labels by track, if there are masks, and tracks.
 
-    Masks that cannot be opened beside tables are left out, with a warning, which napari shows.
-    Raises InputError if the files of the folder contradict themselves.
+    If there are tables, masks that cannot be opened are left out, with a warning in napari. Raises
+    InputError if the files of the folder contradict themselves.
     """
     folder = Path(path)
     tracks = layer_of_tracks(read_tracks(folder).lineage, f"{folder.name} tracks")
@@ -55,7 +55,7 @@ def layer_of_tracks(lineage: Lineage, name: str) -> LayerData:
 
 
 class LazyMasks:
-    """Masks (T, [Z,] Y, X) that look like an array, of which frames are read when asked for."""
+    """Masks (T, [Z,] Y, X) that look like an array, whose frames are read on access."""
 
     def __init__(self, source: FrameSource) -> None:
         self._source = source

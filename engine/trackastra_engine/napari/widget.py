@@ -1,4 +1,4 @@
-"""A widget of napari that tracks the objects of a labels layer, and shows the tracks."""
+"""A napari widget that tracks the objects of a labels layer and shows the tracks."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from trackastra_engine.napari.reader import LayerData, layer_of_tracks
 
 
 def track_widget() -> Any:
-    """Return the widget: layers, model and linker to choose, and a button."""
+    """Return the widget: choices of layers, model and linker, and a button."""
     from magicgui import magicgui
     from napari.layers import Image, Labels
     from napari.qt.threading import FunctionWorker, thread_worker
@@ -20,7 +20,7 @@ def track_widget() -> Any:
         images = None if image is None else _full_size(image)
         worker = thread_worker(_tracked)(_full_size(labels), images, model, mode, labels.name)
         worker.start()
-        return worker  # napari adds the layer that it returns
+        return worker  # napari adds the returned layer
 
     return magicgui(track, call_button="Track", mode={"choices": list(MODES)})
 
