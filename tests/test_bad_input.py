@@ -100,7 +100,7 @@ def test_one_frame_only(track_refusal, tmp_path):
 
 def test_no_object_in_the_whole_movie(track_refusal, tmp_path):
     folder = write_folder(tmp_path / "blank", np.zeros_like(dividing_cell()[1]))
-    assert "holds an object" in track_refusal(masks=folder)
+    assert "contains an object" in track_refusal(masks=folder)
 
 
 def test_a_planar_movie_for_a_volume_model(track_refusal, volume_model):

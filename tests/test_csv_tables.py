@@ -145,7 +145,7 @@ def test_commas_without_quotes_do_not_shift_columns(written):
     ("first", "reason"),
     [
         (3_000_000_000, "point 1 has the frame 3000000000; .* it is too large"),
-        (2_000_000_000, "frame 2000000003 is too large, as detections lie in 4 frames only"),
+        (2_000_000_000, "frame 2000000003 is too large, as only 4 frames have detections"),
     ],
 )
 def test_frames_that_are_too_large(written, tmp_path, first, reason):
@@ -164,7 +164,7 @@ def test_every_tenth_frame_is_asked_about(written, tmp_path):
     )
     done = run("track", written(text), "-o", tmp_path / "out")
     assert done.exit_code == 2
-    assert "frames are 0, 10, 20, ..., of which none follows another" in done.stderr
+    assert "the frames 0, 10, 20, ... do not follow each other" in done.stderr
 
 
 def test_positions_within_one_pixel_are_asked_about(written, caplog):

@@ -124,7 +124,7 @@ def test_points_are_linked_as_the_masks_they_stand_for(tracker):
 
 
 def test_what_cannot_be_tracked(tracker):
-    with pytest.raises(InputError, match="2 detections lie in one frame"):
+    with pytest.raises(InputError, match="all 2 detections are in one frame"):
         tracker.track_detections(detections_of_points([3, 3], [[1, 2], [3, 4]]))
     with pytest.raises(InputError, match="the movie is 3D but the model general_2d takes 2D"):
         tracker.track_detections(detections_of_points([0, 1], [[1, 2, 3], [3, 4, 5]]))

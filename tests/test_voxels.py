@@ -217,9 +217,9 @@ def test_a_model_sees_volumes_in_true_proportion(caplog):
         steps = one.coordinates - one.coordinates[0]
         np.testing.assert_allclose(steps, other.coordinates - other.coordinates[0], rtol=1e-6)
         np.testing.assert_allclose(one.features[:, :2], other.features[:, :2], rtol=1e-6)
-    assert "taken as cubes" not in caplog.text
+    assert "cubes are assumed" not in caplog.text
     flat = tokens_of(masks, None)
-    assert "taken as cubes; give their size with voxel_um" in caplog.text
+    assert "cubes are assumed; give the size with voxel_um" in caplog.text
     assert not np.allclose(flat.coordinates, far.coordinates)
 
 

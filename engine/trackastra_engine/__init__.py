@@ -16,7 +16,7 @@ __all__ = ["InputError", "MissingDependencyError", "ModelError", "Selection", "T
 
 
 def __getattr__(name: str) -> Any:
-    # Numba takes half a second to import, which `trackastra-engine --help` must not wait for.
+    # Numba needs half a second to import; `trackastra-engine --help` must not wait for it.
     if name == "Tracker":
         from trackastra_engine.tracker import Tracker
 

@@ -1,4 +1,4 @@
-"""The errors a caller may want to catch, and how their messages call options."""
+"""The engine's errors, and the names of options in their messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ class InputError(ValueError):
 
 
 class ModelError(ValueError):
-    """The model file is not one of ours, or does not fit this movie or engine."""
+    """The model file is not one of the engine's, or does not fit this movie or engine."""
 
 
 class MissingDependencyError(ImportError):
@@ -20,9 +20,9 @@ class MissingDependencyError(ImportError):
 
 
 def option(name: str, value: object = None) -> str:
-    """Return what a message calls an option: an argument in Python, a flag in the commands.
+    """Return the name of an option in messages: an argument in Python, a flag in the commands.
 
-    name: as in Python; value: an example that goes with it.
+    name: as in Python; value: an example value.
     """
     if not _are_flags[0]:
         known = _PYTHON_NAMES.get(name, name)
@@ -36,7 +36,7 @@ def option(name: str, value: object = None) -> str:
 
 @contextmanager
 def naming_flags() -> Iterator[None]:
-    """Let messages call options by the flags of the commands."""
+    """Name options by the flags of the commands in messages."""
     before, _are_flags[0] = _are_flags[0], True
     try:
         yield
@@ -45,5 +45,5 @@ def naming_flags() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line."""
+    """Return the first line of an error's message, or its type if there is none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Dataclasses of arrays that grow at their end, without being in memory twice."""
+"""Dataclasses of arrays that grow at their end, without a second copy in memory."""
 
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 Rows = TypeVar("Rows")  # a dataclass of arrays with equal numbers of rows
 
-SPARE = 1.2  # times the rows that are there, which bounds both copies and unused memory
+SPARE = 1.2  # times the current rows; bounds both copies and unused memory
 
 
 class GrowingRows(Generic[Rows]):
     """The rows of many parts as one.
 
-    Gathering the parts in a list would take twice their memory at the end, when they are joined.
-    Here arrays are resized in place, which moves pages of memory and copies nothing on Linux.
+    A list of parts would need twice their memory at the end, when they are joined. Here arrays are
+    resized in place, which moves pages of memory and copies nothing on Linux.
     """
 
     def __init__(self, empty: Rows) -> None:
-        """Begin without rows; `empty` has the types and shapes, and is used up."""
+        """Begin without rows; `empty` gives types and shapes, and must not be used later."""
         self._rows = empty
         self._n_rows = 0
 
@@ -47,5 +47,5 @@ def _arrays(rows: Any) -> list[NDArray[Any]]:
 
 
 def _resize(array: NDArray[Any], n_rows: int) -> None:
-    # Nobody else has seen the array, so that no view of it is left behind.
+    # No other code has the array, so no view of it becomes invalid.
     array.resize((n_rows, *array.shape[1:]), refcheck=False)

@@ -9,17 +9,17 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ITEMS_AHEAD = 3  # what may wait for its use, unless told otherwise, which bounds the memory
+ITEMS_AHEAD = 3  # computed before they are used, by default; bounds the memory
 
 
 @contextmanager
 def computed_ahead(
     items: Generator[Item, None, None], n_ahead: int = ITEMS_AHEAD
 ) -> Iterator[Iterator[Item]]:
-    """Give the items of a generator, in their order, that a thread computes ahead of their use.
+    """Yield the items of a generator, in order; a thread computes them before they are used.
 
-    What the generator raises is raised where its item would have come. At the end of the context,
-    however it ends, the generator is closed and the thread is gone.
+    An error in the generator is raised in place of its item. At the end of the context, also after
+    an error, the generator is closed and the thread has ended.
     """
     end: list[Item] = []  # stands for itself
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
@@ -44,11 +44,11 @@ def computed_ahead(
 def computed_side_by_side(
     function: Callable[[Item], Result], items: Iterable[Item], n_threads: int
 ) -> Iterator[Iterator[Result]]:
-    """Give the results of a function for some items, in their order, computed by some threads.
+    """Yield the results of a function for some items, in order, computed by some threads.
 
-    At most `n_threads` + 1 items wait for the use of their results, which bounds the memory; one
-    thread is that of the caller. What the function raises is raised where its result would have
-    come. At the end of the context, however it ends, the threads are gone.
+    At most `n_threads` + 1 items wait for the use of their results, which bounds the memory. If
+    `n_threads` is 1, the caller computes. An error in the function is raised in place of its
+    result. At the end of the context, also after an error, the threads have ended.
     """
     if n_threads == 1:
         yield map(function, items)

@@ -1,9 +1,9 @@
-"""How a long job tells where it is and what it does; what is shown of it is the caller's choice."""
+"""The type of callbacks that report progress, and the level of notices."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-NOTICE = 25  # level of log records, below warnings, that say what was found out and is used
+NOTICE = 25  # level of log records, below warnings, about guesses and choices
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # stage, done, total
 

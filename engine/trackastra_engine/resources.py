@@ -1,4 +1,4 @@
-"""What of the machine this process may use: its cores and memory, less what others are given.
+"""The cores and memory that this process may use.
 
 A container (cgroup) or a job of a cluster (SLURM, PBS) may get less than the system shows.
 """
@@ -12,8 +12,8 @@ from trackastra_engine.system import cores, free_memory_mb
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIPS = Path("/proc/self/cgroup")
-UNLIMITED_BYTES = 2**60  # limits of cgroup v1 that mean none are of this order
-# What a job may use, as its cluster says it in each process; the first that is there counts.
+UNLIMITED_BYTES = 2**60  # larger limits of cgroup v1 mean no limit
+# Cores of a job, set by its cluster for each process; the first that exists counts.
 CORES_OF_JOB = (
     "SLURM_CPUS_PER_TASK",
     "SLURM_CPUS_ON_NODE",
@@ -23,23 +23,23 @@ CORES_OF_JOB = (
 
 
 def n_usable_cores() -> int:
-    """Return how many cores' work this process may do: at most one for each it may run on."""
+    """Return the number of cores that this process may use, by affinity, quotas and its job."""
     limits = [float(len(cores())), *_cpu_quotas()]
-    told = next((value for name in CORES_OF_JOB if (value := _number(name))), None)
-    if told is not None:
-        limits.append(told)
+    given = next((value for name in CORES_OF_JOB if (value := _number(name))), None)
+    if given is not None:
+        limits.append(given)
     return max(1, math.ceil(min(limits)))
 
 
 def usable_threads() -> int:
-    """Return how many threads may compute: OMP_NUM_THREADS if it is less than the usable cores."""
-    told = os.environ.get("OMP_NUM_THREADS", "")  # as Dask tells each of its workers
+    """Return the number of usable cores, or OMP_NUM_THREADS if that is less."""
+    given = os.environ.get("OMP_NUM_THREADS", "")  # which Dask sets for its workers
     n_cores = n_usable_cores()
-    return min(n_cores, max(1, int(told))) if told.isdecimal() else n_cores
+    return min(n_cores, max(1, int(given))) if given.isdecimal() else n_cores
 
 
 def usable_memory_mb() -> float | None:
-    """Return the memory that this process and its children may still take; None if not known."""
+    """Return the memory that this process and its children may still use; None if not known."""
     known = [*_memory_left_mb(), *_memory_of_job_mb()]
     free = free_memory_mb()
     if free is not None:
@@ -48,7 +48,7 @@ def usable_memory_mb() -> float | None:
 
 
 def _cpu_quotas() -> Iterator[float]:
-    """Yield how many cores' time each cgroup of this process may use."""
+    """Yield the number of cores that each cgroup of this process may use."""
     for folder in _folders_v2():
         quota, _, period = _text(folder / "cpu.max").partition(" ")
         if quota.isdecimal() and period.isdecimal():
@@ -60,7 +60,7 @@ def _cpu_quotas() -> Iterator[float]:
 
 
 def _memory_left_mb() -> Iterator[float]:
-    """Yield what each cgroup of this process may still take; files in memory make room."""
+    """Yield the free memory of each cgroup of this process; cached files count as free."""
     for folder in _folders_v2():
         yield from _left_mb(folder, "memory.max", "memory.current", "inactive_file")
     for folder in _folders_v1("memory"):
@@ -75,12 +75,12 @@ def _left_mb(folder: Path, limit_file: str, used_file: str, reclaimable: str) ->
         return
     lines = (line.split() for line in _text(folder / "memory.stat").splitlines())
     cached = next((int(line[1]) for line in lines if line[0] == reclaimable), 0)
-    taken = int(used) - cached if used.isdecimal() else 0
-    yield (int(limit) - max(0, taken)) / 2**20
+    in_use = int(used) - cached if used.isdecimal() else 0
+    yield (int(limit) - max(0, in_use)) / 2**20
 
 
 def _memory_of_job_mb() -> Iterator[float]:
-    """Yield the memory of a job of SLURM on this machine; PBS says it by a cgroup, if at all."""
+    """Yield the memory of a job of SLURM on this machine; PBS limits it by a cgroup, if at all."""
     per_node, per_core = _number("SLURM_MEM_PER_NODE"), _number("SLURM_MEM_PER_CPU")
     if per_node:  # 0 is all memory of the machine
         yield per_node
@@ -89,7 +89,7 @@ def _memory_of_job_mb() -> Iterator[float]:
 
 
 def _number(name: str) -> float | None:
-    """Return the number that a variable of the environment holds, if it holds one."""
+    """Return the number in a variable of the environment, or None."""
     text = os.environ.get(name, "").strip()
     return float(text) if text.isdecimal() else None
 
@@ -100,12 +100,12 @@ def _folders_v2() -> Iterator[Path]:
 
 
 def _folders_v1(controller: str) -> Iterator[Path]:
-    """Yield the folders of the cgroups (version 1) in which a controller has this process."""
+    """Yield the folders of the cgroups (version 1) of this process for a controller."""
     yield from _up_from(CGROUPS / controller, _memberships().get(controller))
 
 
 def _up_from(root: Path, place: str | None) -> Iterator[Path]:
-    """Yield a folder and those above it, to the root; of a container, which sees its own only."""
+    """Yield a folder and those above it, up to the root; fewer in a container."""
     if place is None:
         return
     folder = root / place.strip("/")
@@ -119,7 +119,7 @@ def _memberships() -> dict[str, str]:
 
 
 def _text(path: Path) -> str:
-    """Return what a small file holds, empty if it is not there."""
+    """Return the text of a small file; empty if it does not exist."""
     try:
         return path.read_text("ascii").strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""A command called `trackastra`, for programs that know upstream's: TrackMate and scripts.
+"""Write a command `trackastra`, for programs that call upstream's: TrackMate and scripts.
 
-It is a script among the programs of an environment and, for `python -m trackastra.cli`, as
-TrackMate called upstream until the end of 2025, a package among the modules of its Python.
+It is a script in the folder of programs of an environment, and a package in its Python for
+`python -m trackastra.cli`, which TrackMate called until the end of 2025.
 """
 
 import os
@@ -37,7 +37,7 @@ import subprocess
 import sys
 
 command = {command!r} + sys.argv[1:]
-if os.name == "posix":  # so that whoever kills this process kills the engine
+if os.name == "posix":  # so that a kill of this process kills the engine
     os.execv(command[0], command)
 sys.exit(subprocess.call(command))
 """
@@ -45,28 +45,30 @@ sys.exit(subprocess.call(command))
 
 @dataclass(frozen=True, slots=True)
 class Shim:
-    """What was written."""
+    """The written script and package."""
 
     script: Path
     package: Path | None  # None if the folder belongs to no environment of Python
 
 
 def write_shim(folder: Path, *, max_distance: str | None = None) -> Shim:
-    """Write an executable `trackastra` that runs this engine into a folder of programs.
+    """Write an executable `trackastra` into a folder of programs, which runs this engine.
 
-    If a Python lies there, a package `trackastra` for `python -m trackastra.cli` is written among
-    its modules. max_distance: the longest link where a call gives none, such as "40" or "12um".
+    If the folder contains a Python, a package `trackastra` for `python -m trackastra.cli` is added
+    to its modules. max_distance: the longest link if a call gives none, such as "40" or "12um".
 
-    Raises InputError if the folder is not there, or another program or package of that name is.
+    Raises InputError if the folder does not exist, or contains another such program or package.
     """
     if not folder.is_dir():
-        raise InputError(f"the folder {folder} does not exist; give one that programs are found in")
+        raise InputError(
+            f"the folder {folder} does not exist; give a folder of programs, such as bin"
+        )
     path = folder / ("trackastra.cmd" if system.ON_WINDOWS else "trackastra")
-    _refuse_foreign(path, path)
-    modules = _modules_beside(folder)
+    _reject_foreign(path, path)
+    modules = _modules_of(folder)
     package = None if modules is None else modules / "trackastra"
     if package is not None and package.exists():
-        _refuse_foreign(package / "__init__.py", package)
+        _reject_foreign(package / "__init__.py", package)
     command = [sys.executable, "-P", "-m", MODULE]
     if max_distance is not None:
         command += ["--default-max-distance", max_distance]
@@ -88,7 +90,7 @@ def _script(command: list[str]) -> bytes:
     return os.fsencode(POSIX.format(mark=MARK, command=shlex.join(command)))
 
 
-def _refuse_foreign(file: Path, named: Path) -> None:
+def _reject_foreign(file: Path, named: Path) -> None:
     """Raise InputError if a file that would be replaced was not written by an earlier shim."""
     text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
     if named.exists() and MARK not in text:
@@ -97,8 +99,8 @@ def _refuse_foreign(file: Path, named: Path) -> None:
         )
 
 
-def _modules_beside(folder: Path) -> Path | None:
-    """Return where the Python of a folder of programs, or of the one above, has its modules."""
+def _modules_of(folder: Path) -> Path | None:
+    """Return the folder of modules of the Python in a folder of programs, or in the one above."""
     name = "python.exe" if system.ON_WINDOWS else "python"
     # conda has Python above Scripts on Windows.
     found = [place / name for place in (folder, folder.parent) if (place / name).is_file()]

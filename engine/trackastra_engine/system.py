@@ -1,7 +1,7 @@
-"""What differs between Linux, macOS and Windows; no other module asks on which it runs.
+"""Differences between Linux, macOS and Windows; no other module checks the system.
 
-Linux is tested. What holds on macOS and Windows is from the documentation of Python and Windows,
-and tested with a simulated system.
+Linux is tested. The code for macOS and Windows follows the documentation of Python and Windows, and
+is tested with a simulated system.
 """
 
 import os
@@ -20,14 +20,14 @@ Result = TypeVar("Result")
 
 ON_WINDOWS = os.name == "nt"
 CHILD_FLAGS = 0x200 if ON_WINDOWS else 0  # CREATE_NEW_PROCESS_GROUP, which `ask_to_end` reaches
-# Signals that ask a program to end; the second one is that of Windows, for `ask_to_end`.
+# Signals that ask a program to end; `ask_to_end` sends the second one on Windows.
 STOP_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
-# After which a server looks whether Ctrl-C came, which does not end a wait on Windows.
+# After this time a server checks for Ctrl-C, which does not interrupt a wait on Windows.
 WAIT_FOR_CLIENT_S = 1.0 if ON_WINDOWS else None
 KILLED = -int(getattr(signal, "SIGKILL", 0)) or None  # the exit code of a killed process, if known
-# A virus scanner or indexer holds new files open for moments.
+# A virus scanner or indexer opens new files for a moment.
 WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 LONGEST_PATH = 259  # characters on Windows, unless its registry says otherwise (MAX_PATH)
 DEVICES = {
@@ -47,7 +47,7 @@ def cores() -> list[int]:
 
 
 def bind(process_id: int, chosen: Iterable[int]) -> None:
-    """Let a process run on some cores only, where the system can do that."""
+    """Let a process run only on some cores, if the system can do that."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(process_id, chosen)
 
@@ -74,12 +74,12 @@ def is_mount(path: Path) -> bool:
     """
     try:
         return os.path.ismount(path)
-    except OSError:  # on Windows, of a drive that is not there
+    except OSError:  # on Windows, for a drive that does not exist
         return False
 
 
 def patiently(operation: Callable[[], Result]) -> Result:
-    """Return what a change of files returns, tried again where Windows holds them for moments."""
+    """Return the result of a file operation, repeated while Windows has the files open."""
     for wait_s in WAITS_S if ON_WINDOWS else ():
         try:
             return operation()
@@ -89,7 +89,7 @@ def patiently(operation: Callable[[], Result]) -> Result:
 
 
 def why_not(error: OSError) -> str:
-    """Return why a file could not be read or written."""
+    """Return the reason why a file could not be read or written."""
     reason = str(error.strerror or error)
     if ON_WINDOWS and isinstance(error, PermissionError):
         return f"{reason}; close it in all programs that have it open"
@@ -97,7 +97,7 @@ def why_not(error: OSError) -> str:
 
 
 def longest_path() -> int | None:
-    """Return how many characters a path may have; None where that does not matter."""
+    """Return the largest number of characters of a path; None without a limit."""
     if not ON_WINDOWS:
         return None
     registry = import_module("winreg")
@@ -111,14 +111,14 @@ def longest_path() -> int | None:
 
 
 def can_be_name(name: str) -> bool:
-    """Return whether a file can be called so here, without a sign that any system refuses."""
+    """Return whether a file can have this name here; characters that any system rejects count."""
     is_device = name.split(".")[0].strip().lower() in DEVICES
     is_special = ON_WINDOWS and (is_device or name.endswith((".", " ")))
     return bool(name) and not set(name) & set('/\\:*?"<>|') and not is_special
 
 
 def peak_memory_mb() -> float | None:
-    """Return the largest memory of this process so far; None where the system does not say."""
+    """Return the peak memory of this process so far; None if the system does not report it."""
     try:
         resource: Any = import_module("resource")
     except ImportError:  # on Windows
@@ -128,7 +128,7 @@ def peak_memory_mb() -> float | None:
 
 
 def free_memory_mb() -> float | None:
-    """Return what programs may still take; all there is where the system does not say more."""
+    """Return the free memory; all memory if the system does not report the free part."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         lines = meminfo.read_text("ascii").splitlines()
@@ -143,10 +143,10 @@ def free_memory_mb() -> float | None:
 
 
 def _free_on_windows_mb() -> float | None:
-    import ctypes  # only there
+    import ctypes  # only on Windows
 
     # MEMORYSTATUSEX of Windows (sysinfoapi.h) as eight-byte words: its length and, in the upper
-    # half, the load; all memory; what is free; five others.
+    # half, the load; all memory; free memory; five others.
     status = (ctypes.c_uint64 * 8)(64)
     windows: Any = getattr(ctypes, "windll", None)
     if windows is None or not windows.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):

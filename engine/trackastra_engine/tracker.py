@@ -1,4 +1,4 @@
-"""The way of one movie through the engine, from frames to a lineage."""
+"""Run all stages on one movie, from frames to a lineage."""
 
 import logging
 from collections.abc import Callable
@@ -166,7 +166,7 @@ class Tracker:
             links.push(edges)
         if len(found) == 0:
             raise InputError(
-                f"none of the {len(movie)} masks holds an object; segment the movie first"
+                f"none of the {len(movie)} masks contains an object; segment the movie first"
             )
         if kept is not None and index is not None:
             note_kept(kept, index, movie, association)
@@ -190,7 +190,7 @@ class Tracker:
         n_frames = int(detections.frame.max(initial=-1)) + 1
         if len(np.unique(detections.frame)) < 2:
             raise InputError(
-                f"{len(detections)} detections lie in one frame; tracking needs at least two"
+                f"all {len(detections)} detections are in one frame; tracking needs at least two"
             )
         self._check_frames(np.unique(detections.frame))
         if voxel_um is not None:
@@ -203,27 +203,27 @@ class Tracker:
         return self._finished(links, detections)
 
     def _check_frames(self, frames: IntArray) -> None:
-        """Raise InputError if numbers of frames (F,), each once, are no frames of a movie."""
+        """Raise InputError if unique frame numbers (F,) cannot be those of a movie."""
         if frames[-1] >= MOST_EMPTY_FRAMES * len(frames):
             raise InputError(
-                f"frame {frames[-1]} is too large, as detections lie in {len(frames)} frames only; "
+                f"frame {frames[-1]} is too large, as only {len(frames)} frames have detections; "
                 "number the frames from 0"
             )
         if np.diff(frames).min() > self.link.max_gap:
             listed = ", ".join(map(str, frames[:3]))
             raise InputError(
-                f"frames are {listed}, ..., of which none follows another, so nothing can be "
-                "linked; number them 0, 1, 2, ..."
+                f"the frames {listed}, ... do not follow each other, so nothing can be linked; "
+                "number them 0, 1, 2, ..."
             )
 
     def check_fit(self, movie: Movie | Detections) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""
         spec = self.model.spec
-        takes_planes = spec.ndim == 3 and spec.accepts_planes and isinstance(movie, Movie)
-        if movie.ndim != spec.ndim and not takes_planes:
+        accepts_planes = spec.ndim == 3 and spec.accepts_planes and isinstance(movie, Movie)
+        if movie.ndim != spec.ndim and not accepts_planes:
             is_flat = isinstance(movie, Movie) and movie.ndim == 3 and movie.frame_shape[0] == 1
             raise InputError(
-                f"the movie is {movie.ndim}D but the model {spec.name} takes {spec.ndim}D movies; "
+                f"the movie is {movie.ndim}D but the model {spec.name} needs {spec.ndim}D movies; "
                 + (
                     f"each frame is one plane: name its axes with {option('axes')}, such as tcyx"
                     if is_flat
@@ -242,7 +242,7 @@ class Tracker:
         )
 
     def _finished(self, links: LinkStream, detections: Detections) -> Lineage:
-        """Return the lineage of a movie whose edges all came."""
+        """Return the lineage of a movie after its last edges."""
         lineage = links.finish(detections)
         if self._on_rates is not None and links.rates is not None:
             self._on_rates(links.rates)
@@ -261,8 +261,8 @@ class Tracker:
         is_seen = self.model.spec.uses_voxel_size
         if is_seen and ndim == 3 and voxel_um is None:
             logger.warning(
-                "the movie does not say how large its voxels are, so they are taken as cubes; give "
-                "their size with %s",
+                "the size of the movie's voxels is not known, so cubes are assumed; give the size "
+                "with %s",
                 option("voxel"),
             )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
