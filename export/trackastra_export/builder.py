@@ -25,11 +25,11 @@ class Form:
     narrow: int = TensorProto.FLOAT  # type of the products of values, of projections and of MLPs
 
 
-# On a CPU a loop over blocks is faster than a batch of them, takes a sixth of the memory, and
-# gains nothing from float16; a GPU needs few large kernels, and multiplies float16 fastest. Queries
-# and keys stay float32, as rounding either changes scores by 2e-3 to 5e-3 in windows of rendered
-# movies, and the rest by 1e-3. Every operator but `Scan` has kernels for CUDA in the types used
-# here (docs/OperatorKernels.md of ONNX Runtime).
+# On a CPU a loop over blocks is faster than a batch of them, needs a sixth of the memory, and gains
+# nothing from float16. A GPU needs few large kernels, and multiplies float16 fastest. Queries and
+# keys stay float32: rounding either changes scores by 2e-3 to 5e-3 in windows of rendered movies,
+# rounding the rest by 1e-3. Every operator but `Scan` has kernels for CUDA in the types used here
+# (docs/OperatorKernels.md of ONNX Runtime).
 IN_TURN = Form(at_once=False)
 AT_ONCE = Form(at_once=True, narrow=TensorProto.FLOAT16)
 
@@ -51,11 +51,11 @@ class GraphBuilder:
         return output
 
     def each_block(self, body: Callable[..., Sequence[str]], *sequences: str) -> list[str]:
-        """Append what `body` makes of blocks, from sequences (B, ...); return its results (B, ...).
+        """Append the nodes that `body` makes for blocks of (B, ...); return its results (B, ...).
 
-        `body` appends nodes for a batch of blocks: it takes the names of a part (b, ...) of each
-        sequence, may use every value from outside, and returns names of results (b, ...). The batch
-        is all blocks, or, in a loop, one.
+        `body` appends nodes for a batch of blocks. Its arguments are the names of a part (b, ...)
+        of each sequence; it may use every value from outside, and returns the names of results
+        (b, ...). The batch is all blocks, or, in a loop, one.
         """
         if self.form.at_once:
             return list(body(*sequences))
@@ -113,8 +113,8 @@ class GraphBuilder:
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.op("LayerNormalization", tokens, weight, bias, epsilon=1e-5)
 
-    def part_beside(self, other: "GraphBuilder") -> bytes:
-        """Return an encoded model of the nodes, and of constants that another graph lacks."""
+    def part_without(self, other: "GraphBuilder") -> bytes:
+        """Return an encoded model of the nodes and of the constants that another graph lacks."""
         names = self.initializers.keys() - other.initializers.keys()
         added = [self.initializers[name] for name in sorted(names)]
         graph = onnx.GraphProto(name=model_file.AT_ONCE, node=self.nodes, initializer=added)

@@ -21,7 +21,7 @@ UPSTREAM_MODES = click.Choice(["greedy", "greedy_nodiv", "ilp"])
 @click.option(
     "--weights",
     type=PATH,
-    help="Weights in place of CHECKPOINT/model.pt, such as checkpoints/last.ckpt of Lightning.",
+    help="Weights instead of CHECKPOINT/model.pt, such as checkpoints/last.ckpt of Lightning.",
 )
 @one_sentence_errors
 def import_checkpoint(checkpoint: Path, output: Path, weights: Path | None) -> None:
@@ -47,7 +47,7 @@ def import_checkpoint(checkpoint: Path, output: Path, weights: Path | None) -> N
     nargs=2,
     required=True,
     metavar="IMAGES MASKS",
-    help="The movie, as track takes it.",
+    help="The movie, in the formats of track.",
 )
 @click.option(
     "-o",
@@ -62,7 +62,7 @@ def import_checkpoint(checkpoint: Path, output: Path, weights: Path | None) -> N
     "upstream_python",
     default=sys.executable,
     metavar="PYTHON",
-    help="An interpreter that has upstream.  [default: this one]",
+    help="A Python that has upstream installed.  [default: this one]",
 )
 @click.option("--mode", "modes", type=UPSTREAM_MODES, multiple=True, help="Linkers to compare.")
 @click.option(
@@ -84,7 +84,7 @@ def verify(
     max_distance: float,
     overwrite: bool,
 ) -> None:
-    """Track a movie with MODEL and with upstream, and certify how far they are apart.
+    """Track a movie with MODEL and with upstream, and write a certificate of the differences.
 
     The exit code is 0 if features, scores, edges and tracks are equal, 1 if they are not.
     """
@@ -117,5 +117,5 @@ def _needs_export_packages() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"{error.name} is missing, which reads checkpoints; install trackastra-engine[export]"
+            f"{error.name} is missing; install trackastra-engine[export] to read checkpoints"
         ) from error

@@ -1,4 +1,4 @@
-"""A checkpoint becomes an ONNX file, but only if the file scores as the checkpoint does."""
+"""Writes a checkpoint as an ONNX file if the file gives the same scores as the checkpoint."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,7 +37,7 @@ def export_model(model: TrackingTransformer, spec: ModelSpec, path: Path) -> flo
     with new_file(Path(path)) as unfinished:
         unfinished.write_bytes(build_graph(model, spec).SerializeToString())
         difference = largest_difference(model, unfinished)
-        # Written so that NaN is refused, too.
+        # Written so that NaN is rejected, too.
         if not difference <= MAX_SCORE_DIFFERENCE:
             raise ModelError(
                 f"the ONNX model of {spec.name!r} differs from its checkpoint by {difference:.1e} "
@@ -69,8 +69,8 @@ def verification_windows(spec: ModelSpec, seed: int = 0) -> Iterator[Tokens]:
         for extent in VERIFIED_EXTENTS:
             n_filled = min(spec.window, max(2, spec.window - 1))
             filled = rng.choice(spec.window, size=n_filled, replace=False)
-            # Steps of a power of 2 when the cutoff is one: float32 and float64 then agree which
-            # pairs are beyond it, where scores jump.
+            # Steps are powers of 2 when the cutoff is one. Float32 and float64 then agree which
+            # pairs are beyond the cutoff, where scores jump.
             steps = int(extent * COORDINATE_STEPS)
             position = rng.integers(0, steps, (n_tokens, spec.ndim)) * (
                 spec.cutoff / COORDINATE_STEPS
@@ -83,11 +83,11 @@ def verification_windows(spec: ModelSpec, seed: int = 0) -> Iterator[Tokens]:
 def random_features(
     rng: np.random.Generator, spec: ModelSpec, n_tokens: int
 ) -> NDArray[np.float64]:
-    """Return features (N, F) of tokens that might be."""
+    """Return random features (N, F) of tokens."""
     n_features, ndim = token_feature_count(spec.recipe, spec.ndim), spec.ndim
     if spec.recipe == "relative":
         features = rng.normal(size=(n_tokens, n_features))
-        # Sizes around the spacing, and ellipses of every form, of which the pair terms make use.
+        # Sizes around the spacing, and ellipses of every form, which the pair terms use.
         features[:, 0] *= 0.3
         features[:, 1] = np.log(rng.uniform(0.25, 1))
         root = rng.normal(size=(n_tokens, ndim, ndim)) / 4

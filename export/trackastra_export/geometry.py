@@ -1,4 +1,4 @@
-"""The part of the graph that depends on coordinates alone; all layers share it."""
+"""The part of the graph that depends only on coordinates; all layers share it."""
 
 import math
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from trackastra_training.transformer import (
     TransformerConfig,
 )
 
-# Added to attention logits beyond the cutoff, where upstream has -1000. A weight of exp(-50) is
-# nothing beside 1 in float32. Those of -1000 became subnormal numbers, with which Intel processors
-# are slow: softmax took ten times as long, and a window up to 1.6 times.
+# Added to attention logits beyond the cutoff, where upstream has -1000. A weight of exp(-50)
+# vanishes next to 1 in float32. With -1000, weights became subnormal numbers, which are slow on
+# Intel processors: softmax took ten times as long, and a window up to 1.6 times.
 UNSEEN_LOGIT = -50.0
 
 
@@ -57,7 +57,7 @@ def in_blocks(graph: GraphBuilder, rows: str, keys: str, width: int) -> str:
 
 
 def first(graph: GraphBuilder, values: str, length: str, *, axis: int) -> str:
-    """Append the values up to a length (1,) along an axis; a batch of blocks keeps them all."""
+    """Append the values up to a length (1,) along an axis; a batch of blocks has them all."""
     if graph.form.at_once:
         return values
     start, axes = (graph.constant([number], np.int32) for number in (0, axis))
@@ -72,7 +72,7 @@ def turns(graph: GraphBuilder, values: str) -> str:
 
 def waves(graph: GraphBuilder, turns: str, frequencies: str) -> tuple[str, str]:
     """Append the cosines and sines of angles given in turns at frequency 1."""
-    # Whole turns go while in float64: float32 rounds the angles of positions around 1000 so much
+    # Whole turns are removed in float64: float32 rounds the angles of positions around 1000 so much
     # that scores differ by 1e-4.
     angle = graph.op("Mul", turns, frequencies)
     rest = graph.op("Sub", angle, graph.op("Round", angle))

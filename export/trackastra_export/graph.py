@@ -1,9 +1,9 @@
 """The network as an ONNX graph, written node by node from its weights.
 
-No tracing: exporters fail on, or take minutes for, what is below (DESIGN.md, section 4). The
-graph takes one window as tokens in blocks, with the keys that each block sees
-(`trackastra_engine.model.attention_plan`), and ends with the scores of candidate pairs, so that
-the engine needs no arithmetic of its own. The same lines write it in two forms (`builder.Form`):
+The graph is not traced: exporters of PyTorch failed on this network or needed minutes. Its input is
+one window as tokens in blocks, with the keys that each block sees
+(`trackastra_engine.model.attention_plan`). Its output is the scores of candidate pairs, so that the
+engine needs no arithmetic of its own. The same code writes two forms of the graph (`builder.Form`):
 the one for CPUs, and, in the file's metadata (`trackastra_engine.model.model_file`), the one for
 GPUs. Every parameter is in the file under its name, so that `trackastra_training.from_onnx` can
 read it back.
@@ -32,8 +32,9 @@ def build_graph(model: TrackingTransformer, spec: ModelSpec, at_once: Form = AT_
     """Return the model as one self-contained ONNX model with the spec in its metadata.
 
     Inputs: `coordinates` (M, 1 + D), times being integers 0..window - 1, and `features` (M, F),
-    float32, both as `tokens.prepare_tokens` gives them; the rest is an `AttentionPlan`. Output,
-    float32: `scores` (B', G, W', S) of the plan's candidates. `at_once` is the form for GPUs.
+    float32, both as `tokens.prepare_tokens` returns them; the other inputs are an `AttentionPlan`.
+    Output, float32: `scores` (B', G, W', S) of the plan's candidates. `at_once` is the form for
+    GPUs.
     """
     config = model.config
     graph, batched = (scored(model, form) for form in (IN_TURN, at_once))
@@ -51,7 +52,7 @@ def build_graph(model: TrackingTransformer, spec: ModelSpec, at_once: Form = AT_
     metadata = {
         METADATA_KEY: spec.to_json(),
         NETWORK_KEY: json.dumps(asdict(config)),
-        AT_ONCE_KEY: packed(batched.part_beside(graph)),
+        AT_ONCE_KEY: packed(batched.part_without(graph)),
     }
     return graph.model(inputs, {"scores": ["b", "G", "W", "S"]}, metadata)
 
@@ -89,7 +90,7 @@ class Network:
             self.rotary_turns = graph.op("Gather", self.turns, graph.integers(*axes), axis=1)
 
     def embed(self) -> str:
-        """Append the tokens (M, C) that both encoder and decoder start from."""
+        """Append the tokens (M, C), the input of both encoder and decoder."""
         graph, config = self.graph, self.config
         encodings = [self._fourier("pos_embed", self.turns, 1 + config.coord_dim)]
         if config.feat_embed_per_dim == 1:
@@ -183,7 +184,7 @@ class Network:
         return graph.op("Clip", graph.op("Div", weight, total), zero, graph.constant(1.0))
 
     def _attend(self, name: str, tokens: str, memory: str, blocks: Blocks) -> str:
-        """Append what the tokens in blocks (B * W, C) gather from the memory (M, C)."""
+        """Append the attention of the tokens in blocks (B * W, C) to the memory (M, C)."""
         graph, config = self.graph, self.config
         query = graph.linear(f"{name}.q_pro", tokens)  # (B * W, C)
         key = graph.linear(f"{name}.k_pro", memory)  # (M, C)
@@ -241,7 +242,7 @@ class Network:
         return graph.op("Reshape", both, graph.integers(0, -1))
 
     def _frequencies(self, name: str, n_axes: int, *, axis: int) -> str:
-        """Append the frequencies (1, 1, n) of all axes, side by side along an axis, in float64."""
+        """Append the frequencies (1, 1, n) of all axes, concatenated along an axis, in float64."""
         weights = [self.graph.weight(f"{name}.freqs.{a}") for a in range(n_axes)]
         joined = self.graph.op("Concat", *weights, axis=axis)
         return self.graph.op("Cast", joined, to=TensorProto.DOUBLE)

@@ -30,7 +30,7 @@ def shape_table(graph: GraphBuilder, config: TransformerConfig) -> str:
 
 
 def pair_facts(graph: GraphBuilder, role: str, tokens: str, coordinates: str, shapes: str) -> str:
-    """Append all that pairs need of one of their ends (M, F), `role` being source or target.
+    """Append the numbers (M, F) that pairs need of one end; `role` is source or target.
 
     tokens: (M, C) of the encoder or decoder; coordinates: (M, 1 + D); shapes: (M, E).
     """
@@ -47,8 +47,8 @@ def pair_terms(graph: GraphBuilder, config: TransformerConfig, sources: str, tar
     `trackastra_training.shape_overlap`.
     """
     ndim = config.coord_dim
-    # Each number of all pairs together, for the arithmetic: (F, b, G, W, S), (F, b, 1, W, 1). The
-    # reshaping keeps ONNX Runtime from taking numbers one by one out of the table as it was.
+    # Each number for all pairs, for the arithmetic: (F, b, G, W, S), (F, b, 1, W, 1). Without the
+    # reshaping, ONNX Runtime gathers the numbers one by one from the original table.
     extent = graph.op("Shape", sources, start=0, end=4)
     extent = graph.op("Concat", graph.integers(-1), extent, axis=0)
     sources = graph.op("Reshape", graph.op("Transpose", sources, perm=[4, 0, 1, 2, 3]), extent)
@@ -91,6 +91,6 @@ def _element(graph: GraphBuilder, table: str, place: int, *, axis: int) -> Value
 
 
 def _stack(graph: GraphBuilder, values: list[Value], *, axis: int = 0) -> str:
-    """Append the values side by side along a new axis."""
+    """Append the values stacked along a new axis."""
     parts = [graph.op("Unsqueeze", value.name, graph.integers(axis)) for value in values]
     return graph.op("Concat", *parts, axis=axis)

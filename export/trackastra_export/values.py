@@ -1,4 +1,4 @@
-"""Arithmetic with values of a graph, so that formulas serve tensors and graphs alike."""
+"""Arithmetic with values of a graph, so that one formula works on tensors and on graphs."""
 
 from dataclasses import dataclass
 

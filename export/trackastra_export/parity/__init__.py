@@ -1,4 +1,4 @@
-"""Tells whether a model computes in the engine what its checkpoint computes in upstream."""
+"""Compares a model in the engine with its checkpoint in upstream."""
 
 import json
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ def verify(
     modes: Sequence[str],
     progress: Progress = no_progress,
 ) -> Certificate:
-    """Track a movie, which must fit into memory, in both ways, and return what was found.
+    """Track a movie, which must fit into memory, with both, and return the certificate.
 
     model: the name of a model or an .onnx file; checkpoint: its folder, in upstream's form;
-    upstream_python: an interpreter that has upstream; max_distance: longest link, in pixels.
+    upstream_python: a Python that has upstream installed; max_distance: longest link, in pixels.
 
     Raises InputError, ModelError or MissingDependencyError if one of them cannot run.
     """

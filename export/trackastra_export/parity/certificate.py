@@ -1,4 +1,4 @@
-"""The parity certificate: what was compared, how far it is apart, and the verdict."""
+"""The parity certificate: the values compared, their differences, and the verdict."""
 
 import hashlib
 import platform
@@ -12,18 +12,18 @@ import numpy as np
 from trackastra_export.parity.comparison import Check, Computed, compare, unexplained
 
 PACKAGES = ("trackastra-engine", "onnxruntime", "onnxruntime-gpu", "numpy", "numba", "highspy")
-DECADES = tuple(range(-9, 1))  # powers of ten that score differences are counted by
+DECADES = tuple(range(-9, 1))  # powers of ten: bins of score differences
 MAX_LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is compared: a model with the checkpoint it was made from, on a movie."""
+    """The comparison: a model and the checkpoint it was made from, on a movie."""
 
     model: str
     model_sha256: str
     checkpoint: str  # folder
-    checkpoint_sha256: str  # of its files, one after the other
+    checkpoint_sha256: str  # of its files, concatenated
     movie: str
     frames: int
     max_distance_px: float
@@ -31,7 +31,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class DifferentEdge:
-    """An edge that one of the two lacks without an excuse."""
+    """An edge of only one of the two that rounding does not explain."""
 
     linker: str
     source: str  # "frame:label"
@@ -42,7 +42,7 @@ class DifferentEdge:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a comparison found; upstream in float64 is the reference."""
+    """The result of a comparison; upstream in float64 is the reference."""
 
     verdict: str  # "equal" or "different"
     made: str
@@ -50,10 +50,10 @@ class Certificate:
     engine_versions: tuple[str, ...]
     upstream_versions: tuple[str, ...]
     checks: tuple[Check, ...]  # of the engine
-    float32_checks: tuple[Check, ...]  # the same, of upstream as it runs for everyone
+    float32_checks: tuple[Check, ...]  # the same, of upstream in float32, as users run it
     score_decades: tuple[int, ...]  # edges whose score differs by up to each of DECADES
     float32_score_decades: tuple[int, ...]
-    different_edges: tuple[DifferentEdge, ...]  # the first ones
+    different_edges: tuple[DifferentEdge, ...]  # at most MAX_LISTED
 
 
 def certify(
@@ -63,7 +63,7 @@ def certify(
     reference: Computed,
     upstream_versions: list[str],
 ) -> Certificate:
-    """Return the certificate of what both computed: upstream in float32, reference in float64."""
+    """Return the certificate; `upstream` computed in float32, `reference` in float64."""
     checks = tuple(compare(engine, reference))
     is_same = checks[0].passed  # rows are those of the same detections
     return Certificate(
@@ -81,7 +81,7 @@ def certify(
 
 
 def sha256(*files: Path) -> str:
-    """Return the digest of files, one after the other."""
+    """Return the digest of files, concatenated."""
     total = hashlib.sha256()
     for file in files:
         total.update(file.read_bytes())
@@ -99,7 +99,7 @@ def _installed(packages: tuple[str, ...]) -> list[str]:
 
 
 def _decades(computed: Computed, reference: Computed) -> tuple[int, ...]:
-    """Return how many edges differ in score by up to 10 to each power of DECADES, not less."""
+    """Return the number of edges in each bin of DECADES, by the difference of their scores."""
     both = computed.scores.keys() & reference.scores.keys()
     apart = np.array([abs(computed.scores[pair] - reference.scores[pair]) for pair in both])
     decade = np.ceil(np.log10(np.maximum(apart, 10.0 ** DECADES[0]))).astype(int)

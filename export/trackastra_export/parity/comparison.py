@@ -1,4 +1,4 @@
-"""Compare what two programs computed of one movie, stage by stage."""
+"""Compare the results of two programs on one movie, stage by stage."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ Pair = tuple[int, int]  # rows of the source and the target
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Computed:
-    """What a program computed of a movie, rows sorted by frame, then label."""
+    """The results of a program on a movie; rows are sorted by frame, then label."""
 
     frame: IntArray  # (N,)
     label: IntArray  # (N,)
     centroid: FloatArray  # (N, D) pixels
-    features: FloatArray  # (N, F) as upstream's model takes them
+    features: FloatArray  # (N, F) in the form of upstream's model
     scores: Mapping[Pair, float]  # of the candidate edges
-    tracks: Mapping[str, frozenset[Pair]]  # edges that each linker kept
+    tracks: Mapping[str, frozenset[Pair]]  # edges that each linker selected
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that both computed, and how far they are apart."""
+    """One result of both programs, and its difference."""
 
     subject: str
-    compared: int  # how many were
-    difference: float  # the largest, or how many differ and have no excuse
+    compared: int  # number of values
+    difference: float  # the largest, or the number that rounding does not explain
     allowed: float
     passed: bool
     note: str = ""
@@ -81,7 +81,7 @@ def _measures(
 
 
 def _candidates(ours: Mapping[Pair, float], reference: Mapping[Pair, float]) -> Check:
-    """Check that the same edges are candidates, but for scores at the threshold for them."""
+    """Check that the same edges are candidates, except those with a score at the threshold."""
     different = ours.keys() ^ reference.keys()
     scores = {**ours, **reference}
     excused = {pair for pair in different if abs(scores[pair] - MIN_SCORE) <= ALLOWED_SCORE}
@@ -90,7 +90,7 @@ def _candidates(ours: Mapping[Pair, float], reference: Mapping[Pair, float]) -> 
 
 
 def _excuse(n_excused: int) -> str:
-    return f"{n_excused} more differ, whose scores are rounding apart" if n_excused else ""
+    return f"{n_excused} more differ by rounding of scores" if n_excused else ""
 
 
 def unexplained(
@@ -101,12 +101,12 @@ def unexplained(
     near: float = ALLOWED_SCORE,
     tied: float = ALLOWED_SCORE,
 ) -> tuple[set[Pair], set[Pair]]:
-    """Return the edges of one set alone that rounding does not explain, and those it does.
+    """Return the edges of only one set: those that rounding does not explain, and those it does.
 
-    An edge may differ if its score is `near` the linkers' threshold, or `tied` with that of
-    another edge to the same target or from the same source, or if it shares a detection with a
-    different edge that may: a linker that decides one otherwise decides its neighbours otherwise.
-    An edge without a score has no excuse.
+    Rounding explains a difference if the score is `near` the linkers' threshold, or `tied` with
+    that of another edge of the same target or source, or if the edge shares a detection with an
+    explained one, since a different decision changes the decisions on its neighbours. An edge
+    without a score is not explained.
     """
     different = set(ours) ^ set(reference)
     rivals = _Rivals(scores)

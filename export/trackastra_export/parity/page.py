@@ -1,4 +1,4 @@
-"""The certificate as one page that needs nothing but itself."""
+"""The certificate as one page without external files."""
 
 from collections.abc import Iterable
 from html import escape
@@ -8,8 +8,8 @@ from trackastra_export.parity.certificate import DECADES, Certificate
 from trackastra_export.parity.comparison import Check
 
 VERDICTS = {
-    "equal": "Equal: the engine computes of this movie what upstream computes.",
-    "different": "Different: the engine does not compute of this movie what upstream computes.",
+    "equal": "Equal: on this movie the engine computes the same results as upstream.",
+    "different": "Different: on this movie the engine's results differ from those of upstream.",
 }
 BAR_WIDTH, BAR_HEIGHT, GROUP_WIDTH = 22, 150, 60  # units of the drawing, pixels for browsers
 COLOURS = ("#2563eb", "#d97706")
@@ -37,14 +37,14 @@ svg text { font: 12px system-ui, sans-serif; fill: #374151; }
 <h1>Parity certificate</h1>
 <p class="verdict $verdict">$sentence</p>
 <table>$facts</table>
-<h2>What was compared</h2>
-<p>The reference is upstream with its network in float64. The column on the right is upstream as it
-runs for everyone, in float32, held against the same reference. Centroids and features are compared
-relative to their size where that is above 1, the others as they are; of detections and edges, those
-that one of the two lacks are counted.</p>
+<h2>Comparison</h2>
+<p>The reference is upstream with its network in float64. The column on the right is upstream in
+float32, as users run it, compared with the same reference. Centroids and features are compared
+relative to their size where it is above 1, and absolutely elsewhere. Of detections and edges, those
+that only one of the two has are counted.</p>
 <table><tr><th>subject<th class="number">compared<th class="number">engine
 <th class="number">allowed<th>passed<th class="number">upstream in float32</tr>$checks</table>
-<h2>How far scores are apart</h2>
+<h2>Differences of scores</h2>
 <p>Candidate edges by the difference of their score from the reference.</p>
 $chart
 $edges
@@ -95,7 +95,7 @@ def _number(value: float) -> str:
 
 
 def _chart(certificate: Certificate) -> str:
-    """Return bars: edges of each power of ten, of the engine and of upstream in float32."""
+    """Return a bar chart: edges per power of ten, of the engine and of upstream in float32."""
     series = {
         "engine": certificate.score_decades,
         "upstream in float32": certificate.float32_score_decades,
@@ -140,7 +140,7 @@ def _different_edges(certificate: Certificate) -> str:
         for edge in certificate.different_edges
     )
     return (
-        "<h2>Edges of one of the two alone</h2>"
+        "<h2>Edges of only one of the two</h2>"
         "<table><tr><th>linker<th>source, frame:label<th>target, frame:label"
         f"<th>score of the engine<th>of upstream</tr>{rows}</table>"
     )

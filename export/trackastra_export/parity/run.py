@@ -28,7 +28,7 @@ def check_comparable(model: AssociationModel, movie: Movie) -> None:
     """Raise InputError if upstream cannot run a model or track a movie."""
     if model.spec.recipe != "upstream":
         raise InputError(
-            f"the model {model.spec.name} was not made from a checkpoint of upstream; give one "
+            f"the model {model.spec.name} was not made from a checkpoint of upstream; use one "
             "that trackastra-engine import wrote"
         )
     if movie.images is None:
@@ -43,8 +43,8 @@ def run_engine(
     modes: Sequence[str],
     progress: Progress = no_progress,
 ) -> Computed:
-    """Return what the engine computes of a movie with images."""
-    graph = _what_linkers_see(model, movie, max_distance, progress)
+    """Return the engine's results on a movie with images."""
+    graph = _candidate_graph(model, movie, max_distance, progress)
     found = graph.detections
     return Computed(
         found.frame,
@@ -59,12 +59,12 @@ def run_engine(
 def run_upstream(
     python: str, folder: Path, movie: Movie, *, max_distance: float, modes: Sequence[str]
 ) -> tuple[Computed, Computed, list[str]]:
-    """Return what upstream computes in float32 and in float64, and the versions it runs with.
+    """Return upstream's results in float32 and in float64, and the versions of its packages.
 
-    python: an interpreter that has upstream; folder: the checkpoint. The movie must fit into
+    python: a Python that has upstream installed; folder: the checkpoint. The movie must fit into
     memory, as upstream needs it.
 
-    Raises MissingDependencyError if the interpreter has no upstream, ModelError if upstream fails.
+    Raises MissingDependencyError if that Python lacks upstream, ModelError if upstream fails.
     """
     with tempfile.TemporaryDirectory() as place:
         given, result = Path(place) / "movie.npz", Path(place) / "result.npz"
@@ -75,8 +75,8 @@ def run_upstream(
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode == upstream_run.NO_UPSTREAM:
             raise MissingDependencyError(
-                f"{python} has no trackastra to compare with; install it there, or name another "
-                "interpreter with --upstream"
+                f"{python} lacks trackastra; install it there, or choose another "
+                "Python with --upstream"
             )
         if done.returncode or not result.is_file():
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -87,7 +87,7 @@ def run_upstream(
     return single, double, found["versions"].tolist()
 
 
-def _what_linkers_see(
+def _candidate_graph(
     model: AssociationModel, movie: Movie, max_distance: float, progress: Progress
 ) -> CandidateGraph:
     seen: list[CandidateGraph] = []

@@ -1,8 +1,8 @@
-"""Track a movie with upstream, and keep all that it computes on the way.
+"""Track a movie with upstream, and store all intermediate results.
 
-Run by the Python that has upstream, so that it can import nothing of this project:
-`PYTHON upstream_run.py FOLDER MOVIE.npz RESULT.npz MAX_DISTANCE MODE...`. The network runs twice,
-in float32 as for everyone, and in float64, in which distances have no rounding to speak of.
+This file runs in the Python that has upstream, so it imports nothing of this project: `PYTHON
+upstream_run.py FOLDER MOVIE.npz RESULT.npz MAX_DISTANCE MODE...`. The network runs twice: in
+float32, as users run it, and in float64, where rounding of distances is negligible.
 """
 
 import platform
@@ -19,7 +19,7 @@ PACKAGES = ("trackastra", "torch", "numpy", "scikit-image", "motile")
 
 
 def run(folder: Path, movie: Path, result: Path, max_distance: float, modes: list[str]) -> None:
-    """Write detections, features, and for both precisions the scored edges and tracks."""
+    """Write detections, features, and the scored edges and tracks of both precisions."""
     import torch
     from trackastra.model import Trackastra, model_api
 
@@ -49,7 +49,7 @@ def run(folder: Path, movie: Path, result: Path, max_distance: float, modes: lis
 
 
 class _Recorder:
-    """Keeps what upstream's steps return, and makes windows double when asked."""
+    """Records the results of upstream's steps; casts windows to float64 if `as_double`."""
 
     def __init__(self, model_api: Any) -> None:
         self.features: Any = ()
@@ -58,7 +58,7 @@ class _Recorder:
         get_features, build_windows = model_api.get_features, model_api.build_windows
         build_graph = model_api.build_graph
 
-        def kept_features(*args: Any, **kwargs: Any) -> Any:
+        def recorded_features(*args: Any, **kwargs: Any) -> Any:
             self.features = get_features(*args, **kwargs)
             return self.features
 
@@ -70,12 +70,12 @@ class _Recorder:
                         window[name] = window[name].double()
             return made
 
-        def kept_graph(*args: Any, **kwargs: Any) -> Any:
+        def recorded_graph(*args: Any, **kwargs: Any) -> Any:
             self.candidate_graph = build_graph(*args, **kwargs)
             return self.candidate_graph
 
-        model_api.get_features, model_api.build_windows = kept_features, windows
-        model_api.build_graph = kept_graph
+        model_api.get_features, model_api.build_windows = recorded_features, windows
+        model_api.build_graph = recorded_graph
 
 
 def _weights(weights: Any) -> tuple[Any, Any]:
