@@ -73,7 +73,7 @@ def test_the_configurations_of_the_default_models_can_be_run(path):
         ('[training]\nprecision = "half"', "'training.precision' must be one of 'auto', "),
         ('[training]\nprecision = "float16"\ndevice = "cpu"', '"float16" needs a CUDA GPU'),
         ("[[train]]\nframes = [0, 5]", "'train[0].truth' is missing"),
-        ('[[train]]\ntruth = "a"\nframes = [0]', "'train[0].frames' must hold 2 values, not 1"),
+        ('[[train]]\ntruth = "a"\nframes = [0]', "'train[0].frames' must have 2 values, not 1"),
         ('[[train]]\ntruth = "a"\nframes = [4, 2]', "frames of a must be [first, last]"),
         ("[train]\ntruth = 5", "'train' must be a list in brackets"),
         ("model = 5", "'model' must be a table, not 5"),

@@ -322,7 +322,7 @@ def test_all_folders_are_looked_at_and_ten_problems_of_each_are_told(tmp_path):
         "the masks are 6 frames of (72, 72) but the truth has 7 frames of (72, 72)",
         "the frames have 3 axes but the model has 2",
         "man_track004.tif",
-        "frames 2-9 were asked for, but it has 7 frames",
+        "frames 2-9 are not in the movie, which has frames 0-6",
         f"{tmp_path / 'nowhere'} cannot be learned from:",
     ):
         assert words in told, words

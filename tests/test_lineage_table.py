@@ -84,12 +84,12 @@ def test_a_point_of_unknown_size_has_the_typical_size_of_its_frame(tmp_path):
         ),
         ("1,1,0,1\n", "from label 1 of frame 1 to label 1 of frame 0 does not go forward in time"),
         ("0,1,0,2\n", "does not go forward in time"),
-        ("0,2,4,9\n", "is longer than 3 frames, the most that a window holds"),
-        ("0,1,1\n", "is no table of edges"),
-        ("0,1,1,x\n", "is no table of edges"),
+        ("0,2,4,9\n", "is longer than 3 frames, the longest link in a window"),
+        ("0,1,1\n", "is not a table of edges"),
+        ("0,1,1,x\n", "is not a table of edges"),
         ("0,1,1,1.5\n", "edge 1 is not four whole numbers"),
         ("0,1,1,nan\n", "edge 1 is not four whole numbers"),
-        ("", "holds no edge"),
+        ("", "contains no edge"),
     ],
 )
 def test_edges_that_cannot_be_used_get_one_sentence(tmp_path, edges, words):
@@ -125,8 +125,8 @@ def test_all_movies_are_looked_at(tmp_path):
         "point 1 has the diameter -3; expected a number from 0",
         f"there is no {lone / 'points.csv'}",
         "and 19 more",
-        "frames 2-9 were asked for, but it has 5 frames",
-        "a movie of tables takes neither masks nor images",
+        "frames 2-9 are not in the movie, which has frames 0-4",
+        "a movie of tables must not have masks or images",
     ):
         assert words in told, words
     with pytest.raises(InputError, match="the points have 2 axes but the model has 3"):

@@ -200,7 +200,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, stop):
         train(new_start(configuration), tmp_path / "killed", tmp_path, report=kill)
     state = torch.load(tmp_path / "killed" / STATE_FILE)
     assert state["progress"]["step"] == stop
-    with pytest.raises(InputError, match="go on with --resume"):
+    with pytest.raises(InputError, match="contains a run; use --resume"):
         train(new_start(configuration), tmp_path / "killed", tmp_path)
     with pytest.raises(InputError, match=r"had training.minutes_between_checks = 0.0, not 4.0"):
         train(new_start(QUICK), tmp_path / "killed", tmp_path, resume=True)

@@ -1,7 +1,7 @@
-"""Windows aligned as in use: their frames are carried along the flow of the cells.
+"""Windows aligned as in tracking: their frames are carried along the flow of the cells.
 
-In use, the flow is estimated from detections alone; in training the true links are known, of which
-a random part is used, so that the flow errs a little.
+Tracking estimates the flow from detections only. Training computes it from a random part of the
+true links, so that the flow has small errors.
 """
 
 from dataclasses import replace
@@ -12,9 +12,9 @@ from scipy.spatial import cKDTree
 from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.simulation import KnownMovie
 
-N_NEIGHBOURS = 15  # links whose median step is the flow, as in use
-FEWEST_LINKS = 3  # between two frames; fewer say nothing of a common motion
-LEAST_KNOWN = 0.3  # share of the links that are known at least
+N_NEIGHBOURS = 15  # links whose median step is the flow, as in tracking
+FEWEST_LINKS = 3  # between two frames; fewer do not show a common motion
+LEAST_KNOWN = 0.3  # smallest share of the links that are known
 
 
 def align(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:

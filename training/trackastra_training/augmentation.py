@@ -1,4 +1,4 @@
-"""Random changes of the detections of a window that leave its lineages as they are."""
+"""Random changes of the detections of a window that do not change its lineages."""
 
 from dataclasses import dataclass, replace
 
@@ -51,7 +51,7 @@ class Flow:
     amplitude: FloatArray  # (T, K, D) pixels
 
     def move(self, detections: Detections) -> Detections:
-        """Return the detections moved, and each stretched and turned as space is at its place."""
+        """Return the detections moved; each is stretched and turned as space is at its position."""
         angle = detections.centroid @ self.wave.T + self.phase
         amplitude = self.amplitude[detections.frame]
         gradient = np.einsum("nkd,ke,nk->nde", amplitude, self.wave, np.cos(angle))
@@ -67,9 +67,9 @@ def random_flow(
     is_flat: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Flow:
-    """Return a flow that warps the window, and a little each of its frames.
+    """Return a flow that warps the window, and each of its frames a little.
 
-    spacing: the typical one, in pixels; is_flat: (D,) axes along which nothing moves.
+    spacing: typical spacing, in pixels; is_flat: (D,) axes along which nothing moves.
     """
     direction = rng.normal(size=(N_WAVES, len(is_flat))) * ~is_flat
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -85,9 +85,9 @@ def random_flow(
 def augment(
     detections: Detections, augmentation: Augmentation, rng: np.random.Generator
 ) -> Detections:
-    """Return the detections of a window as another microscope might have seen it.
+    """Return the detections of a window as another microscope might have recorded it.
 
-    An axis along which all detections are in one plane stays as it is (a 2D movie, seen by a 3D
+    An axis along which all detections are in one plane does not change (a 2D movie, seen by a 3D
     model).
     """
     ndim, n_frames = detections.ndim, int(detections.frame.max()) + 1
@@ -130,7 +130,7 @@ def _other_intensity(
 def displace(
     tokens: Tokens, recipe: Recipe, augmentation: Augmentation, rng: np.random.Generator
 ) -> Tokens:
-    """Return the tokens elsewhere, and `relative` ones at another scale: neither has a meaning."""
+    """Return the tokens shifted, and `relative` ones scaled: position and scale have no meaning."""
     coordinates, features = tokens.coordinates.copy(), tokens.features.copy()
     offset = rng.uniform(0, augmentation.offset, coordinates.shape[1] - 1)
     space = coordinates[:, 1:]

@@ -1,7 +1,7 @@
 """The mean of models that were trained one from the other, which is often better than either.
 
-What a model learned from few movies of its own is kept, and so is what the one before knew of all
-others (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+The mean keeps what a model learned from few new movies, and most of what the one before had learned
+(Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from trackastra_training.transformer import TrackingTransformer
 def average_models(models: Sequence[str | Path]) -> tuple[TrackingTransformer, ModelSpec]:
     """Return the network with the mean weights of some models, and the ModelSpec of the last.
 
-    models: as for `read_model`; one that is given twice counts twice. Raises ModelError if they are
-    not of one shape, or see movies differently.
+    models: as for `read_model`; a model that is given twice counts twice. Raises ModelError if
+    their shapes or the fields of their ModelSpec differ.
     """
     read = [read_model(model) for model in models]
     network, spec = read[-1]

@@ -1,7 +1,8 @@
 """Batches of examples: windows of simulated movies, and of annotated ones.
 
-Batches come in pools. What a pool holds follows from the seed and its number alone, so that any
-number of processes make the same batches in the same order, and a run goes on where it stopped.
+Batches are made in pools. The content of a pool follows only from the seed and its number. Any
+number of processes therefore make the same batches in the same order, and a stopped run continues
+with the next batch.
 """
 
 import itertools
@@ -26,30 +27,30 @@ from trackastra_training.examples import (
 )
 from trackastra_training.loss import Batch
 
-WINDOWS_PER_MOVIE = 2  # of a simulated movie, which takes longer to make than a window
+WINDOWS_PER_MOVIE = 2  # of a simulated movie: making a movie takes longer than a window
 # Of annotated movies of which frames are skipped.
 STRIDES, STRIDE_SHARES = (2, 3, 4), (0.55, 0.3, 0.15)
-HOPELESS_SHARE = 0.5  # windows in which fewer parents are the nearest are often left out
+HOPELESS_SHARE = 0.5  # share of nearest parents; windows below it are often left out
 HOPELESS_KEPT = 0.3
-UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies, which are then seen as if voxels were cubes
-POOL_SIZE = 48  # examples that are sorted by length, so that batches need little padding
+UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies, whose voxels are then taken for cubes
+POOL_SIZE = 48  # examples sorted by length, so that batches need little padding
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleOptions:
-    """All that decides what examples are like, besides the movies and the seed."""
+    """All that examples depend on, besides the movies and the seed."""
 
-    spec: ModelSpec  # of the model that learns from them
+    spec: ModelSpec  # of the model to be trained
     data: DataOptions
     augmentation: Augmentation
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a process has come in its batches."""
+    """The position of a process in its batches."""
 
     pool: int  # its number
-    n_taken: int  # batches of this pool
+    n_taken: int  # batches used of this pool
 
 
 class Pools(Dataset[list[Batch]]):
@@ -91,7 +92,7 @@ class Pools(Dataset[list[Batch]]):
 
 
 class BatchStream:
-    """The endless batches of one of several processes, which deal the pools among them."""
+    """The endless batches of one of several processes, which share out the pools."""
 
     def __init__(
         self, pools: Pools, start: Position | None = None, *, rank: int = 0, n_processes: int = 1
@@ -102,7 +103,7 @@ class BatchStream:
     def __iter__(self) -> Iterator[Batch]:
         numbers = itertools.count(self.position.pool, self._stride)
         n_workers = self._pools.options.data.n_workers
-        # A loader of single items keeps their order, however many processes make them.
+        # A loader of single items keeps their order for any number of workers.
         loader = DataLoader(
             self._pools,
             batch_size=None,
@@ -121,7 +122,7 @@ class BatchStream:
 
 
 def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> KnownMovie:
-    """Return a window around a random detection: frames of many cells are in more windows."""
+    """Return a window around a random detection: frames with many cells are in more windows."""
     frame = movie.detections.frame
     first = int(frame[rng.integers(len(frame))]) - int(rng.integers(size))
     return cut_window(movie, int(np.clip(first, 0, frame[-1] + 1 - size)), size)

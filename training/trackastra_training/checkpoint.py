@@ -1,6 +1,6 @@
-"""Checkpoint folders: upstream's form, to which ours add the ModelSpec.
+"""Checkpoint folders in upstream's form; ours also have the ModelSpec.
 
-A folder holds `config.yaml` (TransformerConfig), `model.pt` (a state dict) and, if it is ours,
+A folder contains `config.yaml` (TransformerConfig), `model.pt` (a state dict) and, if it is ours,
 `spec.json`. Upstream's folders have `train_config.yaml` instead (its `TrackingTransformer.save`
 and scripts/train.py), so the same functions load both.
 """
@@ -28,7 +28,7 @@ LIGHTNING_PREFIX = "model."  # of parameter names in the checkpoints of upstream
 
 
 def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> None:
-    """Write the checkpoint; each file appears whole or not at all, the weights last.
+    """Write the checkpoint: each file whole or not at all, the weights last.
 
     Raises ModelError if the spec describes another network than this one.
     """
@@ -37,7 +37,7 @@ def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     entries = asdict(model.config)
     if not model.config.pair_width:
-        del entries["pair_width"]  # upstream refuses what it does not know
+        del entries["pair_width"]  # upstream rejects unknown entries
     config = yaml.safe_dump(entries)
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     write_whole(folder / CONFIG_FILE, lambda path: path.write_text(config))
@@ -48,7 +48,7 @@ def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> Non
 def load_model(folder: Path, weights_file: Path | None = None) -> TrackingTransformer:
     """Return the model of a checkpoint folder, ours or upstream's, on the CPU and in eval mode.
 
-    weights_file: a state dict, or a checkpoint of Lightning, in place of the folder's `model.pt`.
+    weights_file: a state dict, or a checkpoint of Lightning, instead of the folder's `model.pt`.
 
     Raises ModelError if a file is missing or the weights are not those of the configuration.
     """
@@ -60,7 +60,7 @@ def load_model(folder: Path, weights_file: Path | None = None) -> TrackingTransf
     except Exception as error:  # torch.load raises errors of many kinds, without a common base
         raise ModelError(f"{path} cannot be read as weights ({_first_line(error)})") from error
     if not isinstance(weights, Mapping):
-        raise ModelError(f"{path} holds no state dict but a {type(weights).__name__}")
+        raise ModelError(f"{path} contains no state dict but a {type(weights).__name__}")
     try:
         model.load_state_dict(_without_lightning(weights))
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -71,7 +71,7 @@ def load_model(folder: Path, weights_file: Path | None = None) -> TrackingTransf
 def load_config(folder: Path) -> TransformerConfig:
     """Return the configuration of a checkpoint folder, ours or upstream's.
 
-    Raises ModelError if it is missing or describes no network that we can build.
+    Raises ModelError if it is missing or its network cannot be built.
     """
     path = Path(folder) / CONFIG_FILE
     entries = _read_yaml(path)
@@ -90,7 +90,7 @@ def load_config(folder: Path) -> TransformerConfig:
 
 
 def load_spec(folder: Path) -> ModelSpec:
-    """Return what the engine must know of the model of a checkpoint folder, ours or upstream's.
+    """Return the ModelSpec of a checkpoint folder, ours or upstream's.
 
     Raises ModelError if the folder lacks it, or the engine cannot compute the model's features.
     """
@@ -109,7 +109,7 @@ def load_spec(folder: Path) -> ModelSpec:
 
 
 def check_fit(config: TransformerConfig, spec: ModelSpec) -> None:
-    """Raise ModelError at the first fact on which the spec and the network disagree."""
+    """Raise ModelError at the first difference between the spec and the network."""
     facts = {
         "spatial axes": (config.coord_dim, spec.ndim),
         "frames in a window": (config.window, spec.window),
@@ -166,7 +166,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not YAML ({_first_line(error)})") from error
     if not isinstance(entries, dict):
-        raise ModelError(f"{path} must hold names and values")
+        raise ModelError(f"{path} must contain names and values")
     return entries
 
 
@@ -177,7 +177,7 @@ def _existing(path: Path) -> Path:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file elsewhere, then put it in its place: whole or not at all."""
+    """Write a file under another name, then rename it: an interrupted write leaves no file."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(unfinished)

@@ -25,7 +25,7 @@ PATH = click.Path(path_type=Path)
 
 
 def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Say what went wrong, and leave with an exit code."""
+    """Print errors as one sentence, and end with an exit code."""
 
     @wraps(command)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -39,7 +39,7 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
             place = error.filename or "a file"
             _fail(f"{place} could not be read or written ({error.strerror or error})")
         except KeyboardInterrupt:
-            click.echo("Stopped; a run that has passed a check goes on with --resume.", err=True)
+            click.echo("Stopped; continue a run that has passed a check with --resume.", err=True)
             sys.exit(INTERRUPTED)
 
     return run
@@ -53,11 +53,11 @@ def _fail(message: str) -> None:
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that `run` and `finetune` share."""
     for option in (
-        click.option("--resume", is_flag=True, help="Go on with the run in OUTPUT."),
+        click.option("--resume", is_flag=True, help="Continue the run in OUTPUT."),
         click.option(
             "--data-root",
             type=PATH,
-            help="Folder where relative paths of movies start.  [default: that of CONFIGURATION]",
+            help="Folder to which paths of movies are relative.  [default: that of CONFIGURATION]",
         ),
         click.option("-o", "--output", type=PATH, required=True, help="Folder of the model."),
     ):
@@ -78,7 +78,7 @@ def main() -> None:
 @click.argument("configuration", type=PATH)
 @one_sentence_errors
 def new(configuration: Path) -> None:
-    """Write CONFIGURATION, a TOML file with all options, what they mean and their defaults."""
+    """Write CONFIGURATION, a TOML file with all options, their meanings and defaults."""
     from trackastra_training.configuration import (
         MOVIE_EXAMPLES,
         Configuration,
@@ -87,7 +87,7 @@ def new(configuration: Path) -> None:
 
     if configuration.exists():
         raise InputError(f"{configuration} exists; choose another name or remove it")
-    heading = "A training run. What is left out has the value it has here."
+    heading = "A training run. An option that is left out has the value given here."
     write_configuration(Configuration(), configuration, heading)
     with configuration.open("a", encoding="utf-8") as file:
         file.write(MOVIE_EXAMPLES)
@@ -99,7 +99,7 @@ def new(configuration: Path) -> None:
 @run_options
 @one_sentence_errors
 def run(configuration: Path, output: Path, data_root: Path | None, resume: bool) -> None:
-    """Train a new model as CONFIGURATION says; its checkpoint is left in OUTPUT."""
+    """Train a new model by CONFIGURATION, and write its checkpoint to OUTPUT."""
     from trackastra_training.train import new_start
 
     _train(new_start, configuration, output, data_root, resume=resume)
@@ -113,10 +113,10 @@ def run(configuration: Path, output: Path, data_root: Path | None, resume: bool)
 def finetune(
     model: str, configuration: Path, output: Path, data_root: Path | None, resume: bool
 ) -> None:
-    """Train MODEL further, as CONFIGURATION says.
+    """Train MODEL further by CONFIGURATION.
 
-    MODEL is a checkpoint folder, ours or upstream's, an .onnx file, or the name of a model that
-    comes with the engine.
+    MODEL is a checkpoint folder, ours or upstream's, an .onnx file, or the name of an embedded
+    model.
     """
     from trackastra_training.train import start_from_model
 
@@ -136,8 +136,8 @@ def finetune(
 def average(models: tuple[str, ...], output: Path) -> None:
     """Write the mean of MODELS that were trained one from the other.
 
-    A MODEL is as for `finetune`, and counts twice if it is given twice. The mean of a model and of
-    the one that it began from often tracks other movies better than either.
+    A MODEL is as for `finetune`, and counts twice if it is given twice. The mean of a fine-tuned
+    model and the model before it often tracks other movies better than either.
     """
     from trackastra_training.averaging import average_models
     from trackastra_training.checkpoint import save_model
@@ -153,10 +153,10 @@ def average(models: tuple[str, ...], output: Path) -> None:
 @click.argument("data", nargs=-1, required=True, metavar="FOLDER[:FIRST-LAST]...")
 @one_sentence_errors
 def evaluate(model: str, data: tuple[str, ...]) -> None:
-    """Tell how well MODEL tracks annotated movies, by greedy linking.
+    """Measure how well MODEL tracks annotated movies, by greedy linking.
 
-    MODEL is as for `finetune`. Each movie is a folder in the form of the Cell Tracking Challenge or
-    a .toml file, which stands for its [[validate]] movies.
+    MODEL is as for `finetune`. Each movie is a folder in the form of the Cell Tracking Challenge. A
+    .toml file names all its [[validate]] movies.
     """
     from trackastra_training.from_onnx import read_model
     from trackastra_training.ground_truth import read_known_movies
@@ -214,7 +214,7 @@ def _train(
 def _progress_bar(
     configuration: "Configuration", *, shown: bool
 ) -> Iterator[Callable[["Progress"], None]]:
-    """Give a callback that shows how far a training is; nothing where there is no terminal."""
+    """Give a callback that shows the progress of a training, if there is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars

@@ -1,4 +1,4 @@
-"""Messages on annotated movies that cannot be learned from."""
+"""Errors of annotated movies that cannot be learned from."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def complain(movie: AnnotatedMovie, problems: Sequence[str]) -> None:
     """Raise InputError if there are problems."""
     if not problems:
         return
-    told = [f"  {problem}" for problem in problems[:MOST_PROBLEMS]]
+    listed = [f"  {problem}" for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
-        told.append(f"  and {len(problems) - MOST_PROBLEMS} more")
-    raise InputError("\n".join([f"{movie} cannot be learned from:", *told]))
+        listed.append(f"  and {len(problems) - MOST_PROBLEMS} more")
+    raise InputError("\n".join([f"{movie} cannot be learned from:", *listed]))

@@ -1,4 +1,4 @@
-"""Everything that a training run can be told, as one TOML file holds it."""
+"""All options of a training run, as one TOML file."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Literal
 from trackastra_engine.errors import InputError
 from trackastra_training.options import option, read_options, to_toml
 
-CONFIGURATION_FILE = "training.toml"  # beside the checkpoint
+CONFIGURATION_FILE = "training.toml"  # next to the checkpoint
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -15,14 +15,14 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedMovie:
-    """A movie with its truth, and what to use of it.
+    """A movie with its truth, and the part of it to use.
 
     The truth is a folder in the form of the Cell Tracking Challenge (man_track*.tif and
     man_track.txt, or both in TRA/), or a table of edges whose cells are a table of points. Relative
-    paths are taken from the data root: the folder of the TOML file, if not another.
+    paths start at the data root, by default the folder of the TOML file.
     """
 
-    truth: Path  # such a folder, a .csv file of edges, or a folder that holds edges.csv
+    truth: Path  # such a folder, a .csv file of edges, or a folder with edges.csv
     masks: Path | None = None  # a segmentation to learn on; None: the masks of the truth
     images: Path | None = None
     frames: tuple[int, int] | None = None  # first and last, counted from 0; None: all
@@ -39,7 +39,7 @@ class AnnotatedMovie:
         return cls(Path(text))
 
     def located(self, root: Path) -> "AnnotatedMovie":
-        """Return the movie with its paths taken from a folder."""
+        """Return the movie with its paths relative to a folder."""
         return replace(
             self,
             truth=root / self.truth,
@@ -49,7 +49,7 @@ class AnnotatedMovie:
         )
 
     def __str__(self) -> str:
-        """Return what messages call it."""
+        """Return the name for messages."""
         return str(self.truth) + (f":{self.frames[0]}-{self.frames[1]}" if self.frames else "")
 
 
@@ -57,8 +57,8 @@ class AnnotatedMovie:
 class ModelOptions:
     """The network; fine-tuning keeps the shape of the model that it starts from."""
 
-    name: str = option("my_model", "what the model is called")
-    description: str = option("", "one line for people: what it was trained on")
+    name: str = option("my_model", "name of the model")
+    description: str = option("", "one line for people: the training data")
     ndim: int = option(2, "spatial axes: 2 for (y, x), 3 for (z, y, x)", low=2, high=3)
     window: int = option(4, "frames scored together", low=2)
     d_model: int = option(128, "width, a multiple of twice the heads", low=2)
@@ -72,32 +72,32 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True)
 class DataOptions:
-    """What the examples and batches are like."""
+    """The form of the examples and batches."""
 
     real_share: float = option(0.25, "share of examples from [[train]] movies", low=0, high=1)
     max_tokens: int = option(256, "detections in an example; larger ones are cut", low=8)
     batch_tokens: int = option(800, "detections in a batch, padding included", low=8)
-    n_workers: int = option(1, "processes that make the data; 0: the one that learns", low=0)
+    n_workers: int = option(1, "processes that make the data; 0: the training process", low=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How strong the random changes are; 0 leaves something as it is.
+    """How strong the random changes are; 0 means no change.
 
-    Of the whole window first, then of each frame, then of each detection. A chance is per window;
-    a largest share is drawn anew, from 0 up, for every window.
+    They apply to the whole window first, then to each frame, then to each detection. A probability
+    is per window; every window draws its own share, from 0 up to the largest.
     """
 
     stretch: float = option(0.15, "deviation of the logarithm of the scale of an axis", low=0)
     shear: float = option(0.1, "deviation of the shear", low=0)
     scale: float = option(
-        0.1, "deviation of the logarithm of the spacing as the model sees it", low=0
+        0.1, "deviation of the logarithm of the spacing that the model sees", low=0
     )
     offset: float = option(1000.0, "largest translation, in the units of the tokens", low=0)
     brightness: float = option(
         0.2, "deviation of the logarithm of all intensities, and of a shift", low=0
     )
-    no_intensity: float = option(0.15, "chance that there are no intensities", low=0, high=1)
+    no_intensity: float = option(0.15, "probability that there are no intensities", low=0, high=1)
     skipped_frames: float = option(
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
@@ -112,7 +112,7 @@ class Augmentation:
     frame_turn: float = option(0.03, "deviation of a frame's rotation, in radians", low=0)
     frame_shear: float = option(0.02, "deviation of a frame's shear", low=0)
     warp: float = option(0.1, "largest deviation of waves of strain that bend space", low=0)
-    frame_warp: float = option(0.03, "the same, of each frame by itself", low=0)
+    frame_warp: float = option(0.03, "the same, independent in each frame", low=0)
     noise: float = option(0.03, "deviation of positions (spacings) and of shapes (strain)", low=0)
     intensity_noise: float = option(0.2, "deviation, in standard deviations of the window", low=0)
     missed: float = option(0.05, "largest share of detections that are missed", low=0, high=1)
@@ -151,16 +151,16 @@ class Configuration:
     data: DataOptions = field(default_factory=DataOptions)
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: TrainingOptions = field(default_factory=TrainingOptions)
-    train: tuple[AnnotatedMovie, ...] = ()  # beside simulated movies
-    validate: tuple[AnnotatedMovie, ...] = ()  # to be measured on only
+    train: tuple[AnnotatedMovie, ...] = ()  # besides simulated movies
+    validate: tuple[AnnotatedMovie, ...] = ()  # only to be measured on
 
 
 MOVIE_EXAMPLES = """
 # Annotated movies to learn from, one [[train]] table each. Paths start at the folder of this file,
-# or at --data-root. Without masks, the truth's own are learned on.
+# or at --data-root. Without masks, those of the truth are used.
 #
 # [[train]]
-# truth = "movie1_GT"      # holds man_track*.tif and man_track.txt, or both in TRA/
+# truth = "movie1_GT"      # contains man_track*.tif and man_track.txt, or both in TRA/
 # masks = "movie1_SEG"     # optional: a segmentation with its errors, matched to the truth
 # images = "movie1"        # optional
 # frames = [0, 59]         # optional: first and last, counted from 0
@@ -170,10 +170,10 @@ MOVIE_EXAMPLES = """
 # target_label):
 #
 # [[train]]
-# truth = "embryo1"        # holds edges.csv and points.csv; or "lineage.csv", with:
+# truth = "embryo1"        # contains edges.csv and points.csv; or "lineage.csv", with:
 # points = "cells.csv"     # optional
 #
-# Annotated movies to be measured on only:
+# Annotated movies that are only measured on:
 #
 # [[validate]]
 # truth = "movie2_GT"

@@ -24,7 +24,7 @@ from trackastra_training.segmentation_errors import keep_rows, spoil
 MAX_FRAME_GAP = 2  # Δt of the paper's eq. (7)
 DIVISION_WEIGHT = 10.0  # λ_div
 CONTINUATION_WEIGHT = 1.0  # λ_cont
-NO_PARENT, PARENT_CUT_AWAY = -1, -2  # in place of a parent's row
+NO_PARENT, PARENT_CUT_AWAY = -1, -2  # instead of a parent's row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ def make_example(
 ) -> Example:
     """Return a random part of a window, of about `max_tokens` tokens at most, randomly changed.
 
-    Weights are 0 for targets whose parent was cut away: what is left of them says nothing.
+    Weights are 0 for targets whose parent was cut away: their remaining pairs mean nothing.
     """
     cropped = crop(window, random_crop(window.detections.centroid, max_tokens, rng))
     seen = spoil(cropped, augmentation, rng)
@@ -123,7 +123,7 @@ def simulate_for(
 
 
 def crop(window: KnownMovie, rows: IntArray) -> KnownMovie:
-    """Return some detections; those whose parent is not among them say PARENT_CUT_AWAY.
+    """Return some detections; the parent of those whose parent is missing is PARENT_CUT_AWAY.
 
     Descent is cut with it: other ancestors count as unrelated, but without weight.
     """

@@ -1,6 +1,6 @@
-"""Exported models as networks again: an .onnx file holds every parameter under its name.
+"""Networks from exported models: an .onnx file contains every parameter under its name.
 
-The export (`trackastra_export`) writes the shape of the network beside the ModelSpec, in the
+The export (`trackastra_export`) writes the shape of the network next to the ModelSpec, in the
 file's metadata.
 """
 
@@ -48,12 +48,12 @@ def read_exported(path: Path) -> tuple[TrackingTransformer, ModelSpec]:
     metadata = {entry.key: entry.value for entry in file.metadata_props}
     if not {METADATA_KEY, NETWORK_KEY} <= metadata.keys():
         raise ModelError(
-            f"{path} does not say what network it holds; export the model again, or give the "
+            f"{path} does not contain the shape of its network; export the model again, or use the "
             "checkpoint folder that it was made from"
         )
     network = TrackingTransformer(TransformerConfig(**json.loads(metadata[NETWORK_KEY])))
     arrays = {entry.name: onnx.numpy_helper.to_array(entry) for entry in file.graph.initializer}
-    # What is no parameter follows from the shape of the network.
+    # Buffers follow from the shape of the network.
     learned = {name for name, _ in network.named_parameters()}
     if missing := learned - arrays.keys():
         raise ModelError(f"{path} lacks the weights {min(missing)}; export the model again")

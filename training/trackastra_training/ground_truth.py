@@ -1,4 +1,4 @@
-"""Annotated movies as known movies: tables, or folders in the Cell Tracking Challenge's form."""
+"""Annotated movies as known movies, from tables or folders of the Cell Tracking Challenge."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 def read_known_movies(movies: Sequence[AnnotatedMovie], spec: ModelSpec) -> list[KnownMovie]:
     """Return the detections of movies and their truth, for a model.
 
-    Raises InputError that tells what is wrong with each of the folders, about ten things each.
+    Raises InputError with up to about ten problems of each folder.
     """
     known, complaints = [], []
     for movie in movies:
@@ -47,8 +47,8 @@ def read_known_movies(movies: Sequence[AnnotatedMovie], spec: ModelSpec) -> list
 def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     """Return the detections of the chosen frames, counted from 0, and their true parents.
 
-    A detection that matches no true object has neither parent nor children. One whose direct
-    parent was not detected has the latest ancestor that was. For `upstream` tokens, intensities
+    A detection that matches no true object has neither parent nor children. One whose direct parent
+    was not detected gets its latest detected ancestor as parent. For `upstream` tokens, intensities
     are normalised by the movie's range, and lie mostly in 0..1.
     """
     if is_table(movie):
@@ -59,7 +59,7 @@ def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
         for pair in opened.frame_pairs():
             seen.append(_match(movie, *pair, spec.ndim))
             problems += mask_problems(seen[-1].index, seen[-1].true_labels, opened.tracks)
-    except InputError as error:  # a damaged file, after which nothing more can be told
+    except InputError as error:  # a damaged file: later frames are not checked
         problems.append(str(error))
     complain(movie, problems)
     detections = concatenate((frame.detections for frame in seen), spec.ndim)
@@ -67,7 +67,7 @@ def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     n_matched = sum(int((part > 0).sum()) for part in labels)
     logger.info("%s: %d of %d detections are known", movie, n_matched, len(detections))
     if not n_matched:
-        complain(movie, ["no detection in the chosen frames stands for a true object"])
+        complain(movie, ["no detection in the chosen frames matches a true object"])
     detections.frame[:] -= seen[0].index
     if spec.recipe == "upstream":
         detections = _normalised(detections, opened.intensity)
@@ -76,7 +76,7 @@ def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _MatchedFrame:
-    """The N detections of a frame and what they stand for."""
+    """The N detections of a frame and the true objects that they match."""
 
     index: int
     detections: Detections
@@ -86,17 +86,17 @@ class _MatchedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OpenMovie:
-    """The files of an annotated movie, which fit each other."""
+    """The files of an annotated movie, after checks that they fit each other."""
 
     seen: Movie
-    truth: Movie | None  # None: the masks seen are the truth
+    truth: Movie | None  # None: `seen` has the masks of the truth
     tracks: IntArray  # (K, 4) of the table
     problems: list[str]  # of the table
     chosen: range  # frames
     intensity: IntensityHistogram  # filled while the frames are read
 
     def frame_pairs(self) -> Iterator[tuple[Frame, Frame | None]]:
-        """Read the chosen frames as seen, and as they truly are."""
+        """Read the chosen frames, with the masks seen and with the true masks."""
         truth = None if self.truth is None else self.truth.frames(self.chosen)
         for frame in self.seen.frames(self.chosen):
             if frame.image is not None:
@@ -107,7 +107,7 @@ class _OpenMovie:
 def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
     place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
     if not (place / TRACK_FILE).is_file():
-        complain(movie, [f"there is no {TRACK_FILE}, which lists tracks as lines L B E P"])
+        complain(movie, [f"{TRACK_FILE} is missing; it lists tracks as lines L B E P"])
     problems: list[str] = []
     try:
         problems += name_problems(frame_files(place, "truth"))
@@ -129,7 +129,7 @@ def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
     first, last = movie.frames or (0, n_frames - 1)
     if not 0 <= first < last < n_frames:
         problems.append(
-            f"frames {first}-{last} were asked for, but it has {n_frames} frames, counted from 0"
+            f"frames {first}-{last} are not in the movie, which has frames 0-{n_frames - 1}"
         )
     complain(movie, problems)
     tracks, problems = read_track_table(place / TRACK_FILE, n_frames)
@@ -146,7 +146,7 @@ def _match(movie: AnnotatedMovie, seen: Frame, truth: Frame | None, ndim: int) -
         MeasuredMask(truth.labels, true),
         movie.match_distance,
     )
-    label = np.append(true.label, 0)[row]  # the last place is for no match, -1
+    label = np.append(true.label, 0)[row]  # -1, no match, is the last entry
     return _MatchedFrame(seen.index, detections, label, true.label)
 
 
@@ -167,7 +167,7 @@ def _with_parents(
         for part in labels
     ]
     mother_of = np.where(tracks[:, 3] > 0, np.searchsorted(tracks[:, 0], tracks[:, 3]), -1)
-    # A track of which nothing was detected passes its daughters on to its own mother.
+    # Daughters of a track without any detection become those of its mother.
     is_seen = np.zeros(len(tracks), bool)
     is_seen[np.concatenate([part[part >= 0] for part in identity])] = True
     while (unseen := (mother_of >= 0) & ~is_seen[mother_of]).any():

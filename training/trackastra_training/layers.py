@@ -17,7 +17,7 @@ MLP_EXPANSION = 2  # width of the hidden layer in units of d_model
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
-    """What all layers need of the coordinates of a batch of B windows of N tokens."""
+    """The part of all layers that depends on the coordinates of B windows of N tokens."""
 
     phase: Tensor  # (B, N, 1 + D), pi / 2 * coordinates
     mask: Tensor  # (B, 1, N, N), added to the attention logits
@@ -54,7 +54,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention whose residual starts at the normalised tokens, as upstream's weights ask."""
+    """Self-attention whose residual starts at the normalised tokens, as in upstream."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class DecoderLayer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention that knows where and when the tokens are."""
+    """Multi-head attention with the positions and times of the tokens."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Attention(nn.Module):
         self.pos_bias = RelativeBias(config) if config.attn_positional_bias == "bias" else None
 
     def forward(self, tokens: Tensor, memory: Tensor, geometry: Geometry) -> Tensor:
-        """Return what the tokens (B, N, C) gather from the memory (B, N, C)."""
+        """Return the attention of the tokens (B, N, C) to the memory (B, N, C)."""
         query, key = self._heads(self.q_pro(tokens)), self._heads(self.k_pro(memory))
         value, mask = self._heads(self.v_pro(memory)), geometry.mask
         if self.rot_pos_enc is not None:

@@ -19,10 +19,10 @@ SMOOTHING = 0.99  # share of the loss reported that comes from the steps before
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training stands."""
+    """The progress of a training."""
 
     step: int = 0  # steps taken
-    minutes: float = 0.0  # spent, those before an interruption included
+    minutes: float = 0.0  # spent, including those before an interruption
     loss: float = math.nan  # per token, smoothed
 
     def share_done(self, options: TrainingOptions) -> float:
@@ -35,7 +35,7 @@ Report = Callable[[Progress], None]
 
 
 class Learner:
-    """A model and what changes it."""
+    """A model, its optimiser and its processes."""
 
     def __init__(
         self, model: TrackingTransformer, options: TrainingOptions, processes: Processes
@@ -53,12 +53,12 @@ class Learner:
         """Change the model by one batch of each process.
 
         minutes: spent so far. The loss is the mean over the tokens of all processes, as if one
-        process had seen all the batches. Raises InputError if it is no number.
+        process had seen all the batches. Raises InputError if it is not a number.
         """
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(progress, self.options)
         self._optimiser.zero_grad(set_to_none=True)
-        # Dropout depends on the step alone, so that a run can go on where it stopped.
+        # Dropout depends only on the step, so that a stopped run can continue.
         number = progress.step * self.processes.count + self.processes.rank
         torch.manual_seed(self.options.seed * 2**32 + number)
         n_tokens = batch.n_tokens()
@@ -83,7 +83,7 @@ class Learner:
         return Progress(step, sums[2] / self.processes.count, smoothed)
 
     def state(self) -> dict[str, Any]:
-        """Return all that later steps depend on, besides the data."""
+        """Return the state that later steps depend on, besides the data."""
         return {
             "model": self.model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -91,7 +91,7 @@ class Learner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Load a state that `state` returned."""
         self.model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
@@ -105,7 +105,7 @@ def optimise(
     report: Report = lambda progress: None,
     check: Report = lambda progress: None,
 ) -> Progress:
-    """Take steps until time or steps are used up; `check` runs now and then, and at the end."""
+    """Learn until time or steps are used up; `check` runs from time to time, and at the end."""
     options, progress, last_check = learner.options, start, start.minutes
     began = time.monotonic() - 60 * start.minutes
     learner.model.train()

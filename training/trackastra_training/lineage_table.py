@@ -25,13 +25,13 @@ def is_table(movie: AnnotatedMovie) -> bool:
 def read_tables(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     """Return the chosen frames of a movie of two tables, counted from 0, and the true parents.
 
-    `upstream` tokens get no intensities, as where points are tracked. Raises InputError that says
-    what is wrong with the tables.
+    `upstream` tokens get no intensities, as where points are tracked. Raises InputError with the
+    problems of the tables.
     """
     edge_file = movie.truth if movie.truth.suffix == ".csv" else movie.truth / EDGE_FILE
     point_file = movie.points or edge_file.with_name(POINT_FILE)
     if movie.masks or movie.images:
-        complain(movie, ["a movie of tables takes neither masks nor images; leave them out"])
+        complain(movie, ["a movie of tables must not have masks or images; leave them out"])
     for path in (point_file, edge_file):
         if not path.is_file():
             complain(movie, [f"there is no {path}"])
@@ -54,12 +54,12 @@ def read_tables(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
 def read_edges(path: Path) -> IntArray:
     """Return the edges (E, 4) of a CSV file: source frame and label, target frame and label.
 
-    Other columns are ignored. Raises InputError if it is no such table.
+    Other columns are ignored. Raises InputError if the file is not such a table.
     """
     try:
         header, *lines = path.read_text("utf-8-sig").splitlines() or [""]
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no table of edges ({error})") from None
+        raise InputError(f"{path} is not a table of edges ({error})") from None
     names = [name.strip().lower() for name in header.split(",")]
     if missing := [name for name in COLUMNS if name not in names]:
         raise InputError(
@@ -67,12 +67,12 @@ def read_edges(path: Path) -> IntArray:
             f"{','.join(COLUMNS)}, then one line per edge"
         )
     if not any(line.strip() for line in lines):
-        raise InputError(f"{path} holds no edge")
+        raise InputError(f"{path} contains no edge")
     indices = [names.index(name) for name in COLUMNS]
     try:
         table = np.loadtxt(lines, delimiter=",", usecols=indices, ndmin=2, comments=None)
     except ValueError as error:
-        raise InputError(f"{path} is no table of edges ({error})") from None
+        raise InputError(f"{path} is not a table of edges ({error})") from None
     if not (np.isfinite(table) & (table == np.rint(table))).all():
         row = int(np.argmin((table == np.rint(table)).all(axis=1)))
         raise InputError(f"{path}: edge {row + 1} is not four whole numbers")
@@ -80,7 +80,7 @@ def read_edges(path: Path) -> IntArray:
 
 
 def edge_problems(edges: IntArray, rows: IntArray, max_gap: int) -> list[str]:
-    """Return what is wrong with edges (E, 4), whose ends are rows (E, 2) of the points, -1: none.
+    """Return the problems of edges (E, 4), whose ends are rows (E, 2) of the points, -1: none.
 
     max_gap: the longest edge that fits a window of the model, in frames.
     """
@@ -94,7 +94,7 @@ def edge_problems(edges: IntArray, rows: IntArray, max_gap: int) -> list[str]:
         (rows[:, 1] < 0, "has no target: the table of points does not list it"),
         (gap <= 0, "does not go forward in time"),
         (is_again, "gives the target a second parent"),
-        (gap > max_gap, f"is longer than {max_gap} frames, the most that a window holds"),
+        (gap > max_gap, f"is longer than {max_gap} frames, the longest link in a window"),
     )
     return [
         "the edge from label {1} of frame {0} to label {3} of frame {2} {4}".format(
@@ -122,7 +122,7 @@ def _selection_problems(movie: AnnotatedMovie, points: Detections, spec: ModelSp
     first, last = movie.frames or (0, n_frames - 1)
     if not 0 <= first < last < n_frames:
         problems.append(
-            f"frames {first}-{last} were asked for, but it has {n_frames} frames, counted from 0"
+            f"frames {first}-{last} are not in the movie, which has frames 0-{n_frames - 1}"
         )
     return problems
 

@@ -1,4 +1,4 @@
-"""What training minimises: the paper's eq. (5) to (7)."""
+"""The loss of the paper, eq. (5) to (7)."""
 
 from dataclasses import dataclass, fields
 
@@ -50,8 +50,8 @@ def batch_loss(
 ) -> Tensor:
     """Return the loss of the model's scores for a batch, summed over its tokens.
 
-    network: what to call in the model's place, which may be wrapped for several processes.
-    precision: of the network alone; scores and loss are always computed in float32.
+    network: the model to call, which may be wrapped for several processes. precision: of the
+    network only; scores and loss are always computed in float32.
     """
     with torch.autocast(
         batch.frame.device.type, dtype=precision, enabled=precision != torch.float32

@@ -1,4 +1,4 @@
-"""Options: frozen dataclasses to and from TOML, every value checked at the door."""
+"""Options: frozen dataclasses, written to TOML and read from it with a check of every value."""
 
 import tomllib
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ WIDEST_COMMENT = 34  # columns before the comments of a written file
 
 def option(
     default: T, text: str, *, low: float | None = None, high: float | None = None
-) -> T:  # a field, but type checkers must see the type of its value
+) -> T:  # returns a field; type checkers must see the type of its value
     """Return a dataclass field with a default, one line for people, and the range allowed."""
     described: Any = field(default=default, metadata={"text": text, "low": low, "high": high})
     return described  # type: ignore[no-any-return]
 
 
 def read_options(kind: type[T], path: Path) -> T:
-    """Return the options of a TOML file. Raises InputError at the first thing that is wrong."""
+    """Return the options of a TOML file. Raises InputError at the first wrong entry."""
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -41,9 +41,9 @@ def read_options(kind: type[T], path: Path) -> T:
 
 
 def from_table(kind: type[T], table: Mapping[str, Any], place: str = "") -> T:
-    """Return the options that a table holds; those it lacks have their defaults.
+    """Return the options of a table; those it lacks have their defaults.
 
-    place: where the table stands, for messages. Raises InputError for unknown names (with the
+    place: the path of the table, for messages. Raises InputError for unknown names (with the
     nearest known one), and for values of a wrong type or out of range.
     """
     known = _fields(kind)
@@ -82,7 +82,7 @@ def _join(place: str, name: str) -> str:
 
 def _value(kind: Any, value: Any, place: str, known: Field[Any]) -> Any:
     """Return a TOML value as the type of its field."""
-    if get_origin(kind) is UnionType:  # X | None: TOML has no null, so what is there is an X
+    if get_origin(kind) is UnionType:  # X | None: TOML has no null, so a value is an X
         kind = next(choice for choice in get_args(kind) if choice is not NoneType)
     if is_dataclass(kind) and isinstance(value, dict):
         return from_table(kind, value, place)  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def _values(kinds: tuple[Any, ...], value: list[Any], place: str, known: Field[A
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
-        raise InputError(f"{place!r} must hold {len(kinds)} values, not {len(value)}")
+        raise InputError(f"{place!r} must have {len(kinds)} values, not {len(value)}")
     return tuple(
         _value(kind, item, f"{place}[{index}]", known)
         for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
@@ -144,5 +144,5 @@ def _literal(value: Any) -> str:
         return "[" + ", ".join(map(_literal, value)) + "]"
     if isinstance(value, Path):
         value = value.as_posix()
-    # JSON's texts, numbers, true and false are TOML's as well.
+    # Texts, numbers, true and false of JSON are valid in TOML.
     return dumps(value, ensure_ascii=False)

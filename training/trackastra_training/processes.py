@@ -16,21 +16,21 @@ from trackastra_training.configuration import Device
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Which of how many processes this is, and where it computes."""
+    """The number of this process among all, and its device."""
 
     device: torch.device
     rank: int = 0
     count: int = 1
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the network to call, whose gradients are averaged over all processes."""
+        """Return a wrapped network whose gradients are averaged over all processes."""
         if self.count == 1:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(model, device_ids=devices)
 
     def sum(self, values: list[float]) -> list[float]:
-        """Return the sums over all processes of some numbers that each of them has."""
+        """Return the sums of some numbers over all processes."""
         if self.count == 1:
             return values
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -47,11 +47,11 @@ class Processes:
 
 @contextmanager
 def joined_processes(device: Device) -> Iterator[Processes]:
-    """Give the processes that `torchrun` started, this one among them; or this one alone.
+    """Give the processes that `torchrun` started, including this one, or only this one.
 
-    What was wrapped should be out of scope when the context ends.
+    Wrapped networks should be out of scope when the context ends.
 
-    Raises InputError if a CUDA GPU was asked for and there is none.
+    Raises InputError if `device` is cuda and there is no GPU.
     """
     local_rank, count = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     chosen = _choose(device, local_rank)
@@ -62,8 +62,8 @@ def joined_processes(device: Device) -> Iterator[Processes]:
     try:
         yield Processes(chosen, torch.distributed.get_rank(), count)
     finally:
-        # Threads of the group end with its last owner, which may be in a cycle of references. Left
-        # to the end of Python, they sometimes abort it.
+        # Threads of the group end with its last owner, which may be in a cycle of references.
+        # Threads that are alive when Python ends sometimes abort it.
         gc.collect()
         torch.distributed.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""How often cells had no parent in training, as the model scores them; see `linking/rates.py`."""
+"""How often cells had no parent in training, by the scores of the model; see `linking/rates.py`."""
 
 from collections.abc import Iterable
 
@@ -17,11 +17,11 @@ from trackastra_training.transformer import TrackingTransformer
 def measure_rates(model: TrackingTransformer, batches: Iterable[Batch]) -> TrainingRates:
     """Return the mean shares of cells without a parent and of second daughters in some batches.
 
-    The batches hold `relative` tokens. Targets without weight do not count.
+    The batches have `relative` tokens. Targets without weight do not count.
     """
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
-    found: list[FloatArray] = []  # of each target: whether at the border, and its shares
+    found: list[FloatArray] = []  # per target: whether at the border, and its shares
     for batch in batches:
         there = batch.to(device)
         logits = model(there.coordinates, there.features, there.frame < 0)

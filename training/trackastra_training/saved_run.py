@@ -1,4 +1,4 @@
-"""The state of a run on disk, so that one that was killed goes on as if nothing had happened."""
+"""The state of a run on disk, so that a killed run continues as if it had not stopped."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ STATE_FILE = "training_state.pt"
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """Where a run stood when it was saved."""
+    """The state of a run when it was saved."""
 
     progress: Progress
     positions: list[Position]  # of each process
@@ -30,7 +30,7 @@ class SavedRun:
 
 
 def save_run(folder: Path, learner: Learner, progress: Progress, positions: list[Position]) -> None:
-    """Write the state of a run, whole or not at all."""
+    """Write the state of a run, completely or not at all."""
     state = {
         "progress": asdict(progress),
         "positions": [asdict(position) for position in positions],
@@ -40,13 +40,13 @@ def save_run(folder: Path, learner: Learner, progress: Progress, positions: list
 
 
 def load_run(folder: Path, configuration: Configuration, n_processes: int) -> SavedRun:
-    """Return the state of the run in a folder, which must have had the same configuration.
+    """Return the state of the run in a folder.
 
-    Raises InputError if it had not, ModelError if the file cannot be read.
+    Raises InputError if the run had another configuration, ModelError if the file cannot be read.
     """
     path = folder / STATE_FILE
     if not path.is_file():
-        raise InputError(f"there is no {STATE_FILE} in {folder} to go on from; leave out --resume")
+        raise InputError(f"{folder} has no {STATE_FILE} to continue from; leave out --resume")
     check_same(read_configuration(folder / CONFIGURATION_FILE), configuration, folder)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -60,7 +60,7 @@ def load_run(folder: Path, configuration: Configuration, n_processes: int) -> Sa
     if len(run.positions) != n_processes:
         raise InputError(
             f"the run in {folder} had {len(run.positions)} processes, not {n_processes}; "
-            f"go on with as many"
+            "use as many"
         )
     return run
 
@@ -71,11 +71,11 @@ def start_folder(folder: Path, configuration: Configuration) -> None:
     Raises InputError if a run or a model is in it already.
     """
     if (folder / STATE_FILE).exists():
-        raise InputError(f"{folder} holds a run; go on with --resume, or choose another folder")
+        raise InputError(f"{folder} contains a run; use --resume, or choose another folder")
     if (folder / WEIGHTS_FILE).exists():
-        raise InputError(f"{folder} holds a model, which would be lost; choose another folder")
+        raise InputError(f"{folder} contains a model, which would be lost; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    heading = "The whole configuration of the run whose checkpoint lies beside this file."
+    heading = "The complete configuration of the run whose checkpoint is next to this file."
     write_whole(
         folder / CONFIGURATION_FILE,
         lambda path: write_configuration(configuration, path, heading),
@@ -88,8 +88,8 @@ def check_same(old: Configuration, new: Configuration, folder: Path) -> None:
     for name in before:
         if before[name] != after[name]:
             raise InputError(
-                f"the run in {folder} had {name} = {before[name]}, not {after[name]}; a run goes "
-                f"on with the configuration in its {CONFIGURATION_FILE}"
+                f"the run in {folder} had {name} = {before[name]}, not {after[name]}; a run "
+                f"continues with the configuration in its {CONFIGURATION_FILE}"
             )
 
 

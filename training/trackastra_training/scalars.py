@@ -11,15 +11,15 @@ SCALARS_FOLDER = "tensorboard"
 
 
 class Scalars(Protocol):
-    """Takes numbers by name."""
+    """A function that records numbers by name."""
 
     def __call__(self, values: Mapping[str, float], step: int) -> None:
-        """Note the values at a step."""
+        """Record the values at a step."""
 
 
 @contextmanager
 def scalar_writer(folder: Path, *, enabled: bool) -> Iterator[Scalars]:
-    """Give a function that writes into `folder`/tensorboard, or, unless enabled, does nothing."""
+    """Give a function that writes to `folder`/tensorboard or, unless enabled, does nothing."""
     if not enabled:
         yield lambda values, step: None
         return

@@ -17,7 +17,7 @@ TOUCHING = 1.25  # detections closer than this many mean diameters may merge
 def keep_rows(movie: KnownMovie, rows: IntArray) -> KnownMovie:
     """Return some detections, in ascending order; a lost parent is replaced by its own parent.
 
-    Numbers of children stay as they were, for they say what truly happened.
+    Numbers of children do not change: they are those of the truth.
     """
     is_kept = np.zeros(len(movie.parent), bool)
     is_kept[rows] = True
@@ -30,7 +30,7 @@ def keep_rows(movie: KnownMovie, rows: IntArray) -> KnownMovie:
 
 
 def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generator) -> KnownMovie:
-    """Return the window as a worse segmentation might have seen it; at least one detection."""
+    """Return the window with errors of a worse segmentation; at least one detection."""
     missed, merged, split = (
         share * max(0.0, rng.uniform(-1, 1))  # half of all windows have none
         for share in (augmentation.missed, augmentation.merged, augmentation.split)
@@ -47,8 +47,8 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
 
 
 def touching_pairs(detections: Detections) -> tuple[IntArray, IntArray]:
-    """Return larger and smaller ones (P,) of pairs of neighbours; a row is in one pair at most."""
-    # Time as another axis, so long that frames are far apart.
+    """Return the larger and smaller (P,) of pairs of neighbours; a row is in one pair at most."""
+    # Time is another axis, so long that frames are far apart.
     reach = float(np.ptp(detections.centroid, axis=0).sum()) + 1
     places = np.column_stack([detections.frame * reach, detections.centroid])
     if len(places) < 2:
@@ -66,7 +66,7 @@ def touching_pairs(detections: Detections) -> tuple[IntArray, IntArray]:
 
 
 def merge(window: KnownMovie, larger: IntArray, smaller: IntArray) -> KnownMovie:
-    """Return the window where pairs (P,) of detections are one, which stands for the larger."""
+    """Return the window with pairs (P,) of detections merged; the larger keeps its parent."""
     detections = window.detections
     ndim, features = detections.ndim, detections.features.copy()
     centroid = detections.centroid.copy()
@@ -89,9 +89,9 @@ def merge(window: KnownMovie, larger: IntArray, smaller: IntArray) -> KnownMovie
 
 
 def cut_in_two(window: KnownMovie, rows: IntArray, place: FloatArray) -> KnownMovie:
-    """Return the window where some detections are two, the smaller of which is nobody.
+    """Return the window with some detections cut in two; the smaller part has no parent.
 
-    They are cut across their longest axis, as ellipses; place: (K,) as `cuts.cut` takes it.
+    They are cut across their longest axis, as ellipses; place: (K,) as for `cuts.cut`.
     """
     detections, n_before = window.detections, len(window.parent)
     value, vector = np.linalg.eigh(covariances(detections)[rows])
@@ -106,10 +106,10 @@ def cut_in_two(window: KnownMovie, rows: IntArray, place: FloatArray) -> KnownMo
         doubled.features[those, 0] *= part.volume ** (1 / detections.ndim)
         doubled.features[those, 2:-1] = inertias(covariance[those])
     doubled.label[second] = detections.label.max(initial=0) + 1 + np.arange(len(rows))
-    nobody = np.full(len(rows), -1)
+    no_parent = np.full(len(rows), -1)
     order = np.lexsort((doubled.label, doubled.frame))
     new_row = np.argsort(order)
-    parent = np.concatenate([window.parent, nobody])[order]
+    parent = np.concatenate([window.parent, no_parent])[order]
     return KnownMovie(
         doubled.rows(order),
         np.where(parent >= 0, new_row[parent], parent),

@@ -1,11 +1,11 @@
-"""What the shapes of two detections tell about each other: the overlap of their ellipses.
+"""The overlap of the shapes of two detections as ellipses.
 
-Where cells are packed, the overlap of masks is the best single sign of a link, and a product of
-two embeddings hardly expresses it. The inertia tensor gives every detection the normal
-distribution of its pixels; two of them overlap by their Bhattacharyya coefficient, which follows
-from tokens alone. Ours: neither the paper nor upstream has it.
+Where cells are packed, the overlap of masks is the best single sign of a link, and a product of two
+embeddings hardly expresses it. The inertia tensor gives every detection the normal distribution of
+its pixels. The overlap of two is their Bhattacharyya coefficient, which follows from tokens only.
+Neither the paper nor upstream has it.
 
-The formulas take whatever can be added, multiplied and exponentiated: tensors here, values of an
+The formulas work on all values with arithmetic, `exp`, `log` and `sqrt`: tensors here, values of an
 ONNX graph in the export.
 """
 
@@ -20,7 +20,7 @@ from trackastra_engine.model.tokens import SPACING_UNITS
 from trackastra_training.transformer_config import TransformerConfig
 
 LOG_SIZE, LOG_SIZE_TO_SPACING, FIRST_INERTIA = 0, 1, 2  # columns of `relative` features
-LEAST_VARIANCE = 0.25  # in squared units of the coordinates: a single pixel has none
+LEAST_VARIANCE = 0.25  # in squared units of the coordinates; that of a single pixel is 0
 N_PAIR_FEATURES = 8
 
 Number = Any  # a tensor, or a value of an ONNX graph
@@ -50,7 +50,7 @@ class Shapes:
         return cls(features[LOG_SIZE], covariance, _adjugate(covariance)[1].sqrt().sqrt())
 
     def each(self, change: Callable[[Number], Number]) -> "Shapes":
-        """Return the shapes with a change of all their numbers, as of their axes."""
+        """Return the shapes with `change` applied to each number, such as a change of axes."""
         covariance = tuple(change(entry) for entry in self.covariance)
         return Shapes(change(self.log_size), covariance, change(self.root))
 
@@ -88,7 +88,8 @@ def pair_features(
 ) -> list[Number]:
     """Return N_PAIR_FEATURES numbers for pairs whose target is a step away from the source.
 
-    The moves are how far source and target are thought to go, or to have come, between frames.
+    The moves are the predicted steps of the source to the next frame and of the target from the
+    last.
     """
     after_target = [a - b for a, b in zip(step, target_move, strict=True)]
     after_source = [a - b for a, b in zip(step, source_move, strict=True)]
@@ -144,8 +145,8 @@ class PairTerms(nn.Module):
     ) -> Tensor:
         """Return the addend (B, N, N), row = source, column = target.
 
-        memory, targets: (B, N, C), what encoder and decoder made of the tokens. It is 0 where no
-        link can be: unless the target is later than the source and within the cutoff.
+        memory, targets: (B, N, C), outputs of encoder and decoder. The addend is 0 unless the
+        target is later than the source and within the cutoff.
         """
         is_later = coordinates[:, None, :, 0] > coordinates[:, :, None, 0]
         step = coordinates[:, None, :, 1:] - coordinates[:, :, None, 1:]
@@ -168,7 +169,7 @@ class PairTerms(nn.Module):
 
 
 def _zero(layer: nn.Linear) -> nn.Linear:
-    """Return the layer with weights of 0, so that a network that gets it scores as before."""
+    """Return the layer with weights of 0, so that adding it to a network does not change scores."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

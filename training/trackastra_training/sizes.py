@@ -1,4 +1,4 @@
-"""Sizes as they are where they mean little: those of markers, or measured badly."""
+"""Sizes that mean little: those of markers, or sizes with measurement noise."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from trackastra_engine.detection.transform import SECOND_MOMENT, inertias
 from trackastra_training.configuration import Augmentation
 
 MARKERS = (0.1, 1.0)  # diameters, in distances to the nearest detection
-LONGEST_NEEDLE = 8.0  # of a marker along z, drawn as a ball of voxels that are no cubes
+LONGEST_NEEDLE = 8.0  # of a marker along z: a ball of voxels that are not cubes
 EQUALLY_LARGE = 0.01  # largest deviation of the logarithm of the diameters of markers
 
 

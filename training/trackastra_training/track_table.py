@@ -1,4 +1,4 @@
-"""The table of the tracks, `man_track.txt`, and what can be wrong with it and its masks."""
+"""The table of the tracks, `man_track.txt`, with checks of it and of its masks."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.movie.frame_files import FrameFiles
 
 TRACK_FILE = "man_track.txt"
-LARGEST = np.iinfo(np.int64).max  # number that the table holds
+LARGEST = np.iinfo(np.int64).max  # number in a table
 
 
 def read_track_table(path: Path, n_frames: int) -> tuple[IntArray, list[str]]:
@@ -58,9 +58,9 @@ def _table_problems(tracks: IntArray, n_frames: int) -> list[str]:
 
 
 def name_problems(listed: FrameFiles) -> list[str]:
-    """Return which masks of a movie are missing, by the numbers in the names of the files.
+    """Return the gaps between the masks of a movie, by the numbers in the names of the files.
 
-    A frame that was left out would pass its number on to the next one.
+    After a missing file, all frames would have wrong numbers.
     """
     return [
         f"{n_missing} frame{'s' * (n_missing > 1)} without a mask between {before} and {after}"
@@ -69,22 +69,22 @@ def name_problems(listed: FrameFiles) -> list[str]:
 
 
 def mask_problems(frame: int, labels: IntArray, tracks: IntArray) -> list[str]:
-    """Return what is wrong with the labels of a frame's mask, by the table of the tracks.
+    """Return the problems of the labels of a frame's mask, by the table of the tracks.
 
-    As the Cell Tracking Challenge has it, a track is in every frame from its first to its last:
-    a cell that was out of sight goes on as a new track, whose parent is the old one.
+    By the rules of the Cell Tracking Challenge, a track is in every frame from its first to its
+    last. A cell that was out of sight continues as a new track, whose parent is the old one.
     """
     label, first, last, _ = tracks.T
     is_listed = (first <= frame) & (frame <= last)
     problems = []
     for unknown in np.setdiff1d(labels, label[is_listed]):
         rows = np.flatnonzero(label == unknown)
-        what = (
+        listed = (
             f"lists it in frames {first[rows[0]]}-{last[rows[0]]} only"
             if len(rows)
             else "does not list it"
         )
-        problems.append(f"frame {frame}, label {unknown}: in the mask, but {TRACK_FILE} {what}")
+        problems.append(f"frame {frame}, label {unknown}: in the mask, but {TRACK_FILE} {listed}")
     for missing in np.setdiff1d(label[is_listed], labels):
         problems.append(
             f"frame {frame}, label {missing}: not in the mask, but {TRACK_FILE} lists it there "

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 CUTOFF = 128.0  # reach of the network: 8 typical spacings of 16 units (tokens.py)
 STEPS_BETWEEN_SCALARS = 20
-RATE_POOLS = range(2**40, 2**40 + 2)  # numbers of pools that no training comes to
+RATE_POOLS = range(2**40, 2**40 + 2)  # numbers of pools beyond those of any training
 
 
 def network_config(options: ModelOptions) -> TransformerConfig:
@@ -54,7 +54,7 @@ def network_config(options: ModelOptions) -> TransformerConfig:
 
 
 def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec:
-    """Return what the engine must know of a network that was trained here from the start."""
+    """Return the ModelSpec of a network that was trained here from scratch."""
     return ModelSpec(
         name=name,
         ndim=config.coord_dim,
@@ -72,9 +72,9 @@ def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """A model before its training, and what it is called."""
+    """A model before its training, with its configuration."""
 
-    configuration: Configuration  # whose [model] is that of the model
+    configuration: Configuration  # its [model] describes `model`
     spec: ModelSpec
     model: TrackingTransformer
 
@@ -89,10 +89,10 @@ def new_start(configuration: Configuration) -> Start:
 
 
 def start_from_model(configuration: Configuration, model: str | Path) -> Start:
-    """Return a model, as `exported.read_model` takes it, to be trained further.
+    """Return a model, as for `from_onnx.read_model`, to be trained further.
 
-    Its shape and tokens stay; the configuration gives a new name, description and dropout, and a
-    model for our tokens that has no pair terms gets them: it scores as before until it learns.
+    Its shape and tokens stay; the configuration gives a new name, description and dropout. A model
+    of `relative` tokens without pair terms gets them: its scores do not change until it learns.
     """
     (trained, spec), options = read_model(model), configuration.model
     pair_width = trained.config.pair_width
@@ -124,9 +124,9 @@ def train(
     resume: bool = False,
     report: Report = lambda progress: None,
 ) -> TrackingTransformer:
-    """Train a model, and leave its latest checkpoint and the state of the run in `folder`.
+    """Train a model, and write its latest checkpoint and the state of the run to `folder`.
 
-    All folders of data are checked first. With `resume`, the run in `folder` goes on. Raises
+    All folders of data are checked first. With `resume`, the run in `folder` continues. Raises
     InputError or ModelError if files or options cannot be used.
     """
     configuration, options = start.configuration, start.configuration.training
@@ -156,7 +156,7 @@ def _learn(
     resume: bool,
     report: Report,
 ) -> TrackingTransformer:
-    """Begin a run or go on with it, to its end, as one of the processes."""
+    """Run or continue a training to its end, as one of the processes."""
     options, is_first = start.configuration.training, processes.rank == 0
     learner = Learner(start.model, options, processes)
     progress, position = _begin(learner, start.configuration, folder, resume=resume)
@@ -183,7 +183,7 @@ def _example_options(start: Start) -> ExampleOptions:
 def _begin(
     learner: Learner, configuration: Configuration, folder: Path, *, resume: bool
 ) -> tuple[Progress, Position | None]:
-    """Prepare the folder, or take the learner to where the run in it stood."""
+    """Prepare the folder, or load the saved state of the run in it."""
     processes = learner.processes
     if not resume:
         if processes.rank == 0:
@@ -192,12 +192,12 @@ def _begin(
         return Progress(), None
     run = load_run(folder, configuration, processes.count)
     learner.load_state(run.learner)
-    logger.info("going on from step %d of the run in %s", run.progress.step, folder)
+    logger.info("continuing from step %d of the run in %s", run.progress.step, folder)
     return run.progress, run.positions[processes.rank]
 
 
 class _Checks:
-    """What happens now and then in a training: it is saved, and measured by tracking."""
+    """Saves the training from time to time, and measures it by tracking."""
 
     def __init__(
         self,

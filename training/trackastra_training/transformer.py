@@ -1,8 +1,8 @@
-"""The network: tokens of a window become association logits, and those become scores.
+"""The network: from the tokens of a window to association logits and scores.
 
-Parameter names, shapes and arithmetic are those of upstream's `TrackingTransformer` (model.py),
-so that its published weights load and score as they do there. What depends on the coordinates
-alone is computed once per forward pass and shared by all layers.
+Parameter names, shapes and arithmetic are those of upstream's `TrackingTransformer` (model.py), so
+that its published weights load and give the same scores. The part that depends only on the
+coordinates is computed once per forward pass and shared by all layers.
 """
 
 import math
@@ -56,10 +56,10 @@ class TrackingTransformer(nn.Module):
     ) -> Tensor:
         """Return the association logits (B, N, N): row = source, column = target.
 
-        `coordinates` (B, N, 1 + D) are (t, [z,] y, x) as `tokens.prepare_tokens` gives them: time
-        is already counted from the window's first frame. `features` are (B, N, F).
-        `padding_mask` (B, N) is True for tokens to ignore; their coordinates and features must be
-        finite, and their rows and columns of the result mean nothing.
+        `coordinates` (B, N, 1 + D) are (t, [z,] y, x) as `tokens.prepare_tokens` returns them: time
+        counts from the window's first frame. `features` are (B, N, F). `padding_mask` (B, N) is
+        True for tokens to ignore; their coordinates and features must be finite, and their rows and
+        columns of the result mean nothing.
         """
         geometry = self._geometry(coordinates, padding_mask)
         encodings = [self.pos_embed(geometry.phase)]
@@ -84,11 +84,11 @@ class TrackingTransformer(nn.Module):
     ) -> Tensor:
         """Return the association scores (B, N, N) in 0..1: the parental softmax (paper, eq. 5).
 
-        `frame` (B, N) holds integers, -1 for padding, that span at most `config.window` frames.
-        An entry whose target is later than its source is normalised over the sources of that
-        frame; the others over the targets of their frame, or 0 if `forward_only`, which is all
-        that tracking uses. Pairs beyond the cutoff, or with padding, score 0 and do not count.
-        As upstream's `normalize_output` and `blockwise_causal_norm`, for a whole batch at once.
+        `frame` (B, N) holds integers, -1 for padding, that span at most `config.window` frames. An
+        entry whose target is later than its source is normalised over the sources of that frame;
+        the others over the targets of their frame, or 0 if `forward_only`, as in tracking. Pairs
+        beyond the cutoff, or with padding, score 0 and do not count. As upstream's
+        `normalize_output` and `blockwise_causal_norm`, for a whole batch at once.
         """
         with torch.no_grad():
             distance = _squared_distance(coordinates[..., 1:]).sqrt()
@@ -130,7 +130,7 @@ class TrackingTransformer(nn.Module):
 def _squared_distance(positions: Tensor) -> Tensor:
     """Return squared distances (B, N, N) of positions (B, N, D), by differences.
 
-    torch.cdist takes a matrix product above 25 points, which costs 2e-2 in logits.
+    torch.cdist uses a matrix product above 25 points, with errors of 2e-2 in logits.
     """
     squared = torch.zeros((), dtype=positions.dtype, device=positions.device)
     for position in positions.unbind(-1):
@@ -150,7 +150,8 @@ def _parental_scores(logits: Tensor, invalid: Tensor, in_frame: Tensor, mode: st
 
     `invalid` (B, N, N) pairs score 0; `in_frame` (B, T, N) says which sources share a frame.
     """
-    # Products with 0 and 1 add up, and spread again, the values of a frame: no N x N index.
+    # Products with 0 and 1 sum the values of a frame and copy the sums back, without an N x N
+    # index.
     membership = in_frame.to(logits.dtype)
     if mode == "linear":
         weight = torch.sigmoid(logits).masked_fill(invalid, 0.0)

@@ -1,4 +1,4 @@
-"""The shape of the network, in the words of upstream's config.yaml."""
+"""The shape of the network, with the names of upstream's config.yaml."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from trackastra_engine.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
-    """The shape of the network; fields, names and defaults are upstream's, but for the last."""
+    """The shape of the network; names and defaults are upstream's, except the last field."""
 
     coord_dim: int = 3  # spatial axes, 2 or 3
     feat_dim: int = 0  # features of a token
@@ -18,7 +18,7 @@ class TransformerConfig:
     num_decoder_layers: int = 4
     dropout: float = 0.1  # of the attention weights, in training
     pos_embed_per_dim: int = 32
-    feat_embed_per_dim: int = 1  # 1: features are taken as they are
+    feat_embed_per_dim: int = 1  # 1: features are not encoded
     window: int = 6  # frames
     spatial_pos_cutoff: float = 256  # reach of attention, in the units of the coordinates
     attn_positional_bias: Literal["rope", "bias", "none"] = "rope"
@@ -28,7 +28,7 @@ class TransformerConfig:
     pair_width: int = 0  # ours: numbers that weigh the shapes of a pair (shape_overlap.py); 0: none
 
     def __post_init__(self) -> None:
-        """Raise ModelError at the first field that no network can be built with."""
+        """Raise ModelError at the first invalid field."""
         checks = {
             f"coord_dim must be 2 or 3, not {self.coord_dim}": self.coord_dim in (2, 3),
             "the numbers of layers, heads, frames and distance buckets must be at least 1": min(

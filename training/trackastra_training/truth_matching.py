@@ -1,4 +1,4 @@
-"""Which detections of a frame stand for which objects of the truth: the paper's eq. (1)."""
+"""Matches the detections of a frame with the objects of the truth: the paper's eq. (1)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +22,12 @@ class MeasuredMask:
 
 
 def match_frame(seen: MeasuredMask, truth: MeasuredMask, max_distance: float | None) -> IntArray:
-    """Return (N,), which of the true objects each of the N detections stands for; -1: none.
+    """Return (N,), the index of the true object that each of the N detections matches; -1: none.
 
-    Pairs with max(IoU, 1 - distance / max_distance) > 0.5 may match; of these, each object once,
-    those match whose values have the largest sum. max_distance: δ_max in pixels; None: the median
-    diameter of the detections or of the true objects, whichever is larger (truths are often
-    drawn as small markers), so that centroids within half a diameter match.
+    Pairs with max(IoU, 1 - distance / max_distance) > 0.5 may match, each object once; the matches
+    have the largest sum of these values. max_distance: δ_max in pixels; None: the median diameter
+    of the detections or of the true objects, whichever is larger (truths are often drawn as small
+    markers), so that centroids within half a diameter match.
     """
     result = np.full(len(seen.detections), -1)
     if not len(seen.detections) or not len(truth.detections):
@@ -37,7 +37,7 @@ def match_frame(seen: MeasuredMask, truth: MeasuredMask, max_distance: float | N
         max_distance = float(max(diameters))
     row, column, overlap = _overlaps(seen, truth)
     near_row, near_column = _near(seen.detections, truth.detections, max_distance * (1 - MIN_MATCH))
-    # Overlapping pairs come first, so that the first of two equal pairs has the overlap.
+    # Overlapping pairs are first, so that the first of two equal pairs has the overlap.
     n_true = len(truth.detections)
     pairs, first = np.unique(
         np.concatenate([row, near_row]) * n_true + np.concatenate([column, near_column]),

@@ -1,4 +1,4 @@
-"""How well a network in training tracks movies whose lineages are known."""
+"""Measures how well a network in training tracks movies whose lineages are known."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ FIRST_VALIDATION_SEED = 10_000
 
 
 def simulated_validation_movies(n_movies: int, spec: ModelSpec) -> list[KnownMovie]:
-    """Return the simulated movies that every training of such a model is measured on."""
+    """Return the simulated movies that validate every training of such a model."""
     seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + n_movies)
     return [
         simulate_for(spec, random_parameters(np.random.default_rng(seed), ndim=spec.ndim), seed)
