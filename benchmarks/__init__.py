@@ -1,6 +1,6 @@
 """Questions about accuracy, speed and memory, each answered by one command and one JSON file.
 
-From a clone, with `pip install -e ".[test]"`, the same questions can be asked of your machine, your
+From a clone, with `pip install -e ".[test]"`, the same benchmarks run on your machine, with your
 movies and your models. How fast is each stage here, with simulated movies and with one of yours?
 
     trackastra-engine bench
@@ -18,8 +18,8 @@ compared on the first 50 frames of movies with a truth in 01_GT and 02_GT, and o
     python -m benchmarks models mine=01_GT:0-49 --model general_2d --model my_cells.onnx
     python -m benchmarks tables
 
-Results lie in benchmarks/results/, where each replaces the one that is recorded; the last command
-puts them into the README, and `git checkout` takes them back. A question of your own is a module
-with a click command that begins with the question, checks that the result is right before it
-measures, and ends with `write_result`; `linking.py` is a short one.
+Results are written to benchmarks/results/, where they replace the recorded ones. The last command
+fills the tables of the README; `git checkout` restores the recorded results. A new benchmark is a
+module with a click command. Its docstring begins with the question; it checks that the result is
+right before it measures, and ends with `write_result`. `linking.py` is a short example.
 """

@@ -1,4 +1,4 @@
-"""How accurate is the tracking, against trackers that a user could take instead?"""
+"""How accurate is the tracking, compared with other trackers?"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ Case = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What to measure on each set."""
+    """The trackers to measure on each set."""
 
-    models: Mapping[int, AssociationModel]  # ours, by the number of axes of movies
+    models: Mapping[int, AssociationModel]  # models, by the number of axes of movies
     environments: Environments | None  # of other trackers; None: these are not measured
-    without: tuple[str, ...]  # other trackers that are left out
-    afresh: bool  # whether other trackers with a recorded row are measured again
-    result: str  # name of the result that holds recorded rows
+    without: tuple[str, ...]  # other trackers to leave out
+    afresh: bool  # whether to measure other trackers with a recorded row again
+    result: str  # name of the result with recorded rows
 
     def rows(self, movie: TrueMovie, recorded: Sequence[Row]) -> Iterator[Row]:
         """Yield the rows that are measured; recorded: those of the same set."""
@@ -49,7 +49,7 @@ class Compared:
 
 
 def at_best(tracker: str, attempts: OtherTracker, movie: TrueMovie) -> Row:
-    """Return the scores of another tracker, at those of its settings with the fewest wrong edges.
+    """Return the scores of another tracker, at its setting with the fewest wrong edges.
 
     Missed ones count as wrong.
     """
@@ -59,7 +59,7 @@ def at_best(tracker: str, attempts: OtherTracker, movie: TrueMovie) -> Row:
 
 
 def ours(movie: TrueMovie, model: AssociationModel) -> Iterator[Row]:
-    """Yield the scores of our linkers, without the images and, if there are any, with them."""
+    """Yield the scores of our linkers, without images and, if there are any, with them."""
     for with_images in (False, True) if movie.images is not None else (False,):
         graph = candidates(model, movie, with_images=with_images)
         for mode in MODES:
@@ -97,8 +97,8 @@ def _title(case: Case) -> str:
 
 
 def interpreter(tracker: str) -> Any:
-    """Return the option that names the interpreter of an environment that holds a tracker."""
-    help_text = f"Measure {tracker}, too: the interpreter of an environment that holds it."
+    """Return the option that names the Python of an environment with a tracker."""
+    help_text = f"Measure {tracker}, too: the Python of an environment with it."
     return click.option(f"--{tracker}", metavar="PYTHON", help=help_text)
 
 
@@ -119,18 +119,18 @@ def interpreter(tracker: str) -> Any:
     type=click.Choice(["test", "validate"]),
     default="test",
     show_default=True,
-    help="Of --data; choices are made on 'validate', whose result is accuracy_validate.json.",
+    help="Of --data; 'validate' is for choices, and writes accuracy_validate.json.",
 )
-@click.option("--frames", type=int, help="Only so many frames of each real movie, the fullest.")
+@click.option("--frames", type=int, help="Number of frames of each real movie, the fullest.")
 @click.option(
     "--trackers",
     type=click.Choice(["all", "ours", "others"]),
     default="all",
     show_default=True,
-    help="Which to measure; recorded rows of those not measured are kept.",
+    help="Which to measure; the recorded rows of others stay.",
 )
 @click.option("--without", multiple=True, help="Another tracker to leave out; motile is slow.")
-@click.option("--afresh", is_flag=True, help="Measure other trackers that are recorded, too.")
+@click.option("--afresh", is_flag=True, help="Measure other trackers again, even if recorded.")
 @interpreter("btrack")
 @interpreter("byotrack")
 @interpreter("ultrack")
@@ -148,11 +148,11 @@ def accuracy(
 ) -> None:
     """Score trackers on real movies, on harder versions of them, and on rendered movies.
 
-    Real movies are a part of those of --data and MOVIES, each NAME=FOLDER:FIRST-LAST with FOLDER as
-    02_GT of the Cell Tracking Challenge. All are tracked with errors in the masks, too. Edges and
-    divisions count between neighbouring frames. Give one model for 2D movies, one for 3D movies, or
-    both. The result is written after each set; rows of other trackers are not measured again where
-    the same set is recorded with them.
+    Real movies are one part of those of --data, and MOVIES: each NAME=FOLDER:FIRST-LAST with FOLDER
+    as 02_GT of the Cell Tracking Challenge. All are also tracked with errors in the masks. Edges
+    and divisions are counted between neighbouring frames. Give one model for 2D movies, one for 3D
+    movies, or both. The result is written after each set. Recorded rows of other trackers are not
+    measured again.
     """
     by_ndim = {model.spec.ndim: model for model in map(load_model, models)}
     if len(by_ndim) < len(models):
@@ -170,7 +170,7 @@ def accuracy(
 
 
 def record(wanted: Wanted, compared: Compared) -> Path:
-    """Measure the wanted sets and write the result after each, without old sets in the end."""
+    """Measure the wanted sets and write the result after each; at the end, remove old sets."""
     path, measured = RESULTS / f"{compared.result}.json", set()
     for case in accuracy_sets(wanted):
         found = measure(case, compared)
@@ -187,7 +187,7 @@ def record(wanted: Wanted, compared: Compared) -> Path:
 
 
 def measure(case: AccuracySet, compared: Compared) -> Case:
-    """Return what a result says of a set: the rows that are measured, and other recorded ones."""
+    """Return the entry of a set in a result: the measured rows, and the other recorded ones."""
     facts = case.facts()
     print(f"\n{case}: {facts['frames']} frames, {facts['edges']} edges", flush=True)
     rows = {}
@@ -200,7 +200,7 @@ def measure(case: AccuracySet, compared: Compared) -> Case:
 
 
 def recorded_rows(result: str, case: AccuracySet) -> list[Row]:
-    """Return the rows of a set in a recorded result; none if it is another movie there."""
+    """Return the rows of a set in a recorded result; none if the movie is another one."""
     recorded, facts = recorded_cases(result).get(str(case), {}), case.facts()
     is_same = {key: recorded.get(key) for key in facts} == facts
     return list(recorded["trackers"]) if is_same else []

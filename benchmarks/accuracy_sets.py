@@ -1,4 +1,4 @@
-"""What accuracy is measured on: real and rendered movies, harder versions, and errors in them."""
+"""The sets of the accuracy benchmark: real and rendered movies, harder versions, and errors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Kind = Literal["real", "rendered"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccuracySet:
-    """One movie of the benchmark, as it is or in a harder version."""
+    """One movie of the benchmark, original or in a harder version."""
 
     name: str  # of the movie
     variant: str
@@ -32,7 +32,7 @@ class AccuracySet:
         return title(self.name, self.variant, self.has_errors)
 
     def facts(self) -> dict[str, Any]:
-        """Return what a result says of the set."""
+        """Return the facts of the set for a result."""
         return {
             "name": self.name,
             "variant": self.variant,
@@ -46,14 +46,14 @@ class AccuracySet:
 
 
 def title(name: str, variant: str, has_errors: bool) -> str:
-    """Return how a set is called."""
+    """Return the title of a set."""
     named = name if variant == WHOLE else f"{name}, {variant}"
     return f"{named}, with errors" if has_errors else named
 
 
 @dataclass(frozen=True, slots=True)
 class NamedMovie:
-    """Where to find a movie, and which of its frames no model has learned from."""
+    """The folder of a movie, and its frames that no model has learned from."""
 
     name: str
     folder: Path
@@ -62,7 +62,7 @@ class NamedMovie:
 
     @classmethod
     def parse(cls, text: str) -> "NamedMovie":
-        """Return the movie that NAME=FOLDER:FIRST-LAST means."""
+        """Return the movie that NAME=FOLDER:FIRST-LAST names."""
         try:
             name, place = text.split("=", 1)
             folder, frames = place.rsplit(":", 1)
@@ -78,13 +78,13 @@ class NamedMovie:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which sets to make."""
+    """The sets to make."""
 
     ndims: set[int]
     movies: tuple[str, ...] = ()  # NAME=FOLDER:FIRST-LAST
     data: Path | None = None  # root of the real movies
     part: Part = "test"  # of these
-    harder: bool = True  # the harder versions of these, too
+    harder: bool = True  # whether to make harder versions of these, too
     only: str = "*"  # pattern of the titles
     n_frames: int | None = None  # of each real movie, the most crowded ones; None: all
 
@@ -127,7 +127,7 @@ def _versions(
 
 
 def summary(scores: Scores) -> dict[str, Any]:
-    """Return what a result says of scores; F1 of divisions is None where there are none."""
+    """Return scores in the form of a result; F1 of divisions is None where there are none."""
     edges, divisions = scores.edges, scores.divisions
     return {
         "edge_f1": round(edges.f1, 5),
@@ -140,7 +140,7 @@ def summary(scores: Scores) -> dict[str, Any]:
 
 
 def in_words(row: dict[str, Any]) -> str:
-    """Return what a summary says, for the README and for the terminal."""
+    """Return a summary as text, for the README and for the terminal."""
     if row["division_f1"] is None:
         return f"{row['edge_f1']:.4f} / {row['wrong_divisions']} false"
     return f"{row['edge_f1']:.4f} / {row['division_f1']:.3f}"

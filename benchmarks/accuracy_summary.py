@@ -1,4 +1,4 @@
-"""What the rows of many sets say together: ranks, and errors removed against the best other."""
+"""Summary of many sets: ranks, and errors removed compared with the best other tracker."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def row_of(case: Case, tracker: str) -> Row:
 def removed(case: Case, kind: str, mode: str = SHOWN) -> float:
     """Return the share of errors removed: 1 - our errors / those of the best other tracker.
 
-    0.5: we make half as many errors; -1: twice as many. One that makes none counts as one error.
+    0.5: half as many errors; -1: twice as many. Zero errors of the other tracker count as one.
     """
     theirs = errors(best_other(case, kind), kind)
     ours = errors(row_of(case, mode), kind)
@@ -48,9 +48,9 @@ def removed(case: Case, kind: str, mode: str = SHOWN) -> float:
 
 
 def rank(case: Case, tracker: str, kind: str) -> float:
-    """Return the place of a tracker, by errors, among the others and one of ours: itself or SHOWN.
+    """Return the rank of a tracker, by errors, among the others and one of ours: itself or SHOWN.
 
-    Equal ones share the mean of their places.
+    Equal trackers share the mean of their ranks.
     """
     own = row_of(case, tracker)
     rivals = [row for row in case["trackers"] if row is not own and not is_ours(row)]
@@ -98,7 +98,7 @@ def _is_complete(case: Case) -> bool:
 
 
 def _kinds(case: Case) -> tuple[str, ...]:
-    """Return what is counted in a set: no divisions where there are none."""
+    """Return the kinds of errors of a set: no divisions where there are none."""
     return KINDS if case["divisions"] else KINDS[:1]
 
 

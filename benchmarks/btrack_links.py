@@ -1,7 +1,7 @@
 """btrack's links of detections: each line of the input is DETECTIONS.npz<tab>LINKS.npz.
 
-Runs where btrack is installed, and imports nothing of ours. The default cell model is the one
-that `btrack.datasets` fetches (once: it is kept in the user's cache folder).
+Runs where btrack is installed, and imports nothing of ours. The default cell model is the one that
+`btrack.datasets` fetches once and stores in the user's cache folder.
 """
 
 import os
@@ -31,7 +31,7 @@ def main(given: str, found: str) -> None:
 
 
 def objects(frame: np.ndarray, centroid: np.ndarray) -> list[PyTrackObject]:
-    """Return what btrack calls objects: detections, whose ID is their row."""
+    """Return the detections as btrack's objects, whose ID is their row."""
     result = []
     for row, (t, position) in enumerate(zip(frame.tolist(), centroid.tolist(), strict=True)):
         place = dict(zip("xyz", position[::-1], strict=False))
@@ -48,7 +48,7 @@ def links(tracks: list) -> np.ndarray:
         for track in tracks
         for child in track.children or []
     ]
-    # Objects that btrack made up where it found none have negative numbers.
+    # Objects that btrack inserted in gaps have negative numbers.
     pairs = [
         (source, target)
         for chain in chains

@@ -1,8 +1,8 @@
 """ByoTrack's links of detections: each line of the input is DETECTIONS.npz<tab>LINKS.npz.
 
 Runs where byotrack is installed, and imports nothing of ours. Two linkers, each at several longest
-distances: of nearest neighbours, and with a Kalman filter whose noises are as ByoTrack estimates
-them from the sizes of objects. Tracks may split; there are no links over gaps.
+distances: of nearest neighbours, and with a Kalman filter whose noises ByoTrack estimates from the
+sizes of objects. Tracks may split; there are no links over gaps.
 """
 
 import os

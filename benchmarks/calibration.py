@@ -23,7 +23,7 @@ N_BINS = 10  # of equal width
 class Reliability:
     """How often edges are right, by their score."""
 
-    score: NDArray[np.float64]  # (B,) mean in each bin that holds edges
+    score: NDArray[np.float64]  # (B,) mean in each bin with edges
     share_right: NDArray[np.float64]  # (B,)
     n_edges: NDArray[np.int64]  # (B,)
 

@@ -41,7 +41,7 @@ def walking_cells(
         np.zeros((n_frames * n_cells, 0)),
     )
     source, target, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    rows = source.astype(np.int32), target.astype(np.int32)  # as EdgeStream has them
+    rows = source.astype(np.int32), target.astype(np.int32)  # in the order of EdgeStream
     return CandidateGraph(detections, Edges(*rows, score))
 
 

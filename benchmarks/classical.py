@@ -1,4 +1,4 @@
-"""Trackers without learning, as yardsticks: nearest neighbour and overlap of masks."""
+"""Trackers without learning, as baselines: nearest neighbour and overlap of masks."""
 
 from collections.abc import Callable
 
@@ -54,7 +54,7 @@ def _link_frames(
     detections: Detections,
     best: Callable[[slice, slice], tuple[NDArray[np.int64], NDArray[np.float64]]],
 ) -> NDArray[np.int64]:
-    """Apply `best`, which returns each target's source and how good it is, to all frame pairs."""
+    """Apply `best`, which returns each target's source and its quality, to all frame pairs."""
     n_frames = int(detections.frame.max()) + 1
     offsets = np.searchsorted(detections.frame, np.arange(n_frames + 1))
     links = []

@@ -18,7 +18,7 @@ from benchmarks.whole import write_simulated_movie
 from trackastra_engine.model.devices import PROVIDERS
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 
-# Cells per frame, and frames; the longer for a few cells, as the start takes a second in any case.
+# Cells per frame, and frames; more frames for fewer cells, as the start always takes a second.
 MOVIES = ((119, 160), (565, 60), (1140, 30))
 MODELLED_CORES = (4, 8, 16, 32)
 TABLE = "edges.csv"
@@ -31,21 +31,21 @@ def powers_of_two(most: int) -> list[int]:
 
 
 def tracked(movie: Path, n_cores: int, device: str = "cpu") -> tuple[Run, bytes]:
-    """Return what the whole command takes, report included, and the table of links."""
+    """Return the run of the whole command, with its report, and the table of links."""
     out = movie / f"{device}{n_cores}"
     program = (sys.executable, "-m", "trackastra_engine", "track", movie / "images")
     options = ("-o", out, "--device", device, "--cache", movie / "cache", "--overwrite")
-    # What is kept must not serve the next run.
-    for kept in (movie / "cache").glob("*.npz"):
-        kept.unlink()
+    # The cache must not serve the next run.
+    for cached in (movie / "cache").glob("*.npz"):
+        cached.unlink()
     run = command(*program, movie / "masks", *options, cores=n_cores)()
     return run, (out / TABLE).read_bytes()
 
 
 def on_cores(movie: Path, counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """Return what a movie takes on so many cores, each in turn; stop if links differ.
+    """Return the times of a movie on each number of cores, in turn; stop if links differ.
 
-    How many times faster more cores are is the median over the rounds.
+    Speed-ups are medians over the rounds.
     """
     rounds = []
     for _ in range(1 + repeats):
@@ -71,9 +71,9 @@ def on_cores(movie: Path, counts: Sequence[int], repeats: int) -> list[dict[str,
 
 
 def modelled(rows: Sequence[dict[str, Any]], n_cores: int) -> float:
-    """Return how many times faster more cores are, as the first and last row say (Amdahl).
+    """Return the speed-up of more cores by Amdahl's law, fitted to the first and last row.
 
-    A part of the time on one core stays, and the rest is shared.
+    A part of the time on one core is serial, and the cores share the rest.
     """
     last = rows[-1]
     if last["cores"] == 1:
@@ -91,7 +91,7 @@ def with_rates(about: dict[str, Any], wall_s: float) -> dict[str, float]:
 
 
 def cores_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of movies and cores, and what more cores should give."""
+    """Yield rows of movies and cores, and the modelled speed-up of more cores."""
     yield ["cells per frame, frames", "cores", "whole command", "", "cells/s", "times faster"]
     for movie in result["movies"]:
         name = f"{movie['cells']:,}, {movie['frames']}"
@@ -129,7 +129,7 @@ def throughput_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 @click.command()
 @click.option("--repeats", default=3, show_default=True)
-@click.option("--frames", default=1.0, show_default=True, help="Times as many as by default.")
+@click.option("--frames", default=1.0, show_default=True, help="Factor on the number of frames.")
 def cores(repeats: int, frames: float) -> None:
     """Track movies with the whole command on 1, 2, 4 and more cores, in turn."""
     counts = powers_of_two(len(os.sched_getaffinity(0)))
@@ -148,9 +148,9 @@ def cores(repeats: int, frames: float) -> None:
 
 @click.command()
 @click.option("--repeats", default=2, show_default=True)
-@click.option("--frames", default=1.0, show_default=True, help="Times as many as by default.")
+@click.option("--frames", default=1.0, show_default=True, help="Factor on the number of frames.")
 def throughput(repeats: int, frames: float) -> None:
-    """Count cells per second of the whole command on one core, all cores, and a GPU if there."""
+    """Count cells per second of the whole command on one core, all cores, and a GPU if present."""
     n_cores = len(os.sched_getaffinity(0))
     places = {"one core": (1, "cpu"), f"{n_cores} cores": (n_cores, "cpu")}
     if PROVIDERS["cuda"] in onnxruntime.get_available_providers():

@@ -1,8 +1,8 @@
-"""How many errors are left after so many answers to the questions of a result?
+"""How many errors are left after a number of answers to the questions of a result?
 
-An ideal annotator answers one question after another: the object's true parent, or that it has
-none. Then the movie is linked again. The questions are those of the page, the least certain link
-first; the same ones with the number of descendants as a weight; and objects at random.
+An ideal annotator answers the questions in order: the object's true parent, or that it has none.
+Then the movie is linked again. The questions are those of the page, the least certain link first;
+the same, weighted by the number of descendants; and objects at random.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,9 +57,9 @@ def questions(graph: CandidateGraph) -> dict[str, list[int]]:
 
 
 def _descendants(source: Rows, target: Rows, n_detections: int) -> Rows:
-    """Return (N,) how many detections come of each, itself included."""
+    """Return (N,) the number of descendants of each detection, including itself."""
     count = np.ones(n_detections, np.int64)
-    for row in np.argsort(target)[::-1].tolist():  # sources come before their targets
+    for row in np.argsort(target)[::-1].tolist():  # sources precede their targets
         count[source[row]] += count[target[row]]
     return count
 
@@ -70,7 +70,7 @@ def _places(graph: CandidateGraph) -> list[Place]:
 
 
 def answers(movie: TrueMovie, graph: CandidateGraph, asked: Sequence[int]) -> Corrections:
-    """Return the truth about some detections; of three daughters, the third cannot be told."""
+    """Return the truth on some detections; a third daughter cannot be answered."""
     place, parent = _places(graph), np.full(len(graph.detections), -1)
     parent[movie.links[:, 1]] = movie.links[:, 0]
     n_told = np.zeros(len(parent), int)
@@ -85,7 +85,7 @@ def answers(movie: TrueMovie, graph: CandidateGraph, asked: Sequence[int]) -> Co
 
 
 def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]:
-    """Yield the scores after so many answers, in each order of the questions."""
+    """Yield the scores after each number of answers, for each order of the questions."""
     link = linker("greedy", chances=True)
     for order, asked in questions(graph).items():
         for number in N_ANSWERS:
@@ -96,7 +96,7 @@ def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]
 
 
 def share_of_errors(movie: TrueMovie, graph: CandidateGraph) -> tuple[int, int]:
-    """Return how many objects have a wrong parent, or wrongly none, and how many are asked of."""
+    """Return the numbers of objects with a wrong or missing parent, all and those in question."""
     chosen = graph.edges.rows(linker("greedy", chances=True).choose(graph))
     found, expected = (np.full(len(graph.detections), -1) for _ in range(2))
     found[chosen.target] = chosen.source

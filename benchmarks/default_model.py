@@ -1,4 +1,4 @@
-"""What does a user without a GPU see: how many frames per second, and where does the time go?"""
+"""How many frames per second does a user without a GPU get, and which stages need the time?"""
 
 import json
 import sys
@@ -25,7 +25,8 @@ from trackastra_engine.simulation import (
 )
 
 STRIDES = (1, 2, 3)
-# Where strides differ: dense cells that move by a third of their distance and often divide.
+# A movie on which strides differ: dense cells that move by a third of their distance and often
+# divide.
 HARD_MOVIE = SimulationParameters(
     n_frames=24,
     n_cells=500,
@@ -38,7 +39,7 @@ STAGES = ("read", "detect", "score", "link", "write")
 
 
 def speed(device: str, *, all_cores: bool) -> dict[str, Any]:
-    """Return what `trackastra-engine bench` reports."""
+    """Return the report of `trackastra-engine bench`."""
     with TemporaryDirectory() as name:
         report = Path(name) / "bench.json"
         program = (sys.executable, "-m", "trackastra_engine", "bench", "--device", device)
@@ -48,7 +49,7 @@ def speed(device: str, *, all_cores: bool) -> dict[str, Any]:
 
 
 def compare_strides(repeats: int, device: str) -> list[dict[str, Any]]:
-    """Return what the command `track` takes with each stride, and how accurate it is."""
+    """Return time and accuracy of the command `track` with each stride."""
     movie = render(HARD_MOVIE, seed=0)
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""How often does tracking at once have to correct itself, and what does it gain to wait?"""
+"""How often are links corrected later when each frame is tracked at once?"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ SHOWN = {0: "at once", 1: "after 1 frame", 2: "after 2 frames, for good"}
 
 
 def decided_links(movie: TrueMovie, tracker: Tracker, delay: int) -> IntArray:
-    """Return the links (E, 2) as they are decided so many frames after the one they lead to."""
+    """Return the links (E, 2) as decided a number of frames after that of their target."""
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
     session = Session(tracker, delay=delay, voxel_um=voxel)
     for t, mask in enumerate(movie.masks):
@@ -29,7 +29,7 @@ def decided_links(movie: TrueMovie, tracker: Tracker, delay: int) -> IntArray:
 
 
 def changes(links: IntArray, final: IntArray) -> dict[str, int]:
-    """Return how many links, and how many divisions, are not among the final ones."""
+    """Return the numbers of links and of divisions that are not final."""
     decided, divisions = set(map(tuple, links.tolist())), divisions_of(links)
     return {
         "links": len(decided),
@@ -48,7 +48,7 @@ def divisions_of(links: IntArray) -> set[tuple[int, ...]]:
 
 
 def measure(movie: TrueMovie, tracker: Tracker) -> list[dict[str, Any]]:
-    """Return the accuracy at each delay, and what changes from there until links are final."""
+    """Return the accuracy at each delay, and the later changes until links are final."""
     delays = range(tracker.model.spec.window - 1)
     decided = [decided_links(movie, tracker, delay) for delay in delays]
     return [
@@ -62,7 +62,7 @@ def measure(movie: TrueMovie, tracker: Tracker) -> list[dict[str, Any]]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of delays: what changes later, and mean F1 on each kind of sets."""
+    """Yield rows of delays: later changes, and mean F1 on each kind of sets."""
     yield ["links are decided", "links that change", "divisions that change", *KINDS]
     for delay, when in SHOWN.items():
         rows = [

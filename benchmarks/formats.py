@@ -1,7 +1,7 @@
-"""Which kinds of input are read, and is what is read what was written?
+"""Which kinds of input are read, and are they read as written?
 
 One small movie is written as each program writes it, and opened: as masks, in all frames, or as a
-table of points. Add a line to MOVIES or TABLES for a format that is to be tried, too.
+table of points. To test another format, add a line to MOVIES or TABLES.
 """
 
 import zipfile
@@ -29,7 +29,7 @@ Y, X = np.tile([5.5, 25.5], N_FRAMES), 8.5 + 2 * FRAME
 
 
 def movie() -> np.ndarray:
-    """Return the masks (T, Y, X) of two objects that walk."""
+    """Return the masks (T, Y, X) of two objects that move."""
     masks = np.zeros((N_FRAMES, *SHAPE), np.uint16)
     for frame in range(N_FRAMES):
         for label, y in ((1, 3), (2, 23)):
@@ -38,7 +38,7 @@ def movie() -> np.ndarray:
 
 
 def folder(path: Path, form: str, **options: Any) -> Path:
-    """Write a TIFF for each frame, in a name that holds {t}; options: of tifffile."""
+    """Write a TIFF for each frame, with a name that contains {t}; options: of tifffile."""
     for t, mask in enumerate(movie()):
         place = path / form.format(t=t)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def numpy_file(path: Path, save: Callable[[Path, np.ndarray], None], name: str) 
 
 
 def cellpose(path: Path) -> Path:
-    """Write what Cellpose saves for its window, a file for each frame."""
+    """Write the files that Cellpose saves for its window, one for each frame."""
     path.mkdir()
     for t, mask in enumerate(movie()):
         np.save(path / f"img{t}_seg.npy", {"masks": mask, "filename": "img.tif"})
@@ -147,7 +147,7 @@ MOVIES: dict[str, Callable[[Path], Path]] = {
     "Zarr 3": partial(plain_zarr, zarr_format=3),
     "zipped Zarr": zipped_zarr,
 }
-# Form of a line, and the header, of tables.
+# Format of a line, and header, of tables.
 TABLES = {
     "frame,y,x": ("{frame},{y},{x}", "frame,y,x"),
     "semicolons": ("{frame};{y};{x}", "frame;y;x"),
@@ -175,7 +175,7 @@ TABLES = {
 
 
 def movie_answer(write: Callable[[Path], Path], place: Path) -> str:
-    """Return whether a movie is read as it was written, or the sentence that refuses it."""
+    """Return whether a movie is read as written, or the error message."""
     try:
         opened = open_movie(None, write(place))
         found = [frame.labels for frame in opened]
@@ -186,7 +186,7 @@ def movie_answer(write: Callable[[Path], Path], place: Path) -> str:
 
 
 def table_answer(name: str, place: Path) -> str:
-    """Return whether a table is read as it was written, or the sentence that refuses it."""
+    """Return whether a table is read as written, or the error message."""
     form, header = TABLES[name]
     rows = zip(FRAME, Y, X, strict=True)
     lines = [form.format(n=n, frame=f, y=y, x=x) for n, (f, y, x) in enumerate(rows)]
@@ -213,7 +213,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 @click.command()
 def formats() -> None:
-    """Write a movie and its points in every format that is known, and read them."""
+    """Write a movie and its points in every known format, and read them."""
     with TemporaryDirectory() as place:
         answer = {
             "movies": {

@@ -33,7 +33,7 @@ class SpoiledMovie:
     parent: IntArray  # (N,) row of the same cell or its mother, last seen earlier; -1 if none
 
     def count(self, mode: str, max_gap: int) -> dict[str, Any]:
-        """Return how a linker does: all links of up to MAX_GAP frames, and those over gaps."""
+        """Return the counts of a linker: all links of up to MAX_GAP frames, and those over gaps."""
         rows = np.flatnonzero(self.graph.n_missed < max_gap)
         seen = CandidateGraph(self.graph.detections, self.graph.edges.rows(rows))
         chosen = seen.edges.rows(linker(mode, max_gap=max_gap, chances=True).choose(seen))
@@ -49,13 +49,13 @@ class SpoiledMovie:
 
 
 def _counted(found: IntArray, expected: IntArray) -> list[int]:
-    """Return how many links (E, 2) are correct, found and expected."""
+    """Return the numbers of correct, found and expected links (E, 2)."""
     correct = set(map(tuple, found.tolist())) & set(map(tuple, expected.tolist()))
     return [len(correct), len(found), len(expected)]
 
 
 def spoiled(name: str, movie: KnownMovie, missed: float, tracker: Tracker) -> SpoiledMovie:
-    """Return a movie of which a share of the detections was missed."""
+    """Return a movie with a share of the detections removed."""
     rng = np.random.default_rng(0)
     kept = keep_rows(movie, np.flatnonzero(rng.random(len(movie.parent)) >= missed))
     spec = tracker.model.spec
@@ -67,7 +67,7 @@ def movies(named: Iterable[str], tracker: Tracker) -> Iterator[tuple[str, KnownM
     """Yield simulated movies of all kinds, and then annotated ones."""
     rng = np.random.default_rng(1)
     for seed in range(N_SIMULATED):
-        # Merged or split cells are not what is asked for.
+        # Merged or split cells are not part of this question.
         parameters = replace(random_parameters(rng), errors=Errors())
         yield "simulated", simulate(parameters, seed)
     for text in named:
@@ -96,7 +96,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.command()
 @click.argument("named", metavar="[MOVIES]...", nargs=-1)
 @click.option("--model", default="general_2d", show_default=True)
-@click.option("--missed", default=0.05, show_default=True, help="Share of detections to take away.")
+@click.option("--missed", default=0.05, show_default=True, help="Share of detections to remove.")
 def gaps(named: tuple[str, ...], model: str, missed: float) -> None:
     """Link movies with missing detections, simulated ones and MOVIES.
 

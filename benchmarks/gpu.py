@@ -1,7 +1,7 @@
-"""What does a GPU do: a window against upstream's, frames per second, and how soon is an answer?
+"""How fast is a GPU: a window compared with upstream, frames per second, and latency?
 
-ONNX Runtime for CUDA works only alone: after installing this project with its tests, and
-`onnxruntime-gpu[cuda,cudnn]`, uninstall both runtimes and install that one again.
+ONNX Runtime for CUDA works only without the CPU package: after installing this project with its
+tests, and `onnxruntime-gpu[cuda,cudnn]`, uninstall both runtimes and install that one again.
 """
 
 import json
@@ -42,9 +42,9 @@ def gpu() -> str | None:
 
 @contextmanager
 def peak_gpu_mb() -> Iterator[list[int]]:
-    """Give a list that at the end holds the most memory in use on the GPU, of all processes.
+    """Give a list that receives the peak of the GPU memory in use by all processes.
 
-    It is looked at twice a second, and stays empty where there is no GPU.
+    It is measured twice a second; the list stays empty without a GPU.
     """
     peak: list[int] = []
     if shutil.which("nvidia-smi") is None:
@@ -61,7 +61,7 @@ def peak_gpu_mb() -> Iterator[list[int]]:
 
 
 def frames_per_second(tracker: Tracker, n_cells: int, n_frames: int) -> dict[str, Any]:
-    """Return how fast a movie in memory becomes tracks, all stages side by side."""
+    """Return the tracking speed of a movie in memory, with all stages in parallel."""
     cells = SwingingCells(n_frames, n_cells, round(CELL_PX * n_cells**0.5))
     masks = np.stack([cells[frame] for frame in range(n_frames)])
     tracker.track(None, masks[: WINDOW + 1])  # warms up
@@ -104,9 +104,9 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True)
 @click.option("--sizes", default="100,500,1000,4000,20000", show_default=True)
 @click.option("--answered", default="500", show_default=True, help="Sizes for latency.")
-@click.option("--profiled", default="500,4000", show_default=True, help="Sizes to look into.")
+@click.option("--profiled", default="500,4000", show_default=True, help="Sizes to profile.")
 @click.option("--frames", default=20, show_default=True, help="Of the movies.")
-@click.option("--pushes", default=500, show_default=True, help="Frames whose latency is taken.")
+@click.option("--pushes", default=500, show_default=True, help="Frames whose latency is measured.")
 @UPSTREAM_OPTION
 @click.option("--repeats", default=5, show_default=True)
 def gpu_benchmark(

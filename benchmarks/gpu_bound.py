@@ -1,4 +1,4 @@
-"""What could a device do at best: how fast does it multiply, and move memory?"""
+"""What is the lower bound of a device: how fast does it multiply and move memory?"""
 
 import time
 
@@ -30,10 +30,10 @@ def device_rates(device: str) -> dict[str, float]:
 
 
 def bound(coordinates: NDArray[np.float32], rates: dict[str, float]) -> dict[str, float]:
-    """Return the milliseconds that a window cannot go below, for its products and its memory.
+    """Return the least milliseconds of a window, for its products and its memory.
 
-    Products are taken as if all were float16. Memory is what attention in blocks adds: each layer
-    writes and reads the keys and values of each block, and reads its mask (DESIGN.md, section 4).
+    All products count as float16. Memory is the traffic of attention in blocks: each layer writes
+    and reads the keys and values of each block, and reads its mask.
     """
     plan, network = plan_attention(coordinates, CUTOFF_PX, filled=True), published_size().config
     moved = 0
@@ -50,7 +50,7 @@ def bound(coordinates: NDArray[np.float32], rates: dict[str, float]) -> dict[str
 
 
 def _seconds(kind: str, shape: tuple[int, ...], dtype: type, device: str) -> float:
-    """Return the least time that an operator takes with two arrays on the device."""
+    """Return the least time of an operator with two arrays on the device."""
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     names = ["a", "b", "c"]
     values = [helper.make_tensor_value_info(name, element, shape) for name in names]

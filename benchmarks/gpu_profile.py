@@ -1,4 +1,4 @@
-"""Where does the time of one run go: by operator and by provider, and in copies between them?"""
+"""How is the time of one run divided: by operator, by provider, and copies between them?"""
 
 import json
 from collections import Counter
@@ -20,16 +20,16 @@ from trackastra_engine.model.onnx_model import (
 )
 from trackastra_engine.model.tokens import Tokens
 
-N_WARM = 3  # runs before the one that counts
-N_KERNELS = 20  # that are told, the longest first
+N_WARM = 3  # runs before the measured one
+N_KERNELS = 20  # in the result, the longest first
 
 
 def profile(path: Path, window: dict[str, NDArray[np.float32]], device: str) -> dict[str, Any]:
-    """Return what one run of a window takes, in milliseconds.
+    """Return the times of one run of a window, in milliseconds.
 
-    `nodes`: by provider and operator, how many and how long; on CUDA that is how long the CPU took
-    to start them, and Memcpy... are copies between the devices. `kernels`: what ran on the GPU, if
-    this build of ONNX Runtime can tell.
+    `nodes`: by provider and operator, count and time; on CUDA it is the time of the CPU to start
+    them, and Memcpy... are copies between the devices. `kernels`: the kernels on the GPU, if this
+    build of ONNX Runtime reports them.
     """
     options = session_options(onnxruntime, device)
     options.enable_profiling = True

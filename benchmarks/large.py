@@ -23,7 +23,7 @@ GB = 1e9
 def write_movie(path: Path, n_frames: int, n_cells: int, side_px: int) -> None:
     """Write an OME-Zarr 0.5 of two channels, and its masks as labels.
 
-    Without noise, so that the disk holds it, and it is quickly written.
+    Without noise, so that it is small on disk and fast to write.
     """
     import zarr
 
@@ -61,7 +61,7 @@ def _multiscale(axes: str) -> dict[str, Any]:
 def track_movie(
     folder: Path, n_frames: int, n_cells: int, side_px: int, device: str
 ) -> dict[str, Any]:
-    """Return what the command `track` takes, with all files written, which are checked."""
+    """Return time and memory of the command `track` with all files, which are checked."""
     movie, found = folder / "movie.zarr", folder / "found.json"
     write_movie(movie, n_frames, n_cells, side_px)
     program = ("-m", "trackastra_engine", "track", movie, movie, "--channel", "1")

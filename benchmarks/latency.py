@@ -17,12 +17,12 @@ from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 
 CELLS, SIDE_PX = (50, 200, 500, 1000), 1024
 SERVED_CELLS = (50, 200)
-N_FIRST = 8  # frames, within which a session that were not warm would show it
+N_FIRST = 8  # frames; a session that is not warm is slow in these
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 
 
 def pushed(way: str, n_frames: int, n_cells: int, side_px: int, device: str) -> dict[str, Any]:
-    """Return what a worker measured; way: a task of workers/online.py."""
+    """Return the measurements of a worker; way: a task of workers/online.py."""
     size = map(str, (n_frames, n_cells, side_px))
     with TemporaryDirectory() as name:
         result = Path(name) / "result.npz"
@@ -43,7 +43,7 @@ def row(way: str, n_frames: int, n_cells: int, device: str) -> dict[str, Any]:
     """Return the percentiles of the time from pushing a frame to its update."""
     found = pushed(way, n_frames, n_cells, SIDE_PX, device)
     times = {"wall_ms": percentiles_ms(found["wall_s"])}
-    if way == "session":  # else the work is done in another process
+    if way == "session":  # else another process does the work
         times["cpu_ms"] = percentiles_ms(found["cpu_s"])
     first = round(1e3 * float(found["wall_s"][:N_FIRST].max()), 2)
     about = {"way": way, "cells": n_cells, "frames": n_frames}
@@ -68,7 +68,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.option("--cells", default=",".join(map(str, CELLS)), show_default=True)
 @DEVICE_OPTION
 def latency(frames: int, cells: str, device: str) -> None:
-    """Time each frame from its push to its update, on one core, in and through a process."""
+    """Time each frame from its push to its update, on one core, in a session and a server."""
     rows = []
     for way, numbers in (("session", [int(n) for n in cells.split(",")]), ("serve", SERVED_CELLS)):
         for n_cells in numbers:

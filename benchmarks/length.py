@@ -1,4 +1,4 @@
-"""How long may a movie be? Its time from masks to tracks, and whether memory grows with it."""
+"""How long may a movie be? Time from masks to tracks, and growth of memory."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ MB = 1e6
 
 
 def without_transformer(n_frames: int, n_cells: int, side_px: int) -> dict[str, Any]:
-    """Return what it takes from masks to tracks, with scores that come from distances alone."""
+    """Return time and memory from masks to tracks, with scores from distances only."""
     size = (n_frames, n_cells, side_px)
     with TemporaryDirectory() as name:
         result = Path(name) / "result.npz"
@@ -45,7 +45,7 @@ def without_transformer(n_frames: int, n_cells: int, side_px: int) -> dict[str, 
 def whole_command(
     folder: Path, n_frames: int, n_cells: int, side_px: int, device: str
 ) -> dict[str, Any]:
-    """Return what the command `track` takes, with the default model and all files written."""
+    """Return time and memory of the command `track`, with the default model and all files."""
     cells = SwingingCells(n_frames, n_cells, side_px)
     write_frames((cells[frame] for frame in range(n_frames)), folder / "masks")
     program = ("-m", "trackastra_engine", "track", "--masks", folder / "masks", "--device", device)
@@ -69,7 +69,7 @@ def about(n_frames: int, n_cells: int, side_px: int) -> dict[str, Any]:
 
 
 def bytes_of_a_detection() -> int:
-    """Return the memory that a detection of a 2D movie takes."""
+    """Return the memory of a detection of a 2D movie."""
     one = Detections(
         frame=np.zeros(1, np.int32),
         label=np.zeros(1, np.int64),

@@ -1,4 +1,4 @@
-"""How long does each linker take, how does it grow with the candidate edges, and upstream's ILP?"""
+"""How long does each linker take, by the number of candidate edges, and upstream's ILP?"""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ SIZE_FOR_HIGHS = (25, 60, 4)  # small enough that HiGHS proves every configurati
 MAX_DISTANCE_PX = 256.0
 REPEATS = 5
 CHECK_TOLERANCE = 1e-6
-UPSTREAM_TOLERANCE = 1e-3  # SCIP ends within its own tolerances
+UPSTREAM_TOLERANCE = 1e-3  # SCIP stops within its own tolerances
 
 
 def least_seconds(run: Callable[[], object]) -> dict[str, float]:
@@ -43,13 +43,13 @@ def least_seconds(run: Callable[[], object]) -> dict[str, float]:
 
 
 def by_highs(graph: CandidateGraph, costs: LinkCosts) -> NDArray[np.int64]:
-    """Return the rows of the edges that HiGHS keeps, starting from nothing."""
+    """Return the rows of the edges that HiGHS selects, without a starting solution."""
     nothing = np.empty(0, np.int64)
     return solve_by_components(costs.price(graph), costs, nothing, divisions=True, time_limit_s=300)
 
 
 def check_against_highs() -> list[dict[str, Any]]:
-    """Return how long both exact ways take; stop if they differ in cost."""
+    """Return the times of both exact solvers; stop if they differ in cost."""
     graph = walking_cells(*SIZE_FOR_HIGHS)
     rows = []
     for name, costs in CONFIGURATIONS.items():
@@ -66,9 +66,9 @@ def check_against_highs() -> list[dict[str, Any]]:
 
 
 def compare_with_upstream(upstream: str) -> dict[str, Any]:
-    """Return what the candidate graph and optimal linking take on both sides.
+    """Return times of the candidate graph and optimal linking on both sides.
 
-    Stops if upstream's lineage costs anything else than ours.
+    Stops if upstream's lineage has another cost than ours.
     """
     graph = walking_cells(*SIZES[0])
     with TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def compare_with_upstream(upstream: str) -> dict[str, Any]:
 
 
 def cost_of(graph: CandidateGraph, result: Arrays) -> float:
-    """Return what the edges that a worker kept cost by upstream's default."""
+    """Return the cost, by upstream's default, of the edges that a worker selected."""
     all_edges, kept = graph.edges, set(map(tuple, result["edges"].tolist()))
     ends = zip(all_edges.source.tolist(), all_edges.target.tolist(), strict=True)
     rows = np.array([row for row, pair in enumerate(ends) if pair in kept])
@@ -91,7 +91,7 @@ def cost_of(graph: CandidateGraph, result: Arrays) -> float:
 
 
 def time_linkers(graph: CandidateGraph, max_gap: int) -> list[dict[str, Any]]:
-    """Return how long every linker takes, and optimal linking where detections may be refused."""
+    """Return the times of every linker, and of optimal linking that may reject detections."""
     refusing = CONFIGURATIONS["deepcell_res_tuned"]
     linkers = {mode: linker(mode, max_gap=max_gap) for mode in MODES}
     linkers["ilp, deepcell_res_tuned"] = linker("ilp", max_gap=max_gap, costs=refusing)

@@ -1,4 +1,4 @@
-"""Which of several models is the best for its size, and what does it cost?"""
+"""Which of several models is the best for its size, and how much time does it need?"""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ KINDS = ("real", "real with errors", "rendered", "rendered with errors")
 
 
 def measure(model: AssociationModel, movies: tuple[str, ...]) -> dict[str, Any]:
-    """Return the accuracy of a model on all sets of its number of axes, its size and its cost.
+    """Return the accuracy of a model on all sets of its number of axes, its size and its time.
 
-    Movies are tracked with images where there are any. The seconds are CPU time of all that turns
-    masks into scored edges.
+    Movies are tracked with images where there are any. The seconds are CPU time from masks to
+    scored edges.
     """
     sets, seconds, n_detections = [], 0.0, 0
     for case in accuracy_sets(Wanted({model.spec.ndim}, movies)):
@@ -85,7 +85,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 def in_columns(scores: list[dict[str, Any]]) -> list[str]:
-    """Return what `means` gave as cells of a table, one for each of KINDS."""
+    """Return the result of `means` as cells of a table, one for each of KINDS."""
     cells = dict.fromkeys(KINDS, "")
     for mean in scores:
         kind = mean["kind"] + (" with errors" if mean["has_errors"] else "")

@@ -15,9 +15,9 @@ def motile_links(
 ) -> NDArray[np.int64]:
     """Return the links (E, 2) whose costs have the least sum, solved by motile's default solver.
 
-    A link costs its length in longest distances less 1, and a division `split_cost` more. As these
-    costs join no more than two frames, pairs of frames are solved one by one: the same links are
-    the best, in less time.
+    A link costs its length in longest distances less 1, and a division `split_cost` more. These
+    costs connect only two frames, so pairs of frames are solved one by one: the optimal links are
+    the same, in less time.
     """
     bounds = np.searchsorted(detections.frame, np.arange(int(detections.frame[-1]) + 2))
     found = [np.empty((0, 2), np.int64)]

@@ -1,4 +1,4 @@
-"""What does it gain to align frames that move as a whole, and what does it cost where none do?"""
+"""Does alignment improve links where frames move as a whole, and what does it cost elsewhere?"""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,11 @@ from trackastra_engine.motion.summary import movie_motion
 
 N_FRAMES = 24  # of each movie, those with the most cells
 TURN = 0.05  # radians a frame
-GROUP_SPACINGS = 0.5  # by which either half of the field moves in a frame
+GROUP_SPACINGS = 0.5  # step of either half of the field in a frame
 
 
 def motions(ndim: int) -> dict[str, Variant]:
-    """Return what makes the versions of a movie, by name."""
+    """Return the functions that make the versions of a movie, by name."""
     return {
         **variants(ndim),
         "turning": partial(displaced, turning=True),
@@ -48,7 +48,7 @@ def displaced(movie: TrueMovie, *, turning: bool) -> TrueMovie:
         place[:, -1] = middle[-1] + np.sin(angle) * y + np.cos(angle) * x
     else:
         root = np.arange(len(place))
-        for row in np.flatnonzero(movie.parent >= 0).tolist():  # parents come first
+        for row in np.flatnonzero(movie.parent >= 0).tolist():  # parents are first
             root[row] = root[movie.parent[row]]
         side = np.where(place[root, -1] < middle[-1], -1, 1)
         place[:, -2] += side * frame * GROUP_SPACINGS * typical_spacing(detections)
@@ -60,7 +60,7 @@ def measure(model: AssociationModel, movie: TrueMovie, *, aligned: bool) -> dict
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
     association = Association(model, voxel_um=voxel, aligned=aligned)
     seconds = []
-    for _ in range(2):  # the first also compiles and loads
+    for _ in range(2):  # the first run also compiles and loads
         flow._KNOWN.clear()
         begin = time.process_time()
         edges = associate_movie(association.score(None), model.spec, movie.detections)
@@ -74,7 +74,7 @@ def measure(model: AssociationModel, movie: TrueMovie, *, aligned: bool) -> dict
 
 
 def compared(model: AssociationModel, movie: TrueMovie) -> dict[str, Any]:
-    """Return accuracy and time without and with alignment, and how many frames are aligned."""
+    """Return accuracy and time without and with alignment, and the number of aligned frames."""
     motion = movie_motion(movie.detections, movie.n_frames)
     off, auto = (measure(model, movie, aligned=aligned) for aligned in (False, True))
     return {
@@ -87,7 +87,7 @@ def compared(model: AssociationModel, movie: TrueMovie) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield a row for each movie and version: what alignment gains and costs."""
+    """Yield a row for each movie and version: accuracy and time of alignment."""
     yield ["movie", "version", "frames aligned", "without", "aligned", "CPU"]
     for row in result["rows"]:
         scores = [
@@ -103,9 +103,9 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.option("--part", type=click.Choice(["train", "validate", "test"]), default="validate")
 @click.option("--only", multiple=True, help="Begin of a movie's name; several times for more.")
 def motion(data: Path | None, part: Part, only: tuple[str, ...]) -> None:
-    """Compare links with and without alignment on real movies, as they are and in motion.
+    """Compare links with and without alignment on real movies, original and in motion.
 
-    Scores are those of greedy links, whose rates are not adapted.
+    Scores are those of greedy links with fixed rates.
     """
     if data is None:
         raise click.UsageError("give --data, the folder of the real movies")

@@ -1,6 +1,6 @@
 """Harder versions of a movie with known tracks: filmed rarely, on an unsteady stage, with errors.
 
-All are the same at every call.
+Every call returns the same movies.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Variant = Callable[[TrueMovie], TrueMovie]
 
 
 def variants(ndim: int) -> dict[str, Variant]:
-    """Return what makes the versions without errors of a movie, by name, itself first.
+    """Return the functions that make the versions of a movie without errors, by name, itself first.
 
     Of 3D movies, every third frame; of others, every second and every fourth.
     """
@@ -45,7 +45,7 @@ def itself(movie: TrueMovie) -> TrueMovie:
 
 
 def every_nth(movie: TrueMovie, n: int) -> TrueMovie:
-    """Return every n-th frame; true parents are the nearest ancestors that are left."""
+    """Return every n-th frame; true parents are the nearest remaining ancestors."""
     is_kept = movie.detections.frame % n == 0
     parent = movie.parent.copy()
     while (lost := (parent >= 0) & ~is_kept[parent]).any():
@@ -63,7 +63,7 @@ def every_nth(movie: TrueMovie, n: int) -> TrueMovie:
 
 
 def densest(movie: TrueMovie, n_frames: int) -> TrueMovie:
-    """Return those `n_frames` frames in a row that hold the most detections."""
+    """Return the `n_frames` consecutive frames with the most detections."""
     counts = np.bincount(movie.detections.frame, minlength=movie.n_frames)
     n_frames = min(n_frames, movie.n_frames)
     first = int(np.convolve(counts, np.ones(n_frames, int), "valid").argmax())
@@ -97,7 +97,7 @@ def shifted(movie: TrueMovie) -> TrueMovie:
 
 
 def with_errors(movie: TrueMovie) -> TrueMovie:
-    """Return the movie as a worse segmentation would have given it: see spoiled_masks.py."""
+    """Return the movie with errors of a worse segmentation: see spoiled_masks.py."""
     return (spoiled_points if movie.masks is None else spoiled)(movie, SEED)
 
 
@@ -112,7 +112,7 @@ def typical_spacing(detections: Detections) -> float:
 def moved(movie: TrueMovie, offsets: NDArray[np.float64]) -> TrueMovie:
     """Return the movie with frames moved by offsets (T, D) in pixels; no object leaves the view.
 
-    Masks move by whole pixels, in a view that is as much larger.
+    Masks move by whole pixels, in a view that is large enough.
     """
     detections = movie.detections
     if movie.masks is None:
@@ -131,7 +131,7 @@ def moved(movie: TrueMovie, offsets: NDArray[np.float64]) -> TrueMovie:
 
 
 def _placed(frames: NDArray[np.integer], steps: NDArray[np.int64]) -> NDArray[np.integer]:
-    """Return frames (T, ...) in a larger view, each that many pixels from its origin."""
+    """Return frames (T, ...) in a larger view, each at its offset in pixels."""
     shape = np.array(frames.shape[1:])
     result = np.zeros((len(frames), *(shape + steps.max(axis=0))), frames.dtype)
     for frame, place, step in zip(frames, result, steps, strict=True):

@@ -1,4 +1,4 @@
-"""Trackers that a user could install instead, each at several settings where it needs one.
+"""Other trackers, each at several settings where it needs one.
 
 Distances are multiples of the typical spacing of the movie. Some run in environments of their own.
 """
@@ -28,16 +28,16 @@ SCRIPTS = {
 }
 DISTANCES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # spacings
 FEW_DISTANCES = (1.0, 2.0)  # for slow trackers
-POLL_S = 0.05  # between looks whether a tracker has answered
+POLL_S = 0.05  # between checks for the answer of a tracker
 SPLIT_COST = 0.4  # of motile, in longest distances
 
 Links = NDArray[np.int64]
-Environments = Mapping[str, str]  # the interpreters that hold some trackers
+Environments = Mapping[str, str]  # the Pythons of environments with some trackers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """The links of a tracker, with what it was asked for or said about them."""
+    """The links of a tracker, with its settings or its notes."""
 
     links: Links  # (E, 2) rows of the detections
     about: dict[str, Any] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def _motile(movie: TrueMovie) -> Iterator[Attempt]:
 
 
 def _btrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
-    """Yield the links of the default cell model; the step that finds divisions may give up."""
+    """Yield the links of the default cell model; the step that finds divisions may fail."""
     result = _run(python, "btrack", movie.in_proportion())
     yield Attempt(result["links"], {"was_optimised": bool(result["was_optimised"])})
 
@@ -133,7 +133,7 @@ def _ultrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
 def _run(
     python: str, script: str, detections: Detections, **given: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """Return what the script of a tracker finds, run by an interpreter that holds the tracker."""
+    """Return the links of a tracker's script, run by the Python of its environment."""
     worker, messages = _worker(python, script)
     with tempfile.TemporaryDirectory() as folder:
         asked, found = Path(folder, "detections.npz"), Path(folder, "links.npz")
@@ -150,7 +150,7 @@ def _run(
         return dict(np.load(found))
 
 
-@cache  # as it takes seconds to begin; it ends when this process does
+@cache  # as its start takes seconds; it ends with this process
 def _worker(python: str, script: str) -> tuple[subprocess.Popen[str], Path]:
     """Return a process that answers each line, two paths, and the file of its messages."""
     messages = Path(tempfile.mkdtemp(), f"{script}.txt")

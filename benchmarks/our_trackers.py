@@ -18,7 +18,7 @@ def load_model(model: str) -> AssociationModel:
 
 
 def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) -> CandidateGraph:
-    """Return the scored edges of a movie from which linkers choose."""
+    """Return the candidate edges of a movie with their scores."""
     seen: list[CandidateGraph] = []
 
     def keep_nothing(graph: CandidateGraph) -> NDArray[np.int64]:
@@ -36,6 +36,6 @@ def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) 
 
 
 def chosen_links(graph: CandidateGraph, mode: str) -> NDArray[np.int64]:
-    """Return the links (E, 2) that the linker of a mode chooses, of edges that our models score."""
+    """Return the links (E, 2) that the linker of a mode selects from the scored edges."""
     edges = linker(mode, chances=True)(graph).edges
     return np.column_stack([edges.source, edges.target])

@@ -1,4 +1,4 @@
-"""Runs of the engine and of upstream, in turn, each in a process of its own on one core."""
+"""Runs of the engine and of upstream, in turn, each in its own process on one core."""
 
 import json
 import os
@@ -22,7 +22,7 @@ THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 Arrays = dict[str, NDArray[Any]]
 Clock = Literal["cpu_s", "wall_s"]
 
-UPSTREAM_OPTION = click.option("--upstream", help="A Python interpreter that has trackastra.")
+UPSTREAM_OPTION = click.option("--upstream", help="A Python that has trackastra installed.")
 DEVICE_OPTION = click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True
 )
@@ -30,12 +30,12 @@ DEVICE_OPTION = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run took."""
+    """Time and memory of one run."""
 
     cpu_s: float
     wall_s: float
     peak_mb: float  # largest memory of the process so far
-    loaded_mb: float = 0.0  # of it before the first run
+    loaded_mb: float = 0.0  # of this, before the first run
 
 
 Program = Callable[[], Run]
@@ -46,8 +46,8 @@ def command(
 ) -> Program:
     """Return a program that runs a command from its start to its end, in the project's folder.
 
-    It runs on one core, with libraries told to use one thread, on all cores, or on the first
-    `cores` ones with nothing told, as users run it.
+    It runs on one core, with one thread for libraries; or on all cores, or the first `cores` ones,
+    with their default threads, as users run it.
     """
     n_cores = len(os.sched_getaffinity(0)) if all_cores else cores or 1
 
@@ -71,7 +71,7 @@ def command(
 
 @contextmanager
 def worker(python: str, side: str, task: str, *arguments: str | Path) -> Iterator[Program]:
-    """Give a program that runs a task in one process again and again; its result is written last.
+    """Give a program that runs a task repeatedly in one process; its result is written last.
 
     side: a module of benchmarks.workers; the last argument is the file of the result.
     """
@@ -110,9 +110,9 @@ def compared(
     warm_up: int = 1,
     clock: Clock = "cpu_s",
 ) -> dict[str, Any]:
-    """Return what both take, run in turn after some runs to warm up; upstream may be left out.
+    """Return times of both, run in turn after some runs to warm up; upstream may be left out.
 
-    How many times faster the engine is, is the median over the pairs of neighbouring runs.
+    The speed-up is the median over the pairs of neighbouring runs.
     """
     pairs = [(engine(), upstream() if upstream else None) for _ in range(warm_up + repeats)]
     pairs = pairs[warm_up:]
@@ -131,7 +131,7 @@ def compared(
 def compared_task(
     task: str, *arguments: str | Path, upstream: str | None, repeats: int, clock: Clock = "cpu_s"
 ) -> tuple[dict[str, Any], list[Arrays]]:
-    """Return what a task of the workers takes on both sides, and what each of them found."""
+    """Return the times of a task of the workers on both sides, and both results."""
     with TemporaryDirectory() as name:
         results = [Path(name) / "engine.npz"]
         with ExitStack() as stack:
@@ -162,7 +162,7 @@ def _on_cores(arguments: list[str], n_cores: int) -> list[str]:
 
 
 def _environment(all_cores: bool = False) -> dict[str, str]:
-    # Libraries choose by themselves where nothing is said.
+    # Without these variables, libraries choose the number of threads.
     given = {name: value for name, value in os.environ.items() if name not in THREAD_COUNTS}
     one_thread = {} if all_cores else dict.fromkeys(THREAD_COUNTS, "1")
     return {**given, **one_thread, "TQDM_DISABLE": "1"}

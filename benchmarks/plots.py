@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.record import RESULTS, read_result
 
-# Each colour stands out on white and on nearly black, as pages may be either.
+# Each colour is visible on white and on nearly black pages.
 GREY, ENGINE, UPSTREAM = "#7a7a7a", "#2f81f7", "#d9730d"
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -55,7 +55,7 @@ def draw_transformer(result: dict[str, Any], path: Path) -> None:
 
 
 def draw_calibration(result: dict[str, Any], path: Path) -> None:
-    """Draw which share of the edges is right over their score: a reliability diagram."""
+    """Draw a reliability diagram: the share of right edges over their score."""
     with rc_context(STYLE):
         figure = Figure(figsize=(4.4, 4), layout="constrained")
         axes = figure.subplots()
@@ -79,7 +79,7 @@ PLOTS = {
 
 
 def draw_all() -> None:
-    """Draw all plots beside the results."""
+    """Draw all plots next to the results."""
     for name, draw in PLOTS.items():
         if (RESULTS / f"{name}.json").exists():
             draw(read_result(name), RESULTS / f"{name}.svg")

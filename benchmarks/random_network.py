@@ -13,7 +13,7 @@ from trackastra_training.transformer import TrackingTransformer, TransformerConf
 WINDOW = 4  # frames
 WIDTH = 256
 CUTOFF_PX = 256
-HEAD_GAIN = 4.0  # makes scores spread over 0 to 1: 1.2 candidates and 0.7 links a detection
+HEAD_GAIN = 4.0  # spreads scores over 0 to 1: 1.2 candidates and 0.7 links a detection
 SPEC = ModelSpec(
     name="random",
     ndim=2,
@@ -26,7 +26,7 @@ SPEC = ModelSpec(
 
 
 def published_size() -> TrackingTransformer:
-    """Return the network; equal heads for sources and targets make what is alike score high."""
+    """Return the network; equal heads for sources and targets give similar tokens high scores."""
     torch.manual_seed(0)
     config = TransformerConfig(
         coord_dim=2,
@@ -49,7 +49,7 @@ def published_size() -> TrackingTransformer:
 
 
 def write_network(folder: Path) -> None:
-    """Write the network into a folder, as upstream reads it and as the engine does."""
+    """Write the network into a folder, in the forms of upstream and of the engine."""
     model = published_size()
     save_model(model, SPEC, folder)
     (folder / "train_config.yaml").write_text("features: wrfeat\n")

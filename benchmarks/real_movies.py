@@ -1,8 +1,8 @@
-"""Real movies with known tracks, and which of their frames no model has learned from.
+"""Real movies with known tracks, and their frames that no model has learned from.
 
-A folder, the data root, holds one folder for each of SETS; its README says where they come from.
-Weights are learned from the parts called train, constants are chosen on those called validate, and
-results are measured on those called test.
+The data root is a folder with one folder for each of SETS; its README names their sources. Weights
+are learned from the parts `train`, constants are chosen on the parts `validate`, and results are
+measured on the parts `test`.
 """
 
 from dataclasses import dataclass

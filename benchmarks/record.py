@@ -1,4 +1,4 @@
-"""Where and with what a benchmark ran, and how its result is kept."""
+"""The environment of a benchmark, and the file of its result."""
 
 import json
 import os
@@ -17,7 +17,7 @@ UPSTREAM_PACKAGES = ("trackastra", "torch", "numpy", "scikit-image")
 
 
 def environment() -> dict[str, Any]:
-    """Return the machine, versions and commit that a result belongs to."""
+    """Return the machine, versions and commit of a result."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _commit(),
@@ -42,7 +42,7 @@ def upstream_versions(python: str) -> dict[str, str]:
 def write_result(name: str, answer: dict[str, Any], *, upstream: str | None = None) -> Path:
     """Write `answer` with its environment to benchmarks/results/NAME.json; return the path.
 
-    upstream: the Python interpreter of the other side, if there was one.
+    upstream: the Python of upstream, if it was measured.
     """
     path = RESULTS / f"{name}.json"
     about: dict[str, Any] = {"benchmark": name, "environment": environment()}
@@ -53,13 +53,13 @@ def write_result(name: str, answer: dict[str, Any], *, upstream: str | None = No
 
 
 def read_result(name: str) -> dict[str, Any]:
-    """Return what `write_result` wrote."""
+    """Return a result that `write_result` wrote."""
     result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return result
 
 
 def _commit() -> str:
-    """Return the commit of this code, "-dirty" if more than results and what shows them changed."""
+    """Return the commit of this code, "-dirty" if more than results and their pages changed."""
     told = [
         subprocess.run(
             ["git", *command], cwd=RESULTS, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The simulated movies that trackers are measured on, drawn as images and masks."""
+"""The simulated movies of the benchmarks, drawn as images and masks."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from trackastra_engine.simulation.population import simulate_outlines
 from trackastra_engine.simulation.rendering import draw
 
 # Training draws the seeds of its movies below 2^32 (training/trackastra_training/batches.py), and
-# numpy takes these as (k, 0, 1), which no pair of training seed and pool number equals.
+# numpy reads these as (k, 0, 1), which no pair of training seed and pool number equals.
 FIRST_SEED = 2**64
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What to simulate, and how often it is filmed."""
+    """A simulation, and how often it is filmed."""
 
     parameters: SimulationParameters
     every: int = 1  # steps of the simulation from one frame to the next

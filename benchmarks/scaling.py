@@ -1,4 +1,4 @@
-"""What does it cost to keep what is computed, and how much faster are more workers?"""
+"""What does the cache cost, and how much faster are more workers?"""
 
 import sys
 import time
@@ -47,10 +47,10 @@ def keeping(folder: Path, n_frames: int, n_cells: int, repeats: int) -> dict[str
 
 
 def with_workers(folder: Path, n_workers: int) -> dict[str, Any]:
-    """Return the time from masks to tracks with so many workers, which are there already.
+    """Return the time from masks to tracks with a number of workers that have started.
 
-    Of it, `serial_s` is what this process does, the scheduler included: with many workers, no more
-    than that can be gained.
+    Of it, `serial_s` is what this process does, the scheduler included: it limits the speed-up by
+    many workers.
     """
     from distributed import Client, LocalCluster
 
@@ -71,14 +71,14 @@ def with_workers(folder: Path, n_workers: int) -> dict[str, Any]:
 
 
 def modelled(measured: Sequence[dict[str, Any]], n_workers: int) -> float:
-    """Return the seconds with more workers: what is serial stays, the rest is shared (Amdahl)."""
+    """Return the seconds with more workers by Amdahl's law: the serial part stays."""
     one = measured[0]
     shared: float = one["wall_s"] - one["serial_s"]
     return round(one["serial_s"] + shared / n_workers, 2)
 
 
 def keeping_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield the row of what keeping costs and saves."""
+    """Yield the row of the costs and savings of the cache."""
     kept = result["keeping"]
     yield ["frames", "cells", "track", "keeping", "the same again", "`link`", "bytes a detection"]
     yield [
@@ -93,7 +93,7 @@ def keeping_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 def workers_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of numbers of workers: seconds, and how many times faster than one."""
+    """Yield rows of numbers of workers: seconds, and speed-up over one worker."""
     yield ["workers", "from masks to tracks", "times faster", ""]
     measured = result["dask"]
     rows = [(row["workers"], row["wall_s"], "measured") for row in measured]

@@ -5,11 +5,10 @@ from numpy.typing import NDArray
 
 from trackastra_engine.simulation import Division, Motion, Shape, SimulationParameters, render
 
-SPACING_DIAMETERS = 1.85  # from a nucleus to the next: between dense and sparse
+SPACING_DIAMETERS = 1.85  # distance of nuclei: between dense and sparse
 CYCLE_FRAMES = 50.0
 MOTION = Motion(flow=0.12, diffusion=0.04, persistent=0.08, persistence=0.8)
-# What swinging cells are like, in distances from one place to the next: they neither touch nor
-# leave the image.
+# Shape of swinging cells, in distances of grid points: they neither touch nor leave the image.
 SCATTER, SWING, RADIUS = 0.1, 0.1, 0.25
 PERIODS_FRAMES = (6.0, 12.0)
 
@@ -20,7 +19,7 @@ def simulated_movie(
     """Return images and masks (T, Y, X) of nuclei that stream, divide and die; about `n_cells`."""
     side = max(shape)
     n_in_square = round(n_cells * side**2 / (shape[0] * shape[1]))
-    # A field of view is made for its cells: 0.8 spacings squared hold one (simulation/cells.py).
+    # A field of view fits its cells: 0.8 spacings squared per cell (simulation/cells.py).
     diameter_px = 0.8 * side / np.sqrt(n_in_square) / SPACING_DIAMETERS
     parameters = SimulationParameters(
         n_frames=n_frames,
@@ -28,7 +27,7 @@ def simulated_movie(
         spacing=SPACING_DIAMETERS,
         motion=MOTION,
         shape=Shape(diameter_px=diameter_px),
-        # As many die as are born.
+        # Births and deaths are equally frequent.
         division=Division(cycle_frames=CYCLE_FRAMES, death_chance=np.log(2) / CYCLE_FRAMES),
     )
     movie = render(parameters, seed)
@@ -37,7 +36,7 @@ def simulated_movie(
 
 
 class SwingingCells:
-    """Masks (T, Y, X) of round cells that swing around places on a grid; T costs no memory."""
+    """Masks (T, Y, X) of round cells that swing around points of a grid; T costs no memory."""
 
     dtype = np.dtype(np.uint16)
 

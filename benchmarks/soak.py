@@ -17,11 +17,11 @@ N_PARTS = 10  # of the movie, whose times are compared
 
 
 def soaked(n_frames: int, device: str) -> dict[str, Any]:
-    """Return times by part of a long movie, and how memory and tracks grew."""
+    """Return times by part of a long movie, and the growth of memory and tracks."""
     found = pushed("session", n_frames, N_CELLS, SIDE_PX, device)
     cpu_s, wall_s = (np.array_split(found[name], N_PARTS) for name in ("cpu_s", "wall_s"))
     memory_mb = found["memory_mb"]
-    begin = len(memory_mb) // N_PARTS  # what is loaded only once is there
+    begin = len(memory_mb) // N_PARTS  # everything is loaded
     share = (begin + 1) / len(memory_mb)
     return {
         "frames": n_frames,
@@ -35,7 +35,7 @@ def soaked(n_frames: int, device: str) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of what is compared: times, and memory."""
+    """Yield rows of the comparison: times, and memory."""
     yield ["", "first tenth of the frames", "last tenth"]
     first, last = (result["wall_ms_by_part"][part] for part in (0, -1))
     for name in ("p50", "p99", "max"):
@@ -48,7 +48,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.option("--frames", default=N_FRAMES, show_default=True)
 @DEVICE_OPTION
 def soak(frames: int, device: str) -> None:
-    """Push a very long movie of few cells, and look for growth and drift."""
+    """Push a very long movie of few cells, and measure growth and drift."""
     answer = {"device": device, **soaked(frames, device)}
     print(json.dumps(answer, indent=1))
     print(f"written to {write_result('soak', answer)}")

@@ -1,4 +1,4 @@
-"""Masks as a worse segmentation would have given them: objects missing, merged and split."""
+"""Masks with errors of a worse segmentation: objects missing, merged and split."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from trackastra_engine.detection.detections import Detections, detect
 from trackastra_engine.movie.frames import Frame
 from trackastra_training.truth_matching import MeasuredMask, match_frame
 
-MISSING, MERGED, SPLIT = 0.02, 0.02, 0.01  # chances per object and frame
+MISSING, MERGED, SPLIT = 0.02, 0.02, 0.01  # probabilities per object and frame
 NEAR = 1.25  # objects closer than this many mean diameters may be merged
 
 Mask = NDArray[np.integer[Any]]
 
 
 def spoiled(movie: TrueMovie, seed: int) -> TrueMovie:
-    """Return the movie with errors in its masks, and the truth that is left of it.
+    """Return the movie with errors in its masks, and the remaining truth.
 
-    Each object stands for at most one of the true ones, by eq. (1) of the paper, and each true one
-    is stood for by at most one. True links are those between objects that stand for linked ones in
-    neighbouring frames; so a division of which a daughter is missing is none, and whatever a
-    tracker links to the second half of an object, or to the second cell of a merged pair, is wrong.
+    Each object matches at most one true object, by eq. (1) of the paper, and each true object at
+    most one. True links are those between objects that match linked ones in neighbouring frames. A
+    division with a missing daughter is therefore not a division, and all links to the second half
+    of an object, or to the second cell of a merged pair, are wrong.
     """
     rng = np.random.default_rng(seed)
     ndim = movie.detections.ndim
@@ -37,7 +37,7 @@ def spoiled(movie: TrueMovie, seed: int) -> TrueMovie:
         masks.append(worse)
         stands_for.append(np.where(match >= 0, match + offsets[t], -1))
     true_row = np.concatenate(stands_for)
-    row_of = np.full(len(movie.detections) + 1, -1)  # the last place is for -1
+    row_of = np.full(len(movie.detections) + 1, -1)  # the last entry is for -1
     row_of[true_row[true_row >= 0]] = np.flatnonzero(true_row >= 0)
     true_parent = np.full(len(movie.detections) + 1, -1)
     true_parent[movie.links[:, 1]] = movie.links[:, 0]

@@ -1,4 +1,4 @@
-"""Points as a worse detection would have given them: missing, merged and split."""
+"""Points with errors of a worse detection: missing, merged and split."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ from benchmarks.true_movies import TrueMovie
 from trackastra_engine.detection.detections import Detections, split_frames
 from trackastra_engine.detection.points import detections_of_points
 
-HALF = {2: 2 / (3 * np.pi), 3: 3 / 16}  # from the middle to that of a half, in diameters
+HALF = {2: 2 / (3 * np.pi), 3: 3 / 16}  # center of a ball to that of its half, in diameters
 
 
 def spoiled_points(movie: TrueMovie, seed: int) -> TrueMovie:
-    """Return the movie with errors, and the truth that is left of it.
+    """Return the movie with errors, and the remaining truth.
 
-    A merged pair stands for the larger of its points, one half of a split point stands for it, and
-    the other half for none. True links are those between points that stand for linked ones.
+    A merged pair matches the larger of its points, one half of a split point matches it, and the
+    other half matches none. True links are those between points that match linked ones.
     """
     rng = np.random.default_rng(seed)
     frames = split_frames(movie.detections, movie.n_frames)
@@ -24,13 +24,13 @@ def spoiled_points(movie: TrueMovie, seed: int) -> TrueMovie:
     places, true_rows, index = [], [], []
     for t, (frame, first_row) in enumerate(zip(frames, first_rows, strict=False)):
         balls, stands_for = _spoil(frame, rng)
-        order = rng.permutation(len(balls))  # numbers them
+        order = rng.permutation(len(balls))  # of the labels
         places.append(balls[order])
         true_rows.append(np.where(stands_for >= 0, stands_for + first_row, -1)[order])
         index.append(np.full(len(balls), t))
     balls, true_row = np.concatenate(places), np.concatenate(true_rows)
     points = detections_of_points(np.concatenate(index), balls[:, :-1], diameter=balls[:, -1])
-    row_of = np.full(len(movie.detections) + 1, -1)  # the last place is for -1
+    row_of = np.full(len(movie.detections) + 1, -1)  # the last entry is for -1
     row_of[true_row[true_row >= 0]] = np.flatnonzero(true_row >= 0)
     parent = row_of[np.append(movie.parent, -1)[true_row]]
     return TrueMovie(None, None, points, parent, movie.z_step)
@@ -39,9 +39,9 @@ def spoiled_points(movie: TrueMovie, seed: int) -> TrueMovie:
 def _spoil(
     frame: Detections, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return M points of a frame, (M, D + 1) with their diameters, and which each stands for.
+    """Return M points of a frame, (M, D + 1) with their diameters, and the points that they match.
 
-    (M,) rows of the frame, or -1. No point takes part in two errors.
+    The latter are (M,) rows of the frame, or -1. No point takes part in two errors.
     """
     ndim = frame.ndim
     balls = np.column_stack([frame.centroid, frame.features[:, 0]])

@@ -1,4 +1,4 @@
-"""What do measuring the cells, building the candidate graph and linking cost, against upstream?"""
+"""How long do measuring, the candidate graph and linking take, compared with upstream?"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ TOLERANCE = 1e-4  # of the largest value of each column
 def check_features(engine: Arrays, upstream: Arrays) -> None:
     """Stop unless both measured the same."""
     for name in ("coordinates", "features"):
-        scale = np.abs(upstream[name]).max(axis=0) + 1e-12  # a column may be 0 throughout
+        scale = np.abs(upstream[name]).max(axis=0) + 1e-12  # a column may be all 0
         worst = (np.abs(engine[name] - upstream[name]) / scale).max()
         if not worst <= TOLERANCE:
             raise click.ClickException(
@@ -39,15 +39,15 @@ def check_features(engine: Arrays, upstream: Arrays) -> None:
 
 
 def check_edges(engine: Arrays, upstream: Arrays) -> None:
-    """Stop unless both kept the same edges."""
+    """Stop unless both selected the same edges."""
     if not np.array_equal(engine["edges"], upstream["edges"]):
-        raise click.ClickException("the engine keeps other edges than upstream")
+        raise click.ClickException("the engine selects other edges than upstream")
 
 
 def time_features(
     folder: Path, n_cells: int, n_frames: int, upstream: str | None, repeats: int
 ) -> dict[str, Any]:
-    """Return what it takes to normalise and measure a simulated movie."""
+    """Return the times to normalise and measure a simulated movie."""
     images, masks = simulated_movie(n_cells, SHAPE, n_frames)
     np.savez(folder / "movie.npz", images=images, masks=masks)
     row, results = compared_task(
@@ -80,7 +80,7 @@ def scored_movie(n_cells: int, n_frames: int) -> CandidateGraph:
 def time_linking(
     folder: Path, graph: CandidateGraph, n_frames: int, upstream: str | None, repeats: int
 ) -> dict[str, Any]:
-    """Return what the candidate graph and greedy linking take."""
+    """Return the times of the candidate graph and greedy linking."""
     save_graph(graph, folder / "graph.npz")
     given = folder / "graph.npz", str(MAX_DISTANCE_PX), "greedy"
     row, results = compared_task("linking", *given, upstream=upstream, repeats=repeats)
@@ -96,7 +96,7 @@ def time_linking(
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of stages: CPU time of a frame on both sides, and what parts of it take."""
+    """Yield rows of stages: CPU time of a frame on both sides, and of its parts."""
     parts = {
         "engine": "engine",
         "without images": "masks",

@@ -1,4 +1,4 @@
-"""How soon does the command line begin to work?"""
+"""How long does the command line take to start?"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ def before_first_window(folder: Path, repeats: int, device: str) -> dict[str, fl
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of what is started: CPU time."""
+    """Yield rows of commands: CPU time."""
     yield ["until", "CPU time"]
     names = {
         "help_s": "the help is printed",

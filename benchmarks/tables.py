@@ -1,4 +1,4 @@
-"""Are the numbers of the pages those that were measured? They are made from the results."""
+"""Fills the tables of the pages with the recorded results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ PAGES = tuple(
 
 Table = Callable[[dict[str, Any]], Iterable[Sequence[str]]]
 
-# By the name of the mark in a page: the result, and the table made of it.
+# By the name of the mark in a page: the result, and the function that makes its table.
 TABLES: dict[str, tuple[str, Table]] = {
     "accuracy-real": ("accuracy", accuracy_summary.best_table),
     "accuracy-variants": ("accuracy", accuracy_summary.variant_table),
@@ -72,7 +72,7 @@ TABLES: dict[str, tuple[str, Table]] = {
 def filled(text: str) -> str:
     """Return a page with each table between its marks made from its result file.
 
-    A table without a result file stays as it is.
+    A table without a result file does not change.
     """
     for name, (result, table) in TABLES.items():
         begin, end = f"<!-- {name}: benchmarks/results/{result}.json -->\n", f"<!-- end {name} -->"

@@ -1,4 +1,4 @@
-"""What does the transformer cost a window, how does it grow, and what against upstream's?"""
+"""How long does the transformer take for a window, by its size, compared with upstream?"""
 
 import json
 import time
@@ -21,8 +21,8 @@ from trackastra_engine.model.attention_plan import plan_attention
 
 SPACING_PX = 60  # a cell has 60 x 60 pixels: 57 lie within the cutoff in each frame
 MOTION_PX = 4.0  # standard deviation of a step
-MAX_EXACT = 1600  # tokens; what float64 does in a minute
-MAX_UPSTREAM = {"cpu": 4000, "cuda": 20_000}  # what upstream does in a minute, and in 20 GB
+MAX_EXACT = 1600  # tokens; float64 takes a minute
+MAX_UPSTREAM = {"cpu": 4000, "cuda": 20_000}  # tokens; upstream takes a minute, and 20 GB
 MIN_LINK_SCORE = 0.5
 SIDES = ("engine", "upstream")
 
@@ -46,7 +46,7 @@ def random_window(n_tokens: int) -> dict[str, NDArray[np.float32]]:
 def measure(
     folder: Path, n_tokens: int, upstream: str | None, repeats: int, device: str
 ) -> dict[str, Any]:
-    """Return what a window takes on both sides, and how far their scores are apart."""
+    """Return times of a window on both sides, and the difference of their scores."""
     window = random_window(n_tokens)
     np.savez(folder / "window.npz", **window)
     row, results = compared_task(
@@ -71,7 +71,7 @@ def measure(
 
 
 def plan_time(coordinates: NDArray[np.float32]) -> float:
-    """Return the CPU seconds that planning the blocks takes, which are part of the engine's."""
+    """Return the CPU seconds to plan the blocks, a part of the engine's time."""
     plan_attention(coordinates, CUTOFF_PX)
     start = time.process_time()
     plan_attention(coordinates, CUTOFF_PX)
@@ -79,7 +79,7 @@ def plan_time(coordinates: NDArray[np.float32]) -> float:
 
 
 def product_time(coordinates: NDArray[np.float32]) -> float:
-    """Return the seconds of the network's matrix products alone, at this core's best rate."""
+    """Return the seconds of only the network's matrix products, at this core's best rate."""
     return operations(coordinates) / product_rate(threads=1)
 
 
@@ -116,7 +116,7 @@ def exact_scores(window: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
 
 
 def difference(one: NDArray[Any], other: NDArray[Any]) -> dict[str, Any]:
-    """Return how far scores (N, N) are apart, and how many likely edges only one of them has."""
+    """Return the largest difference of scores (N, N), and the number of edges of only one."""
     likely = [scores >= MIN_LINK_SCORE for scores in (one, other)]
     return {
         "largest": float(f"{np.abs(one - other).max():.2g}"),

@@ -28,7 +28,7 @@ class TrueMovie:
 
     @property
     def n_frames(self) -> int:
-        """Return T; points end with the last frame that holds one."""
+        """Return T; for points, up to the last frame with a point."""
         return int(self.detections.frame.max()) + 1 if self.masks is None else len(self.masks)
 
     @property
@@ -46,7 +46,7 @@ class TrueMovie:
         return replace(self.detections, centroid=self.detections.centroid * scale)
 
     def score(self, links: NDArray[np.integer[Any]]) -> Scores:
-        """Return how well some links (E, 2) between rows of the detections match the truth."""
+        """Return the scores of links (E, 2) between rows of the detections."""
         return score_edges(self._ends(links), self._ends(self.links))
 
     def _ends(self, links: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:

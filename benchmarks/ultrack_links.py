@@ -1,7 +1,7 @@
 """ultrack's links of masks: each line of the input is MASKS.npz<tab>LINKS.npz.
 
 Runs where ultrack is installed, and imports nothing of ours. The objects of the masks are its only
-hypotheses: touching ones are set apart by a pixel. The solver is CBC, which needs no licence.
+hypotheses: touching objects are separated by a pixel. The solver is CBC, which needs no licence.
 """
 
 import os
@@ -59,13 +59,13 @@ def labels_of_tracks(masks: np.ndarray, tracks: np.ndarray) -> dict[tuple[int, i
         is_both = (track_id > 0) & (label > 0)
         both = np.stack([track_id[is_both], label[is_both]])
         pairs, counts = np.unique(both, axis=1, return_counts=True)
-        for column in np.argsort(counts):  # the label with the most pixels comes last
+        for column in np.argsort(counts):  # the label with the most pixels is last
             label_of[t, int(pairs[0, column])] = int(pairs[1, column])
     return label_of
 
 
 def set_apart(masks: np.ndarray) -> np.ndarray:
-    """Return the pixels (T, Y, X) of objects, less those beside another one and small rests."""
+    """Return the pixels (T, Y, X) of objects, without those next to another one and small rests."""
     inside = masks > 0
     for axis in (1, 2):
         first = [slice(None)] * 3

@@ -1,4 +1,4 @@
-"""What does the whole command cost, from process start to files written, against upstream's?"""
+"""How long does the whole command take, from start to files written, compared with upstream?"""
 
 import json
 import sys
@@ -28,8 +28,8 @@ CELL_PX = 69  # a cell has 69 x 69 pixels, so that 160 have 700 x 1100
 N_FRAMES = 20
 MANY_CELLS, MANY_SIDE_PX = 5000, 2214  # 31 x 31 pixels a cell
 # Scores differ by upstream's rounding of distances (by 4e-3 from those in float64, ours by 2e-5, as
-# `transformer` shows), and then edges that score alike may swap: 30 were in one result alone of
-# 13,549 at 1,025 cells.
+# `transformer` shows), so that edges with nearly equal scores may swap: 30 of 13,549 edges at 1,025
+# cells were in one result only.
 MAX_SHARE_OF_OTHER_EDGES = 3e-3
 
 
@@ -40,7 +40,7 @@ def frame_shape(n_cells: int) -> tuple[int, int]:
 
 
 def write_simulated_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, Any]:
-    """Write images and masks of a simulated movie into a new folder; return what it is like."""
+    """Write images and masks of a simulated movie into a new folder; return its size."""
     folder.mkdir()
     images, masks = simulated_movie(n_cells, frame_shape(n_cells), n_frames)
     write_frames(images, folder / "images")
@@ -59,22 +59,22 @@ def write_large_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, An
 
 
 def engine_program(movie: Path, model: str | Path, device: str) -> Program:
-    """Return how the engine tracks a movie, anew each time: it replaces no CTC folder."""
+    """Return the program that tracks a movie with the engine into a new folder each time."""
     run = command(
         *(sys.executable, "-m", "trackastra_engine", "track", movie / "images", movie / "masks"),
         *("--output-ctc", movie / "engine", "--output-edge-table", movie / "engine.csv"),
         *("--model", model, "--max-distance", str(CUTOFF_PX), "--device", device, "--overwrite"),
     )
 
-    def run_anew() -> Run:
+    def run_in_new_folder() -> Run:
         rmtree(movie / "engine", ignore_errors=True)
         return run()
 
-    return run_anew
+    return run_in_new_folder
 
 
 def upstream_command(movie: Path, python: str, model: Path, device: str) -> list[str | Path]:
-    """Return how upstream tracks a movie."""
+    """Return the program that tracks a movie with upstream."""
     return [
         *(python, "-m", "trackastra.cli", "track", "-i", movie / "images", "-m", movie / "masks"),
         *("--output-ctc", movie / "upstream", "--output-edge-table", movie / "upstream.csv"),
@@ -83,7 +83,7 @@ def upstream_command(movie: Path, python: str, model: Path, device: str) -> list
 
 
 def compare_edges(movie: Path) -> dict[str, int]:
-    """Return how many edges both kept, and only one of them; stop if these are many."""
+    """Return the numbers of edges in both results and in only one; stop if the latter is large."""
     ours, theirs = (read_edges(movie / f"{side}.csv") for side in ("engine", "upstream"))
     n_other = len(ours ^ theirs)
     if n_other > MAX_SHARE_OF_OTHER_EDGES * len(theirs):
@@ -100,7 +100,7 @@ def read_edges(path: Path) -> set[tuple[int, ...]]:
 def measure(
     movie: Path, model: Path, upstream: str | None, repeats: int, device: str
 ) -> dict[str, Any]:
-    """Return what both commands take with the network of the published size."""
+    """Return time and memory of both commands with the network of the published size."""
     ours = engine_program(movie, model / MODEL_FILE, device)
     theirs = command(*upstream_command(movie, upstream, model, device)) if upstream else None
     row = compared(ours, theirs, repeats=repeats, clock="cpu_s" if device == "cpu" else "wall_s")
@@ -108,7 +108,7 @@ def measure(
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of movies: what the whole command takes on both sides."""
+    """Yield rows of movies: time and memory of the whole command on both sides."""
     yield ["cells per frame", "model", "engine", "peak memory", "upstream", "times faster"]
     for row in result["movies"]:
         engine, upstream = row["engine"], row.get("upstream")

@@ -27,7 +27,7 @@ from benchmarks.plots import draw_transformer
 from benchmarks.seeded_movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.stages import check_features
 from benchmarks.whole import compare_edges
-from benchmarks.workers.online import bytes_held
+from benchmarks.workers.online import stored_bytes
 from small_movies import dividing_cell, write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import Tracker
@@ -180,7 +180,7 @@ def test_what_a_field_of_view_keeps_is_counted():
         session.push(None, mask)
     n_detections, n_links = 11 * 30, sum(map(len, session.fields[0].links))
     smallest = n_detections * (4 + 8 + 16 + 56 + 8) + n_links * 24
-    assert smallest < bytes_held(session.fields[0]) < smallest + 12 * 8 * 150
+    assert smallest < stored_bytes(session.fields[0]) < smallest + 12 * 8 * 150
 
 
 def test_the_benchmark_of_a_gpu_runs_without_one(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from trackastra_engine.model.tokens import Tokens, prepare_tokens
 from trackastra_engine.movie.frames import Frame
 
 MODEL_FILE = "model.onnx"
-MAX_COMPARED = 5000  # tokens up to which scores are written
+MAX_COMPARED = 5000  # largest number of tokens whose scores are written
 
 
 class Window:
@@ -85,7 +85,7 @@ class Masks:
 
 
 class Pixels:
-    """The least that measuring a movie can take: its pixels are read once, for their maximum."""
+    """The least time to measure a movie: its pixels are read once, for their maximum."""
 
     def __init__(self, movie: str) -> None:
         self._movie = dict(np.load(movie))
@@ -103,7 +103,7 @@ class Pixels:
 
 
 class Linking:
-    """The candidate graph of scored edges, and the edges that linking keeps of it."""
+    """The candidate graph of scored edges, and the edges that linking selects."""
 
     def __init__(self, graph: str, max_distance: str, mode: str) -> None:
         arrays = dict(np.load(graph))
@@ -119,7 +119,7 @@ class Linking:
         self._lineage = self._link(graph)
 
     def result(self) -> dict[str, np.ndarray]:
-        """Return the kept edges (E, 2)."""
+        """Return the selected edges (E, 2)."""
         edges = self._lineage.edges
         ends = np.column_stack([edges.source, edges.target])
         return {"edges": ends[np.lexsort(ends.T[::-1])]}

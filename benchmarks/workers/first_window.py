@@ -1,4 +1,4 @@
-"""The command `track`, ended before its first window is scored: what has it cost until there?
+"""The command `track`, ended before its first window is scored, to measure its start.
 
 Run as `python -m benchmarks.workers.first_window ARGUMENT...` with the arguments of `track`.
 """
@@ -12,7 +12,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 
 
 def end(*_: object, **__: object) -> NoReturn:
-    """Leave at once: what the process took is counted by the one that started it."""
+    """Exit at once: the parent process measures the time."""
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
-"""Runs a command and prints what it took, from start to end, its child processes included.
+"""Runs a command and prints its time and memory, including child processes.
 
-Run as `python -S launch.py COMMAND ARGUMENT...`. A small program, since the largest memory of a
-process (`ru_maxrss`) starts at that of the process which started it.
+Run as `python -S launch.py COMMAND ARGUMENT...`. It is small, since the largest memory of a process
+(`ru_maxrss`) starts at that of its parent.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 
 command = sys.argv[1:]
 start = time.perf_counter()
-# What the command prints must not mix with the answer.
+# The output of the command must not mix with the answer.
 to_stderr = [(os.POSIX_SPAWN_DUP2, 2, 1)]
 process = os.posix_spawn(command[0], command, os.environ, file_actions=to_stderr)
 _, status, usage = os.wait4(process, 0)

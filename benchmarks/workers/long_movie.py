@@ -16,11 +16,11 @@ from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 
-N_TARGETS = 3  # a cell is scored against
+N_TARGETS = 3  # per cell
 
 
 class LongMovie:
-    """Tracks from masks that are drawn when they are read, and scores from distances alone."""
+    """Tracks from masks that are drawn when they are read, and scores from distances only."""
 
     def __init__(self, n_frames: str, n_cells: str, side_px: str) -> None:
         self._masks = _TimedMasks(int(n_frames), int(n_cells), int(side_px))
@@ -31,7 +31,7 @@ class LongMovie:
         self._lineage = Tracker(self._model, linker("greedy")).track(None, self._masks)
 
     def result(self) -> dict[str, NDArray[Any]]:
-        """Return the CPU seconds that are not the engine's, and what was found."""
+        """Return the CPU seconds that are not the engine's, and the size of the result."""
         return {
             "drawing_s": np.array(self._masks.seconds),
             "scoring_s": np.array(self._model.seconds),
@@ -51,7 +51,7 @@ class _TimedMasks(SwingingCells):
 
 
 class _DistanceModel(AssociationModel):
-    """Stands in for the transformer: cells score by their distance."""
+    """Replaces the transformer: scores follow from distances."""
 
     seconds = 0.0
 

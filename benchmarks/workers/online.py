@@ -19,7 +19,7 @@ from trackastra_engine.serving.examples.client import Client
 
 Frame = NDArray[np.uint16]
 Push = Callable[[Frame, Frame], object]  # of image and mask
-SAMPLE_FRAMES = 100  # between two looks at the memory
+SAMPLE_FRAMES = 100  # between two measurements of memory
 
 
 class Pushes:
@@ -38,7 +38,7 @@ class Pushes:
 
     def result(self) -> dict[str, NDArray[Any]]:
         """Return seconds by frame, and megabytes: of the process by sample, and of the tracks."""
-        return {**self._found, "tracks_mb": np.array(bytes_held(self._session.fields[0]) / 1e6)}
+        return {**self._found, "tracks_mb": np.array(stored_bytes(self._session.fields[0]) / 1e6)}
 
 
 class Served:
@@ -74,7 +74,7 @@ class Served:
 
 
 def timed_pushes(masks: SwingingCells, push: Push) -> dict[str, NDArray[Any]]:
-    """Push the frames of a movie, which are drawn in between; return what each took."""
+    """Push the frames of a movie, which are drawn in between; return the time of each."""
     wall_s, cpu_s, memory = [], [], []
     for frame in range(len(masks)):
         mask = masks[frame]
@@ -88,8 +88,8 @@ def timed_pushes(masks: SwingingCells, push: Push) -> dict[str, NDArray[Any]]:
     return {"wall_s": np.array(wall_s), "cpu_s": np.array(cpu_s), "memory_mb": np.array(memory)}
 
 
-def bytes_held(field: FieldOfView) -> int:
-    """Return the bytes of the arrays that a field of view keeps: detections, links, tracks."""
+def stored_bytes(field: FieldOfView) -> int:
+    """Return the bytes of the arrays that a field of view stores: detections, links, tracks."""
     tables = [*field.found, *field.links]
     columns = [getattr(table, column.name) for table in tables for column in fields(table)]
     return sum(map(sys.getsizeof, [*columns, *field._tracks]))

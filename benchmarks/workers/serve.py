@@ -1,4 +1,4 @@
-"""A process that does one task each time it is asked to, and says what that took.
+"""A process that runs one task per request, and answers with its time and memory.
 
 Run as `python -m benchmarks.workers.{engine | upstream} TASK INPUT... RESULT.npz`. Each line on
 the standard input is a request, answered by a line of JSON; at the end of the input the result
@@ -16,19 +16,19 @@ import numpy as np
 
 
 class Task(Protocol):
-    """Something to be timed, with its input loaded."""
+    """A task to be timed, with its input loaded."""
 
     def run(self) -> None:
-        """Do what is timed."""
+        """Run the timed part."""
 
     def result(self) -> dict[str, np.ndarray]:
-        """Return what the last run found, in a form in which both sides can be compared."""
+        """Return the result of the last run, in a form that both sides share."""
 
 
 def serve(tasks: Mapping[str, Callable[..., Task]]) -> None:
     """Answer requests until the input ends."""
     name, *inputs, result_path = sys.argv[1:]
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # other output is not an answer
     task = tasks[name](*inputs)
     loaded_mb = peak_mb()
     for _ in sys.stdin:

@@ -18,7 +18,7 @@ from benchmarks.workers.serve import serve
 
 
 class Window:
-    """The scores of one window, as `predict_windows` asks for them."""
+    """The scores of one window, as `predict_windows` requests them."""
 
     def __init__(self, device: str, folder: str, window: str) -> None:
         torch.set_num_threads(1)
@@ -70,7 +70,7 @@ class Features:
 
 
 class Linking:
-    """The candidate graph of scored edges, and the edges that linking keeps of it."""
+    """The candidate graph of scored edges, and the edges that linking selects."""
 
     def __init__(self, graph: str, max_distance: str, mode: str) -> None:
         arrays = dict(np.load(graph))
@@ -94,12 +94,12 @@ class Linking:
         self._solution: nx.DiGraph = self._track(graph)
 
     def result(self) -> dict[str, np.ndarray]:
-        """Return the kept edges (E, 2)."""
+        """Return the selected edges (E, 2)."""
         return {"edges": np.array(sorted(self._solution.edges)).reshape(-1, 2)}
 
 
 def without_bar(iterable: Any, **_: Any) -> Any:
-    """Return what a progress bar would run over."""
+    """Return the iterable without a progress bar."""
     return iterable
 
 
