@@ -1,4 +1,4 @@
-"""Chromium without a window, told what to do through a pipe as its developer tools are."""
+"""Chromium without a window, controlled through a pipe by the protocol of its developer tools."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ class Browser:
     """One browser with one page, until it is closed."""
 
     def __init__(self):
-        self.errors = []  # what scripts raised, and what the console was told
+        self.errors = []  # errors of scripts, and errors in the console
         self._profile = TemporaryDirectory(ignore_cleanup_errors=True)
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
@@ -45,8 +45,8 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def open(self, path, *, width=1280, height=900, dark=False):
-        """Show a file in a window of this size, and forget earlier errors and decisions."""
-        self.value("typeof isUnsaved === 'undefined' || (isUnsaved = false)")  # or it would ask
+        """Open a file in a window of this size, and clear earlier errors and decisions."""
+        self.value("typeof isUnsaved === 'undefined' || (isUnsaved = false)")  # else it asks
         self.errors.clear()
         size = {"width": width, "height": height, "mobile": width < 500}
         self.send("Emulation.setDeviceMetricsOverride", deviceScaleFactor=1, **size)
@@ -62,7 +62,7 @@ class Browser:
         self._profile.cleanup()
 
     def send(self, method, **parameters):
-        """Return the answer to a command, and note errors that come before it."""
+        """Return the answer to a command, and record errors that arrive before it."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -96,14 +96,14 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, expression):
-        """Wait until a script gives something true."""
+        """Wait until the value of a script is true."""
         end = time.monotonic() + PATIENCE_S
         while not self.value(expression):
             assert time.monotonic() < end, f"never true: {expression} {self.errors}"
             time.sleep(0.02)
 
     def rest(self):
-        """Wait until the page was drawn twice, so that a click finds everything in its place."""
+        """Wait until the page was drawn twice, so that a click meets the final layout."""
         draws = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         self.value(f"{draws}.then(() => true)")
 
@@ -113,12 +113,12 @@ class Browser:
             self.send("Input.dispatchMouseEvent", type=kind, **place)
 
     def press(self, key, text=""):
-        """Press and release a key, by the name that events give it."""
+        """Press and release a key, by its name in events."""
         self.send("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def save_into(self, folder):
-        """Let downloads go into a folder without a question."""
+        """Save downloads to a folder without a question."""
         self.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def screenshot(self, path):

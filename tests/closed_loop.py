@@ -2,10 +2,10 @@
 
     pip install ".[cpu,micromanager]" mm-test-adapters && python tests/closed_loop.py
 
-The camera is simulated (DemoCamera), and cells are painted into its noise before anybody sees the
-image. What follows is as at a real microscope: images are segmented and tracked while the
-acquisition goes on, and when a cell divides, the next event is a close-up of its daughters: another
-channel, with the stage moved to them.
+The camera is simulated (DemoCamera), and cells are painted into its noise before the image is
+processed. The rest is as on a real microscope: images are segmented and tracked during the
+acquisition. When a cell divides, the next event is a close-up of its daughters: another channel,
+with the stage moved to them.
 """
 
 import queue
@@ -39,7 +39,7 @@ class Cells:
         self.radii = np.full(N_CELLS, 18.0)
 
     def grow(self, frame: int) -> None:
-        """Go on to a frame."""
+        """Advance to a frame."""
         self.places += self.rng.normal(0, 1, self.places.shape)
         if frame in DIVISIONS:
             mother = DIVISIONS[frame]
@@ -49,7 +49,7 @@ class Cells:
             self.radii = np.append(self.radii, self.radii[mother])
 
     def light(self, shape: tuple[int, int]) -> np.ndarray:
-        """Return what the cells add to an image."""
+        """Return the light of the cells, to be added to an image."""
         grid = np.indices(shape)[:, None]
         distance = np.hypot(*(grid - self.places.T[:, :, None, None]))
         return 2000 * (distance < self.radii[:, None, None]).any(axis=0)
@@ -61,7 +61,7 @@ def is_overview(event: MDAEvent) -> bool:
 
 
 class PaintingEngine(MDAEngine):
-    """Acquires as usual, and paints the cells of the time point into the image."""
+    """Acquires, and paints the cells of the time point into the image."""
 
     cells = Cells()
 
@@ -73,19 +73,19 @@ class PaintingEngine(MDAEngine):
 
 
 def segment(image: np.ndarray) -> np.ndarray:
-    """Return the mask of an image: what is bright, and connected."""
+    """Return the mask of an image: its bright connected regions."""
     return ndimage.label(ndimage.gaussian_filter(image.astype(float), 1) > 1500)[0]
 
 
 class ClosedLoop:
-    """Decides what is acquired next when a frame was tracked."""
+    """Decides on the next event when a frame was tracked."""
 
     def __init__(self, core: CMMCorePlus) -> None:
         self.core, self.events = core, queue.Queue()
         self.events.put(MDAEvent(index={"t": 0}))
 
     def react(self, update: Update) -> None:
-        """Look closer at new daughters, and then go on."""
+        """Request a close-up of new daughters, then the next frame."""
         for mother, one, other in update.divisions.centroid.reshape(-1, 3, 2):
             y, x = (one + other) / 2
             print(f"frame {update.frame}: the cell at ({mother[0]:.0f}, {mother[1]:.0f}) divided")
@@ -94,7 +94,7 @@ class ClosedLoop:
         self.events.put(THE_END if is_last else MDAEvent(index={"t": update.frame + 1}))
 
     def close_up(self, frame: int, y: float, x: float) -> MDAEvent:
-        """Return an event with the stage where a pixel was."""
+        """Return an event with the stage at the place of a pixel."""
         pixel_um = self.core.getPixelSizeUm()
         height, width = self.core.getImageHeight(), self.core.getImageWidth()
         return MDAEvent(
@@ -106,13 +106,13 @@ class ClosedLoop:
         )
 
     def stop(self, fov: object, frame: int, error: BaseException) -> None:
-        """End the acquisition, since nothing would answer any more."""
+        """End the acquisition after an error."""
         print(f"frame {frame}: {error}")
         self.events.put(THE_END)
 
 
 class Listener:
-    """Prints where each image is taken, as any other output of the acquisition might."""
+    """Prints the position of each image, like other outputs of an acquisition."""
 
     def frameReady(self, image: np.ndarray, event: MDAEvent) -> None:  # noqa: N802
         what = event.metadata.get("what", "overview")
@@ -134,7 +134,7 @@ def main() -> None:
         core.run_mda(events, output=[Listener(), handler]).join()
         lineage = tracker.finish()
     print(f"{len(lineage.tracklets)} tracks, {lineage.n_divisions} divisions")
-    # Without this some versions abort now and then when the interpreter ends.
+    # Without this, some versions sometimes abort when the interpreter ends.
     pymmcore.CMMCore.registerCallback(core, None)
 
 

@@ -1,4 +1,4 @@
-"""The command line called in this process: on what, what it leaves, and how it refuses."""
+"""Calls of the command line in this process: inputs, results and error messages."""
 
 import inspect
 import re
@@ -21,7 +21,7 @@ def exported(case, folder, **changes):
 
 
 def write_movie(folder):
-    """Write the dividing cell; return folders of images and masks, and where results may go."""
+    """Write the dividing cell; return folders of images and masks, and a folder for results."""
     images, masks = dividing_cell()
     return (
         str(write_folder(folder / "images", images)),
@@ -31,14 +31,14 @@ def write_movie(folder):
 
 
 def run(*arguments):
-    # Until click 8.2, which the package traccuracy refuses, both streams are one if not told.
+    # Before click 8.2, which the package traccuracy does not accept, both streams are one.
     parameters = inspect.signature(CliRunner).parameters
     runner = CliRunner(**({"mix_stderr": False} if "mix_stderr" in parameters else {}))
     return runner.invoke(main, [str(argument) for argument in arguments])
 
 
 def entries(folder):
-    """Return what lies in a folder, but for what is kept for a next run."""
+    """Return the entries of a folder, without the cache."""
     kept = list(folder.rglob(".trackastra"))
     lonely = [path.parent for path in kept if len(list(path.parent.iterdir())) == 1]
     found = [path for path in folder.rglob("*") if ".trackastra" not in path.parts]
@@ -46,7 +46,7 @@ def entries(folder):
 
 
 def refusal(tmp_path, *arguments):
-    """Return the one sentence with which a command fails, which must leave no result behind."""
+    """Return the one-sentence error of a command, which must leave no result."""
     before = entries(tmp_path)
     result = run(*arguments)
     assert result.exit_code == 2, result.output

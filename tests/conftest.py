@@ -1,19 +1,19 @@
-"""What all tests share."""
+"""Settings of all tests."""
 
 import pytest
 from hypothesis import settings
 
-# The first example compiles the kernels, which no deadline foresees; the same examples every run.
+# No deadline, as the first example compiles the kernels; the same examples every run.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
 
-# Assertions in helpers, too, tell what they compared.
+# Assertions in helpers also report the values compared.
 pytest.register_assert_rewrite("command_line", "selected_movies")
 
 
 @pytest.fixture
 def one_thread():
-    """Let PyTorch compute in one thread, as more wait for each other on a busy machine."""
+    """Let PyTorch compute in one thread: several wait for each other on a busy machine."""
     import torch  # here, as most tests need none
 
     threads = torch.get_num_threads()

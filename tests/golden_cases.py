@@ -1,4 +1,4 @@
-"""The golden cases: what upstream computes, see golden/README.md."""
+"""The golden cases: recorded results of upstream, see golden/README.md."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class GoldenWindow:
     """One recorded window of N detections, through upstream's model in float64."""
 
     frame: np.ndarray  # (N,)
-    coordinates: np.ndarray  # (N, 1 + D) float64, as upstream's model sees them
+    coordinates: np.ndarray  # (N, 1 + D) float64, the input of upstream's model
     features: np.ndarray  # (N, F) float64
     logits: np.ndarray  # (N, N)
     scores: np.ndarray  # (N, N), normalised in both directions
@@ -50,7 +50,7 @@ def recorded_windows(name: str) -> Iterator[GoldenWindow]:
         start, stop = np.searchsorted(frame, [first, first + size])
         yield GoldenWindow(
             frame[start:stop],
-            # Upstream takes the first frame's number from every axis (tokens.py).
+            # Upstream subtracts the first frame's number from every axis (tokens.py).
             np.column_stack([frame, centroid])[start:stop] - frame[start],
             case["features"][start:stop].astype(np.float64),
             case[key],

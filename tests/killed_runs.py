@@ -1,7 +1,7 @@
-"""A program: track a movie, killed again and again at random moments, and at last to its end.
+"""A program that tracks a movie, killed repeatedly at random moments, and then to its end.
 
-A run is killed some time after it has kept something more than the one before, or when it ends.
-Runs are forked from one process that has loaded most modules, which takes the longest.
+A run is killed some time after it has cached more than the run before, or when it ends.
+Runs are forked from one process that has loaded most modules, which takes longest.
 Arguments: masks, output folder, number of kills. Prints how many runs were killed while they ran.
 """
 
@@ -12,17 +12,17 @@ import sys
 import time
 from pathlib import Path
 
-import numba  # noqa: F401  loaded for the runs, as what follows, but ONNX Runtime bears no fork
+import numba  # noqa: F401  loaded for the runs, like the next ones; ONNX Runtime must not be forked
 import tifffile  # noqa: F401
 
 import trackastra_engine.jobs.track  # noqa: F401
 from trackastra_engine.cli import main
 
-LONGEST_S = 0.1  # from what was kept to the kill; a chunk takes about as long
+LONGEST_S = 0.1  # from a new cached chunk to the kill; a chunk takes about as long
 
 
 def started(masks, output):
-    """Start the command in a process of its own, and return its number."""
+    """Start the command in its own process, and return its number."""
     process = os.fork()
     if process == 0:
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # threads wait on busy machines

@@ -1,9 +1,9 @@
-"""A night of data, on a small scale: a plate that is tracked, stopped, gone on with and looked at.
+"""A night of data on a small scale: a plate that is tracked, stopped, continued and viewed.
 
     pip install ".[cpu,dask]" && python tests/large_data.py night
 
 writes an OME-Zarr plate of three movies into the folder `night`, prints each command before it
-runs, and leaves the results there. With a plate of your own the commands are the same.
+runs, and writes the results there. The commands for your own plate are the same.
 """
 
 import csv
@@ -29,19 +29,19 @@ def write_movies(plate: Path) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
-    """Start a command, and say which."""
+    """Print and start a command."""
     words = list(map(str, arguments))
     print("\n$ trackastra-engine", *words, flush=True)
     return subprocess.Popen([*ENGINE, *words])
 
 
 def run(*arguments: object) -> None:
-    """Run a command to its end, which must be a good one."""
+    """Run a command, which must succeed."""
     assert start(*arguments).wait() == 0
 
 
 def track_all_night(plate: Path, out: Path) -> None:
-    """Track all movies, two at a time; somebody stops it after the first, and it goes on."""
+    """Track all movies, two at a time; stop after the first, then continue."""
     batch = ("batch", plate, "-o", out, "--jobs", 2, "--format", "csv")
     process = start(*batch)
     while len(list(out.glob("*.log"))) < len(WELLS):  # the last begins when the first is done
@@ -49,21 +49,21 @@ def track_all_night(plate: Path, out: Path) -> None:
         time.sleep(0.05)
     process.terminate()
     process.wait()
-    print("stopped; the same command does what is missing", flush=True)
+    print("stopped; the same command tracks the remaining movies", flush=True)
     run(*batch)
     with (out / "summary.csv").open(encoding="utf-8") as file:
         assert sorted(row["status"] for row in csv.DictReader(file))[-1] == "unchanged"
 
 
 def main(folder: Path) -> None:
-    """Track, stop, go on, link again, convert, and let workers help."""
+    """Track, stop, continue, link again, convert, and track with workers."""
     plate, out = folder / "plate.zarr", folder / "tracks"
     write_movies(plate)
     track_all_night(plate, out)
-    # Another linker costs no pixel: detections and scored edges are kept.
+    # Another linker reads no pixel: detections and scored edges are cached.
     run("link", out / "A-1-0", "--mode", "ilp", "--max-distance", 40, "-o", folder / "linked")
     run("convert", folder / "linked", "--to", "trackmate,napari", "-o", folder / "converted")
-    # Workers, here or on a cluster, find the same to the last bit.
+    # Workers, here or on a cluster, give the same result to the last bit.
     well = ("track", plate, plate, "--position", "B/1/0", "--format", "csv", "--no-report")
     run(*well, "--dask", "local:2", "-o", folder / "by-workers")
     tables = [place / "edges.csv" for place in (out / "B-1-0", folder / "by-workers")]

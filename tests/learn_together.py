@@ -1,6 +1,6 @@
 """One of the processes that a test starts with torchrun: OUTPUT.
 
-Each takes its share of the same three batches; the first leaves losses and weights.
+Each learns from its share of the same three batches; the first writes losses and weights.
 """
 
 import sys

@@ -11,7 +11,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.spec import METADATA_KEY, ModelSpec
 from trackastra_export.builder import AT_ONCE
 
-# What float16 in the layers may change in a score: 4e-4 seen on the golden windows, 1.1e-3 on
+# Differences of scores by float16 in the layers: 4e-4 seen on the golden windows, 1.1e-3 on
 # those of rendered movies with each float16 product rounded, as a CPU does not always do.
 NARROW_TOLERANCE = 2e-3
 

@@ -1,4 +1,4 @@
-"""What a movie with known lineages is like, in numbers that do not depend on its magnification."""
+"""Statistics of a movie with known lineages that do not depend on its magnification."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""OME-Zarr images, plates and labels, written as their specification has it."""
+"""OME-Zarr images, plates and labels, written by their specification."""
 
 import numpy as np
 import zarr
@@ -44,7 +44,7 @@ def write_image(
 
 
 def write_metadata(group, metadata):
-    """Write what OME says of a group where its version has it."""
+    """Write the OME metadata of a group at the place of its version."""
     is_old = group.metadata.zarr_format == 2
     group.attrs.update(metadata if is_old else {"ome": {"version": "0.5", **metadata}})
 
@@ -82,7 +82,7 @@ def write_series(path, movies, axes, *, zarr_format=3):
 
 
 def plain(path, movie, *, zarr_format=3, **options):
-    """Write an array of no OME-Zarr."""
+    """Write an array without OME metadata."""
     array = zarr.create_array(
         path, shape=movie.shape, dtype=movie.dtype, zarr_format=zarr_format, **options
     )

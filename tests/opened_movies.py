@@ -1,4 +1,4 @@
-"""The dividing cell, and the pixels or the sentence that opening a movie gives."""
+"""The dividing cell, and the pixels or the error message of an opened movie."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts
 from trackastra_engine.model.edges import Edges
 
-ROUNDING = 1e-6  # HiGHS's tolerance of feasibility, and more than float sums of 40 costs err
+ROUNDING = 1e-6  # HiGHS's tolerance of feasibility, larger than the rounding of sums of 40 costs
 
 # Costs of every kind: upstream's, cheap divisions (no assignment), divisions that pay.
 COSTS = {

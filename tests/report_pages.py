@@ -1,4 +1,4 @@
-"""Pages to look at, what is hostile or doubtful in them, and a lineage of many tracks."""
+"""Report pages, with hostile texts and uncertain links, and a lineage of many tracks."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def written(tmp_path, lineage, movie, doubtful=(), facts=RunFacts("cells"), corr
 
 
 def tracks_of_points(n_tracks, n_frames):
-    """Return the lineage of points that walk side by side, a hundred in a row."""
+    """Return the lineage of points that move side by side, a hundred in a row."""
     frame = np.repeat(np.arange(n_frames), n_tracks)
     label = np.tile(np.arange(1, n_tracks + 1), n_frames)
     places = np.column_stack([10.0 * (label // 100), 10.0 * (label % 100) + frame])

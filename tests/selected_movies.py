@@ -1,4 +1,4 @@
-"""A movie of two channels, and what a selection reads of it: pixels, stamps or a refusal."""
+"""A movie of two channels, and the result of a selection: pixels, stamps or an error."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def masks_of(*sources, **selection):
 
 
 def refusal(images, masks, **selection):
-    """Return the sentence with which a movie is refused when it is opened or read."""
+    """Return the error message of a movie when it is opened or read."""
     with pytest.raises(InputError) as caught:
         list(open_movie(images, masks, selection=Selection(**selection)))
     assert "\n" not in str(caught.value)
@@ -30,6 +30,6 @@ def refusal(images, masks, **selection):
 
 
 def stamps_of(source, **selection):
-    """Return the stamps of all frames, by which a cache knows them again."""
+    """Return the stamps of all frames, by which a cache recognises them."""
     movie = open_movie(None, source, selection=Selection(**selection))
     return [movie.masks.stamp(index) for index in range(len(movie))]

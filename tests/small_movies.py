@@ -1,4 +1,4 @@
-"""Movies small enough to draw in a docstring, their lineages, and how they get to disk."""
+"""Movies small enough to draw in a docstring, their lineages, and functions to write them."""
 
 import numpy as np
 import tifffile
@@ -13,7 +13,7 @@ SIZE = 6
 
 
 def dividing_cell(n_frames=6):
-    """Return images and masks (T, 40, 48): one cell walks right, one divides after frame 2.
+    """Return images and masks (T, 40, 48): one cell moves right, one divides after frame 2.
 
     frame 0-2   1 ->        frame 3-   1 ->
                    2                      3 (up)  4 (down)

@@ -1,4 +1,4 @@
-"""Networks that learn in a second, and nothing that changes what they see."""
+"""Networks that learn in a second, and batches without augmentation."""
 
 from dataclasses import fields
 

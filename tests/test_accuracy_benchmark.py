@@ -1,4 +1,4 @@
-"""The accuracy benchmark measures real movies first, and sums up what it finds."""
+"""The accuracy benchmark measures real movies first, and summarises the results."""
 
 import json
 
@@ -80,7 +80,7 @@ def test_tables_name_the_best_other_tracker():
     assert len(first) == len(head)
 
 
-def test_versions_of_movies_have_means_of_their_own():
+def test_versions_of_movies_have_their_own_means():
     rare = {**FIRST, "variant": "every 2nd"}
     head, *rows = accuracy_summary.variant_table({"sets": [FIRST, SECOND, rare]})
     assert [line[:3] for line in rows] == [
@@ -123,7 +123,7 @@ def data_root(tmp_path):
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Return the sets of the result, which lies in a folder of its own; no movie is rendered."""
+    """Return the sets of the result, in its own folder; no movie is rendered."""
     for module in (record, accuracy_benchmark):
         monkeypatch.setattr(module, "RESULTS", tmp_path)
     monkeypatch.setattr(accuracy_sets, "FILMS", {})
@@ -172,7 +172,7 @@ def test_other_trackers_are_measured_once(data_root, recorded, tried):
     assert len(tried) == 12 * len(DISTANCES)
 
 
-def test_our_rows_stand_beside_those_recorded_of_others(data_root, recorded, tried):
+def test_our_rows_are_merged_with_recorded_rows_of_others(data_root, recorded, tried):
     measure(data_root, "sparse1, jumping*", "--trackers", "others")
     measure(data_root, "sparse1, jumping*", "--trackers", "ours", "--model", "general_2d")
     for case in recorded():

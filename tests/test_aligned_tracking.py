@@ -60,7 +60,7 @@ def test_a_jump_of_the_stage_costs_no_link(align, n_tracks, masks):
         assert len(lineage.tracklets) > n_tracks / 2  # many tracks end where the stage jumps
 
 
-def test_edges_are_the_same_however_a_movie_comes(masks, movie_file, tmp_path, monkeypatch):
+def test_edges_are_the_same_for_all_inputs_of_a_movie(masks, movie_file, tmp_path, monkeypatch):
     monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
     tracker = Tracker(KnownModel(), linker("greedy"))
     movie = open_movie(None, movie_file)

@@ -1,4 +1,4 @@
-"""Edges of frames that come one by one, against means taken by hand over all windows at once."""
+"""Edges of frames that arrive one by one, compared with means by hand over all windows."""
 
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ def spec_of(window, averaging="all"):
 
 
 def windows_of(counts, window, stride=1):
-    """Return the frames of the windows that were scored, of a movie with so many detections."""
+    """Return the frames of the scored windows of a movie with these numbers of detections."""
     seen = []
 
     def score(detections):
@@ -56,7 +56,7 @@ def test_strides_end_with_the_movie():
 
 
 @pytest.mark.parametrize(("stride", "max_gap"), [(0, 1), (4, 1), (3, 2)])
-def test_a_stride_that_leaves_out_pairs_is_refused(stride, max_gap):
+def test_a_stride_that_leaves_out_pairs_is_rejected(stride, max_gap):
     with pytest.raises(InputError, match=f"strides of 1 to {4 - max_gap}; choose one"):
         EdgeStream(concatenate_edges, spec_of(4), stride=stride, max_gap=max_gap)
 
@@ -127,7 +127,7 @@ def test_the_stream_equals_means_by_hand(movie):
 
 
 @given(scored_movies())
-def test_each_frame_comes_once_with_the_detections_of_its_edges(movie):
+def test_each_frame_is_yielded_once_with_the_detections_of_its_edges(movie):
     frames, spec, stride, max_gap, seed = movie
     stream = EdgeStream(random_scores(max_gap, seed), spec, stride=stride, max_gap=max_gap)
     parts = [part for frame in frames for part in stream.push(frame)] + stream.finish()

@@ -1,4 +1,4 @@
-"""The plan of blocks against a brute-force twin: nothing within the cutoff is missed or doubled."""
+"""The plan of blocks compared with brute force: no pair within the cutoff is missed or doubled."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def blocks_of(plan, rows, keys, n_keys):
 
 
 def check_blocks(plan, rows, keys, n_keys, expected_queries, near):
-    """Hold that queries are there once, and that keys are those near any query of the block."""
+    """Check that each query occurs once, and that keys are those near any query of the block."""
     seen = []
     for queries, block_keys in blocks_of(plan, rows, keys, n_keys):
         own, counts = np.unique(queries, return_counts=True)
@@ -94,7 +94,7 @@ def test_blocks_have_nearly_equal_sizes(n_tokens):
     assert len(plan.token) <= n_tokens + 2 * n_blocks
 
 
-def test_lists_longer_than_expected_are_made_again(monkeypatch):
+def test_lists_longer_than_expected_are_recomputed(monkeypatch):
     rng = np.random.default_rng(0)
     coordinates = np.column_stack([np.repeat([0, 1], 50), rng.uniform(0, 20, (100, 2))])
     plan = plan_attention(coordinates, CUTOFF, block_size=8)
@@ -130,7 +130,7 @@ def test_one_frame_has_no_targets():
 
 
 def test_lists_of_keys_do_not_grow_with_the_movie():
-    """16 times the tokens at the same density: the mean list is longer by the border alone."""
+    """16 times the tokens at the same density: the mean list is longer only by the border."""
     rng = np.random.default_rng(0)
 
     def mean_length(n_tokens):
@@ -141,7 +141,7 @@ def test_lists_of_keys_do_not_grow_with_the_movie():
     assert mean_length(32_000) < 1.25 * mean_length(2_000)
 
 
-def test_more_pairs_than_memory_could_hold_are_refused(monkeypatch):
+def test_more_pairs_than_fit_into_memory_are_rejected(monkeypatch):
     coordinates = np.zeros((300, 3), np.float32)
     coordinates[150:, 0] = 1
     monkeypatch.setattr(attention_plan, "MAX_ENTRIES", 150 * 150)

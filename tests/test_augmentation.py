@@ -1,4 +1,4 @@
-"""Changed detections against shapes that are drawn, changed and measured again."""
+"""Changed detections, compared with shapes that are drawn, changed and measured again."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def ellipsoid(linear_map, radii, size):
 
 @pytest.mark.parametrize(("radii", "size"), [((30, 15), 60), ((12, 20, 9), 36)], ids=["2D", "3D"])
 def test_transformed_detections_are_those_of_transformed_pixels(radii, size):
-    """An ellipsoid is measured, moved, and compared with the moved one, drawn and measured."""
+    """An ellipsoid is measured and moved, and compared with the moved one, drawn and measured."""
     rng, ndim = np.random.default_rng(5), len(radii)
     strong = Augmentation(frame_turn=0.4, frame_shear=0.3)
     before = detect(Frame(0, None, ellipsoid(np.eye(ndim), radii, size).astype(int)), ndim)
@@ -97,7 +97,7 @@ def two_cells(shape, low, high):
     ids=["2D", "3D"],
 )
 def test_merged_detections_are_those_of_merged_pixels(shape, low, high):
-    """Cells 1 and 2 in both frames; in frame 1 they are one object, which stands for cell 1."""
+    """Cells 1 and 2 in both frames; in frame 1 they are one object, which matches cell 1."""
     masks, images = two_cells(shape, low, high)
     window = window_of(masks, images, [-1, -1, 0, 1])
     merged = merge(window, np.array([2]), np.array([3]))
@@ -110,8 +110,8 @@ def test_merged_detections_are_those_of_merged_pixels(shape, low, high):
     assert merged.parent.tolist() == [-1, -1, 0]
 
 
-def test_cells_hidden_in_a_merger_are_found_again():
-    """Two cells for three frames, merged in frame 1: the smaller goes on from frame 0 to 2."""
+def test_cells_hidden_in_a_merger_are_linked_over_it():
+    """Two cells for three frames, merged in frame 1: the smaller is linked from frame 0 to 2."""
     masks, images = two_cells((40, 50), np.s_[10:24, 5:20], np.s_[12:20, 20:31])
     window = window_of([*masks, masks[0]], [*images, images[0]], [-1, -1, 0, 1, 2, 3])
     merged = merge(window, np.array([2]), np.array([3]))
@@ -121,7 +121,7 @@ def test_cells_hidden_in_a_merger_are_found_again():
 
 @pytest.mark.parametrize("column", [100, 108, 120], ids=["middle", "near it", "far from it"])
 def test_parts_are_those_of_a_shape_cut_in_two(column):
-    """An ellipse, cut across its longer axis, between two others that stay as they are."""
+    """An ellipse, cut across its longer axis, between two others that do not change."""
     mask = np.zeros((200, 200), int)
     mask[5:15, 5:15], mask[180:190, 5:15] = 1, 3
     mask[40:161, 40:161][ellipsoid(np.eye(2), (20, 50), 60)] = 2
@@ -158,8 +158,8 @@ def test_only_neighbours_in_a_frame_merge_and_each_once():
     assert (apart < 1.25 * (diameter[larger] + diameter[smaller]) / 2).all()
 
 
-def test_descent_survives_what_is_missed():
-    """Of any kept detections, those are related that were related before."""
+def test_descent_survives_missed_detections():
+    """Remaining detections are related if they were related before."""
     window, rng = cut_window(simulate(DIVIDING, 4), 0, 5), np.random.default_rng(4)
     for share in (0.3, 0.9):
         kept = np.flatnonzero(rng.random(len(window.parent)) < share)
@@ -180,12 +180,12 @@ def test_spoiled_windows_stay_sorted_and_sane():
         assert (found.frame[parent[has_parent]] < found.frame[has_parent]).all()
         assert (np.linalg.eigvalsh(covariances(found)) > -1e-9).all()
         lengths.add(len(found))
-    assert len(window.parent) in lengths  # one in eight is left alone
+    assert len(window.parent) in lengths  # one in eight is not spoiled
     assert len(lengths) > 5
 
 
 def test_small_turns_of_a_frame_leave_its_shape_and_place():
-    """A frame turns around the middle of the window: distances within it stay."""
+    """A frame turns around the middle of the window: distances within it do not change."""
     found = simulate(DIVIDING, 6).detections
     turning = replace(STILL, frame_turn=0.05)
     plain = augment(found, STILL, np.random.default_rng(6))
@@ -202,7 +202,7 @@ def test_small_turns_of_a_frame_leave_its_shape_and_place():
     np.testing.assert_allclose(turned.features[:, 0], plain.features[:, 0])
 
 
-def test_frames_are_shifted_as_a_whole_and_detections_alone():
+def test_frames_are_shifted_as_a_whole_and_detections_independently():
     found = simulate(DIVIDING, 6).detections
     plain, shifted, noisy = (
         augment(found, options, np.random.default_rng(6))
@@ -216,7 +216,7 @@ def test_frames_are_shifted_as_a_whole_and_detections_alone():
     step = noisy.centroid - plain.centroid
     assert len(np.unique(step.round(6), axis=0)) == len(step)
     assert np.abs(step.mean(axis=0)).max() < 0.5 * step.std()
-    # Each shape is stretched by itself, and its area grows with it, as pixels would.
+    # Each shape is stretched independently, and its area grows as that of pixels would.
     growth = noisy.features[:, 0] / plain.features[:, 0]
     assert growth.std() > 0.001
     area = [np.linalg.det(covariances(detections)) for detections in (noisy, plain)]
@@ -253,7 +253,7 @@ def test_a_warped_window_is_the_same_in_all_frames_and_a_warped_frame_is_not():
 
 
 def test_another_scale_is_another_typical_spacing(monkeypatch):
-    """Tokens at another scale are those that another spacing of the window would have given."""
+    """Tokens at another scale equal those of a window with another spacing."""
     found = simulate(DIVIDING, 6).detections
     spacing = typical_spacing(found)
     tokens = prepare_tokens(found, "relative")
@@ -298,7 +298,7 @@ def test_planes_stay_planes():
 
 
 @pytest.mark.parametrize("parameters", [DIVIDING, replace(DIVIDING, ndim=3)], ids=["2D", "3D"])
-def test_markers_are_seen_alike_whatever_the_cells_were(parameters):
+def test_markers_do_not_depend_on_the_shapes_of_cells(parameters):
     ndim = parameters.ndim
     motion = replace(parameters.motion, drift=(0.0,) * ndim)
     window = cut_window(simulate(replace(parameters, motion=motion), 1), 0, 4).detections
@@ -313,7 +313,7 @@ def test_markers_are_seen_alike_whatever_the_cells_were(parameters):
     assert max(shapes) > 3 if ndim == 3 else max(shapes) < 1.01  # needles or discs
 
 
-def test_noise_of_sizes_leaves_shapes_as_they_are():
+def test_noise_of_sizes_does_not_change_shapes():
     window = cut_window(simulate(DIVIDING, 1), 0, 4).detections
     noisy = change_sizes(
         window, Augmentation(equal_sizes=0.0, size_noise=0.5), np.random.default_rng(1)

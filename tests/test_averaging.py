@@ -1,4 +1,4 @@
-"""The mean of models is a model, whose weights lie between theirs."""
+"""The mean of models is a model whose weights are their mean."""
 
 from dataclasses import astuple, replace
 
@@ -15,7 +15,7 @@ from trackastra_training.rates import measure_rates
 from trackastra_training.train import spec_of
 
 
-def test_the_mean_of_models_counts_one_twice_that_is_given_twice(tmp_path):
+def test_a_model_that_is_given_twice_counts_twice_in_the_mean(tmp_path):
     networks = [tiny_network(seed) for seed in (0, 1)]
     for name, network in zip("ab", networks, strict=True):
         save_model(network, spec_of(network.config, name, "of a test"), tmp_path / name)

@@ -1,4 +1,4 @@
-"""Every mistake is answered in one sentence; neither it nor a stopped run leaves results."""
+"""Every mistake gives a one-sentence error; neither it nor a stopped run leaves results."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def movie(tmp_path):
 
 @pytest.fixture
 def track_refusal(movie, model, tmp_path):
-    """Return a function that tracks the movie with some files changed, and expects a refusal."""
+    """Return a function that tracks the movie with some files changed, and expects an error."""
 
     def refused(images=movie[0], masks=movie[1], *options, model=model):
         output = ("-o", movie[2], "--model", model, *options)
@@ -115,7 +115,7 @@ def test_an_onnx_file_without_our_metadata(track_refusal, tmp_path, model):
     assert "without" in refusal(tmp_path, "info", tmp_path / "foreign.onnx")
 
 
-def test_a_model_that_is_not_there_or_no_model(track_refusal, tmp_path):
+def test_a_missing_model_and_a_file_that_is_not_a_model(track_refusal, tmp_path):
     assert "there is no model 'general_9d'" in track_refusal(model="general_9d")
     (tmp_path / "masks.onnx").write_text("no model")
     assert "cannot be read as an ONNX model" in track_refusal(model=tmp_path / "masks.onnx")
@@ -155,7 +155,7 @@ def test_a_track_has_a_frame_at_least(movie):
     assert "'--min-track-length': 0 is not in the range x>=1" in result.stderr
 
 
-def test_a_stride_that_leaves_frames_out(track_refusal, movie):
+def test_a_stride_that_skips_frames(track_refusal, movie):
     assert "strides of 1 to" in track_refusal(*movie[:2], "--stride", "9")
 
 
@@ -192,12 +192,12 @@ def test_a_stopped_run_leaves_no_results(movie, model, tmp_path, monkeypatch, se
     assert entries(tmp_path) == before
 
 
-def test_an_unknown_device_is_refused(model):
+def test_an_unknown_device_is_rejected(model):
     with pytest.raises(InputError, match="no device 'gpu'; choose auto, cpu, tensorrt, cuda"):
         Tracker.load(model, device="gpu")
 
 
-def test_pixels_that_are_no_numbers_are_refused(model):
+def test_pixels_that_are_not_numbers_are_rejected(model):
     images, masks = dividing_cell()
     images = images.astype(np.float32)
     images[2][masks[2] == 1] = np.nan

@@ -1,4 +1,4 @@
-"""Many movies: which are tracked, when, and what is told of them."""
+"""Many movies: the ones that are tracked, their order, and the report on them."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ QUICK = ("--format", "csv", "--no-report", "--device", "cpu")
 
 @pytest.fixture
 def plate(tmp_path):
-    """Return a folder of three positions; the second is broken, and p10 comes after p2."""
+    """Return a folder of three positions; the second is broken, and p10 follows p2."""
     images, masks = dividing_cell()
     for name in ("p1", "p2", "p10"):
         write_folder(tmp_path / "plate" / name / "images", images)
@@ -45,7 +45,7 @@ def summary(folder):
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def test_one_failure_does_not_stop_the_rest_and_is_mended_alone(plate, tmp_path):
+def test_one_failure_does_not_stop_the_rest_and_only_it_is_repeated(plate, tmp_path):
     out = tmp_path / "out"
     result = run("batch", plate, "-o", out, *QUICK)
     assert result.exit_code == 1, result.output
@@ -77,7 +77,7 @@ def test_one_failure_does_not_stop_the_rest_and_is_mended_alone(plate, tmp_path)
     }
 
 
-def test_other_options_track_again_and_results_of_others_are_left_alone(plate, tmp_path):
+def test_other_options_track_again_and_other_results_are_not_changed(plate, tmp_path):
     out = tmp_path / "out"
     manifest = tmp_path / "movies.csv"
     manifest.write_text("name,masks,mode\none,plate/p1/masks,greedy_nodiv\n")
@@ -86,7 +86,7 @@ def test_other_options_track_again_and_results_of_others_are_left_alone(plate, t
     manifest.write_text("name,masks,min-division-score\none,plate/p1/masks,0.5\n")
     assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
     assert summary(out)["one"]["divisions"] == "1"
-    (out / "one.json").unlink()  # so that the folder may be anybody's
+    (out / "one.json").unlink()  # so that the folder may belong to another program
     assert run("batch", manifest, "-o", out, *QUICK).exit_code == 1
     assert "is not empty" in summary(out)["one"]["reason"]
 
@@ -116,7 +116,7 @@ def test_a_stopped_batch_leaves_no_unfinished_results(plate, tmp_path):
 def test_figures_for_programs(plate, tmp_path):
     masks, figures = plate / "p1" / "masks", tmp_path / "figures.json"
     command = ("track", "--masks", masks, "--output-edge-table", tmp_path / "e.csv")
-    command += ("--min-division-score", "0.5")  # squares divide otherwise than cells
+    command += ("--min-division-score", "0.5")  # squares do not divide like cells
     for _ in range(2):  # the second replaces those of the first
         assert run(*command, "--json", figures, "--device", "cpu").exit_code == 0
     told = json.loads(figures.read_text())
@@ -139,14 +139,14 @@ def test_the_tutorial_on_large_data_runs(tmp_path):
     assert (tmp_path / "converted" / "tracks.xml").is_file()
 
 
-# Which movies -------------------------------------------------------------------------------------
+# Selection of movies ------------------------------------------------------------------------------
 
 
 def arguments(position):
     return dict(zip(position.arguments[::2], position.arguments[1::2], strict=True))
 
 
-def test_positions_of_a_folder_come_in_natural_order(plate):
+def test_positions_of_a_folder_are_in_natural_order(plate):
     (plate / "p3").mkdir()
     (plate / "p3" / "Masks.ome.tif").write_text("")
     (plate / "p4").mkdir()
@@ -173,7 +173,7 @@ def test_positions_of_a_plate_are_its_images_with_their_labels(tmp_path):
     assert [position.name for position in find_positions(plate / "A/1/0")] == ["0"]
 
 
-def test_columns_of_a_manifest_are_options_and_its_paths_start_beside_it(tmp_path):
+def test_columns_of_a_manifest_are_options_and_its_paths_are_relative_to_it(tmp_path):
     (tmp_path / "my.onnx").write_text("")
     table = (
         'name, masks, model, max_gap, voxel\na, a/m.tif, my.onnx, 2, "2,1,1"\nb, /b, general_2d,,\n'
@@ -187,7 +187,7 @@ def test_columns_of_a_manifest_are_options_and_its_paths_start_beside_it(tmp_pat
     assert arguments(second) == {"--masks": "/b", "--model": "general_2d"}
 
 
-def test_two_masks_of_a_position_are_refused(plate):
+def test_two_masks_of_a_position_are_rejected(plate):
     (plate / "p2" / "Masks.v2.tif").write_text("")
     sentence = r"both .*Masks\.v2\.tif and masks may be the masks of that position"
     with pytest.raises(InputError, match=sentence):
@@ -214,7 +214,7 @@ def test_manifests_that_cannot_be_used(tmp_path, table, sentence):
         find_positions(tmp_path / "movies.csv")
 
 
-def test_wrong_options_are_refused_before_anything_runs(plate, tmp_path):
+def test_wrong_options_are_rejected_before_anything_runs(plate, tmp_path):
     command = ("batch", plate, "-o", tmp_path / "out")
     assert "No such option: --modle" in refusal(tmp_path, *command, "--modle", "ilp")
     assert "masks cannot be the same for all" in refusal(tmp_path, *command, "--masks", plate)
@@ -229,10 +229,10 @@ def test_wrong_options_are_refused_before_anything_runs(plate, tmp_path):
     )
 
 
-# What is needed -----------------------------------------------------------------------------------
+# Memory and fingerprints --------------------------------------------------------------------------
 
 
-def test_memory_bounds_how_many_run_but_one_always_does():
+def test_memory_limits_the_number_of_runs_but_one_always_runs():
     budget = Budget(jobs=4, memory_mb=3000)
     assert budget.has_room(0, 5000)
     assert budget.has_room(2, 1000)
@@ -240,7 +240,7 @@ def test_memory_bounds_how_many_run_but_one_always_does():
     assert not Budget(jobs=4, memory_mb=1e6).has_room(4, 1)
 
 
-def test_the_need_is_guessed_until_it_is_measured():
+def test_the_memory_of_a_run_is_estimated_until_it_is_measured():
     assert need_mb([], []) == 2048
     assert need_mb([400, 300], [200]) == 500
     assert need_mb([400], [800]) == 1000

@@ -61,7 +61,7 @@ def test_without_masks_movies_are_simulated(monkeypatch):
         (["--json", "notes.txt"], "exists"),
     ],
 )
-def test_mistakes_are_said_in_one_sentence(arguments, said, tmp_path, monkeypatch):
+def test_mistakes_give_one_sentence(arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     done = run(*arguments)
@@ -70,7 +70,7 @@ def test_mistakes_are_said_in_one_sentence(arguments, said, tmp_path, monkeypatc
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_a_movie_that_begins_without_objects_is_refused():
+def test_a_movie_that_begins_without_objects_is_rejected():
     masks = dividing_cell()[1]
     masks[:5] = 0
     with pytest.raises(InputError, match="first frames contain no object"):
@@ -94,7 +94,7 @@ def test_bounds_are_bytes_by_bandwidth_and_products_by_their_rate():
         (0.01, 0.5, "cuda", "more cores: 2 share"),
     ],
 )
-def test_a_bench_says_what_would_be_faster(read_s, score_s, device, said):
+def test_a_bench_reports_possible_speed_ups(read_s, score_s, device, said):
     stage_s = {"read": read_s, "detect": 0.01, "score": score_s, "link": 0.01, "write": 0.01}
     movie = MovieTimes((100, 100), 5, 500, 40_000, 1e9, stage_s, 0.7)
     two = Machine("two", cores=2, memory_gb_s=2.0, product_gflop_s=50.0)
@@ -103,7 +103,7 @@ def test_a_bench_says_what_would_be_faster(read_s, score_s, device, said):
     assert f"{500 / 0.7:,.0f}" in str(report)
 
 
-def test_the_product_that_is_timed_is_one_of_matrices():
+def test_the_timed_product_is_one_of_matrices():
     onnx = pytest.importorskip("onnx")
     sides = {"a": ("m", "k"), "b": ("k", "n"), "c": ("m", "n")}
     a, b, c = (

@@ -1,4 +1,4 @@
-"""The yardsticks of the accuracy benchmark do what they say."""
+"""Parts of the accuracy benchmark: truth, baselines, errors, scores and formats."""
 
 import click
 import numpy as np
@@ -70,7 +70,7 @@ def test_nearest_neighbour_links_within_its_distance(truth_folder):
     assert as_columns(movie, links) == sorted([*DIVISION, *DAUGHTERS, NEAR])
 
 
-def test_overlap_links_what_overlaps(truth_folder):
+def test_overlap_links_overlapping_objects(truth_folder):
     movie = read_movie(truth_folder, 0, 2)
     links = overlap(movie.detections, movie.masks)
     assert as_columns(movie, links) == sorted([*DIVISION, *DAUGHTERS, NEAR])
@@ -83,7 +83,7 @@ def test_laptrack_links_mothers_to_both_daughters(truth_folder):
     assert as_columns(movie, links) == sorted([*DIVISION, *DAUGHTERS, NEAR])
 
 
-def test_a_part_of_the_frames_is_a_movie_of_its_own(truth_folder):
+def test_a_part_of_the_frames_is_a_movie(truth_folder):
     movie = read_movie(truth_folder, 1, 2)
     assert movie.detections.frame.tolist() == [0, 0, 0, 1, 1, 1]
     assert len(movie.links) == 3
@@ -119,7 +119,7 @@ def test_masks_without_errors_keep_the_truth(rendered, monkeypatch):
     assert not np.array_equal(spoiled.masks, movie.masks)  # the labels are shuffled
 
 
-def test_of_a_split_object_one_half_stands_for_it(rendered, monkeypatch):
+def test_one_half_of_a_split_object_matches_it(rendered, monkeypatch):
     movie = as_true_movie(rendered, z_step=1.0)
     spoiled = spoiled_with(monkeypatch, movie, SPLIT=1.0)
     assert len(spoiled.detections) == 2 * len(movie.detections)
@@ -127,7 +127,7 @@ def test_of_a_split_object_one_half_stands_for_it(rendered, monkeypatch):
     assert len(spoiled.links) == len(movie.links)
 
 
-def test_links_of_missing_objects_are_no_truth(rendered, monkeypatch):
+def test_links_of_missing_objects_are_not_true(rendered, monkeypatch):
     movie = as_true_movie(rendered, z_step=1.0)
     spoiled = spoiled_with(monkeypatch, movie, MISSING=0.3)
     left = as_columns(spoiled, spoiled.links)
@@ -143,8 +143,8 @@ def test_links_of_missing_objects_are_no_truth(rendered, monkeypatch):
     assert left == [link for link in everything if set(link) <= places]
 
 
-def test_a_merged_pair_stands_for_the_larger_cell(tmp_path, monkeypatch):
-    """A pair of touching cells, in two frames, of which one becomes a part of the other.
+def test_a_merged_pair_matches_the_larger_cell(tmp_path, monkeypatch):
+    """A pair of touching cells, in two frames; one becomes a part of the other.
 
     .77777888....
     """
@@ -182,7 +182,7 @@ def test_division_scores_mean_nothing_where_nothing_divides():
     }
 
 
-def test_models_are_compared_by_means_over_alike_sets():
+def test_models_are_compared_by_means_over_sets_of_a_kind():
     def case(kind, has_errors, edge_f1, division_f1):
         row = {"tracker": "greedy", "edge_f1": edge_f1, "division_f1": division_f1}
         return {"kind": kind, "has_errors": has_errors, "trackers": [row]}
@@ -198,7 +198,7 @@ def test_models_are_compared_by_means_over_alike_sets():
     ]
 
 
-def test_reliability_compares_scores_with_the_share_that_is_right():
+def test_reliability_compares_scores_with_the_share_of_right_edges():
     score = np.array([0.62, 0.68, 0.64, 0.66, 1.0])
     curve = reliability(score, np.array([True, False, False, True, True]))
     np.testing.assert_allclose(curve.score, [0.65, 1.0])
@@ -207,16 +207,16 @@ def test_reliability_compares_scores_with_the_share_that_is_right():
     assert curve.expected_error == pytest.approx(4 / 5 * 0.15)
 
 
-def test_the_tutorial_names_commands_and_options_that_there_are():
+def test_the_tutorial_names_existing_commands_and_options():
     lines = [line.split() for line in benchmarks.__doc__.splitlines() if line.startswith("    ")]
     assert len(lines) == 7
     for line in lines:
         group, words = (engine, line[1:]) if line[0] == "trackastra-engine" else (main, line[3:])
         name, command, arguments = group.resolve_command(click.Context(group), words)
-        command.make_context(name, arguments)  # raises for what it does not take
+        command.make_context(name, arguments)  # raises for unknown options
 
 
-def test_links_over_gaps_are_counted_apart():
+def test_links_over_gaps_are_counted_separately():
     """
     frame  0   1   2   3
            A   A   .   A     A is missed in frame 2, where no candidate leads over
@@ -230,7 +230,7 @@ def test_links_over_gaps_are_counted_apart():
     assert movie.count("greedy", 2) == {"links": [1, 2, 3], "gaps": [1, 1, 2]}
 
 
-def test_a_delay_is_compared_with_what_is_final_in_the_end(truth_folder):
+def test_a_delay_is_compared_with_the_final_links(truth_folder):
     """Links of one division and one cell are the same at all delays."""
     movie = read_movie(truth_folder, 0, 2)
     rows = delay_benchmark.measure(movie, Tracker.load("general_2d", device="cpu"))
@@ -250,7 +250,7 @@ def test_changed_links_and_divisions_are_counted():
     }
 
 
-def test_every_format_that_is_listed_is_read_as_it_was_written(tmp_path):
+def test_every_listed_format_is_read_as_written(tmp_path):
     for number, (name, write) in enumerate(formats.MOVIES.items()):
         assert (name, formats.movie_answer(write, tmp_path / str(number))) == (name, "as written")
     for name in formats.TABLES:

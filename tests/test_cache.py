@@ -1,4 +1,4 @@
-"""Nothing is computed twice: what a run made serves the next, to the last bit, never wrongly."""
+"""Nothing is computed twice: a run reuses cached results of earlier runs, to the last bit."""
 
 import subprocess
 import sys
@@ -25,11 +25,11 @@ from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.movie.frames import Movie, open_movie
 
 ROOT = Path(__file__).parent.parent
-WINDOW = 4  # frames, of the model that stands in for a network
+WINDOW = 4  # frames, of the model that replaces a network
 
 
 class KnownModel(RandomModel):
-    """Random scores that depend on tokens alone, under a name by which a cache knows them."""
+    """Random scores that depend only on tokens, with a name for cache keys."""
 
     identity = "random"
 
@@ -45,7 +45,7 @@ def masks(tmp_path):
 
 
 class Run:
-    """A movie tracked with a cache: its links, and how many frames and windows were worked on."""
+    """A movie tracked with a cache: its links, and the numbers of computed frames and windows."""
 
     def __init__(self, masks, cache, images=None, model=None, mode="greedy", **options):
         self.model = model or KnownModel()
@@ -102,7 +102,7 @@ def test_a_second_run_neither_reads_nor_scores(masks, tmp_path):
     assert first.bytes == second.bytes == Run(masks, None).bytes
 
 
-def test_a_run_that_stopped_goes_on(masks, tmp_path):
+def test_a_stopped_run_continues(masks, tmp_path):
     class StoppedModel(KnownModel):
         def associate(self, tokens, max_gap=1):
             if self.n_windows == 20:
@@ -112,13 +112,13 @@ def test_a_run_that_stopped_goes_on(masks, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Run(masks, tmp_path / "cache", model=StoppedModel())
     went_on = Run(masks, tmp_path / "cache")
-    # Windows 0 to 19 made the edges of frames 0 to 19; those from 17 on hold frame 20, too.
+    # Windows 0 to 19 made the edges of frames 0 to 19; those from 17 on also contain frame 20.
     assert went_on.model.n_windows == 37 - 17
     assert len(went_on.frames) <= 40 - 20
     assert went_on.bytes == Run(masks, None).bytes
 
 
-def test_of_a_movie_with_one_new_mask_only_its_chunk_and_windows_are_redone(masks, tmp_path):
+def test_one_new_mask_recomputes_only_its_chunk_and_windows(masks, tmp_path):
     Run(masks, tmp_path / "cache")
     tifffile.imwrite(masks / "t012.tif", crowd(40, 7)[12])
     again = Run(masks, tmp_path / "cache")
@@ -130,16 +130,16 @@ def test_of_a_movie_with_one_new_mask_only_its_chunk_and_windows_are_redone(mask
 @pytest.mark.parametrize(
     "options", [{"stride": 2}, {"max_gap": 2}, {"stride": 2, "max_gap": 2}], ids=str
 )
-def test_other_options_score_anew_but_measure_nothing(masks, tmp_path, options):
+def test_other_options_recompute_scores_but_measure_nothing(masks, tmp_path, options):
     Run(masks, tmp_path / "cache")
     other = Run(masks, tmp_path / "cache", **options)
     assert other.frames == []
     assert other.model.n_windows > 0
     assert other.bytes == Run(masks, None, **options).bytes
-    assert Run(masks, tmp_path / "cache").work == (0, 0)  # what is for other options stays
+    assert Run(masks, tmp_path / "cache").work == (0, 0)  # chunks of other options stay
 
 
-def test_another_model_scores_anew(masks, tmp_path):
+def test_another_model_recomputes_scores(masks, tmp_path):
     class OtherModel(KnownModel):
         identity = "other"
 
@@ -147,7 +147,7 @@ def test_another_model_scores_anew(masks, tmp_path):
     assert Run(masks, tmp_path / "cache", model=OtherModel()).work == (0, 37)
 
 
-def test_linkers_need_no_scores_of_their_own(masks, tmp_path):
+def test_linkers_share_scores(masks, tmp_path):
     Run(masks, tmp_path / "cache")
     for mode in ("ilp", "lap"):
         linked = Run(masks, tmp_path / "cache", mode=mode)
@@ -156,13 +156,13 @@ def test_linkers_need_no_scores_of_their_own(masks, tmp_path):
 
 
 class MovieModel(KnownModel):
-    """Sees intensities relative to those of the whole movie."""
+    """Needs intensities relative to those of the whole movie."""
 
     spec = ModelSpec("movie", 2, WINDOW, "upstream", "movie", 8.0, "above_threshold")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
-def test_intensities_of_the_whole_movie_are_kept_too(masks, tmp_path, dtype):
+def test_intensities_of_the_whole_movie_are_cached_too(masks, tmp_path, dtype):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 100, (40, 64, 64)).astype(dtype)
     images = write_folder(tmp_path / "images", frames)
@@ -176,8 +176,8 @@ def test_intensities_of_the_whole_movie_are_kept_too(masks, tmp_path, dtype):
     assert brighter.bytes == Run(masks, None, images, MovieModel()).bytes
 
 
-def test_a_run_does_not_end_before_its_last_detections_are_kept(masks, tmp_path, monkeypatch):
-    # As in a thread that is so late that it has only done what was waited for.
+def test_a_run_does_not_end_before_its_last_detections_are_cached(masks, tmp_path, monkeypatch):
+    # As in a thread that is so late that it has only finished awaited tasks.
     monkeypatch.setattr(chunks, "computed_ahead", lambda items, n_ahead: nullcontext(items))
     Run(masks, tmp_path / "cache")
     assert Run(masks, tmp_path / "cache").work == (0, 0)
@@ -192,7 +192,7 @@ def test_movies_share_a_cache(masks, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "garbage", "others"])
-def test_what_is_damaged_is_made_again_with_a_warning(masks, tmp_path, caplog, damage):
+def test_damaged_chunks_are_recomputed_with_a_warning(masks, tmp_path, caplog, damage):
     Run(masks, tmp_path / "cache")
     for kind in ("detections", "edges"):
         path = sorted((tmp_path / "cache").glob(f"{kind}-*.npz"))[0]
@@ -220,13 +220,13 @@ def test_no_flipped_byte_of_a_file_stops_a_run_or_changes_edges(tmp_path, change
         assert edges is None or edges.target.tolist() == [3, 4, 5], place
 
 
-def test_arrays_are_not_kept(tmp_path):
+def test_arrays_are_not_cached(tmp_path):
     with pytest.raises(InputError, match="arrays in memory cannot be known again"):
         Run(crowd(8, 5), tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 
 
-# A folder of results that is filled again -------------------------------------------------------
+# A folder of results that is replaced -----------------------------------------------------------
 
 
 def filled(folder, *names):
@@ -236,7 +236,7 @@ def filled(folder, *names):
             (partial / name).write_text("new")
 
 
-def test_results_of_now_take_the_place_of_all_earlier_ones(tmp_path):
+def test_new_results_replace_all_earlier_ones(tmp_path):
     filled(tmp_path / "out", "ctc", "edges.csv", "tracks.csv")
     (tmp_path / "out" / "mine.txt").write_text("")
     filled(tmp_path / "out", "edges.csv")
@@ -258,7 +258,7 @@ def test_a_run_that_dies_while_results_are_moved_leaves_a_sign(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         filled(tmp_path, "edges.csv", "tracks.csv")
     monkeypatch.undo()
-    assert moved == ["moved", "tracks.csv"]  # edges.csv is the sign of success, and comes last
+    assert moved == ["moved", "tracks.csv"]  # edges.csv is the sign of success, and is moved last
     assert is_half_filled(tmp_path)
     filled(tmp_path, "edges.csv", "tracks.csv")
     assert not is_half_filled(tmp_path)
@@ -274,7 +274,7 @@ def contents(folder):
     }
 
 
-def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_that_never_was(tmp_path):
+def test_a_run_that_is_killed_repeatedly_gives_the_bytes_of_an_uninterrupted_one(tmp_path):
     masks = tmp_path / "masks.tif"
     tifffile.imwrite(masks, crowd(200, 8), photometric="minisblack")
     for name, n_kills in (("never", 0), ("killed", 8)):
@@ -283,7 +283,7 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_that_never_was(
             [*program, str(n_kills)], capture_output=True, text=True, check=False, cwd=ROOT
         )
         assert done.returncode == 0, done.stderr
-    # How many it takes until a run gets to its end depends on how fast the machine is.
+    # The number of kills until a run ends depends on the speed of the machine.
     assert int(done.stdout.splitlines()[-1]) >= 1
     assert contents(tmp_path / "killed") == contents(tmp_path / "never")
     assert len(contents(tmp_path / "never")) > 200

@@ -1,4 +1,4 @@
-"""Candidates, greedy linking and lineages against slow, obvious twins."""
+"""Candidates, greedy linking and lineages, compared with slow, obvious twins."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_candidates_equal_a_loop(graph, max_distance):
     assert list(zip(ours.source.tolist(), ours.target.tolist(), strict=True)) == expected
 
 
-def test_a_source_keeps_its_ten_nearest_targets_in_each_frame_nearest_first():
+def test_a_source_has_its_ten_nearest_targets_in_each_frame_nearest_first():
     detections = detections_in([0] + [1] * 30 + [2] * 30)
     targets = np.arange(1, 61)
     edges = Edges(np.zeros(60, np.int64), targets, np.full(60, 0.5))
@@ -60,7 +60,7 @@ def test_a_source_keeps_its_ten_nearest_targets_in_each_frame_nearest_first():
 
 
 @pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2], [2, 1, 0]])
-def test_edges_in_no_order_are_no_candidates(order):
+def test_unsorted_edges_are_rejected(order):
     """Detections 0 and 1 in frame 0, 2 and 3 in frames 1 and 2; edges 0-2, 0-3 and 1-2."""
     edges = Edges(np.array([0, 0, 1]), np.array([2, 3, 2]), np.full(3, 0.5))
     detections = detections_in([0, 0, 1, 2])

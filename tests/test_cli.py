@@ -1,4 +1,4 @@
-"""The command line: results where they should be, in place of nothing but earlier results."""
+"""The command line: results are written where they should be, and replace only earlier results."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def movie(tmp_path):
     return write_movie(tmp_path)
 
 
-def test_track_writes_everything_and_says_so_in_one_line(movie, model):
+def test_track_writes_everything_and_reports_it_in_one_line(movie, model):
     images, masks, out = movie
     result = run("track", images, masks, "-o", out, "--model", model)
     assert result.exit_code == 0, result.output
@@ -48,7 +48,7 @@ def test_track_writes_everything_and_says_so_in_one_line(movie, model):
     assert "\r" not in result.stderr  # plain lines where there is no terminal
 
 
-def test_every_command_and_option_says_what_it_does():
+def test_every_command_and_option_has_help():
     context = click.Context(main)
     for name in main.list_commands(context):
         command = main.get_command(context, name)
@@ -77,7 +77,7 @@ def test_formats_of_other_programs(movie, model):
     assert (out / "tracks.csv").read_text().startswith("track,parent,frame,label,y,x,y_um,x_um,")
 
 
-def test_the_files_say_what_python_says(movie, model):
+def test_files_have_the_tracks_of_the_python_api(movie, model):
     images, masks, out = movie
     lineage = Tracker.load(model).track(images, masks)
     assert run("track", images, masks, "-o", out, "--model", model).exit_code == 0
@@ -90,7 +90,7 @@ def test_the_files_say_what_python_says(movie, model):
     assert set(np.unique(mask)) - {0} == set(lineage.tracklet_id[last])
 
 
-def test_masks_alone(movie, model):
+def test_only_masks(movie, model):
     _, masks, out = movie
     result = run("track", "--masks", masks, "-o", out, "--model", model)
     assert result.exit_code == 0, result.output
@@ -143,7 +143,7 @@ def test_overwrite_replaces_earlier_results(movie, model, tmp_path):
     assert run(*command, "--overwrite").exit_code == 0
 
 
-def test_info_says_what_a_model_is(model):
+def test_info_describes_a_model(model):
     result = run("info", model)
     assert result.exit_code == 0, result.output
     said = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in result.stdout.splitlines())
@@ -171,7 +171,7 @@ def test_the_demo_scores_itself_and_may_be_repeated(tmp_path, model):
     assert ".partial-" not in page  # the name of the folder until it is complete
 
 
-def test_the_demo_replaces_nothing_but_a_demo(tmp_path, model):
+def test_the_demo_replaces_only_a_demo(tmp_path, model):
     (tmp_path / "truth.csv").write_text("")
     (tmp_path / "thesis.txt").write_text("")
     assert "thesis.txt" in refusal(tmp_path, "demo", "-o", tmp_path, "--model", model)

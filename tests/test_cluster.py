@@ -1,4 +1,4 @@
-"""Chunks made by workers of a Dask cluster: the same tracks, even if a worker is lost."""
+"""Chunks computed by workers of a Dask cluster: the same tracks, even if a worker is lost."""
 
 import os
 import signal
@@ -48,7 +48,9 @@ def same(lineage, other):
         np.testing.assert_array_equal(*pair)
 
 
-def test_workers_find_what_one_process_finds_though_one_is_lost(cluster, masks, tracker, tmp_path):
+def test_workers_give_the_results_of_one_process_even_if_one_is_lost(
+    cluster, masks, tracker, tmp_path
+):
     movie = open_movie(None, masks)
     alone = tracker.track_movie(movie)
     with distributed.Client(cluster) as client:
@@ -63,12 +65,12 @@ def test_workers_find_what_one_process_finds_though_one_is_lost(cluster, masks, 
     address = cluster.scheduler_address
     same(tracker.track_movie(movie, cache=tmp_path, dask=address, progress=kill_one), alone)
     assert {("detect", 140, 140), ("associate", 32, 140), ("associate", 140, 140)} <= set(told)
-    same(tracker.track_movie(movie, cache=tmp_path), alone)  # what workers made is kept
+    same(tracker.track_movie(movie, cache=tmp_path), alone)  # results of workers are cached
     with distributed.Client(cluster) as client:
-        assert workers != client.run(os.getpid)  # it was lost indeed, and another came
+        assert workers != client.run(os.getpid)  # it was lost, and another started
 
 
-def test_intensities_of_the_whole_movie_come_first(cluster, masks, tmp_path):
+def test_intensities_of_the_whole_movie_are_gathered_first(cluster, masks, tmp_path):
     images = tmp_path / "images.tif"
     noise = np.random.default_rng(0).integers(0, 900, (140, 64, 64))
     tifffile.imwrite(images, noise.astype(np.uint16), photometric="minisblack")
@@ -107,7 +109,7 @@ def empty_cluster():
         yield cluster
 
 
-def test_a_cluster_without_workers_is_told_once_and_waited_for(
+def test_a_cluster_without_workers_is_reported_once_and_awaited(
     empty_cluster, masks, tracker, monkeypatch
 ):
     monkeypatch.setattr(cluster_module, "PATIENCE_S", 0.1)
@@ -115,7 +117,7 @@ def test_a_cluster_without_workers_is_told_once_and_waited_for(
 
     def send_a_worker(sentence):
         told.append(sentence)
-        empty_cluster.scale(1)  # which takes many times as long to come
+        empty_cluster.scale(1)  # which takes much longer to start
 
     monkeypatch.setattr(cluster_module.logger, "warning", send_a_worker)
     movie = open_movie(None, masks).first(40)
@@ -151,7 +153,7 @@ main({command})
     assert not (tmp_path / "out").exists()
 
 
-def test_a_scheduler_that_is_gone_is_told_in_a_sentence(empty_cluster, masks, tracker):
+def test_a_lost_scheduler_is_reported_in_a_sentence(empty_cluster, masks, tracker):
     def close(stage, done, total):
         if stage == "associate" and done == 32:
             empty_cluster.close()
@@ -165,7 +167,7 @@ def test_a_scheduler_that_is_gone_is_told_in_a_sentence(empty_cluster, masks, tr
         tracker.track_movie(movie, dask=address, progress=close)
 
 
-def test_work_of_which_workers_die_is_told_in_a_sentence(cluster, masks, tmp_path, monkeypatch):
+def test_work_that_kills_workers_is_reported_in_a_sentence(cluster, masks, tmp_path, monkeypatch):
     def die(_):
         raise distributed.KilledWorker("_measure", None, 3)
 
@@ -174,7 +176,7 @@ def test_work_of_which_workers_die_is_told_in_a_sentence(cluster, masks, tmp_pat
     assert "workers died of the same work" in refusal(tmp_path, "track", "--masks", masks, *out)
 
 
-def test_a_damaged_file_is_told_as_here(cluster, tmp_path):
+def test_a_damaged_file_is_reported_as_without_a_cluster(cluster, tmp_path):
     folder = write_folder(tmp_path / "masks", crowd(40, 8))
     file = folder / "t035.tif"
     file.write_bytes(file.read_bytes()[:-60])

@@ -1,4 +1,4 @@
-"""Compiled loops are kept where that is possible, and no machine is too narrow to run on."""
+"""Compiled loops are cached where that is possible; the engine also runs where it is not."""
 
 import ctypes
 import os
@@ -29,7 +29,7 @@ def twice(values, result):
 
 
 def without_privileges():
-    """Let permissions count for root, too, as they do for any other user."""
+    """Make permissions apply to root, too, as to any other user."""
     if os.getuid() == 0:
         assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) == 0
 
@@ -56,7 +56,7 @@ def narrow(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops the privileges of root as Linux does")
-def test_a_user_without_a_writable_home_tracks_and_is_told_once(narrow, tmp_path):
+def test_a_user_without_a_writable_home_tracks_and_is_warned_once(narrow, tmp_path):
     masks = write_folder(tmp_path / "masks", dividing_cell()[1])
     command = [sys.executable, "-m", "trackastra_engine", "track", "--masks", str(masks)]
     command += ["--format", "csv", "--no-report", "--device", "cpu", "-o"]
@@ -81,7 +81,7 @@ def test_a_user_without_a_writable_home_tracks_and_is_told_once(narrow, tmp_path
 
 @pytest.fixture
 def twice(tmp_path, monkeypatch):
-    """Return a way to compile a loop in a module of its own, and where it is kept if it cannot."""
+    """Return a way to compile a loop in its own module, and the fallback folder of its code."""
     compiled_code._report_once.cache_clear()
     compiled_code._temporary_folder.cache_clear()
     monkeypatch.setattr(compiled_code.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
@@ -106,7 +106,7 @@ def full_disk(*_):
     raise OSError(28, "No space left on device")
 
 
-def test_code_is_kept_where_numba_keeps_it(twice, tmp_path, caplog):
+def test_code_is_cached_where_numba_caches_it(twice, tmp_path, caplog):
     run, temporary = twice
     caplog.set_level("INFO")
     run()
@@ -115,7 +115,7 @@ def test_code_is_kept_where_numba_keeps_it(twice, tmp_path, caplog):
     assert caplog.text == ""
 
 
-def test_a_disk_that_fills_up_costs_time_and_no_run(twice, monkeypatch, caplog):
+def test_a_disk_that_fills_up_costs_time_but_no_run(twice, monkeypatch, caplog):
     run, _ = twice
     caplog.set_level(NOTICE)
     monkeypatch.setattr(FunctionCache, "save_overload", full_disk)
@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_costs_time_and_no_run(twice, monkeypatch, caplog):
     assert caplog.text.count("compiled code cannot be kept") == 1
 
 
-def test_damaged_code_is_compiled_again(twice, tmp_path):
+def test_damaged_code_is_recompiled(twice, tmp_path):
     run, _ = twice
     run()
     for file in (tmp_path / "usual").rglob("*.nb?"):
@@ -153,7 +153,7 @@ def test_code_of_another_user_is_never_loaded(twice, tmp_path, monkeypatch, capl
 
 
 def only_in(folder):
-    """Return Numba's cache, which finds no place but a folder that somebody chose."""
+    """Return Numba's cache, which finds only a folder that the user chose."""
 
     def narrow(function):
         if not numba.config.CACHE_DIR:

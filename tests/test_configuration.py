@@ -1,4 +1,4 @@
-"""Configurations of trainings: defaults, to disk and back, and mistakes in them and in commands."""
+"""Configurations of trainings: defaults, files, and mistakes in them and in commands."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from trackastra_training.train import new_start
 ROOT = Path(__file__).parent.parent
 
 
-def test_a_new_configuration_holds_the_defaults(tmp_path):
+def test_a_new_configuration_has_the_defaults(tmp_path):
     path = tmp_path / "run.toml"
     assert invoke("new", path).exit_code == 0
     assert read_configuration(path) == Configuration()
@@ -80,7 +80,7 @@ def test_the_configurations_of_the_default_models_can_be_run(path):
         ("[model", "is not TOML"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_configuration_is_told(tmp_path, text, complaint):
+def test_errors_of_a_configuration_are_reported(tmp_path, text, complaint):
     (tmp_path / "run.toml").write_text(text)
     result = invoke("run", tmp_path / "run.toml", "-o", tmp_path / "m")
     assert result.exit_code == 2, result.output

@@ -1,4 +1,4 @@
-"""What programs in other languages ask is answered or refused, whatever bytes they send."""
+"""Requests of programs in other languages are answered or rejected, for any bytes."""
 
 import io
 import json
@@ -35,14 +35,14 @@ def shared_session():
 
 
 def replies_to(*messages, session=None):
-    """Return what a session answers to the bytes of some messages."""
+    """Return the replies of a session to the bytes of some messages."""
     outgoing = io.BytesIO()
     if session is None:
         session = shared_session()
         session.fields.clear()
     converse(PipeStream(io.BytesIO(b"".join(messages)), outgoing), session, SMALL)
     stream = PipeStream(io.BytesIO(outgoing.getvalue()), io.BytesIO())
-    # Replies hold more arrays than requests may.
+    # Replies may have more arrays than requests.
     return list(iter(lambda: read_message(stream, Limits(arrays=99)), None))
 
 
@@ -64,7 +64,7 @@ def announced(dtype="uint8", shape=(8, 8), name="mask"):
     return {"name": name, "dtype": dtype, "shape": shape}
 
 
-def test_updates_arrive_as_the_session_gives_them():
+def test_updates_arrive_as_the_session_returns_them():
     masks, session = crowd(), Session(random_tracker())
     replies = replies_to(
         *(request("push", {"mask": mask}, fov="A1", frame=10 + t) for t, mask in enumerate(masks))
@@ -160,7 +160,7 @@ def test_points_fields_of_view_and_delays_are_as_in_a_session():
         (request("finish", fov="other"), "field of view 'other' has no frames"),
     ],
 )
-def test_a_refused_request_leaves_the_session_as_it_was(message, sentence):
+def test_a_rejected_request_does_not_change_the_session(message, sentence):
     session = Session(random_tracker(), max_objects=SMALL.objects)
     push = request("push", {"mask": MASK})
     replies = replies_to(push, message, push, session=session)
@@ -237,7 +237,7 @@ headers = st.fixed_dictionaries(
 
 @st.composite
 def likely_requests(draw):
-    """Return requests that are right but for what their arrays hold."""
+    """Return requests that are right except for the values of their arrays."""
     kind = draw(st.sampled_from(["push", "push", "push_points", "prepare", "finish"]))
     fields = {} if kind == "prepare" else {"fov": draw(st.sampled_from([0, "A"]))}
     n, shape = draw(st.integers(0, 9)), draw(st.sampled_from([(9, 9), (9, 9), (3, 4), (2, 3, 3)]))
@@ -288,7 +288,7 @@ inputs = st.lists(
 @example(
     data=raw({"type": "push_points", "arrays": [announced("int8", [0, 2**20 - 1], "position")]})
 )
-def test_no_bytes_break_a_session_or_take_memory_beyond_the_limits(data):
+def test_no_bytes_break_a_session_or_exceed_the_memory_limits(data):
     tracemalloc.start()
     replies = replies_to(data)
     peak = tracemalloc.get_traced_memory()[1]
@@ -296,4 +296,4 @@ def test_no_bytes_break_a_session_or_take_memory_beyond_the_limits(data):
     assert not any(
         "the engine failed" in sentence or "\n" in sentence for sentence in said(replies)
     )
-    assert peak < 10 * MEGABYTE  # of which compiling a kernel may take most
+    assert peak < 10 * MEGABYTE  # most of which compiling a kernel may need

@@ -1,4 +1,4 @@
-"""Tracks that were written are read again, and told in other formats."""
+"""Written tracks are read again, and converted to other formats."""
 
 import inspect
 
@@ -53,7 +53,7 @@ def test_tables_are_read_as_they_were_written(tmp_path):
     np.testing.assert_allclose(
         np.sort(saved.lineage.edges.score), np.sort(lineage.edges.score), rtol=1e-5
     )
-    # z is 0 everywhere, which cannot tell how deep a voxel is
+    # z is 0 everywhere, so the depth of a voxel is unknown
     assert saved.calibration.voxel_um is None
     assert saved.calibration.frame_interval_s == 90.5
 
@@ -75,7 +75,7 @@ def test_masks_of_the_challenge_are_measured_again(tmp_path, is_upstream):
     assert np.isnan(saved.lineage.edges.score).all()
 
 
-def test_convert_writes_what_is_asked_for(tmp_path):
+def test_convert_writes_the_requested_formats(tmp_path):
     images, masks = dividing_cell()
     write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")
     options = ("--voxel", "0.5,0.25", "--interval", "60")
@@ -93,7 +93,7 @@ def test_convert_writes_what_is_asked_for(tmp_path):
     assert "LINK_COST=" not in (tmp_path / "out" / "tracks.xml").read_text("utf-8")
 
 
-def test_links_without_a_score_weigh_one_in_the_table(tmp_path):
+def test_links_without_a_score_have_the_score_one_in_the_table(tmp_path):
     images, masks = dividing_cell()
     write_ctc(true_lineage(masks), open_movie(images, masks), tmp_path / "tracks")
     assert run(tmp_path / "tracks", "--to", "csv", "-o", tmp_path / "out").exit_code == 0
@@ -142,7 +142,7 @@ def test_tables_without_a_link(tmp_path, recwarn):
         ("edges.csv", "0,1,1,,1", "line 15 of .* a whole number for target_label"),
     ],
 )
-def test_lines_that_no_tracks_have_are_refused(tmp_path, table, line, sentence):
+def test_invalid_lines_are_rejected(tmp_path, table, line, sentence):
     results = Results(true_lineage(dividing_cell()[1]))
     write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
     with (tmp_path / table).open("a") as file:
@@ -152,7 +152,7 @@ def test_lines_that_no_tracks_have_are_refused(tmp_path, table, line, sentence):
 
 
 def test_a_third_daughter_is_read_again_and_counted_as_a_division(tmp_path):
-    """A cell divides into three, as in shared/cases/ctc_three_daughters."""
+    """A cell divides into three daughters."""
     masks = np.zeros((4, 40, 48), np.uint16)
     masks[:2, 10:16, 20:26] = 1
     for label, x in ((2, 10), (3, 20), (4, 30)):
@@ -177,7 +177,7 @@ def test_a_third_daughter_is_read_again_and_counted_as_a_division(tmp_path):
     assert (found.divisions.correct, found.divisions.expected) == (1, 1)
 
 
-def test_tables_without_a_detection_are_refused(tmp_path):
+def test_tables_without_a_detection_are_rejected(tmp_path):
     results = Results(true_lineage(dividing_cell()[1]))
     write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
     for name in ("tracks.csv", "edges.csv"):

@@ -1,4 +1,4 @@
-"""Tables are read as programs and people write them, or refused; never with shifted columns."""
+"""Tables are read as programs and people write them, or rejected; columns are never shifted."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from trackastra_engine.output.formats import Results
 from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
-# Two cells in four frames, at y 20 and 60 and x 10, 12, 14, 16: as `shared/cases/csv_*` have them.
+# Two cells in four frames, at y 20 and 60 and x 10, 12, 14, 16.
 FRAME = np.repeat(np.arange(4), 2)
 Y = np.tile([20.0, 60.0], 4)
 X = 10.0 + 2 * FRAME
@@ -113,7 +113,7 @@ def test_the_command_links_a_table_with_quotes(written, tmp_path):
 
 @pytest.mark.parametrize("unit", ["micron", "\u00b5m"])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_micrometres_of_trackmate_are_turned_into_pixels(written, caplog, unit, encoding):
+def test_micrometres_of_trackmate_are_converted_to_pixels(written, caplog, unit, encoding):
     path = written(TRACKMATE.replace("{unit}", unit), encoding)
     table = read_point_table(path, (0.5, 0.25))
     np.testing.assert_allclose(table.detections.centroid, PLACES / (0.5, 0.25))
@@ -158,7 +158,7 @@ def test_frames_that_are_too_large(written, tmp_path, first, reason):
     assert not (tmp_path / "out").exists()
 
 
-def test_every_tenth_frame_is_asked_about(written, tmp_path):
+def test_frames_that_never_follow_each_other_are_rejected(written, tmp_path):
     text = "frame,y,x\n" + "".join(
         f"{10 * frame},{y},{x}\n" for frame, y, x in zip(FRAME, Y, X, strict=True)
     )
@@ -167,7 +167,7 @@ def test_every_tenth_frame_is_asked_about(written, tmp_path):
     assert "the frames 0, 10, 20, ... do not follow each other" in done.stderr
 
 
-def test_positions_within_one_pixel_are_asked_about(written, caplog):
+def test_positions_within_one_pixel_give_a_warning(written, caplog):
     with caplog.at_level(logging.WARNING):
         read_points(written("frame,y,x\n0,0.2,0.3\n1,0.2,0.4\n2,0.2,0.5\n"))
     assert "lie within one pixel; are they in pixels, as expected?" in caplog.text

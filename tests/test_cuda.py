@@ -1,4 +1,4 @@
-"""On a GPU, the engine scores and links as on the CPU; skipped for devices that are not there."""
+"""On a GPU, the engine scores and links as on the CPU; skipped for missing devices."""
 
 import shutil
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.cuda
 
 @pytest.fixture(params=[name for name in PROVIDERS if name != "cpu"])
 def device(request):
-    """The name of a device that is there."""
+    """The name of an available device."""
     if PROVIDERS[request.param] not in onnxruntime.get_available_providers():
         pytest.skip(f"needs an ONNX Runtime with {request.param}")
     if request.param in NEEDS_NVIDIA and shutil.which("nvidia-smi") is None:
@@ -36,7 +36,7 @@ def device(request):
 
 
 def check_scores(network, windows, folder, device):
-    """Hold the form that files have for GPUs, and the same in float32, to the form for CPUs."""
+    """Compare the form for GPUs of a file, and the same in float32, with the form for CPUs."""
     path = folder / "model.onnx"
     for form, tolerance in ((WHOLE_AT_ONCE, WHOLE_TOLERANCE), (AT_ONCE, NARROW_TOLERANCE)):
         path.write_bytes(build_graph(*network, form).SerializeToString())

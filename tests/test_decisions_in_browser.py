@@ -1,4 +1,4 @@
-"""The page as the place to decide: keys, clicks, progress, and the table that `link` takes."""
+"""Decisions on the page: keys, clicks, progress, and the table that `link` reads."""
 
 import csv
 import time
@@ -75,8 +75,8 @@ def middle(page, name):
 
 
 def click_at(page, pane, x, y):
-    """Click on a place of the frame that a pane shows."""
-    page.wait("!isDue")  # panes are there when they were drawn
+    """Click on a point of the frame in a pane."""
+    page.wait("!isDue")  # panes exist when they were drawn
     page.value(f"element('{pane}').scrollIntoView({{ block: 'center' }})")
     page.rest()
     box, sight = f"element('{pane}').getBoundingClientRect()", f"paneSight(element('{pane}'))"
@@ -85,7 +85,7 @@ def click_at(page, pane, x, y):
     page.click(left, top)
 
 
-def test_keys_answer_and_go_on_to_the_next_open_question(opened, tmp_path):
+def test_keys_answer_and_move_to_the_next_open_question(opened, tmp_path):
     page = opened()
     assert shown(page) == (-1, ["", "", ""], "0 of 3 decided")
     page.press("n")
@@ -164,7 +164,7 @@ def test_a_third_daughter_is_rejected(opened):
     assert shown(page)[2] == "1 of 3 decided"
 
 
-def test_earlier_corrections_are_saved_too_and_give_way(opened, tmp_path):
+def test_earlier_corrections_are_saved_too_and_can_be_replaced(opened, tmp_path):
     earlier = [((2, 2), (3, 4), False), ((0, 1), (1, 1), True), (None, (3, 3), True)]
     page = opened(Corrections.of([*earlier, ((4, 1), None, True)]))
     assert shown(page)[1] == ["wrong", "no parent", ""]
@@ -195,7 +195,7 @@ def test_buttons_do_as_keys_and_fit_a_phone(opened):
     assert page.errors == []
 
 
-def test_the_saved_table_is_what_link_takes(tmp_path, browser):
+def test_link_reads_the_saved_table(tmp_path, browser):
     """From the first run to the corrected one; the command is the one that the page shows."""
     images, masks, out = write_movie(tmp_path)
     model = exported("rope2d", tmp_path)

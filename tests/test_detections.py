@@ -81,7 +81,7 @@ def test_detections_equal_regionprops(dtype, shape):
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
-def test_lines_of_any_length_are_summed_as_a_loop_does(kind):
+def test_lines_of_any_length_are_summed_as_by_a_loop(kind):
     rng = np.random.default_rng(5)
     for width in range(1, 30):
         labels = rng.integers(0, 3, (4, width)).repeat(rng.integers(1, 9), axis=1)
@@ -125,7 +125,7 @@ def test_memory_layout_does_not_matter(prepare):
     np.testing.assert_array_equal(ours.features, expected.features)
 
 
-def test_margin_is_the_way_to_the_nearest_border():
+def test_margin_is_the_distance_to_the_nearest_border():
     labels = np.zeros((30, 40), np.uint8)
     labels[0, 10], labels[2, 20], labels[15, 36], labels[15, 20] = 1, 2, 3, 4
     found = detect(Frame(0, None, labels), 2)

@@ -1,4 +1,4 @@
-"""What holds of any movie, however odd: a forest of all its objects, the same every time."""
+"""Properties of any movie, however odd: a forest of all its objects, the same every time."""
 
 import tempfile
 from pathlib import Path

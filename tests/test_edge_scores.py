@@ -19,7 +19,7 @@ def test_the_truth_scores_one_in_any_order():
     assert scores.divisions.expected == 1
 
 
-def test_a_division_without_one_daughter_is_no_division():
+def test_a_division_without_one_daughter_is_not_a_division():
     scores = score_edges(TRUTH[:3], TRUTH)
     assert scores.edges.recall == 3 / 4
     assert scores.edges.precision == 1

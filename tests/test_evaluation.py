@@ -1,4 +1,4 @@
-"""Tracks against a truth: figures worked out by hand, and the same as the packages' own."""
+"""Tracks compared with a truth: figures by hand, and those of other packages."""
 
 import json
 import re
@@ -39,7 +39,7 @@ TRUTH = {
     8: (2, 5, 6),
 }
 N_FRAMES, N_OBJECTS, N_LINKS = 6, 31, 27
-# Matula et al. 2015: what an object or a link costs that has to be added, and so on.
+# Matula et al. 2015: the cost of an object or a link to be added, and so on.
 ADD_OBJECT, ADD_LINK, DELETE_LINK, CHANGE_LINK = 10, 1.5, 1, 1
 WORST_LINKS = ADD_LINK * N_LINKS
 WORST = ADD_OBJECT * N_OBJECTS + WORST_LINKS
@@ -108,7 +108,7 @@ def test_two_cells_that_are_swapped(tmp_path, truth):
 
 
 def test_a_missed_division(tmp_path, truth):
-    """Mother 3 goes on as daughter 4, and daughter 5 comes from nowhere."""
+    """Track 3 continues through the frames of daughter 4, and daughter 5 has no parent."""
     masks = relabelled({(4, 3, 5): 3})
     tracks = {key: TRUTH[key] for key in (1, 2, 6, 7, 8)} | {3: (0, 5, 0), 5: (3, 5, 0)}
     found = evaluate(write_tracks(tmp_path / "res", masks, tracks), truth)
@@ -122,7 +122,7 @@ def test_a_missed_division(tmp_path, truth):
 
 
 def test_a_division_one_frame_late(tmp_path, truth):
-    """3 3 3 3 <4 4 and 5 5, while the first object of daughter 5 (here 9) is left alone."""
+    """3 3 3 3 <4 4 and 5 5, while the first object of daughter 5 (here 9) has no links."""
     masks = relabelled({(4, 3, 3): 3, (5, 3, 3): 9})
     tracks = {key: TRUTH[key] for key in (1, 2, 6, 7, 8)}
     tracks |= {3: (0, 3, 0), 4: (4, 5, 3), 5: (4, 5, 3), 9: (3, 3, 0)}
@@ -136,12 +136,12 @@ def test_a_division_one_frame_late(tmp_path, truth):
 
 
 def test_missed_and_merged_objects(tmp_path, truth):
-    """Track 2 is not found at all; 7 and 8 are one object, which counts for one of them."""
+    """Track 2 is not found; 7 and 8 are one object, which matches one of them."""
     masks = relabelled({(2, 0, 5): 0, (8, 2, 5): 7})
     tracks = {key: TRUTH[key] for key in (1, 3, 4, 5, 6, 7)}
     found = evaluate(write_tracks(tmp_path / "res", masks, tracks), truth)
     assert found.detections == Counts(correct=31 - 6 - 4, found=21, expected=31)
-    # A merged object costs 5 (it must be split), and its links are not there.
+    # A merged object costs 5 (it must be split), and its links are missing.
     assert found.det == pytest.approx(1 - (6 * ADD_OBJECT + 4 * 5) / (ADD_OBJECT * N_OBJECTS))
     assert found.lnk == pytest.approx(1 - (5 + 3 + 3 + 2) * ADD_LINK / WORST_LINKS)
     assert found.edges == Counts(correct=27 - 5 - 4, found=18, expected=27)
@@ -149,7 +149,7 @@ def test_missed_and_merged_objects(tmp_path, truth):
 
 
 def test_three_daughters_are_a_division_too(tmp_path):
-    """As one cell of sparse1 has them."""
+    """As for one cell of sparse1."""
     tracks = TRUTH | {2: (1, 5, 1), 1: (0, 0, 0), 9: (1, 5, 1), 10: (1, 5, 1)}
     tracks = dict(sorted(tracks.items()))
     masks = np.zeros((N_FRAMES, 10, 60), np.uint16)
@@ -176,12 +176,12 @@ def test_an_object_matches_that_covers_more_than_half():
 
 @pytest.mark.parametrize("labels", [[1, 1, 2, 2], [0, 40_000, 40_000, 65_535]])
 def test_large_labels_and_frames_without_background(labels):
-    """What py-ctcmetrics 1.3.3 gets wrong when it reads masks itself."""
+    """A case that py-ctcmetrics 1.3.3 gets wrong when it reads masks itself."""
     mask = np.array([labels], np.uint16)
     assert match_masks(mask, mask).pairs.tolist() == [[0, 0], [1, 1]]
 
 
-# Against the packages -----------------------------------------------------------------------------
+# Compared with other packages ---------------------------------------------------------------------
 
 
 def corrupted(seed):
@@ -210,7 +210,7 @@ def corrupted(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_figures_are_those_of_py_ctcmetrics(tmp_path, truth, seed):
+def test_figures_equal_those_of_py_ctcmetrics(tmp_path, truth, seed):
     result = write_tracks(tmp_path / "res", *corrupted(seed))
     names = ["TRA", "LNK", "DET", "CHOTA"]
     theirs = evaluate_sequence(str(result), str(truth), metrics=list(names), threads=1)

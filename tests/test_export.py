@@ -24,7 +24,7 @@ from trackastra_training.transformer import (
     TransformerConfig,
 )
 
-# The rounding of float32 in the layers: 6e-6 seen. Wrong arithmetic shows as 1e-2 or more.
+# The rounding of float32 in the layers: 6e-6 seen. Wrong arithmetic gives 1e-2 or more.
 SCORE_TOLERANCE = 3e-5
 
 UPSTREAM = model_folder("rope2d")
@@ -104,7 +104,7 @@ def small_config(ndim, **options) -> TransformerConfig:
 
 
 def check_many_blocks(config, monkeypatch):
-    """Blocks of 7 among 150 tokens, of which a fifth lie within the cutoff of each other."""
+    """Blocks of 7 among 150 tokens; a fifth of them are within the cutoff of each other."""
     cut_small(monkeypatch, 7)
     torch.manual_seed(0)
     ndim = config.coord_dim
@@ -178,7 +178,7 @@ def test_far_from_the_origin_scores_keep_their_precision():
 
 
 def test_verification_sees_links_in_crowded_and_sparse_windows():
-    """Else the comparison would be one of zeros."""
+    """Otherwise only zeros would be compared."""
     spec = load_spec(UPSTREAM)
     engine = engine_of_folder(UPSTREAM)
     windows = [tokens for tokens in export.verification_windows(spec) if len(tokens.features) > 10]
@@ -189,8 +189,8 @@ def test_verification_sees_links_in_crowded_and_sparse_windows():
 
 
 @pytest.mark.parametrize("name", embedded_models())
-def test_unseen_tokens_weigh_nothing_and_are_no_subnormal_numbers(name):
-    """Whether their logit is 25 above the largest that is seen, or 35 below."""
+def test_unseen_tokens_have_no_weight_and_give_no_subnormal_numbers(name):
+    """Also if their logit is 25 above the largest seen one, or 35 below."""
     graph = onnx.load(model_path(name)).graph
     constants = [onnx.numpy_helper.to_array(entry) for entry in graph.initializer]
     numbers = {float(array.item()) for array in constants if array.size == 1}

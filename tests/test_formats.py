@@ -31,9 +31,9 @@ EVERY_FORMAT = tuple(name for name in FORMATS if name != "ome-zarr-0.4")  # of o
 
 @pytest.fixture(scope="module")
 def results():
-    """Return `dividing_cell`, of which cell 1 is missed in frame 2, and 9 is there but once.
+    """Return `dividing_cell`, where cell 1 is missed in frame 2, and 9 is only in one frame.
 
-    1 - 1 - . - 1 - 1 - 1          9 in frame 0 alone
+    1 - 1 - . - 1 - 1 - 1          9 only in frame 0
     2 - 2 - 2 < 3 - 3 - 3
                 4 - 4 - 4
     """
@@ -83,7 +83,7 @@ def test_the_track_table_has_micrometres_seconds_scores_and_features(folder):
     assert rows[0]["score"] == ""  # the first of its track, which has no parent
 
 
-def test_a_geff_is_valid_and_tells_of_tracks_in_units(folder, results):
+def test_a_geff_is_valid_and_has_tracks_in_units(folder, results):
     checks = ValidationConfig(graph=True, tracklet=True, lineage=True)
     graph, metadata = geff.read(folder / "tracks.geff", data_validation=checks)
     assert sorted(graph.nodes) == list(range(1, 16))
@@ -93,7 +93,7 @@ def test_a_geff_is_valid_and_tells_of_tracks_in_units(folder, results):
         *((size, "micrometer") for size in VOXEL_UM),
     ]
     node = {(data["t"], data["label"]): (key, data) for key, data in graph.nodes(data=True)}
-    assert node[1, 1][1]["tracklet"] == node[3, 1][1]["tracklet"]  # over the gap, as GEFF has it
+    assert node[1, 1][1]["tracklet"] == node[3, 1][1]["tracklet"]  # over the gap, as in GEFF
     lineages = [node[place][1]["lineage"] for place in ((2, 2), (5, 3), (5, 4))]
     assert len(set(lineages)) == 1
     assert graph.edges[node[1, 1][0], node[3, 1][0]]["score"] == 0.5
@@ -103,7 +103,7 @@ def test_a_geff_is_valid_and_tells_of_tracks_in_units(folder, results):
         assert (data["y"], data["x"]) == tuple(found.centroid[key - 1])
 
 
-def test_a_geff_points_to_the_labels_beside_it(folder):
+def test_a_geff_refers_to_the_labels_next_to_it(folder):
     """By the number of the track, which is the label there."""
     _, metadata = geff.read(folder / "tracks.geff")
     (related,) = metadata.related_objects
@@ -214,7 +214,7 @@ def test_volumes_and_a_movie_without_links_in_every_format(tmp_path):
 
 
 def test_tracks_without_a_detection_are_a_file_of_trackmate(tmp_path):
-    """As a session gives them whose frames were all empty."""
+    """As from a session whose frames were all empty."""
     found = true_lineage(dividing_cell()[1]).detections.rows(slice(0))
     none = Edges(np.empty(0, int), np.empty(0, int), np.empty(0))
     write_trackmate(build_lineage(found, none), tmp_path / "tracks.xml")
@@ -223,7 +223,7 @@ def test_tracks_without_a_detection_are_a_file_of_trackmate(tmp_path):
     assert root.find("Settings/ImageData").get("nframes") == "0"
 
 
-def test_results_of_all_formats_may_be_replaced_but_nothing_beside_them(folder, results):
+def test_results_of_all_formats_may_be_replaced_but_no_other_files(folder, results):
     outputs = Outputs(folder, overwrite=True)
     check_outputs(outputs, [])
     (folder / "tracks.geff" / "notes.txt").write_text("mine")
@@ -232,7 +232,7 @@ def test_results_of_all_formats_may_be_replaced_but_nothing_beside_them(folder, 
     (folder / "tracks.geff" / "notes.txt").unlink()
 
 
-def test_a_format_without_its_package_is_refused_at_the_door(tmp_path, monkeypatch):
+def test_a_format_without_its_package_is_rejected_at_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr("trackastra_engine.output.results.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"install trackastra-engine\[geff\]"):
         check_outputs(Outputs(tmp_path / "out", formats=("csv", "geff")), [])
