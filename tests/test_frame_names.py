@@ -1,4 +1,4 @@
-"""Frames are known by the numbers in file names, never by the order of the files alone."""
+"""Frames are known by the numbers in file names, not only by the order of the files."""
 
 import logging
 import os
@@ -44,7 +44,7 @@ ONE_SERIES = {
     "a frame and a number of its own": ["im_000_007", "im_001_003", "im_002_005"],
     "only a letter": ["f001", "f002", "f003"],
 }
-# Names of several series, and what the series are called.
+# Names of several series, and the names of the series.
 MANY_SERIES = {
     "wells": (["E_B2_1_00d00h00m", "E_B2_1_00d01h00m", "E_B3_1_00d00h00m"], "E_B2_1_*"),
     "wells of other times": (["E_B2_t0", "E_B2_t1", "E_B3_t2", "E_B3_t3"], "E_B2_t*"),
@@ -70,14 +70,14 @@ def test_names_of_microscopes_are_one_series_in_order(names):
 
 
 @pytest.mark.parametrize(("names", "pattern"), MANY_SERIES.values(), ids=MANY_SERIES)
-def test_wells_positions_channels_and_copies_are_series_of_their_own(names, pattern):
+def test_wells_positions_channels_and_copies_are_separate_series(names, pattern):
     series = find_series(names)
     assert len(series) >= 2
     assert series[0].pattern == pattern
     assert sorted(name for one in series for name in one.files) == sorted(names)
 
 
-def test_a_missing_frame_beside_a_clock_is_a_gap():
+def test_a_missing_frame_with_a_clock_is_a_gap():
     names = [f"im_{i:04}_12-{i * 7 // 60:02}-{i * 7 % 60:02}" for i in range(1, 30) if i != 9]
     (series,) = find_series(names)
     assert series.gaps() == [(names[7], names[8], 1)]
@@ -95,7 +95,7 @@ def labels_of(movie):
 
 
 def test_hours_are_sorted_by_value(tmp_path):
-    """1.25h comes after 1h, and 0h before 0.25h."""
+    """1.25h is after 1h, and 0h before 0.25h."""
     folder = tmp_path / "m"
     folder.mkdir()
     for number, mask in enumerate(MASKS):
@@ -117,7 +117,7 @@ def test_images_and_masks_are_paired_by_their_numbers(tmp_path):
     assert done.exit_code == 2
 
 
-def test_masks_that_count_from_another_number_are_paired_in_order_which_is_said(tmp_path, caplog):
+def test_masks_that_count_from_another_number_are_paired_in_order_with_a_warning(tmp_path, caplog):
     images = write_folder(tmp_path / "images", IMAGES)
     masks = tmp_path / "masks"
     masks.mkdir()
@@ -136,7 +136,7 @@ def test_a_missing_frame_is_reported(tmp_path, caplog):
     assert "a frame is missing between t001 and t003; frames on both sides" in caplog.text
 
 
-def test_every_tenth_frame_is_a_movie_without_a_word(tmp_path, caplog):
+def test_every_tenth_frame_is_a_movie_without_a_warning(tmp_path, caplog):
     folder = tmp_path / "m"
     folder.mkdir()
     for number, mask in enumerate(MASKS):
@@ -145,13 +145,13 @@ def test_every_tenth_frame_is_a_movie_without_a_word(tmp_path, caplog):
     assert not caplog.text
 
 
-def test_two_files_of_one_frame_are_refused(tmp_path):
+def test_two_files_of_one_frame_are_rejected(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     tifffile.imwrite(folder / "t3.tif", MASKS[3])
     assert "two files of one frame, t003.tif and t3.tif; remove one" in refusal(None, folder)
 
 
-def test_a_copy_beside_the_frames_is_named(tmp_path):
+def test_a_copy_next_to_the_frames_is_named(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     tifffile.imwrite(folder / "t003 (1).tif", MASKS[3])
     sentence = refusal(None, folder)
@@ -159,21 +159,21 @@ def test_a_copy_beside_the_frames_is_named(tmp_path):
 
 
 def test_a_link_to_nothing_is_named(tmp_path):
-    """As git-annex leaves for files that were not fetched."""
+    """As from git-annex for files that were not fetched."""
     folder = write_folder(tmp_path / "m", MASKS)
     (folder / "t002.tif").unlink()
     os.symlink("nowhere.tif", folder / "t002.tif")
     assert "t002.tif is a link to a file that is not there; fetch it" in refusal(None, folder)
 
 
-def test_what_git_lfs_and_git_annex_leave_for_a_file_is_named(tmp_path):
+def test_placeholders_of_git_lfs_and_git_annex_are_named(tmp_path):
     for text in ("version https://git-lfs.github.com/spec/v1\n", "/annex/objects/MD5E-s99.tif\n"):
         folder = write_folder(tmp_path / text[1:5], MASKS)
         (folder / "t000.tif").write_text(text)
         assert "t000.tif stands for a file that was not fetched yet" in refusal(None, folder)
 
 
-def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_word(tmp_path, caplog):
+def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_warning(tmp_path, caplog):
     folder = tmp_path / "m"
     folder.mkdir()
     for number in range(2):
@@ -200,7 +200,7 @@ def two_wells(tmp_path):
     return folder
 
 
-def test_two_wells_in_a_folder_are_refused_by_name(two_wells, tmp_path):
+def test_two_wells_in_a_folder_are_rejected_by_name(two_wells, tmp_path):
     done = run("track", "--masks", two_wells, "-o", tmp_path / "out")
     assert done.exit_code == 2
     assert "holds 2 series, Exp_B2_1_*.tif (3 files), Exp_B3_1_*.tif (3 files);" in done.stderr
@@ -223,7 +223,7 @@ def test_a_pattern_chooses_one_of_several_series(two_wells, pattern):
         (r"Exp_(?P<frame>B\d)", "its group frame must match a number"),
     ],
 )
-def test_patterns_that_choose_nothing(two_wells, pattern, reason):
+def test_patterns_without_a_match_or_with_errors_are_rejected(two_wells, pattern, reason):
     assert reason in refusal(None, two_wells, pattern=pattern)
 
 
@@ -234,7 +234,7 @@ def test_a_pattern_is_for_folders_only(tmp_path):
     )
 
 
-def test_masks_of_cellpose_lie_beside_the_images(tmp_path):
+def test_masks_of_cellpose_are_next_to_the_images(tmp_path):
     folder = write_folder(tmp_path / "both", IMAGES, "img_{:03}.tif")
     for number, mask in enumerate(MASKS):
         tifffile.imwrite(folder / f"img_{number:03}_cp_masks.tif", mask)
@@ -244,8 +244,8 @@ def test_masks_of_cellpose_lie_beside_the_images(tmp_path):
     np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
 
 
-def test_masks_beside_images_are_known_by_a_word(tmp_path):
-    """CellProfiler saves objects beside images, with a word behind the name."""
+def test_masks_next_to_images_are_known_by_a_word(tmp_path):
+    """CellProfiler saves objects next to images, with a word after the name."""
     folder = write_folder(tmp_path / "both", IMAGES, "img_{:03}.tiff")
     for number, mask in enumerate(MASKS):
         tifffile.imwrite(folder / f"img_{number:03}_CellObjects.tiff", mask)
@@ -263,7 +263,7 @@ def test_timepoints_of_imagexpress_are_folders(tmp_path):
     np.testing.assert_array_equal(labels_of(open_movie(None, tmp_path / "plate")), MASKS)
 
 
-def test_names_without_numbers_are_read_in_order_which_is_said(tmp_path, caplog):
+def test_names_without_numbers_are_read_in_order_with_a_warning(tmp_path, caplog):
     folder = tmp_path / "m"
     folder.mkdir()
     for name, mask in zip("abcdef", MASKS, strict=True):
@@ -274,7 +274,7 @@ def test_names_without_numbers_are_read_in_order_which_is_said(tmp_path, caplog)
 
 
 def test_other_frames_are_not_compared(tmp_path):
-    """Truth without its first frame beside tracks without their last: both have five files."""
+    """A truth without its first frame, and tracks without their last: both have five files."""
     tracks = "1 0 4 0\n"
     one = np.broadcast_to((MASKS[:1] == 1).astype(np.uint16), (5, 40, 48))
     found = write_folder(tmp_path / "found", one, "mask{:03}.tif")

@@ -1,4 +1,4 @@
-"""Movies from folders, stacks and arrays; what cannot be tracked is refused in one sentence."""
+"""Movies from folders, stacks and arrays; other inputs are rejected in one sentence."""
 
 import logging
 
@@ -45,7 +45,7 @@ def test_folders_stacks_and_arrays_give_the_same_movie(tmp_path):
             assert [frame.index for frame in movie] == list(range(6))
 
 
-def test_masks_alone_are_a_movie(masks):
+def test_only_masks_are_a_movie(masks):
     assert all(frame.image is None for frame in open_movie(None, masks))
 
 
@@ -111,7 +111,7 @@ def test_stacks_of_volumes_of_many_writers(tmp_path, volumes, options):
     assert next(iter(movie)).labels.dtype == np.uint16  # native byte order, as kernels need
 
 
-def test_time_may_come_after_z(tmp_path, volumes):
+def test_time_may_be_after_z(tmp_path, volumes):
     path = tmp_path / "masks.ome.tif"
     tifffile.imwrite(path, volumes.swapaxes(0, 1), ome=True, metadata={"axes": "ZTYX"})
     np.testing.assert_array_equal(labels_of(open_movie(None, path)), volumes)
@@ -141,7 +141,7 @@ def test_a_folder_of_volumes(tmp_path, volumes):
 
 
 def test_a_page_of_several_planes_is_decoded_once(tmp_path, volumes, monkeypatch):
-    """Of four planes tifffile makes the colours of one page, if nobody tells it better."""
+    """Without names of axes, tifffile takes four planes for the colours of one page."""
     stack = np.stack([volumes[:, 0]] * 4, axis=1)
     options = {"planarconfig": "separate", "photometric": "rgb", "compression": "zlib"}
     tifffile.imwrite(tmp_path / "a.tif", stack, **options)
@@ -172,7 +172,7 @@ def test_an_ome_file_of_a_set_is_one_frame_of_a_folder(tmp_path, masks):
 
 
 def refusal(images, masks):
-    """Return the sentence with which a movie is refused when it is opened or read."""
+    """Return the error message of a movie when it is opened or read."""
     with pytest.raises(InputError) as caught:
         list(open_movie(images, masks))
     sentence = str(caught.value)
@@ -223,7 +223,7 @@ def test_masks_of_float_type(tmp_path, masks):
         (2**24, "holds 1.67772e+07; expected whole numbers from 0 to 16777215"),
     ],
 )
-def test_floats_that_are_no_labels(masks, value, reason):
+def test_floats_that_are_not_labels(masks, value, reason):
     floats = masks.astype(np.float32)
     floats[2, 0, 0] = value
     sentence = refusal(None, floats)
@@ -236,7 +236,7 @@ def test_masks_of_numbers_that_are_not_real(masks):
 
 
 class Named:
-    """An array with names of dimensions, as xarray's DataArray has them."""
+    """An array with names of dimensions, like xarray's DataArray."""
 
     def __init__(self, array, dims):
         self.array, self.dims = array, dims
@@ -256,7 +256,7 @@ def test_names_of_dimensions_are_axes(masks, volumes):
     assert "has the axes ytt" in refusal(None, Named(masks, ("y", "time", "t")))
 
 
-def test_masked_pixels_are_background_and_no_intensities(masks):
+def test_masked_pixels_are_background_and_have_no_intensity(masks):
     hidden = np.ma.MaskedArray(masks, masks == 1)
     np.testing.assert_array_equal(
         labels_of(open_movie(None, hidden)), np.where(masks == 1, 0, masks)
@@ -329,7 +329,7 @@ def test_a_tiff_of_a_few_bytes(tmp_path, length):
     assert str(path) in refusal(None, path)
 
 
-def test_labels_beyond_int64_are_refused():
+def test_labels_beyond_int64_are_rejected():
     masks = np.ones((2, 4, 4), np.uint64)
     masks[1, 0, 0] = 2**63
     with pytest.raises(InputError, match=r"frame 1 in .* holds the label 9223372036854775808"):

@@ -1,4 +1,4 @@
-"""A cell that was missed in a frame is found again, and other links stay what they are."""
+"""A cell that was missed in a frame is found again, and other links do not change."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from trackastra_engine.linking import MODES, linker
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 from trackastra_training.checkpoint import load_spec
 
-MISSED = 0.08  # share of the detections that are taken away
+MISSED = 0.08  # share of the detections that are removed
 PARAMETERS = SimulationParameters(n_frames=12, n_cells=40, motion=Motion(drift=(0.1, 0.1)))
 
 
@@ -63,13 +63,13 @@ def test_gap_closing_finds_more_true_links_and_no_more_wrong_ones(spoiled, mode)
     assert len(found[2] & over_gaps) > 0.8 * len(over_gaps)
 
 
-def test_a_gap_for_which_the_model_has_not_learned_is_refused():
+def test_gaps_that_the_model_has_not_learned_are_rejected():
     for gap in (0, 3):
         with pytest.raises(InputError, match="has learned links over 1 to 2 frames"):
             Tracker.load(mode=linker("greedy", max_gap=gap), device="cpu")
 
 
-def test_checkpoints_of_upstream_say_which_gaps_they_learned(tmp_path):
+def test_the_longest_gap_of_a_checkpoint_of_upstream_is_that_of_its_training(tmp_path):
     folder = shutil.copytree(model_folder("rope2d"), tmp_path / "model")
     assert load_spec(folder).max_frame_gap == 1
     with (folder / "train_config.yaml").open("a") as file:

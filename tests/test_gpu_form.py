@@ -35,8 +35,8 @@ def test_embedded_models_score_as_block_by_block(name):
 
 
 @pytest.mark.parametrize("limit", [1, 200, 10_000], ids=["alone", "some", "all"])
-def test_windows_of_one_run_score_as_each_alone(limit, monkeypatch):
-    """Small ones and large ones, one of a frame alone, one without a link."""
+def test_windows_of_one_run_score_as_in_single_runs(limit, monkeypatch):
+    """Small ones and large ones, one of a single frame, one without a link."""
     monkeypatch.setattr("trackastra_engine.model.onnx_model.TOKENS_AT_ONCE", limit)
     engine = embedded_at_once(model_path("general_2d"))
     windows = [window for window in verification_windows(engine.spec) if len(window.features) < 500]
@@ -55,7 +55,7 @@ def test_windows_of_one_run_score_as_each_alone(limit, monkeypatch):
 
 
 def filmed(film, n_frames):
-    """The detections of the beginning of such a movie, and the name of a model for them."""
+    """The detections of the first frames of such a movie, and the name of a model for them."""
     parameters = replace(FILMS[film].parameters, n_frames=n_frames)
     name = "general_3d" if parameters.ndim == 3 else "general_2d"
     return name, simulate(parameters, seed=0).detections
@@ -76,7 +76,7 @@ def test_the_same_links_are_accepted(film):
 
 @pytest.mark.parametrize("name", embedded_models())
 def test_scores_hardly_change_where_each_product_is_rounded(name):
-    """As GPUs round; ONNX Runtime may leave out on a CPU what it has no float16 kernel for."""
+    """As GPUs round; on a CPU ONNX Runtime may skip the rounding where it has no float16 kernel."""
     network, spec = read_model(name)
     film = "nuclei_3d" if spec.ndim == 3 else "epithelium"
     _, detections = filmed(film, n_frames=spec.window)
@@ -106,7 +106,7 @@ def rounded(values):
     return values.half().float()
 
 
-def test_the_form_takes_little_of_a_file_and_has_no_loop():
+def test_the_form_is_a_small_part_of_a_file_and_has_no_loop():
     graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
     parts = [entry.value for entry in graph.metadata_props if entry.key == AT_ONCE_KEY]
     assert [len(part) < 20_000 for part in parts] == [True]  # models of the default size: 3.9 MB
@@ -117,8 +117,8 @@ def test_the_form_takes_little_of_a_file_and_has_no_loop():
     assert kinds >= {"Attention", "RotaryEmbedding", "LayerNormalization", "Gelu"}
 
 
-def test_each_form_has_the_weights_and_only_what_it_needs():
-    """ONNX Runtime would warn of constants that no node takes."""
+def test_each_form_has_the_weights_and_only_needed_constants():
+    """ONNX Runtime would warn of constants that no node uses."""
     graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
     names = {entry.name for entry in graph.graph.initializer}
     assert names <= used(graph.graph.node)
@@ -127,7 +127,7 @@ def test_each_form_has_the_weights_and_only_what_it_needs():
 
 
 def used(nodes):
-    """The names of all values that nodes take, also within loops."""
+    """The names of the inputs of all nodes, also within loops."""
     names = set()
     for node in nodes:
         names.update(node.input)
@@ -137,6 +137,6 @@ def used(nodes):
 
 
 @pytest.mark.parametrize("file", [b"", b"nothing", b"\x0a\x05hello"])
-def test_what_is_no_model_file_has_no_form(file):
+def test_other_files_have_no_form(file):
     with pytest.raises((ValueError, IndexError)):
         computed_at_once(file)

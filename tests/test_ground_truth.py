@@ -1,4 +1,4 @@
-"""Annotated folders as known movies: against an obvious twin, and with everything wrong."""
+"""Annotated folders as known movies, compared with an obvious twin; and errors in them."""
 
 import itertools
 
@@ -51,7 +51,7 @@ def draw_lineages(rng, n_frames=7):
 
 
 def with_gap(masks, tracks):
-    """Cut a frame out of the first long track: what follows is a new track, its child."""
+    """Cut a frame out of the first long track: the rest is a new track, its child."""
     row = next((r for r, t in enumerate(tracks) if t[2] - t[1] >= 4), None)
     if row is None:
         return masks, tracks
@@ -180,8 +180,8 @@ def test_truth_is_that_of_the_paper(tmp_path, seed):
     assert not known.n_children[nobody].any()
 
 
-def test_the_drawn_lineages_hold_what_they_should():
-    """Divisions, gaps, misses, mergers and inventions do occur in the test above."""
+def test_the_drawn_lineages_have_all_cases():
+    """Divisions, gaps, misses, mergers and inventions occur in the test above."""
     n_divisions = n_gaps = n_missed = n_invented = n_merged = 0
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -200,7 +200,7 @@ def test_the_drawn_lineages_hold_what_they_should():
     assert min(n_divisions, n_gaps, n_missed, n_invented, n_merged) >= 3
 
 
-def test_without_masks_the_truth_is_learned_on(tmp_path):
+def test_without_masks_those_of_the_truth_are_used(tmp_path):
     masks, tracks = draw_lineages(np.random.default_rng(7))
     folder = write(tmp_path / "GT", masks, tracks)
     alone = read_known_movie(AnnotatedMovie(folder), SPEC)
@@ -256,7 +256,7 @@ def spoil_file(folder, name):
         ("1 0 6 0\n2 2 6 0\n3 4 4 0", "frame 4, label 3: not in the mask, but man_track.txt"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_told(tmp_path, table, complaint):
+def test_errors_of_a_folder_are_reported(tmp_path, table, complaint):
     masks = np.zeros((7, SIZE, SIZE), np.uint16)
     masks[:, 10:20, 10:20] = 1
     masks[2:, 40:50, 40:50] = 2
@@ -280,8 +280,8 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path, table, complaint):
         ("man_track*.tif", None, "holds no .tif or .tiff file"),
     ],
 )
-def test_masks_that_are_missing_or_misnamed_are_told(tmp_path, old, new, complaint):
-    """The frames after one that is missing would else be taken for those before them."""
+def test_missing_and_misnamed_masks_are_reported(tmp_path, old, new, complaint):
+    """Otherwise the frames after a missing one would have wrong numbers."""
     masks, tracks = draw_lineages(np.random.default_rng(9))
     folder = write(tmp_path / "GT", masks, tracks)
     for path in list(folder.glob(old)):
@@ -290,10 +290,10 @@ def test_masks_that_are_missing_or_misnamed_are_told(tmp_path, old, new, complai
         read_known_movie(AnnotatedMovie(folder), SPEC)
     assert str(caught.value).startswith(f"{folder} cannot be learned from:\n  ")
     assert complaint in str(caught.value)
-    assert "man_track.txt, track" not in str(caught.value)  # what only follows from it
+    assert "man_track.txt, track" not in str(caught.value)  # a consequence of it
 
 
-def test_all_folders_are_looked_at_and_ten_problems_of_each_are_told(tmp_path):
+def test_all_folders_are_checked_and_ten_problems_of_each_are_reported(tmp_path):
     masks, tracks = draw_lineages(np.random.default_rng(9))
     good = write(tmp_path / "good", masks, tracks)
     other_tracks, short = (write(tmp_path / name, masks, tracks) for name in ("other", "short"))

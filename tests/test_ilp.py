@@ -1,4 +1,4 @@
-"""Links by ilp: upstream's, of the lowest cost against slow twins, in time; costs from files."""
+"""Links by ilp: those of upstream, with the cost of slow twins, in time; costs from files."""
 
 import itertools
 import re
@@ -27,7 +27,7 @@ from trackastra_engine.model.edges import Edges
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_ilp_finds_what_upstream_finds(name):
+def test_ilp_finds_the_links_of_upstream(name):
     golden = load_case(name)
     labels = np.zeros(len(golden["frame"]), np.int64)
     detections = Detections(golden["frame"], labels, golden["centroid"], golden["features"])
@@ -46,7 +46,7 @@ def test_ilp_finds_what_upstream_finds(name):
 
 
 def slow_cost(detections, kept, costs):
-    """Price a set of (source, target, score) by walking over the detections; inf if no lineage."""
+    """Return the cost of a set of (source, target, score), by a loop; inf if not a lineage."""
     frames = detections.frame
     total = sum(costs.edge + costs.edge_score * score for _, _, score in kept)
     total += sum(costs.missed_frame * (frames[t] - frames[s] - 1) for s, t, _ in kept)
@@ -66,7 +66,7 @@ def slow_cost(detections, kept, costs):
 
 @given(graphs(max_edges=9), any_costs)
 @settings(max_examples=150)
-def test_ilp_costs_as_little_as_the_best_of_all_sets_of_edges(graph, costs):
+def test_ilp_has_the_least_cost_of_all_sets_of_edges(graph, costs):
     edges = list(zip(*(part.tolist() for part in vars_of(graph.edges)), strict=True))
     sets = itertools.chain.from_iterable(
         itertools.combinations(edges, size) for size in range(len(edges) + 1)
@@ -101,7 +101,7 @@ def test_ilp_equals_one_program_for_the_whole_movie(graph, costs, divisions):
 
 @given(graphs(max_edges=12, max_step=1), st.sampled_from(sorted(CONFIGURATIONS)))
 @settings(max_examples=20)
-def test_ilp_costs_as_little_as_motile_finds(graph, name):
+def test_ilp_has_at_most_the_cost_of_motile(graph, name):
     motile = pytest.importorskip("motile")
     pytest.importorskip("motile.constraints")
     costs, edges = COSTS[name], graph.edges
@@ -152,7 +152,7 @@ def test_portions_of_components_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("time_limit_s", [0, 1e-4])
-def test_the_time_limit_leaves_the_best_so_far_and_says_so(caplog, time_limit_s):
+def test_the_time_limit_gives_the_best_so_far_with_a_warning(caplog, time_limit_s):
     graph, costs = random_graph(10, 60), COSTS["cheap divisions"]
     rows = choose_optimally(graph)
     kept = solve_by_components(
@@ -165,11 +165,11 @@ def test_the_time_limit_leaves_the_best_so_far_and_says_so(caplog, time_limit_s)
     assert found <= begun + ROUNDING
     assert f"time limit of {time_limit_s:g} s" in caplog.text
     gap = float(re.search(r"may cost up to (\S+) less", caplog.text)[1])
-    assert 0 <= found - best <= 1.01 * gap  # said in three digits
+    assert 0 <= found - best <= 1.01 * gap  # printed with three digits
 
 
 @given(graphs(levels=()), any_costs, st.booleans())
-def test_no_lineage_costs_less_than_is_thought_possible(graph, costs, divisions):
+def test_no_lineage_costs_less_than_the_bound(graph, costs, divisions):
     program = build_program(costs.price(graph), costs, divisions=divisions)
     best = lineage_cost(solve_whole(graph, costs, divisions), costs)
     assert program.least_cost() <= best + ROUNDING
@@ -189,7 +189,7 @@ def test_costs_are_read_by_name_or_from_toml(tmp_path):
 
 
 @given(graphs(max_edges=9, max_step=1, levels=()))
-def test_of_chances_the_links_that_exceed_their_price_most_are_chosen(graph):
+def test_of_probabilities_the_links_that_exceed_their_price_most_are_selected(graph):
     """Twin: all subsets. A link pays above 0.3, a second child above 0.6; no parent has three."""
     edges = graph.edges
     best = 0.0

@@ -70,7 +70,7 @@ def test_a_companion_without_its_files(tmp_path):
 
 
 def write_stopped(path, promised):
-    """Write an OME-TIFF whose header promises more frames than there are."""
+    """Write an OME-TIFF whose header promises more frames than the file has."""
     tifffile.imwrite(path, MASKS, photometric="minisblack", metadata={"axes": "TYX"}, ome=True,
                      compression="zlib")  # fmt: skip
     text = tifffile.TiffFile(path).ome_metadata
@@ -79,7 +79,7 @@ def write_stopped(path, promised):
     return path
 
 
-def test_an_acquisition_that_stopped_early_is_tracked_as_far_as_it_is_there(tmp_path, caplog):
+def test_an_acquisition_that_stopped_early_is_tracked_to_its_last_frame(tmp_path, caplog):
     path = write_stopped(tmp_path / "m.ome.tif", 9)
     np.testing.assert_array_equal(labels_of(path), MASKS)
     assert "promises 9 frames but holds 6, as if the acquisition had stopped early" in caplog.text
@@ -87,8 +87,8 @@ def test_an_acquisition_that_stopped_early_is_tracked_as_far_as_it_is_there(tmp_
     np.testing.assert_array_equal(labels_of(MASKS, images), MASKS)
 
 
-def test_a_frame_that_is_there_in_part_needs_a_word(tmp_path):
-    """Two planes a frame, of which the last frame has one."""
+def test_an_incomplete_frame_needs_allow_incomplete(tmp_path):
+    """Two planes a frame; the last frame has only one."""
     path = tmp_path / "m.ome.tif"
     planes = np.repeat(MASKS, 2, axis=0)[:-1]
     with tifffile.TiffWriter(path) as writer:
@@ -120,7 +120,7 @@ def test_masks_of_a_part_of_the_movie(tmp_path):
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_black_frame_of_an_image_has_no_chunk(tmp_path, zarr_format, caplog):
-    """Zarr writes no chunk of zeros, as in shared/cases/zarr_black_image."""
+    """Zarr writes no chunk of zeros."""
     images = IMAGES.copy()
     images[2] = 0
     path = write_image(tmp_path / "im.zarr", images, "tyx", zarr_format=zarr_format)

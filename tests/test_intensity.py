@@ -39,7 +39,7 @@ def test_range_of_wide_types_is_as_fine_as_its_bins(dtype):
 
 
 @pytest.mark.parametrize("dtype", [">u2", ">i2", ">f4", bool])
-def test_bytes_in_another_order_and_binary_images_count_as_others_do(dtype):
+def test_bytes_in_another_order_and_binary_images_count_like_others(dtype):
     frames = np.maximum(movie(np.float32, (2, 40, 50)) - 20, 0).astype(dtype)
     plain = frames.astype(np.uint8 if dtype is bool else frames.dtype.newbyteorder("<"))
     ours, expected = gathered(frames), gathered(plain)
@@ -51,6 +51,6 @@ def test_no_image_has_no_range():
     assert IntensityHistogram().range() is None
 
 
-def test_mixed_pixel_types_are_refused():
+def test_mixed_pixel_types_are_rejected():
     with pytest.raises(InputError, match="float32 after frames of type uint8"):
         gathered([np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)])

@@ -1,4 +1,4 @@
-"""Masks that are not labelled get one warning; masks of labelled cells, however odd, get none."""
+"""Masks that are not labelled give one warning; masks of labelled cells, however odd, give none."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def disc(y, x, radius):
 
 
 def cells():
-    """Return the labelled mask (64, 64) of nine cells, apart from each other."""
+    """Return the labelled mask (64, 64) of nine separate cells."""
     mask = np.zeros(Y.shape, np.uint16)
     for label in range(9):
         mask[disc(10 + 20 * (label // 3), 10 + 20 * (label % 3), 6)] = label + 1
@@ -46,8 +46,8 @@ def image():
     return rng.poisson(100 + 100 * (cells() > 0)).astype(np.uint16)
 
 
-def reads_until_told(masks):
-    """Return which frames' pixels a watch looks at until it tells of one, or to the end."""
+def frames_until_warning(masks):
+    """Return the frames whose pixels a watch reads until its first warning, or to the end."""
     watch, looked_at = LabelWatch(), []
     for index, mask in enumerate(masks):
         mask = mask.astype(np.uint16)
@@ -74,17 +74,17 @@ def reads_until_told(masks):
     ],
     ids=["0/1", "0/255", "1/2", "packed", "volume", "image", "image of a volume"],
 )
-def test_masks_that_are_not_labelled_are_told_of_once(mask, sentence, caplog):
-    reads_until_told([mask, mask, mask])
+def test_masks_that_are_not_labelled_give_one_warning(mask, sentence, caplog):
+    frames_until_warning([mask, mask, mask])
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert sentence in record.getMessage()
 
 
-def test_a_colony_that_grows_from_one_cell_is_told_of_later(caplog):
+def test_a_colony_that_grows_from_one_cell_gives_a_later_warning(caplog):
     mask, numbers = cells(), ([1], [1, 9], [1, 9], [1, 5, 9], range(1, 10), range(1, 10))
-    # Two pieces raise doubts, but may be a cell that divides.
-    assert reads_until_told([np.isin(mask, shown) for shown in numbers]) == [1, 2, 4]
+    # Two pieces may be a cell that divides.
+    assert frames_until_warning([np.isin(mask, shown) for shown in numbers]) == [1, 2, 4]
     (record,) = caplog.records
     assert "label 1 of frame 4 lies in 9 separate pieces" in record.getMessage()
 
@@ -131,36 +131,36 @@ def speckled():
         "speckled",
     ],
 )
-def test_one_cell_of_any_shape_is_not_told_of(shape, caplog):
-    looked_at = reads_until_told([shape] * 9)
-    reads_until_told([np.stack([shape] * 3)] * 2)
+def test_one_cell_of_any_shape_gives_no_warning(shape, caplog):
+    looked_at = frames_until_warning([shape] * 9)
+    frames_until_warning([np.stack([shape] * 3)] * 2)
     assert caplog.text == ""
     assert set(looked_at) <= {0, 1, 3, 7}  # ever fewer, so that a long movie costs nothing
 
 
-def test_labelled_cells_are_not_even_looked_at(caplog):
+def test_masks_of_labelled_cells_are_not_even_read(caplog):
     outlines = np.where(binary_erosion(cells() > 0), 0, cells())
-    assert reads_until_told([cells(), outlines, volume()[2], 0 * cells()]) == []
-    assert reads_until_told([volume(), 0 * volume()]) == []
+    assert frames_until_warning([cells(), outlines, volume()[2], 0 * cells()]) == []
+    assert frames_until_warning([volume(), 0 * volume()]) == []
     assert caplog.text == ""
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_of_simulated_cells_only_the_images_are_told_of(ndim, seed, caplog):
+def test_of_simulated_cells_only_the_images_give_warnings(ndim, seed, caplog):
     parameters = random_parameters(np.random.default_rng(seed), ndim=ndim, max_cells=40)
     movie = render(parameters, seed)
-    reads_until_told(movie.masks)
-    reads_until_told(spoiled(as_true_movie(movie, parameters.z_step), seed).masks)
+    frames_until_warning(movie.masks)
+    frames_until_warning(spoiled(as_true_movie(movie, parameters.z_step), seed).masks)
     assert caplog.text == ""
-    reads_until_told(movie.images)
+    frames_until_warning(movie.images)
     assert "scattered among each other" in caplog.text
 
 
 BINARY = np.stack([cells() > 0] * 4).astype(np.uint8)
 
 
-def test_the_command_tells_it_and_tells_it_again_of_what_is_kept(tmp_path):
+def test_the_command_warns_and_warns_again_with_a_cache(tmp_path):
     masks = write_folder(tmp_path / "masks", BINARY)
     command = ("track", "--masks", masks, "-o", tmp_path / "out", "--no-report", "--overwrite")
     for _ in range(2):
@@ -174,14 +174,14 @@ def test_the_command_tells_it_and_tells_it_again_of_what_is_kept(tmp_path):
         )
 
 
-def test_python_and_a_session_tell_it_once_a_movie(caplog):
+def test_python_and_a_session_warn_once_a_movie(caplog):
     tracker = Tracker(RandomModel(), linker("greedy"))
     tracker.track(None, BINARY)
     (record,) = caplog.records
     assert "label 1 of frame 0 in the array of the masks lies in 9" in record.getMessage()
     caplog.clear()
     session = Session(tracker, like=(None, BINARY[0]))
-    assert caplog.text == ""  # this was no field of view
+    assert caplog.text == ""  # not a field of view
     for number, mask in enumerate(BINARY, start=7):
         session.push(None, mask, fov="left", frame=number)
         session.push(None, cells(), fov="middle", frame=number)
@@ -191,7 +191,7 @@ def test_python_and_a_session_tell_it_once_a_movie(caplog):
     assert "label 1 of frame 7 of field of view 'right' lies in 9" in right
 
 
-def test_points_are_no_masks(caplog):
+def test_points_are_not_checked(caplog):
     session = Session(Tracker(RandomModel(), linker("greedy")))
     for _ in range(3):
         session.push_points([[10.0, 10.0], [50.0, 50.0]], diameter=[60.0, 60.0])

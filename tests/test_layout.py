@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENGINE, TRAINING = (ROOT / name / f"trackastra_{name}" for name in ("engine", "training"))
 HEAVY = {"torch", "pandas", "laptrack", "sklearn", "onnx", "networkx", "skimage"}
-# Each room of the engine may import from the rooms before it; those of a row do not see each other.
+# Each room of the engine may import from the rooms before it; those of a row not from each other.
 ROOMS = (
     ("errors", "progress", "growing_rows", "prefetch", "system"),
     ("kernels", "resources", "files"),
@@ -67,7 +67,7 @@ def room(module):
 
 
 def upward_imports(engine):
-    """Return the imports from a room that does not come before the importing one."""
+    """Return the imports from a room that is not before the importing one."""
     level = {name: number for number, row in enumerate(ROOMS) for name in row}
     return [
         f"{importing} imports {imported}"
@@ -78,7 +78,7 @@ def upward_imports(engine):
     ]
 
 
-def test_a_movie_goes_through_the_rooms_in_one_direction():
+def test_imports_between_rooms_point_one_way():
     assert upward_imports(ENGINE) == []
 
 
@@ -110,7 +110,7 @@ def test_the_engine_is_lean():
     assert not modules_loaded_by("from trackastra_engine import Tracker") & HEAVY
 
 
-def test_tracking_waits_for_no_library_that_it_may_not_need():
+def test_tracking_imports_no_library_that_it_may_not_need():
     loaded = modules_loaded_by("import trackastra_engine.jobs.track, trackastra_engine.linking")
     assert "numba" in loaded
     assert not loaded & {"scipy.spatial", "scipy.sparse", "highspy", "zarr"}

@@ -1,4 +1,4 @@
-"""Annotated movies of two tables: against a simulated truth, and with everything wrong."""
+"""Annotated movies of two tables, compared with a simulated truth; and errors in them."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_tables_are_read_as_the_movie_they_were_written_from(tmp_path, weight):
     np.testing.assert_allclose(known.detections.features[:, 0], movie.detections.features[:, 0])
 
 
-def test_some_frames_may_be_chosen_and_the_tables_lie_anywhere(tmp_path):
+def test_some_frames_may_be_chosen_and_the_tables_may_be_anywhere(tmp_path):
     movie = write_simulated(tmp_path / "movie", 2)
     lineage, cells = tmp_path / "lineage.csv", tmp_path / "cells.csv"
     (tmp_path / "movie" / "edges.csv").rename(lineage)
@@ -100,7 +100,7 @@ def test_edges_that_cannot_be_used_get_one_sentence(tmp_path, edges, words):
     assert words in str(caught.value)
 
 
-def test_all_movies_are_looked_at(tmp_path):
+def test_all_movies_are_checked(tmp_path):
     good = write(tmp_path / "good")
     header = write(tmp_path / "header", edges="a,b,c,d\n0,1,1,1\n")
     points = write(tmp_path / "points", points="frame,y,x,diameter\n0,1,1,-3\n")

@@ -1,4 +1,4 @@
-"""Linking again, from what a tracking kept: the tables that a new tracking would give."""
+"""Linking again from the cache of a run: the tables equal those of a new tracking."""
 
 import shutil
 
@@ -20,9 +20,9 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def tracked(tmp_path, model, monkeypatch):
-    """The command that tracks a movie, without where its results go, and a folder of its results.
+    """The command that tracks a movie, without its output, and a folder of its results.
 
-    Detections and edges over up to two frames are kept there; the chunks are short.
+    Detections and edges over up to two frames are cached there; the chunks are short.
     """
     monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
     masks = tmp_path / "masks.tif"
@@ -58,10 +58,10 @@ def test_links_are_those_of_a_new_tracking(tracked, tmp_path, options):
     assert "0.5 x 0.5 " in (tmp_path / "linked" / "report.html").read_text("utf-8")
 
 
-def test_in_place_no_earlier_result_stays_beside_the_new_ones(tracked, tmp_path):
+def test_in_place_no_earlier_result_stays_next_to_the_new_ones(tracked, tmp_path):
     _, out = tracked
     moved = tmp_path / "moved"
-    shutil.move(out, moved)  # with what it keeps
+    shutil.move(out, moved)  # with its cache
     before = (moved / "edges.csv").read_text()
     for options in (("--mode", "greedy_nodiv", "--max-distance", "5"), ("--max-gap", "2")):
         result = run("link", moved, *options, "--no-report")
@@ -73,7 +73,7 @@ def test_in_place_no_earlier_result_stays_beside_the_new_ones(tracked, tmp_path)
         assert ((moved / "edges.csv").read_text() == before) == ("5" not in options)
 
 
-def test_masks_are_written_again_by_track_from_what_is_kept(tracked, monkeypatch):
+def test_masks_are_written_again_by_track_from_the_cache(tracked, monkeypatch):
     command, out = tracked
     monkeypatch.setattr("trackastra_engine.model.onnx_model.AssociationModel.associate", None)
     monkeypatch.setattr("trackastra_engine.association.measured.detect", None)
@@ -82,7 +82,7 @@ def test_masks_are_written_again_by_track_from_what_is_kept(tracked, monkeypatch
     assert (out / "ctc").is_dir()
 
 
-def test_what_cannot_be_linked_again(tracked, tmp_path):
+def test_results_that_cannot_be_linked_again(tracked, tmp_path):
     _, out = tracked
     assert "run track with the same inputs" in refusal(tmp_path, "link", out, "--format", "ctc")
     assert "track the movie again with --max-gap 3" in refusal(
@@ -111,7 +111,7 @@ def test_after_points_the_movie_of_an_earlier_run_cannot_be_linked(tracked, mode
     assert "keeps no detections" in refusal(tmp_path, "link", out)
 
 
-def test_what_an_earlier_run_kept_for_other_options_goes(tracked):
+def test_the_cache_of_an_earlier_run_with_other_options_is_removed(tracked):
     command, out = tracked
     files = {path.name for path in (out / ".trackastra").iterdir()}
     assert len(files) == 2 * 3 + 1
@@ -121,7 +121,7 @@ def test_what_an_earlier_run_kept_for_other_options_goes(tracked):
     assert {name for name in files & left if name.startswith("edges-")} == set()
 
 
-def test_a_cache_of_another_version_is_replaced_with_a_sentence(tracked, monkeypatch):
+def test_a_cache_of_another_version_is_replaced_with_a_warning(tracked, monkeypatch):
     command, out = tracked
     monkeypatch.setattr("trackastra_engine.association.cache.FORMAT_VERSION", 0)
     result = run(*command, "-o", out, "--overwrite", "--max-gap", "2")

@@ -1,4 +1,4 @@
-"""Linkers: links as by scipy's assignment and LapTrack, and what holds of any graph."""
+"""Linkers: links of scipy's assignment and LapTrack, and properties of any graph."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ DIVIDING = [mode for mode in MODES if not mode.endswith("_nodiv")]
 
 @given(graphs(levels=()))
 def test_matching_equals_scipys_dense_assignment(graph):
-    """Each source twice and each target beside a place of its own that gains nothing."""
+    """Each source twice, and each target with a dummy partner without gain."""
     from scipy.optimize import linear_sum_assignment
 
     n, edges = len(graph.detections), graph.edges
@@ -64,7 +64,7 @@ def test_lap_links_as_laptrack_with_the_same_costs(graph, min_division_score):
 
 @given(graphs(), st.sampled_from(MODES))
 @settings(max_examples=300)
-def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode):
+def test_every_linker_makes_a_forest_of_tracklets_and_is_deterministic(graph, mode):
     lineage, again = linker(mode)(graph), linker(mode)(graph)
     detections, edges, tracklets = lineage.detections, lineage.edges, lineage.tracklets
     assert len(np.unique(edges.target)) == len(edges)
@@ -84,7 +84,7 @@ def test_every_linker_makes_a_forest_of_tracklets_and_repeats_itself(graph, mode
 
 @given(graphs(max_step=3), st.sampled_from(DIVIDING), st.sampled_from([0.3, 0.6, 0.9]))
 @settings(max_examples=200)
-def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_division_score):
+def test_the_second_child_has_the_required_score(graph, mode, min_division_score):
     if mode == "greedy":
         min_division_score = max(min_division_score, 0.5)
     kept = linker(mode, min_division_score=min_division_score)(graph).edges
@@ -94,7 +94,7 @@ def test_the_second_child_has_the_score_that_was_asked_for(graph, mode, min_divi
 
 
 @pytest.mark.parametrize("mode", ["greedy", "lap", "ilp"])
-def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
+def test_a_second_child_needs_more_of_scores_that_are_probabilities(mode):
     """A mother and two daughters, one of them sure; the other is as good as the number says."""
     frames = np.array([0, 1, 1])
     for score, is_division in ((0.55, False), (0.65, True)):
@@ -106,7 +106,7 @@ def test_a_second_child_needs_more_of_scores_that_are_chances(mode):
 
 
 @pytest.mark.parametrize("mode", ["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
-def test_a_link_needs_less_of_scores_that_are_chances(mode):
+def test_a_link_needs_less_of_scores_that_are_probabilities(mode):
     edges = Edges(np.array([0]), np.array([1]), np.array([0.35]))
     graph = CandidateGraph(detections_in([0, 1], 0), edges)
     assert len(linker(mode, chances=True)(graph).edges) == 1
@@ -115,7 +115,7 @@ def test_a_link_needs_less_of_scores_that_are_chances(mode):
     assert len(linker(mode, chances=True)(weak).edges) == (mode == "lap")
 
 
-def test_no_gap_takes_the_place_of_the_detection_between():
+def test_no_gap_replaces_the_detection_between():
     """
     frame 0   1   2      edges 0-1 and 1-2 of score 0.7, and 0-2 of 0.95
           A - A - A
@@ -159,7 +159,7 @@ def test_a_movie_without_detections_or_edges_is_linked(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_gap_is_closed_over_which_there_is_an_edge(mode):
+def test_a_gap_with_an_edge_over_it_is_closed(mode):
     detections = detections_in([0, 1, 3, 4])
     edges = Edges(np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.95, 0.9]))
     lineage = linker(mode, max_gap=2)(CandidateGraph(detections, edges))

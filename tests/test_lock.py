@@ -1,4 +1,4 @@
-"""Two runs at once: a folder of results refuses the second, and a cache serves both."""
+"""Two runs at once: a folder of results rejects the second, and a cache serves both."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ def tracked(tmp_path):
     return masks, tmp_path / "out"
 
 
-def test_a_second_run_is_refused_and_touches_nothing(tracked, tmp_path):
+def test_a_second_run_is_rejected_and_touches_nothing(tracked, tmp_path):
     masks, out = tracked
     with alone_in(out):
         before = entries(out), contents(out)
@@ -49,7 +49,7 @@ def test_a_second_run_is_refused_and_touches_nothing(tracked, tmp_path):
         ):
             assert f"another run is writing into {out}; wait for it" in refusal(tmp_path, *command)
         assert (entries(out), contents(out)) == before
-        # Others may read it.
+        # Other programs may read it.
         linked = ("link", out, "-o", tmp_path / "linked", "--no-report")
         converted = ("convert", out, "--to", "csv", "-o", tmp_path / "converted")
         for command in (linked, converted):
@@ -59,7 +59,7 @@ def test_a_second_run_is_refused_and_touches_nothing(tracked, tmp_path):
     assert run("link", out, "--no-report").exit_code == 0
 
 
-def test_a_second_batch_is_refused_and_so_is_a_position_that_another_run_writes(tracked, tmp_path):
+def test_a_second_batch_is_rejected_and_so_is_a_position_that_another_run_writes(tracked, tmp_path):
     masks, _ = tracked
     manifest, out = tmp_path / "movies.csv", tmp_path / "batch"
     manifest.write_text(f"name,masks\na,{masks}\n")
@@ -75,7 +75,7 @@ def test_a_second_batch_is_refused_and_so_is_a_position_that_another_run_writes(
     assert not (out / ".trackastra").exists()
 
 
-def test_a_killed_run_leaves_a_file_but_does_not_hold_the_folder(tmp_path):
+def test_a_killed_run_leaves_a_file_but_no_lock(tmp_path):
     out = tmp_path / "out"
     with subprocess.Popen([sys.executable, "-c", HOLD, out], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
@@ -88,7 +88,7 @@ def test_a_killed_run_leaves_a_file_but_does_not_hold_the_folder(tmp_path):
     assert entries(out) == ["edges.csv"]
 
 
-def test_what_was_made_to_hold_a_folder_goes_with_a_run_that_fails(tmp_path):
+def test_a_failing_run_removes_its_lock_and_the_folders_it_made(tmp_path):
     with pytest.raises(KeyboardInterrupt), alone_in(tmp_path / "a" / "out"):
         raise KeyboardInterrupt
     assert entries(tmp_path) == []
@@ -99,7 +99,7 @@ def test_what_was_made_to_hold_a_folder_goes_with_a_run_that_fails(tmp_path):
 def test_a_folder_that_cannot_be_locked_is_written_all_the_same(
     tracked, tmp_path, monkeypatch, code
 ):
-    """As on drives of Lustre or NFS without a service for locks."""
+    """As on drives of Lustre or NFS without a lock service."""
 
     def refuse(*_):
         raise OSError(code, os.strerror(code))

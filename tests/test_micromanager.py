@@ -1,4 +1,4 @@
-"""Acquisition software calls the engine as it calls its own: in these signatures."""
+"""Acquisition software calls the engine with these signatures."""
 
 import inspect
 import subprocess
@@ -20,8 +20,8 @@ def as_mask(image):
     return image.astype(np.uint16)
 
 
-def test_a_division_makes_the_microscope_look_closer():
-    """In a process of its own: Micro-Manager may abort when its interpreter ends."""
+def test_a_division_makes_the_microscope_take_a_close_up():
+    """In its own process: Micro-Manager may abort when its interpreter ends."""
     pytest.importorskip("pymmcore_plus")
     pytest.importorskip("mm_test_adapters")
     script = Path(__file__).parent / "closed_loop.py"
@@ -63,7 +63,7 @@ def test_positions_are_fields_of_view_and_other_channels_are_left_out():
         assert heard.frames(fov) == [0, 1, 2]
 
 
-def test_an_acquisition_that_is_repeated_is_told_until_it_is_finished():
+def test_a_repeated_acquisition_is_reported_until_it_is_finished():
     heard, event = Heard(), SimpleNamespace(index={"t": 0, "p": 1})
     with online(heard, segment=as_mask) as tracker:
         handler = MdaHandler(tracker)
@@ -76,8 +76,10 @@ def test_an_acquisition_that_is_repeated_is_told_until_it_is_finished():
 
 
 def test_pycro_manager_gets_its_images_back():
-    """It calls a function of two arguments with an image and metadata (pycromanager 1.0.2,
-    acquisition_superclass.py), and shows and saves what comes back."""
+    """It passes an image and metadata, and shows and saves the returned image.
+
+    Source: pycromanager 1.0.2, acquisition_superclass.py.
+    """
     heard, masks = Heard(), crowd()
     with online(heard, Session(random_tracker()), segment=as_mask) as tracker:
         process = image_process_fn(

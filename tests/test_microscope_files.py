@@ -1,4 +1,4 @@
-"""Files of microscopes: CZI, and what a stand-in reader of bioio says of any other."""
+"""Files of microscopes: CZI, and a stand-in reader of bioio for all others."""
 
 import sys
 from pathlib import Path
@@ -84,7 +84,7 @@ class ReaderMetadata(Base):
 
 @pytest.fixture
 def standin(tmp_path, monkeypatch):
-    """Return a file of two scenes, whose reader is installed as bioio finds readers."""
+    """Return a file of two scenes, whose reader is installed like readers of bioio."""
     pytest.importorskip("bioio")
     from bioio import plugins
 
@@ -118,7 +118,7 @@ def test_a_scene_and_a_channel_are_read_frame_by_frame(standin):
     assert len({movie.masks.stamp(index) for index in range(len(movie))}) == len(MASKS)
 
 
-def test_what_a_file_holds_is_said_where_a_choice_is_missing(standin):
+def test_the_contents_of_a_file_are_listed_where_a_choice_is_missing(standin):
     with pytest.raises(InputError, match=r"holds 2 images \(well A, well B\); choose one with"):
         open_movie(None, standin)
     with pytest.raises(InputError, match=r"2 channels \(DAPI, GFP\); choose one with channel"):
@@ -160,7 +160,7 @@ def test_a_czi_of_zeiss(czi):
         np.testing.assert_array_equal(frame.labels, mask)
 
 
-def test_a_cut_czi_is_refused(czi):
+def test_a_truncated_czi_is_rejected(czi):
     czi.write_bytes(czi.read_bytes()[:3000])
     with pytest.raises(InputError, match=r"no reader .* takes .*movie\.czi: it is damaged, or"):
         open_movie(None, czi)

@@ -1,4 +1,4 @@
-"""How a model runs: on which processors."""
+"""The devices and processors on which a model runs."""
 
 import os
 import subprocess
@@ -28,14 +28,14 @@ print(sum(os.sched_getaffinity(int(task)) != {core} for task in os.listdir("/pro
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are listed on Linux only")
 @pytest.mark.skipif(os.cpu_count() == 1, reason="there is but one processor")
-def test_a_model_keeps_to_the_processors_that_the_process_was_given():
+def test_a_model_uses_only_the_processors_of_the_process():
     command = [sys.executable, "-c", COUNT_STRAYING_THREADS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) == 0
 
 
 class RuntimeWithoutDriver:
-    """ONNX Runtime for CUDA on a machine without a driver: it lists CUDA, and takes the CPU."""
+    """ONNX Runtime for CUDA on a machine without a driver: it lists CUDA, and uses the CPU."""
 
     SessionOptions = onnxruntime.SessionOptions
     GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel
@@ -63,12 +63,12 @@ def test_cuda_that_does_not_start_is_an_error(runtime):
         AssociationModel.load(device="cuda")
 
 
-def test_auto_says_that_cuda_did_not_start(runtime, caplog):
+def test_auto_warns_that_cuda_did_not_start(runtime, caplog):
     assert AssociationModel.load(device="auto").device == "cpu"
     assert "CUDA could not be started, so the CPU is used" in caplog.text
 
 
-def test_a_cpu_that_takes_the_place_of_cuda_computes_block_by_block(runtime):
+def test_a_cpu_that_replaces_cuda_computes_block_by_block(runtime):
     assert not AssociationModel.load(device="auto").is_at_once
     assert [name for (name, _), *_ in runtime.asked] == [
         "CUDAExecutionProvider",
@@ -76,7 +76,7 @@ def test_a_cpu_that_takes_the_place_of_cuda_computes_block_by_block(runtime):
     ]
 
 
-def test_a_file_without_a_form_for_gpus_is_refused_on_cuda(runtime, tmp_path):
+def test_a_file_without_a_form_for_gpus_is_rejected_on_cuda(runtime, tmp_path):
     model = onnx.load(model_path("general_2d"))
     entries = [entry for entry in model.metadata_props if entry.key != AT_ONCE_KEY]
     del model.metadata_props[:]
@@ -87,14 +87,14 @@ def test_a_file_without_a_form_for_gpus_is_refused_on_cuda(runtime, tmp_path):
         AssociationModel.load(path, device="cuda")
 
 
-def test_cuda_is_asked_for_whole_float32_products(runtime):
+def test_cuda_is_set_to_full_float32_products(runtime):
     AssociationModel.load(device="auto")
     (name, options), (fallback, _) = runtime.asked[0]
     assert (name, fallback) == ("CUDAExecutionProvider", "CPUExecutionProvider")
     assert options["use_tf32"] == "0"
 
 
-def test_a_device_that_the_runtime_does_not_offer_is_named_with_those_that_it_does(runtime):
+def test_a_device_that_the_runtime_lacks_is_named_with_the_available_ones(runtime):
     with pytest.raises(
         ModelError,
         match=r"openvino is not there: .* offers cpu, cuda; install onnxruntime-openvino",

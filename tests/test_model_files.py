@@ -1,4 +1,4 @@
-"""A model file holds all that the engine needs, and gives the network back; or there is none."""
+"""A model file contains all that the engine needs, and the network; no partial file is left."""
 
 import shutil
 from dataclasses import replace
@@ -30,7 +30,7 @@ def quick_verification(monkeypatch):
     monkeypatch.setattr(export, "VERIFIED_SIZES", (1, 2, 10, 100))
 
 
-def test_the_file_holds_the_spec_and_stands_alone(tmp_path):
+def test_the_file_contains_the_spec_and_all_weights(tmp_path):
     spec = load_spec(UPSTREAM)
     path = tmp_path / "new" / "model.onnx"
     difference = export.export_model(load_model(UPSTREAM), spec, path)
@@ -47,7 +47,7 @@ def test_the_file_holds_the_spec_and_stands_alone(tmp_path):
 
 @pytest.mark.parametrize("parameter", ["encoder.1.attn.q_pro.weight", "head_y.fc2.bias"])
 @pytest.mark.usefixtures("quick_verification")
-def test_a_graph_that_differs_is_refused_and_not_written(tmp_path, monkeypatch, parameter):
+def test_a_graph_that_differs_is_rejected_and_not_written(tmp_path, monkeypatch, parameter):
     model, other = load_model(UPSTREAM), load_model(UPSTREAM)
     with torch.no_grad():
         other.get_parameter(parameter).mul_(1.01)
@@ -58,7 +58,7 @@ def test_a_graph_that_differs_is_refused_and_not_written(tmp_path, monkeypatch, 
 
 
 @pytest.mark.usefixtures("quick_verification")
-def test_a_model_of_nan_is_refused(tmp_path):
+def test_a_model_of_nan_is_rejected(tmp_path):
     model = load_model(UPSTREAM)
     with torch.no_grad():
         model.norm.weight.fill_(torch.nan)
@@ -76,8 +76,8 @@ def test_import_writes_a_model(tmp_path):
 
 
 @pytest.mark.usefixtures("quick_verification")
-def test_import_takes_other_weights(tmp_path):
-    """Those of Lightning, as upstream's training leaves them beside the best model."""
+def test_import_reads_other_weights(tmp_path):
+    """Those of Lightning, which upstream's training writes next to the best model."""
     other = load_model(UPSTREAM).state_dict()
     other["head_y.fc2.bias"] += 1
     lightning = tmp_path / "checkpoints" / "last.ckpt"
@@ -100,7 +100,7 @@ def test_import_takes_other_weights(tmp_path):
         ("model.pt", None, "model.pt is missing"),
     ],
 )
-def test_import_says_in_one_sentence_what_is_wrong(tmp_path, name, entries, reason):
+def test_import_reports_errors_in_one_sentence(tmp_path, name, entries, reason):
     folder = tmp_path / "model"
     shutil.copytree(UPSTREAM, folder)
     if entries is None:
@@ -109,14 +109,14 @@ def test_import_says_in_one_sentence_what_is_wrong(tmp_path, name, entries, reas
         (folder / name).write_text(entries)
     result = CliRunner().invoke(main, ["import", str(folder), "-o", str(tmp_path / "a.onnx")])
     assert result.exit_code == 2
-    # Not its stderr, which click 8.1 does not keep apart.
+    # Not its stderr, which click 8.1 does not separate.
     assert result.output.startswith("Error: ")
     assert reason in result.output
     assert result.output.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_file_of_an_earlier_engine_is_refused(tmp_path):
+def test_a_file_of_an_earlier_engine_is_rejected(tmp_path):
     graph = build_graph(load_model(UPSTREAM), load_spec(UPSTREAM))
     renamed = next(value for value in graph.graph.input if value.name == "candidates")
     for node in graph.graph.node:
@@ -129,7 +129,7 @@ def test_a_file_of_an_earlier_engine_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_exported_model_is_read_back_as_it_was(name, tmp_path, quick_verification):
+def test_an_exported_model_is_read_back_without_change(name, tmp_path, quick_verification):
     """Golden models of all kinds of attention: the same weights, which give the same file."""
     model, spec = load_model(model_folder(name)), load_spec(model_folder(name))
     export.export_model(model, spec, tmp_path / "model.onnx")
@@ -150,7 +150,7 @@ def test_embedded_models_are_read_by_name_and_score_as_their_file(name, quick_ve
     assert export.largest_difference(model, model_path(name)) < SCORE_TOLERANCE
 
 
-def test_files_that_are_no_networks_are_refused_in_one_sentence(tmp_path, quick_verification):
+def test_files_that_are_not_networks_are_rejected_in_one_sentence(tmp_path, quick_verification):
     path = tmp_path / "model.onnx"
     with pytest.raises(ModelError, match="there is no model"):
         read_model(path)
