@@ -1,4 +1,4 @@
-"""The plugin of napari: what it tells napari, what it reads, and, under a display, its widget."""
+"""The plugin of napari: its manifest, the files it reads, and, under a display, its widget."""
 
 import shutil
 import time
@@ -28,7 +28,7 @@ def movie():
 
 @pytest.fixture
 def folder(movie, tmp_path):
-    """Return a results folder whose masks have other labels than what was tracked."""
+    """Return a results folder whose masks have other labels than the tracked masks."""
     images, masks, lineage = movie
     write_outputs(
         Results(lineage, open_movie(images, masks)), Outputs(tmp_path / "out", report=False)
@@ -37,7 +37,7 @@ def folder(movie, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_manifest_is_valid_and_what_it_names_is_there_without_napari():
+def test_the_manifest_is_valid_and_its_entries_exist_without_napari():
     npe2 = pytest.importorskip("npe2")
     entries = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
     (name, place), *_ = entries["napari.manifest"].items()
@@ -81,7 +81,7 @@ def test_frames_of_masks_are_read_when_they_are_shown(folder):
     ("name", "said"),
     [("mask000.tif", "mask000.tif is a damaged|mask000.tif is not"), ("res_track.txt", "no table")],
 )
-def test_damaged_masks_are_told_and_the_tracks_are_shown(folder, movie, name, said):
+def test_damaged_masks_are_reported_and_the_tracks_are_shown(folder, movie, name, said):
     (folder / "ctc" / name).write_bytes(b"damaged")
     with pytest.warns(UserWarning, match=f"the tracks are shown without masks: .*({said})"):
         ((data, _, kind),) = get_reader(str(folder))(str(folder))
@@ -92,13 +92,13 @@ def test_damaged_masks_are_told_and_the_tracks_are_shown(folder, movie, name, sa
         get_reader(str(folder))(str(folder))
 
 
-def test_tables_without_masks_are_read_without_a_word(folder, recwarn):
+def test_tables_without_masks_are_read_without_a_warning(folder, recwarn):
     shutil.rmtree(folder / "ctc")
     ((_, _, kind),) = get_reader(str(folder))(str(folder))
     assert (kind, list(recwarn)) == ("tracks", [])
 
 
-def test_a_folder_of_the_challenge_is_read_and_others_are_left_alone(movie, tmp_path):
+def test_a_folder_of_the_challenge_is_read_and_others_are_not(movie, tmp_path):
     images, masks, lineage = movie
     write_ctc(lineage, open_movie(images, masks), tmp_path / "tracked")
     assert len(get_reader(str(tmp_path / "tracked"))(str(tmp_path / "tracked"))) == 2

@@ -1,4 +1,4 @@
-"""Uncertain links decided in napari: linked again at once, undone, saved; and the widget."""
+"""Decisions on uncertain links in napari: linked again at once, undone, saved; and the widget."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from trackastra_engine.napari.decisions import Decisions, called, choices, place
 
 @pytest.fixture
 def out(tmp_path):
-    """Return a results folder that keeps what links are made of."""
+    """Return a results folder with a cache."""
     images, masks, out = write_movie(tmp_path)
     model = exported("rope2d", tmp_path)
     result = run("track", images, masks, "-o", out, "--model", model, "--no-report")
@@ -51,7 +51,7 @@ def test_a_rejected_link_is_not_made(out):
     assert parent(decisions, linked.target) != linked.source
 
 
-def test_what_cannot_hold_changes_nothing(out):
+def test_a_contradiction_changes_nothing(out):
     decisions = Decisions(out)
     for label in (1, 3):
         decisions.decide((2, 2), (3, label))
@@ -61,7 +61,7 @@ def test_what_cannot_hold_changes_nothing(out):
     assert parent(decisions, (3, 1)) == (2, 2)
 
 
-def test_decisions_are_saved_with_those_of_the_folder_and_begin_the_next_time(out):
+def test_decisions_are_saved_with_those_of_the_folder_and_loaded_the_next_time(out):
     first = Decisions(out)
     first.decide((1, 1), (2, 2))
     first.decide(None, (2, 1))

@@ -1,4 +1,4 @@
-"""OME-Zarr: damage is told, scales count if they have units, chunks are read once, and stamped."""
+"""OME-Zarr: damage is reported, scales need units, chunks are read once and stamped."""
 
 import shutil
 
@@ -15,7 +15,7 @@ from trackastra_engine.movie.frames import open_movie
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("compressors", ["auto", None])
-def test_a_cut_chunk_is_refused(tmp_path, zarr_format, compressors):
+def test_a_truncated_chunk_is_rejected(tmp_path, zarr_format, compressors):
     path = plain(
         tmp_path / "a.zarr",
         MASKS,
@@ -29,7 +29,7 @@ def test_a_cut_chunk_is_refused(tmp_path, zarr_format, compressors):
     assert "a.zarr is truncated or damaged: frame 3 cannot be read" in refusal(None, path)
 
 
-def test_a_cut_shard_is_refused(tmp_path):
+def test_a_truncated_shard_is_rejected(tmp_path):
     path = plain(tmp_path / "a.zarr", MASKS, chunks=(1, 20, 24), shards=(1, 40, 48))
     shard = path / "c/3/0/0"
     shard.write_bytes(shard.read_bytes()[:-10])
@@ -37,9 +37,7 @@ def test_a_cut_shard_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("chunks", [(1, 20, 24), (2, 20, 24)])
-def test_images_of_which_a_frame_is_missing_are_refused_and_masks_are_empty(
-    tmp_path, chunks, caplog
-):
+def test_images_with_a_missing_frame_are_rejected_and_masks_are_empty(tmp_path, chunks, caplog):
     """Masks of a frame without cells have no chunk, by the format; images are never all 0."""
     images = plain(tmp_path / "images.zarr", IMAGES, chunks=chunks)
     masks = plain(tmp_path / "masks.zarr", MASKS, chunks=chunks)
@@ -53,7 +51,7 @@ def test_images_of_which_a_frame_is_missing_are_refused_and_masks_are_empty(
 
 @pytest.mark.parametrize(("zarr_format", "fill_value"), [(2, None), (3, np.nan)])
 def test_no_fill_value_hides_that_a_frame_is_missing(tmp_path, zarr_format, fill_value):
-    """Zarr's old format knows none at all; of NaN, no two are equal."""
+    """Zarr's old format may have none; NaN is not equal to itself."""
     images = plain(
         tmp_path / "images.zarr",
         IMAGES.astype(np.float32),
@@ -71,7 +69,7 @@ def test_an_image_that_is_dark_in_part_needs_no_chunk_there(tmp_path):
     np.testing.assert_array_equal(images_of(images, MASKS), dark)
 
 
-def test_damaged_metadata_is_refused(tmp_path):
+def test_damaged_metadata_is_rejected(tmp_path):
     image = write_image(tmp_path / "image.zarr", MASKS, "tyx", n_levels=2)
     metadata = image / "zarr.json"
     whole = metadata.read_text()
@@ -86,13 +84,13 @@ def test_damaged_metadata_is_refused(tmp_path):
     assert "no Zarr group or array at" in refusal(None, image)
 
 
-def test_a_group_without_an_image_is_refused(tmp_path):
+def test_a_group_without_an_image_is_rejected(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
     assert "a.zarr holds no image" in refusal(None, tmp_path / "a.zarr")
 
 
-def test_units_that_are_not_told_are_not_believed(tmp_path):
-    """Many programs write a scale of 1 where they know none."""
+def test_scales_without_units_are_ignored(tmp_path):
+    """Many programs write a scale of 1 if it is unknown."""
     group = zarr.open_group(write_image(tmp_path / "image", MASKS, "tyx"), mode="r+")
     told = group.attrs["ome"]["multiscales"][0]
     for axis in told["axes"]:
@@ -116,7 +114,7 @@ def test_the_scale_of_the_whole_pyramid_counts_too(tmp_path):
 
 
 def test_a_chunk_of_several_frames_is_read_once():
-    """And frames of which a chunk is too large to keep are read in parts of it."""
+    """If a chunk is too large to cache, its frames are read in parts."""
     asked = []
 
     class Chunked:
@@ -145,10 +143,10 @@ def test_a_chunk_that_is_too_large_is_read_in_parts(monkeypatch):
     assert asked == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
-# Stamps, by which a cache knows frames again -----------------------------------------------------
+# Stamps, by which a cache recognises frames -----------------------------------------------------
 
 
-def test_a_changed_chunk_changes_the_stamp_of_its_frames_alone(tmp_path):
+def test_a_changed_chunk_changes_only_the_stamps_of_its_frames(tmp_path):
     image = write_image(tmp_path / "image", TWO, "tcyx")
     before = stamps_of(image, channel=1)
     assert len(set(before)) == len(TWO)

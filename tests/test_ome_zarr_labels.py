@@ -36,7 +36,7 @@ def tracked(masks, lineage):
 
 
 @pytest.mark.parametrize(("name", "zarr_format"), [("ome-zarr", 3), ("ome-zarr-0.4", 2)])
-def test_labels_are_valid_and_are_masks_again(image, tmp_path, name, zarr_format):
+def test_labels_are_valid_and_can_be_read_as_masks(image, tmp_path, name, zarr_format):
     image, masks = image
     formats = parse_formats([name])
     results = Results(image.lineage, image.movie, calibration=KNOWN)
@@ -72,7 +72,7 @@ def level(number):
     return Selection(level=number)
 
 
-def test_a_run_that_dies_goes_on_where_it_was(image, tmp_path, monkeypatch):
+def test_a_killed_run_continues_where_it_stopped(image, tmp_path, monkeypatch):
     image, masks = image
     done = []
 
@@ -93,7 +93,7 @@ def test_a_run_that_dies_goes_on_where_it_was(image, tmp_path, monkeypatch):
     np.testing.assert_array_equal(read, masks)
 
 
-def test_frames_of_other_tracks_are_not_taken(image, tmp_path):
+def test_frames_of_other_tracks_are_not_reused(image, tmp_path):
     image, _ = image
     other = LabelImage(image.lineage, image.movie, Calibration((1.0, 1.0), 60.0))
 
@@ -121,6 +121,6 @@ def test_volumes_have_chunks_of_some_planes(tmp_path):
     np.testing.assert_array_equal([frame.labels for frame in movie], tracked(masks, lineage))
 
 
-def test_both_versions_at_once_have_one_place():
+def test_both_versions_at_once_are_rejected():
     with pytest.raises(InputError, match="choose one of them"):
         parse_formats(["ome-zarr,ome-zarr-0.4"])

@@ -1,4 +1,4 @@
-"""Tracking in a thread of its own: nothing is lost without a word, and no thread is left."""
+"""Tracking in its own thread: nothing is lost without an error, and no thread is left."""
 
 import contextlib
 import queue
@@ -26,7 +26,7 @@ def no_thread_left():
 
 
 class Heard:
-    """What was called back."""
+    """Records the calls of both callbacks."""
 
     def __init__(self):
         self.updates, self.errors = [], []
@@ -47,7 +47,7 @@ def online(heard, session=None, **options):
 
 
 class Gate:
-    """A segmentation that lets frames pass when it is open."""
+    """A segmentation that waits until it is opened."""
 
     def __init__(self):
         self.opened, self.reached = threading.Event(), threading.Event()
@@ -112,7 +112,7 @@ def test_images_are_segmented_in_the_thread():
     assert threading.current_thread().name not in threads
 
 
-def test_what_goes_wrong_in_a_field_is_told_and_the_others_go_on():
+def test_errors_in_a_field_are_reported_and_the_others_continue():
     masks, heard = crowd(), Heard()
 
     def update(update):
@@ -150,7 +150,7 @@ def test_what_goes_wrong_in_a_field_is_told_and_the_others_go_on():
     assert set(lineages["shape"].detections.frame) == set(range(12)) - {5, 7}  # 7 is empty
 
 
-def test_a_field_begins_anew_after_its_finish():
+def test_a_field_starts_again_after_its_finish():
     masks, heard = crowd(), Heard()
     with online(heard) as tracker:
         for _ in range(2):
@@ -193,7 +193,7 @@ def test_push_waits_for_room():
         pushing = threading.Thread(target=push_all)
         pushing.start()
         assert gate.reached.wait(60)
-        assert not is_pushed.wait(0.2)  # one is being tracked, two wait, and one more wants to
+        assert not is_pushed.wait(0.2)  # one is being tracked, two wait, and one blocks
         gate.opened.set()
         pushing.join()
     assert heard.frames() == [0, 1, 2, 3]
@@ -214,7 +214,7 @@ def test_the_oldest_frames_are_dropped_and_counted_as_missing(caplog):
     assert caplog.text.count("dropped frame") == 3
 
 
-def test_a_dropped_frame_leaves_no_place_before_the_end_of_its_field(caplog):
+def test_a_dropped_frame_leaves_no_room_before_the_end_of_its_field(caplog):
     """A camera starts again while `finish` waits: its frames are of the next movie."""
     heard, gate, is_asked = Heard(), Gate(), threading.Event()
     masks, lineages = crowd(), []
@@ -225,7 +225,7 @@ def test_a_dropped_frame_leaves_no_place_before_the_end_of_its_field(caplog):
             tracker.push(mask)
         submit = tracker._worker.submit
 
-        def submitted(*work):  # no push comes between, as `finish` holds a lock meanwhile
+        def submitted(*work):  # `finish` holds a lock, so that no other push is in between
             is_asked.set()
             return submit(*work)
 
@@ -243,7 +243,7 @@ def test_a_dropped_frame_leaves_no_place_before_the_end_of_its_field(caplog):
     assert caplog.text.count("dropped frame") == 2
 
 
-def test_a_frame_too_many_is_refused():
+def test_a_frame_too_many_is_rejected():
     heard, gate = Heard(), Gate()
     with online(heard, segment=gate, max_waiting=2, overflow="raise") as tracker:
         tracker.push(crowd()[0])
@@ -259,7 +259,7 @@ def test_a_frame_too_many_is_refused():
     assert heard.updates[-1].n_missed == 1
 
 
-def test_a_session_goes_on_and_is_the_callers_again():
+def test_a_session_can_be_used_before_and_after_a_tracker():
     masks, heard, session = crowd(), Heard(), Session(random_tracker())
     for mask in masks[:4]:
         session.push(None, mask)
@@ -287,7 +287,7 @@ def push_until_closed(tracker, gate):
     return thread
 
 
-def test_frames_that_wait_are_tracked_at_the_close_and_no_more_are_taken():
+def test_frames_that_wait_are_tracked_at_the_close_and_no_more_are_accepted():
     heard, gate = Heard(), Gate()
     tracker = online(heard, segment=gate, max_waiting=3)
     pushing = push_until_closed(tracker, gate)
@@ -300,7 +300,7 @@ def test_frames_that_wait_are_tracked_at_the_close_and_no_more_are_taken():
         tracker.push(crowd()[0])
 
 
-def test_frames_that_wait_are_given_up_when_the_block_raises():
+def test_frames_that_wait_are_dropped_when_the_block_raises():
     heard, gate, threads = Heard(), Gate(), []
 
     def run():
@@ -326,7 +326,7 @@ def test_callbacks_may_not_wait_for_themselves():
     assert "would wait for itself" in str(error)
 
 
-def test_wrong_options_are_refused():
+def test_wrong_options_are_rejected():
     heard = Heard()
     with pytest.raises(InputError, match="overflow is 'drop'; choose one of"):
         online(heard, overflow="drop")
@@ -336,8 +336,8 @@ def test_wrong_options_are_refused():
         tracker.push(crowd()[0])
 
 
-def test_an_interpreter_that_ends_tracks_what_waits():
-    """Nobody closes the tracker, and the last lines of the script have run."""
+def test_an_interpreter_that_ends_tracks_waiting_frames():
+    """The tracker is not closed, and the last lines of the script have run."""
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_streaming import RandomModel, crowd
@@ -355,7 +355,7 @@ for mask in crowd(): tracker.push(None, mask)
     assert done.stdout.split() == [str(t) for t in range(12)]
 
 
-def test_a_tracker_that_nobody_holds_ends_its_thread():
+def test_a_tracker_without_references_ends_its_thread():
     heard = Heard()
     tracker = OnlineTracker(
         Session(Tracker(RandomModel(), linker("greedy"))), heard.update, heard.error

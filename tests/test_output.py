@@ -1,4 +1,4 @@
-"""Results on disk: what they say, and that they are whole or not there."""
+"""Results on disk: their contents, and that they are complete or absent."""
 
 import csv
 import logging
@@ -34,7 +34,7 @@ def entries(folder):
 
 
 def test_ctc_folder_of_a_dividing_cell(tmp_path, tracked):
-    """Cell 1 all the time; 2 in frames 0 to 2, then 3 and 4 whose parent it is."""
+    """Cell 1 in all frames; 2 in frames 0 to 2, then its daughters 3 and 4."""
     lineage, movie = tracked
     write_ctc(lineage, movie, tmp_path / "ctc")
     assert entries(tmp_path / "ctc") == [*(f"mask00{t}.tif" for t in range(6)), "res_track.txt"]
@@ -85,7 +85,7 @@ def test_relabelling_matches_a_loop(dtype, largest):
     np.testing.assert_array_equal(result, [[0, 2, 2], [3, 0, 1]])
 
 
-def test_what_is_left_out_becomes_background():
+def test_objects_without_a_track_become_background():
     lineage = lineage_of_frame(np.array([3, 7]), np.array([2, 1]))
     lineage = replace(lineage, left_out=lineage_of_frame(np.array([5]), np.array([1])).detections)
     result = relabel(Frame(0, None, np.array([[0, 3, 5], [7, 0, 5]])), lineage, np.dtype("u2"))
@@ -109,20 +109,20 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path):
     assert (tmp_path / "place" / "result").exists()
 
 
-def test_the_current_folder_is_no_output(tmp_path, monkeypatch):
+def test_the_current_folder_cannot_be_the_output(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="cannot be replaced as a whole; choose one inside it"):
         check_output_folder(Path(), overwrite=False, ours=())
 
 
 @pytest.mark.parametrize("largest", [9, 2**40])
-def test_a_mask_that_changed_meanwhile_is_refused(largest):
+def test_a_mask_that_changed_meanwhile_is_rejected(largest):
     lineage = lineage_of_frame(np.array([3, largest]), np.array([1, 2]))
     with pytest.raises(InputError, match="changed since it was tracked"):
         relabel(Frame(0, None, np.array([[3, 4, largest]])), lineage, np.dtype(np.uint16))
 
 
-def test_more_than_65535_tracklets_need_32_bits_which_is_said(tmp_path, caplog):
+def test_more_than_65535_tracklets_need_32_bits_with_a_warning(tmp_path, caplog):
     count = 65_536
     masks = np.zeros((2, 256, 256), np.uint32)
     masks[0] = np.arange(1, count + 1).reshape(256, 256)
@@ -135,7 +135,7 @@ def test_more_than_65535_tracklets_need_32_bits_which_is_said(tmp_path, caplog):
     np.testing.assert_array_equal(written, masks[0])
 
 
-def test_edge_table_is_as_trackmate_reads_it(tmp_path, tracked):
+def test_edge_table_is_in_the_form_of_trackmate(tmp_path, tracked):
     write_edge_table(tracked[0], tmp_path / "edges.csv")
     lines = (tmp_path / "edges.csv").read_text().splitlines()
     assert lines[0] == "source_frame,source_label,target_frame,target_label,weight"
@@ -165,7 +165,7 @@ def test_a_failure_leaves_nothing(tmp_path, error):
     assert entries(tmp_path) == []
 
 
-def test_a_failure_keeps_what_was_there(tmp_path):
+def test_a_failure_keeps_earlier_results(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "old").write_text("old")
     with pytest.raises(OSError, match="full"), new_folder(tmp_path / "folder"):
@@ -182,7 +182,7 @@ def test_a_folder_replaces_the_old_one_as_a_whole(tmp_path):
     assert entries(tmp_path) == ["folder", "folder/new"]
 
 
-def test_the_table_of_tracks_tells_of_every_detection(tmp_path, tracked):
+def test_the_table_of_tracks_lists_every_detection(tmp_path, tracked):
     lineage, _ = tracked
     write_track_table(lineage, tmp_path / "tracks.csv")
     with (tmp_path / "tracks.csv").open() as file:
@@ -296,7 +296,7 @@ def test_an_earlier_edge_table_is_replaced_but_no_other_file(tmp_path, tracked):
     assert "is a folder" in refusal(Outputs(edge_table=tmp_path))
 
 
-def test_places_inside_each_other(tmp_path):
+def test_outputs_inside_each_other(tmp_path):
     assert "is inside" in refusal(Outputs(tmp_path / "out", tmp_path / "out" / "ctc"))
     assert "is inside" in refusal(Outputs(tmp_path / "out", None, tmp_path / "out" / "e.csv"))
 
@@ -307,6 +307,6 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     assert "is a file" in refusal(Outputs(tmp_path / "file" / "out"))
 
 
-def test_read_only_places(tmp_path, monkeypatch):
+def test_read_only_folders(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     assert "is read-only; choose another place" in refusal(Outputs(tmp_path / "out"))

@@ -1,4 +1,4 @@
-"""The engine with an imported model finds the edges that upstream finds, movie by movie."""
+"""The engine with an imported model finds the edges of upstream, movie by movie."""
 
 import numpy as np
 import pytest
@@ -18,10 +18,10 @@ from trackastra_export.export import export_model
 from trackastra_export.parity.comparison import unexplained
 from trackastra_training.checkpoint import load_model, load_spec
 
-# Upstream ran in float32 with a distance formula that costs up to 2e-2 in logits; the golden
+# Upstream ran in float32 with a distance formula whose error in logits is up to 2e-2; the golden
 # data's README allows edges this near to a threshold to differ.
 NEAR = 2e-3
-TIED = 1e-6  # saturated float32 scores, whose order is rounding
+TIED = 1e-6  # saturated float32 scores, whose order depends on rounding
 # Edges in which tracks may differ for such reasons: 2 and 8 were counted for the modes of this
 # model, whose scores are saturated; in all other cases none does.
 DIFFERENT_TRACKS = {"sigmoid": 10}

@@ -53,7 +53,7 @@ def test_arrays_of_numpy(tmp_path):
     movie = open_movie(tmp_path / "images.npy", tmp_path / "masks.npy")
     np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
     np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
-    assert movie.masks.stamp(0) is not None  # so that a cluster reads it, and a cache keeps it
+    assert movie.masks.stamp(0) is not None  # so that a cluster reads it, and a cache stores it
     sent = pickle.dumps(movie.masks)
     assert len(sent) < 2000
     np.testing.assert_array_equal(list(pickle.loads(sent).read(range(6))), MASKS)
@@ -68,7 +68,7 @@ def test_archives_of_numpy(tmp_path):
     np.savez(tmp_path / "one.npz", MASKS)
     np.testing.assert_array_equal(labels_of(tmp_path / "one.npz"), MASKS)
     both = tmp_path / "both.npz"
-    np.savez_compressed(both, X=IMAGES[..., None], y=MASKS[..., None])  # as DeepCell's
+    np.savez_compressed(both, X=IMAGES[..., None], y=MASKS[..., None])  # as from DeepCell
     np.testing.assert_array_equal(labels_of(both, both), MASKS)
     np.testing.assert_array_equal([frame.image for frame in open_movie(both, both)], IMAGES)
     np.savez(tmp_path / "two.npz", a=MASKS, b=MASKS)
@@ -116,8 +116,8 @@ def test_zipped_zarr(tmp_path, zarr_format, inside):
     assert movie.masks.stamp(0) != movie.masks.stamp(1)
 
 
-def test_a_last_axis_of_one_is_no_x(tmp_path):
-    """As arrays of Keras and DeepCell are, (t, y, x, 1)."""
+def test_a_last_axis_of_one_is_not_x(tmp_path):
+    """As in arrays of Keras and DeepCell, (t, y, x, 1)."""
     path = tmp_path / "m.tif"
     tifffile.imwrite(path, MASKS[..., None])
     np.testing.assert_array_equal(labels_of(path), MASKS)
@@ -127,7 +127,7 @@ def test_a_last_axis_of_one_is_no_x(tmp_path):
     np.testing.assert_array_equal(labels_of(path), MASKS)
 
 
-def test_chunks_of_unknown_lengths_are_asked_for():
+def test_chunks_of_unknown_lengths_are_rejected():
     array = pytest.importorskip("dask.array").from_array(MASKS, chunks=(1, 40, 48))
     unknown = array[array.max(axis=(1, 2)) > 0]
     assert "chunks of unknown lengths, (nan, 40, 48); call its compute_chunk_sizes()" in refusal(

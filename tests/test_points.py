@@ -1,4 +1,4 @@
-"""A table of points is what masks of round objects at these places would be, and is checked."""
+"""A table of points is tracked like masks of round objects at these positions, and is checked."""
 
 import numpy as np
 import pytest
@@ -55,8 +55,8 @@ def test_a_table_is_read_by_names_and_sorted(tmp_path):
     assert points.features[:, -1].tolist() == [0, 1.5, 0]  # to the box around all points
 
 
-def test_what_is_not_known(tmp_path):
-    """Labels count the points of a frame; sizes follow from how far apart points are."""
+def test_unknown_labels_sizes_and_intensities(tmp_path):
+    """Labels count the points of a frame; sizes follow from the distances of points."""
     path = tmp_path / "spots.csv"
     path.write_text("frame,z,y,x\n1,0,0,0\n0,5,5,5\n1,0,0,8\n1,0,30,0\n")
     points = read_points(path)
@@ -111,10 +111,10 @@ def tracker():
     return Tracker.load(device="cpu")
 
 
-def test_points_are_linked_as_the_masks_they_stand_for(tracker):
-    """One cell walks, one divides: positions say enough."""
+def test_points_are_linked_like_masks(tracker):
+    """One cell moves, one divides: positions are sufficient."""
     _, masks = dividing_cell()
-    tracker = Tracker(tracker.model, linker("greedy", min_division_score=0.5))  # squares, no cells
+    tracker = Tracker(tracker.model, linker("greedy", min_division_score=0.5))  # squares, not cells
     lineage = tracker.track(None, masks)
     found = lineage.detections
     points = detections_of_points(
@@ -123,7 +123,7 @@ def test_points_are_linked_as_the_masks_they_stand_for(tracker):
     np.testing.assert_array_equal(edge_ends(tracker.track_detections(points)), edge_ends(lineage))
 
 
-def test_what_cannot_be_tracked(tracker):
+def test_points_that_cannot_be_tracked(tracker):
     with pytest.raises(InputError, match="all 2 detections are in one frame"):
         tracker.track_detections(detections_of_points([3, 3], [[1, 2], [3, 4]]))
     with pytest.raises(InputError, match="the movie is 3D but the model general_2d takes 2D"):
@@ -151,7 +151,7 @@ def test_the_command_takes_points_and_writes_tables(tmp_path):
         assert (out / "edges.csv").read_text().count("\n") == 9
 
 
-def test_what_points_do_not_go_with(tmp_path):
+def test_options_that_do_not_apply_to_points(tmp_path):
     path = tmp_path / "spots.csv"
     path.write_text("frame,y,x\n0,1,2\n1,1,2\n")
     for words, reason in [

@@ -107,7 +107,7 @@ def test_a_short_movie_changes_little():
     assert 0.6 < weights[0, NONE] < 1
 
 
-def test_segmentation_errors_that_show_in_ends_alone_keep_cells_without_a_parent_likely():
+def test_segmentation_errors_that_show_only_in_ends_keep_cells_without_a_parent_likely():
     """Each target has a likely parent, but of the sources, a tenth has no child."""
     n = 2000
     source, target = np.arange(n), np.arange(n) + n
@@ -169,7 +169,7 @@ def test_correction_matches_its_twin():
         )
 
 
-def test_counts_do_not_depend_on_how_a_movie_is_cut():
+def test_counts_do_not_depend_on_the_parts_of_a_movie():
     rng = np.random.default_rng(4)
     frames = np.repeat([0, 1, 2, 4, 5], 8)  # one frame is empty
     whole = cells(frames, rng.choice([1.0, 100.0], len(frames)))

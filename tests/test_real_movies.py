@@ -1,4 +1,4 @@
-"""Real movies are read rightly, and their harder versions keep the truth.
+"""Real movies are read correctly, and their harder versions keep the truth.
 
 The movie of the tables, positions along x; A divides after frame 2 into D and E:
 
@@ -75,7 +75,7 @@ def test_an_unknown_diameter_is_that_of_the_others_of_its_frame(table_folder):
     assert diameter[31] == 4
 
 
-def test_some_frames_of_a_table_are_a_movie_of_their_own(table_folder):
+def test_some_frames_of_a_table_are_a_movie(table_folder):
     movie = read_tables(table_folder, 2, 3)
     assert by_place(movie) == [(0, 10, 8), (0, 10, 12), (0, 32, 33)]
 
@@ -89,7 +89,7 @@ def test_links_of_every_nth_frame_run_along_the_lineage(table_folder):
     assert by_place(movie_variants.every_nth(movie, 4)) == [(0, 10, 8), (0, 10, 12), (0, 30, 34)]
 
 
-def test_a_cell_that_divides_twice_in_between_has_all_her_descendants(table_folder):
+def test_a_cell_that_divides_twice_between_frames_has_all_descendants(table_folder):
     movie = read_tables(table_folder, 2, 4)
     grandmother = np.full(len(movie.parent), -1)
     grandmother[2:5] = 0
@@ -140,7 +140,7 @@ def test_a_jump_moves_all_later_frames_by_two_spacings(table_folder):
     assert np.array_equal(jumped.links, movie.links)
 
 
-def test_the_densest_frames_hold_the_most_detections(table_folder):
+def test_the_densest_frames_have_the_most_detections(table_folder):
     movie = movie_variants.densest(read_tables(table_folder, 0, 4), 2)
     assert by_place(movie) == [(0, 8, 8), (0, 12, 12), (0, 33, 34)]
 
@@ -156,7 +156,7 @@ def test_points_without_errors_keep_the_truth(table_folder, monkeypatch):
     assert by_place(spoiled_with(monkeypatch, movie)) == ALL_LINKS
 
 
-def test_links_of_missing_points_are_no_truth(table_folder, monkeypatch):
+def test_links_of_missing_points_are_not_true(table_folder, monkeypatch):
     movie = read_tables(table_folder, 0, 4)
     spoiled = spoiled_with(monkeypatch, movie, MISSING=0.3)
     left = set(zip(spoiled.detections.frame, spoiled.detections.centroid[:, 2], strict=True))
@@ -166,7 +166,7 @@ def test_links_of_missing_points_are_no_truth(table_folder, monkeypatch):
     ]
 
 
-def test_a_merged_pair_lies_between_its_points_and_stands_for_the_larger(tmp_path, monkeypatch):
+def test_a_merged_pair_is_between_its_points_and_matches_the_larger(tmp_path, monkeypatch):
     """Points 2 apart, of diameters 2 and 1: their volumes are 8 and 1."""
     rows = [(t, 1 + n, 0, 0, *ball) for t in (0, 1) for n, ball in enumerate([(0, 2), (1.5, 1)])]
     write_table(tmp_path / "points.csv", "frame,label,z,y,x,diameter", rows)
@@ -177,7 +177,7 @@ def test_a_merged_pair_lies_between_its_points_and_stands_for_the_larger(tmp_pat
     assert merged.links.tolist() == [[0, 1]]
 
 
-def test_one_half_of_a_split_point_stands_for_it(table_folder, monkeypatch):
+def test_one_half_of_a_split_point_matches_it(table_folder, monkeypatch):
     movie = read_tables(table_folder, 0, 4)
     split = spoiled_with(monkeypatch, movie, SPLIT=1.0)
     assert len(split.detections) == 2 * len(movie.detections)

@@ -3,8 +3,8 @@
 The numbers of the real sets were measured once by `movie_statistics.statistics`: E. coli on an agar
 pad (BSD-3, Institut Pasteur), frames 0-9 of mouse skin (Apache-2.0, cell_interaction_gnn), frames
 0-49 of migrating nuclei (CC-BY 4.0, zenodo 6087728), a C. elegans embryo (MIT,
-johnmurraylab/LIVE_tools) and an ascidian embryo (CC-BY 4.0, Guignard et al. 2020). None is a part
-that models are tested on, but for E. coli, of which only these numbers are used.
+johnmurraylab/LIVE_tools) and an ascidian embryo (CC-BY 4.0, Guignard et al. 2020). No model is
+tested on these parts, except E. coli, of which only these numbers are used.
 """
 
 from dataclasses import fields, replace
@@ -80,8 +80,8 @@ REAL = {
     ),
 }
 N_MOVIES = 24
-# Ratio by which a real set may lie outside the simulated movies. Embryos are calmer than any: one
-# of two steps is shorter than a fifteenth of a spacing, which no tracker finds hard.
+# Ratio by which a real set may be outside the simulated movies. Embryos are calmer than any: half
+# of the steps are shorter than a fifteenth of a spacing, which is easy for all trackers.
 SLACK = {"ascidian": 3.0}
 FARTHEST_MEDIAN = 3.5  # ratio of the typical simulated movie to skin or E. coli
 
@@ -100,7 +100,7 @@ def names():
 
 @pytest.fixture(scope="module")
 def simulated():
-    """Return the statistics (M, S) of some movies of each kind that real sets stand for."""
+    """Return the statistics (M, S) of some simulated movies of each kind of the real sets."""
     tables = {}
     for regime, ndim in {key[:2] for key in REAL}:
         rows = []
@@ -133,7 +133,7 @@ def test_real_sets_lie_within_the_simulated_movies(simulated, key):
 
 @pytest.mark.parametrize("key", [key for key in REAL if key[0] in ("rods", "packed")])
 def test_typical_colonies_and_tissues_are_about_as_lively_as_real_ones(simulated, key):
-    """Of moves, moves against neighbours, divisions and shapes: what models found hard."""
+    """By moves, moves relative to neighbours, divisions and shapes, which models found hard."""
     table = simulated[key[:2]]
     for name, real, column in zip(names(), as_row(REAL[key]), table.T, strict=True):
         if name in ("move", "against_neighbours", "division_edges", "aspect", "daughter_distance"):

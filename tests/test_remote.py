@@ -1,4 +1,4 @@
-"""OME-Zarr of a web server and of S3: the same pixels, read ahead, over connections that drop."""
+"""OME-Zarr of a web server and of S3: the same pixels, read ahead, over unstable connections."""
 
 import inspect
 import sys
@@ -25,7 +25,7 @@ pytest.importorskip("obstore")
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a folder; `drops` of the next answers break off in the middle."""
+    """Serves a folder; the next `drops` answers break off in the middle."""
 
     def __init__(self, folder):
         self.drops, self.asked, self.at_once, self.most = 0, [], 0, 0
@@ -87,7 +87,7 @@ def server(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(remote, "WAITS_S", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(remote, "TIMEOUT_S", 2)  # the server that drops requests says nothing
+    monkeypatch.setattr(remote, "TIMEOUT_S", 2)  # no log of the server that drops requests
 
 
 def run(*arguments):
@@ -132,7 +132,7 @@ def test_frames_are_read_ahead_at_a_time(server, chunks):
     assert server.most > 1
 
 
-def test_connections_that_drop_are_made_again(server, quick):
+def test_dropped_connections_are_restored(server, quick):
     plain(server.folder / "a.zarr", MASKS, chunks=(1, 40, 48))
     movie = open_movie(None, f"{server.address}/a.zarr")
     server.drops = 3
@@ -140,7 +140,7 @@ def test_connections_that_drop_are_made_again(server, quick):
     assert server.drops == 0
 
 
-def test_a_server_that_is_gone_is_one_sentence(server, quick):
+def test_a_lost_server_gives_one_sentence(server, quick):
     plain(server.folder / "a.zarr", MASKS, chunks=(1, 40, 48))
     address = f"{server.address}/a.zarr"
     movie = open_movie(None, address)
@@ -151,12 +151,12 @@ def test_a_server_that_is_gone_is_one_sentence(server, quick):
         open_movie(None, f"{server.address}/none.zarr")
 
 
-def test_an_address_that_nobody_answers_is_one_sentence(quick):
+def test_an_address_without_a_server_gives_one_sentence(quick):
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9/a\.zarr cannot be reached or is damaged"):
         open_movie(None, "http://127.0.0.1:9/a.zarr")
 
 
-def test_chunks_that_are_not_there_are_known(server, caplog):
+def test_missing_chunks_are_known(server, caplog):
     (plain(server.folder / "masks.zarr", MASKS, chunks=(1, 40, 48)) / "c/3/0/0").unlink()
     (plain(server.folder / "images.zarr", IMAGES, chunks=(1, 40, 48)) / "c/5/0/0").unlink()
     images, masks = (f"{server.address}/{name}.zarr" for name in ("images", "masks"))
@@ -167,7 +167,7 @@ def test_chunks_that_are_not_there_are_known(server, caplog):
         list(open_movie(images, masks))
 
 
-def test_the_command_tracks_an_address_and_knows_it_again(server, tmp_path):
+def test_the_command_tracks_an_address_and_reuses_its_cache(server, tmp_path):
     path = plain(server.folder / "a.zarr", MASKS, chunks=(1, 40, 48))
     address = f"{server.address}/a.zarr"
     command = ("track", "--masks", address, "--format", "csv", "--no-report", "--device", "cpu")
@@ -179,7 +179,7 @@ def test_the_command_tracks_an_address_and_knows_it_again(server, tmp_path):
     assert edges[0] == edges[1]
     server.asked.clear()
     assert run(*command, "-o", tmp_path / "out", "--overwrite").exit_code == 0
-    assert not [path for path in server.asked if "/c/" in path]  # all was kept
+    assert not [path for path in server.asked if "/c/" in path]  # all was cached
     masks = MASKS.copy()
     masks[5] = 0
     plain(server.folder / "b.zarr", masks, chunks=(1, 40, 48))
@@ -188,12 +188,12 @@ def test_the_command_tracks_an_address_and_knows_it_again(server, tmp_path):
     assert "has no data of frame 5" in again.stderr
 
 
-def test_a_table_of_movies_holds_addresses(tmp_path):
+def test_a_table_of_movies_may_have_addresses(tmp_path):
     (tmp_path / "movies.csv").write_text("name,masks\na,s3://bucket/a.zarr\n")
     assert find_positions(tmp_path / "movies.csv")[0].arguments[1] == "s3://bucket/a.zarr"
 
 
-def test_users_in_addresses_are_refused_without_repeating_them():
+def test_users_in_addresses_are_rejected_without_repeating_them():
     with pytest.raises(InputError, match="holds a user or password") as raised:
         open_movie(None, "https://me:secret@host/a.zarr")
     assert "secret" not in str(raised.value)
@@ -205,7 +205,7 @@ def test_without_the_package_one_sentence_names_the_extra(monkeypatch):
         open_movie(None, "https://host/a.zarr")
 
 
-def test_addresses_are_known_in_every_form():
+def test_addresses_are_recognised_in_every_form():
     assert remote.remote_address(Path("s3://bucket/a.zarr")) == "s3://bucket/a.zarr"
     assert remote.remote_address("HTTPS://host/a.zarr/") == "https://host/a.zarr"
     assert remote.remote_address("https:\\host\\a.zarr") == "https://host/a.zarr"  # of Windows
@@ -256,6 +256,6 @@ def test_an_image_and_its_labels_in_a_bucket(bucket, tmp_path):
     assert len(set(stamps)) == len(MASKS)
 
 
-def test_a_bucket_that_is_not_there_is_one_sentence(bucket, quick):
+def test_a_missing_bucket_gives_one_sentence(bucket, quick):
     with pytest.raises(InputError, match=r"s3://nothing/a\.zarr"):
         open_movie(None, "s3://nothing/a.zarr")

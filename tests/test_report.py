@@ -1,4 +1,4 @@
-"""The page to look at: what is in it, and that it stays small and harmless."""
+"""The report page: its contents, and that it is small and harmless."""
 
 import base64
 import json
@@ -32,8 +32,8 @@ def contents(page):
     return data, arrays
 
 
-def test_a_page_holds_the_movie_and_the_lineage(tmp_path):
-    """Cell 1 all the time; 2 in frames 0 to 2, then 3 and 4 whose parent it is."""
+def test_a_page_contains_the_movie_and_the_lineage(tmp_path):
+    """Cell 1 in all frames; 2 in frames 0 to 2, then its daughters 3 and 4."""
     images, masks = dividing_cell()
     page = written(tmp_path, true_lineage(masks), open_movie(images, masks), [DOUBTFUL])
     data, arrays = contents(page)
@@ -47,7 +47,7 @@ def test_a_page_holds_the_movie_and_the_lineage(tmp_path):
     assert data["notes"] == []
     assert all(base64.b64decode(image).startswith(b"\xff\xd8") for image in data["images"])
     assert len(data["images"]) == 6
-    assert arrays["track_id"].tolist() == [2, 3, 4, 1]  # the lineage with most tracks comes first
+    assert arrays["track_id"].tolist() == [2, 3, 4, 1]  # the lineage with most tracks is first
     assert arrays["track_parent"].tolist() == [-1, 0, 0, -1]
     assert arrays["track_lane"].tolist() == [0.5, 0, 1, 2]
     assert arrays["object_start"].tolist() == [0, 2, 4, 6, 9, 12, 15]
@@ -83,8 +83,8 @@ def test_text_of_files_is_never_markup(tmp_path):
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;/$title &#x27;movie&#x27;" in page
 
 
-def test_a_name_that_is_not_text_costs_no_page(tmp_path):
-    """As Linux has them: bytes, which Python keeps as lone surrogates."""
+def test_a_name_that_is_not_text_does_not_prevent_the_page(tmp_path):
+    """As on Linux: bytes, which Python stores as lone surrogates."""
     masks = dividing_cell()[1]
     name = b"ce\xff.tif".decode("utf-8", "surrogateescape")
     page = written(tmp_path, true_lineage(masks), open_movie(None, masks), facts=RunFacts(name))
@@ -108,8 +108,8 @@ def filled(ways, shape):
     return image
 
 
-def test_outlines_give_the_objects_back():
-    """Random blocks have holes, pieces that touch at corners, and lie at the border."""
+def test_outlines_restore_the_objects():
+    """Random blocks have holes, pieces that touch at corners, and pixels at the border."""
     generator = np.random.default_rng(5)
     for density in (0.2, 0.5, 0.9):
         objects = generator.integers(1, 4, (17, 23)) * (generator.random((17, 23)) < density)
@@ -136,7 +136,7 @@ def test_points_are_dots_in_the_box_of_them_all(tmp_path):
     assert arrays["object_y"].max() < height * 16
 
 
-def test_space_and_time_are_told_where_they_are_known(tmp_path):
+def test_sizes_and_times_are_shown_where_they_are_known(tmp_path):
     """Without frames, too: of points, and of a movie that is linked again."""
     path, known = tmp_path / "report.html", Calibration((2.0, 0.5, 0.25), 90.0)
     images, masks = dividing_cell()
@@ -165,7 +165,7 @@ def test_volumes_are_seen_along_z(tmp_path):
     assert data["notes"] == ["Volumes are shown as their maximum along z."]
 
 
-def test_long_movies_are_thinned_and_say_so(tmp_path):
+def test_long_movies_are_thinned_with_a_note(tmp_path):
     page = written(tmp_path, tracks_of_points(20, 1000), None)
     data, arrays = contents(page)
     assert data["frames"] == list(range(0, 1000, 7))
@@ -174,7 +174,7 @@ def test_long_movies_are_thinned_and_say_so(tmp_path):
     assert sum(data["charts"][0]["values"]) == 20 * 250  # bins of four frames, means of each
 
 
-def test_large_frames_are_shown_smaller_and_say_so(tmp_path):
+def test_large_frames_are_shown_smaller_with_a_note(tmp_path):
     images, masks = (np.kron(array, np.ones((1, 40, 40), array.dtype)) for array in dividing_cell())
     data, arrays = contents(written(tmp_path, true_lineage(masks), open_movie(images, masks)))
     assert data["size"] == [1024, 853]

@@ -1,4 +1,4 @@
-"""The page in a browser: clicks and keys work, text is text, phones and many tracks do fit."""
+"""The page in a browser: clicks and keys work, text is text, phones and many tracks fit."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_scripts_run_without_an_error_and_hostile_text_is_text(opened):
 
 
 @needs_chromium
-def test_times_of_frames_are_told_where_they_are_known(opened):
+def test_times_of_frames_are_shown_where_they_are_known(opened):
     page = opened()
     assert page.value("element('now').textContent") == "frame 0 of 0\u20135"
     page.value("report.interval_s = 1800; show(3)")
@@ -84,7 +84,7 @@ def test_a_click_in_the_movie_chooses_the_track_in_the_tree_too(opened):
 
 
 @needs_chromium
-def test_a_click_in_the_tree_chooses_the_track_and_goes_there(opened):
+def test_a_click_in_the_tree_chooses_the_track_and_its_frame(opened):
     page = opened()
     daughter = page.value("arrays.track_id.indexOf(4)")
     x, y = page.value("timeX(5)"), page.value(f"laneY({daughter})")

@@ -1,4 +1,4 @@
-"""What a process may use: by affinity, by cgroups of both versions, and by jobs of clusters."""
+"""Limits of a process: by affinity, by cgroups of both versions, and by jobs of clusters."""
 
 import os
 
@@ -88,7 +88,7 @@ def test_limits_of_cgroups_count(machine, memberships, files):
     assert default_memory_mb() == pytest.approx(0.8 * 5 * 1024)
 
 
-def test_a_container_that_is_full_leaves_nothing(machine):
+def test_a_full_container_has_no_free_memory(machine):
     write(machine, V2, {"job/memory.max": str(GB), "job/memory.current": str(2 * GB)})
     assert resources.usable_memory_mb() == 0
 
@@ -105,7 +105,7 @@ def test_a_container_that_is_full_leaves_nothing(machine):
         ({"NCPUS": "100"}, 64, 256),
     ],
 )
-def test_a_job_gets_what_its_cluster_says(machine, monkeypatch, variables, n_cores, memory_gb):
+def test_a_job_uses_the_limits_of_its_cluster(machine, monkeypatch, variables, n_cores, memory_gb):
     machine("")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -113,16 +113,16 @@ def test_a_job_gets_what_its_cluster_says(machine, monkeypatch, variables, n_cor
     assert resources.usable_memory_mb() == memory_gb * 1024
 
 
-def test_jobs_of_a_batch_share_what_is_usable(machine, monkeypatch):
+def test_jobs_of_a_batch_share_the_usable_cores(machine, monkeypatch):
     machine("")
     assert _shares(3)[1] == Share(tuple(range(1, 64, 3)), 21)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
-    every_core = tuple(range(64))  # nobody knows which eight are idle
+    every_core = tuple(range(64))  # the eight idle ones are unknown
     assert _shares(3) == [Share(every_core, 2)] * 3
     assert _shares(20)[0] == Share(every_core, 1)
 
 
-def test_threads_of_a_job_are_told_to_it(monkeypatch):
+def test_a_job_gets_its_number_of_threads(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert _environment(4)["OMP_NUM_THREADS"] == "4"
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

@@ -1,4 +1,4 @@
-"""The least certain links are found, whichever linker chose and however the movie came."""
+"""The least certain links are found, for every linker and every input."""
 
 import csv
 
@@ -33,7 +33,7 @@ def links(mode, given_graph):
     return seen.links
 
 
-def test_a_link_is_as_certain_as_it_is_better_than_the_next():
+def test_the_certainty_of_a_link_is_its_lead_over_the_next():
     r"""Two cells, then three: the first may be the mother of 30 and 40; 50 is far from all.
 
     10 --0.9-- 30      20 --0.55-- 40 --0.35-- 10
@@ -73,7 +73,7 @@ random_edges = st.dictionaries(
 
 
 @given(random_edges, st.sets(st.integers(5, 9)))
-def test_certainties_equal_those_of_one_by_one(edges, linked):
+def test_certainties_equal_a_loop(edges, linked):
     """Each target's best or no source is chosen, against sums in plain Python."""
     given_graph = graph(edges, [0] * 5 + [1] * 5)
     score, best = given_graph.edges.score, {}
@@ -94,7 +94,7 @@ def test_certainties_equal_those_of_one_by_one(edges, linked):
     assert list(certainty.values()) == sorted(certainty.values())
 
 
-def test_only_so_many_are_kept_and_they_are_the_least_certain(monkeypatch):
+def test_the_number_is_limited_to_the_least_certain(monkeypatch):
     monkeypatch.setattr(review, "MAX_LINKS", 3)
     scores = np.random.default_rng(0).permutation(np.linspace(0.5, 1, 40))
     seen = Review()

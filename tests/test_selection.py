@@ -1,4 +1,4 @@
-"""Positions, levels, labels, axes and channels are chosen by option; what is not there is told."""
+"""Positions, levels, labels, axes and channels are chosen by option; missing ones are reported."""
 
 import logging
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_a_coarser_level_has_larger_voxels(tmp_path):
     assert "no level -1" in refusal(None, image, level=-1)
 
 
-def test_masks_beside_images_take_the_level_if_they_have_several(tmp_path):
+def test_masks_next_to_images_use_the_level_if_they_have_several(tmp_path):
     images = write_image(tmp_path / "images", IMAGES, "tyx", n_levels=2)
     one = write_image(tmp_path / "one", MASKS[:, ::2, ::2], "tyx")
     two = write_image(tmp_path / "two", MASKS, "tyx", n_levels=2)
@@ -88,7 +88,7 @@ def test_masks_beside_images_take_the_level_if_they_have_several(tmp_path):
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_labels_are_masks_by_their_path_or_if_they_are_alone(tmp_path, zarr_format, caplog):
+def test_labels_are_masks_by_their_path_or_if_they_are_the_only_ones(tmp_path, zarr_format, caplog):
     image = write_image(tmp_path / "image", TWO, "tcyx", zarr_format=zarr_format)
     labels = write_labels(image, "nuclei", MASKS, "tyx")
     np.testing.assert_array_equal(masks_of(image, labels, channel=0), MASKS)
@@ -103,7 +103,7 @@ def test_labels_are_masks_by_their_path_or_if_they_are_alone(tmp_path, zarr_form
 
 
 def test_axes_of_masks_follow_those_of_images(tmp_path):
-    """Unless they name their own, or are told."""
+    """Unless they name their own axes, or an option does."""
     images = tmp_path / "images.tif"
     tifffile.imwrite(images, TWO.swapaxes(0, 1), photometric="minisblack")
     for masks in (MASKS, write_image(tmp_path / "masks", MASKS, "tyx")):
@@ -140,7 +140,7 @@ def test_images_and_masks_may_be_channels_of_one_file(tmp_path):
 
 
 def test_messages_name_the_option_that_was_given_or_would_help(tmp_path):
-    """Masks alone are chosen by the options of images, unless by their own."""
+    """Masks without images are chosen by the options of images, unless by their own."""
     path = tmp_path / "both.tif"
     tifffile.imwrite(path, TWO, imagej=True, metadata={"axes": "TCYX"})
     assert "choose one with channel, a number" in refusal(None, path)
@@ -167,7 +167,7 @@ def test_a_colour_is_a_channel(tmp_path):
         assert "rgb.tif has 3 channels; choose one" in refusal(None, path)
 
 
-def test_guessed_axes_are_told(tmp_path, caplog):
+def test_guessed_axes_are_reported(tmp_path, caplog):
     path = tmp_path / "two.tif"
     tifffile.imwrite(path, TWO, photometric="minisblack")
     images_of(path, MASKS, channel=1)
@@ -192,27 +192,27 @@ def test_guessed_axes_are_told(tmp_path, caplog):
         ({"axes": "cyx", "channel": "GFP"}, "has no channel GFP, but 5 channels; give"),
     ],
 )
-def test_what_masks_do_not_have_is_refused(tmp_path, selection, sentence):
+def test_options_that_masks_do_not_have_are_rejected(tmp_path, selection, sentence):
     path = tmp_path / "masks.tif"
     tifffile.imwrite(path, MASKS, imagej=True, metadata={"axes": "TYX"})
     for source in (path, MASKS):
         assert sentence in refusal(None, source, **selection)
 
 
-def test_a_wrong_name_of_a_channel_is_answered_by_the_names_there_are(tmp_path):
+def test_a_wrong_name_of_a_channel_lists_the_existing_names(tmp_path):
     image = write_image(tmp_path / "image", TWO, "tcyx", channels=("DAPI", "GFP"))
     assert "image has 2 channels (DAPI, GFP); choose one with channel" in refusal(image, MASKS)
     assert "no channel RFP, but 2 channels (DAPI, GFP)" in refusal(image, MASKS, channel="RFP")
 
 
 @pytest.mark.parametrize("address", ["ftp://host/a.zarr", "gs://b/a.tif"])
-def test_addresses_are_refused(address):
+def test_addresses_are_rejected(address):
     """As text, and as a path, which loses a slash."""
     for source in (address, Path(address)):
         assert f"the masks are at {address}, which is not a path on" in refusal(None, source)
 
 
-def test_the_stamp_of_a_frame_tells_its_channel(tmp_path):
+def test_the_stamp_of_a_frame_depends_on_its_channel(tmp_path):
     stack, folder = tmp_path / "stack.tif", tmp_path / "frames"
     tifffile.imwrite(stack, TWO, photometric="minisblack")
     write_folder(folder, TWO)
@@ -223,7 +223,7 @@ def test_the_stamp_of_a_frame_tells_its_channel(tmp_path):
 # The command line -------------------------------------------------------------------------------
 
 
-def test_track_takes_a_channel_a_position_and_a_level(tmp_path):
+def test_track_accepts_a_channel_a_position_and_a_level(tmp_path):
     plate = write_plate(tmp_path / "plate.zarr", {"A/1/0": TWO, "A/2/0": TWO}, "tcyx")
     write_labels(plate / "A/2/0", "nuclei", MASKS, "tyx")
     chosen = ("--channel", 1, "--position", "A/2/0")
@@ -247,7 +247,7 @@ def test_track_takes_a_channel_a_position_and_a_level(tmp_path):
         (),
     ],
 )
-def test_track_answers_a_wrong_choice_in_one_sentence(tmp_path, chosen):
+def test_track_reports_a_wrong_choice_in_one_sentence(tmp_path, chosen):
     image = write_image(tmp_path / "image.zarr", TWO, "tcyx")
     masks = write_labels(image, "nuclei", MASKS, "tyx")
     done = run("track", image, masks, *chosen, "-o", tmp_path / "out")
@@ -257,7 +257,7 @@ def test_track_answers_a_wrong_choice_in_one_sentence(tmp_path, chosen):
     assert not (tmp_path / "out").exists()
 
 
-def test_bench_takes_the_same_options(tmp_path):
+def test_bench_accepts_the_same_options(tmp_path):
     image = write_image(tmp_path / "image.zarr", TWO, "tcyx")
     done = run("bench", "--images", image, "--masks", image, "--channel", 5, "--mask-channel", 1)
     assert done.exit_code == 2

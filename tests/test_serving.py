@@ -44,7 +44,7 @@ tracklet 4: frames 3 to 3, parent 2
 
 @pytest.fixture(scope="module")
 def port():
-    """The port of a server that ends, when it is told to, without a word."""
+    """The port of a server that ends on request, without output."""
     with subprocess.Popen(
         [*SERVE, "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -123,7 +123,7 @@ def test_served_tracks_are_those_of_a_session_and_of_the_whole_movie(port):
     assert lineage.n_divisions > 3
 
 
-def test_clients_do_not_see_each_other_and_an_error_ends_nothing():
+def test_clients_are_independent_and_survive_errors():
     with server_of_this_process("127.0.0.1:0") as listener:
         first, second = Client(port=port_of(listener)), Client(port=port_of(listener))
         assert first.ask("push", {"mask": MASK})["frame"] == 0
@@ -138,7 +138,7 @@ def test_clients_do_not_see_each_other_and_an_error_ends_nothing():
         second.ask("hello", {})
 
 
-def test_too_many_clients_are_turned_away(monkeypatch):
+def test_too_many_clients_are_rejected(monkeypatch):
     monkeypatch.setattr(server, "MAX_CLIENTS", 1)
     with server_of_this_process("127.0.0.1:0") as listener:
         first = Client(port=port_of(listener))
@@ -152,7 +152,7 @@ def test_too_many_clients_are_turned_away(monkeypatch):
         assert Client(port=port_of(listener)).ask("hello", {})["protocol"] == 1
 
 
-def test_a_machine_that_is_gone_is_noticed_though_clients_may_be_silent(monkeypatch):
+def test_a_lost_machine_is_noticed_though_clients_may_be_silent(monkeypatch):
     told = []
 
     def converse(stream, *_):
@@ -197,7 +197,7 @@ def test_a_unix_socket_is_for_its_user_and_leaves_no_file(tmp_path):
         ("127.0.0.1:70000", "is not an address"),
     ],
 )
-def test_other_addresses_are_refused(address, sentence):
+def test_other_addresses_are_rejected(address, sentence):
     done = CliRunner().invoke(main, ["serve", "--device", "cpu", "--listen", address])
     assert done.exit_code == 2
     assert sentence in done.output
@@ -222,18 +222,18 @@ def test_options_that_do_not_fit_end_the_server_before_it_listens(options, sente
     assert "Listening" not in done.output
 
 
-def test_the_network_is_served_if_that_is_wanted():
+def test_the_network_is_served_on_request():
     listen("0.0.0.0:0", allow_network=True).close()
 
 
-def test_an_address_in_use_is_refused():
+def test_an_address_in_use_is_rejected():
     listener = listen("127.0.0.1:0")
     with pytest.raises(InputError, match="cannot listen at"):
         listen(listener.name)
     listener.close()
 
 
-def test_pipes_carry_replies_alone():
+def test_pipes_carry_only_replies():
     messages = [request("hello"), *[request("push", {"mask": MASK})] * 2, request("finish")]
     done = subprocess.run((*SERVE, "stdio"), input=b"".join(messages), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -243,7 +243,7 @@ def test_pipes_carry_replies_alone():
     assert replies[3].arrays["tracklets"].tolist() == [[n, 0, 1, 0] for n in (1, 2, 3, 4)]
 
 
-def test_a_message_that_does_not_go_on_is_given_up():
+def test_a_message_that_stops_ends_the_connection():
     client, served = socket.socketpair()
     with client, served:
         stream = SocketStream(served, timeout_s=0.05)

@@ -1,4 +1,4 @@
-"""Frames come one by one: updates that add up to the tracks of the whole movie."""
+"""Frames pushed one by one: updates add up to the tracks of the whole movie."""
 
 import tracemalloc
 from dataclasses import replace
@@ -64,7 +64,7 @@ def places(objects):
 
 
 class Replay:
-    """What a listener knows that does nothing but believe the updates."""
+    """The state of a listener that only applies the updates."""
 
     def __init__(self):
         self.links, self.track, self.divisions, self.final_frame = set(), {}, set(), -1
@@ -108,7 +108,7 @@ def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, mode):
     pairs = zip(edges.source.tolist(), edges.target.tolist(), strict=True)
     expected = {(*place[i], *place[j]) for i, j in pairs if place[j][0] < shown}
     assert replay.links == expected
-    # The number of a track is the place of its first object, which tells its tracklet.
+    # The number of a track is the row of its first object, which identifies its tracklet.
     for row, at in enumerate(place):
         if at[0] < shown:
             first, tracklet = replay.track[at] - 1, lineage.tracklet_id[row]
@@ -148,7 +148,7 @@ def test_only_the_longest_delay_has_final_links():
 
 
 class NearModel(RandomModel):
-    """A model that is sure of what hardly moves."""
+    """A model that is sure of cells that hardly move."""
 
     def associate(self, tokens, max_gap=1):
         time, place = tokens.coordinates[:, 0], tokens.coordinates[:, 1:]
@@ -157,8 +157,8 @@ class NearModel(RandomModel):
         return Edges(source, target, np.full(len(source), 0.9))
 
 
-def test_links_of_very_long_movies_are_told_apart():
-    """Of 1,500,163 rows, products of two rows leave 32 bits, and then these two were the same."""
+def test_links_of_very_long_movies_are_distinguished():
+    """With 1,500,163 rows, products of two rows exceed 32 bits, and these two were the same."""
     some, others = (
         Edges(np.array([source], np.int32), np.array([target], np.int32), np.ones(1))
         for source, target in ((1499562, 1500162), (1496699, 1499535))
@@ -167,7 +167,7 @@ def test_links_of_very_long_movies_are_told_apart():
     assert _changed(some, some).tolist() == []
 
 
-def test_what_an_update_tells():
+def test_contents_of_an_update():
     """
     frame 0   1 2      frame 1   1 2      frame 2   1 2
               3                  .                  .  4 (new)
@@ -211,7 +211,7 @@ def test_movies_shorter_than_the_window_are_tracked(n_frames):
         assert_same(lineage, random_tracker().track(None, masks))
 
 
-# The other golden cases hold the movie of feat1.
+# The other golden cases have the movie of feat1.
 @pytest.mark.parametrize(
     ("name", "model"),
     [("bacteria", "general_2d"), ("feat1", "general_2d"), ("rope3d", "general_3d")],
@@ -239,7 +239,7 @@ def test_a_model_that_needs_the_movies_intensities_is_given_them(tmp_path):
     assert_same(session.finish(), imported.track(case["imgs"], case["masks"]))
 
 
-def test_fields_of_view_do_not_see_each_other():
+def test_fields_of_view_are_independent():
     masks, other = crowd(), crowd()[::-1]
     session = Session(random_tracker())
     for first, second in zip(masks, other, strict=True):
@@ -268,7 +268,7 @@ def test_points_are_tracked():
     assert session.push_points([]).lost.label.tolist() == [1, 2]
 
 
-def test_what_needs_the_whole_movie_is_refused():
+def test_options_that_need_the_whole_movie_are_rejected():
     with pytest.raises(InputError, match="as a whole"):
         Session(random_tracker("lap"))
     with pytest.raises(InputError, match="the delay is 3 frames; give 0 to 2"):
@@ -277,7 +277,7 @@ def test_what_needs_the_whole_movie_is_refused():
         Session(Tracker(RandomModel(), linker("greedy"), stride=2))
 
 
-def test_memory_grows_by_the_tracks_alone():
+def test_memory_grows_only_by_the_tracks():
     masks, session = crowd(10)[:7], Session(random_tracker())
 
     def push(n_frames):
@@ -296,11 +296,11 @@ def test_memory_grows_by_the_tracks_alone():
     arrays = [found.frame, found.label, found.centroid, found.features, lineage.tracklet_id]
     arrays += [kept.source, kept.target, kept.score]
     per_frame = sum(array.nbytes for array in arrays) / len(set(found.frame))
-    # Beside the tracks, Python's share of a dozen arrays; a mask kept would be 8 kB.
+    # Besides the tracks, Python's share of a dozen arrays; a stored mask would be 8 kB.
     assert growth / 200 < per_frame + 2000
 
 
-def test_a_longest_link_that_the_whole_movie_tells_is_refused():
+def test_a_longest_link_that_needs_the_whole_movie_is_rejected():
     tracker = Tracker.load("general_2d", max_distance="auto", device="cpu")
     with pytest.raises(InputError, match="auto"):
         Session(tracker)

@@ -1,4 +1,4 @@
-"""A session goes on from a file, and after frames that are missing, refused or not scored."""
+"""A session continues from a file, and after frames that are missing, rejected or not scored."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def tracker():
 
 @pytest.mark.parametrize("delay", [None, 1])
 @pytest.mark.parametrize("stop", [0, 1, 3, 9])
-def test_a_session_goes_on_from_a_file(tmp_path, stop, delay):
+def test_a_session_continues_from_a_file(tmp_path, stop, delay):
     masks, tracker = crowd(), random_tracker()
     whole, first = Session(tracker, delay=delay), Session(tracker, delay=delay)
     expected = push_all(whole, masks)
@@ -36,14 +36,14 @@ def test_a_session_goes_on_from_a_file(tmp_path, stop, delay):
     assert_same(second.finish(), whole.finish())
 
 
-def test_the_limit_of_objects_goes_with_the_file(tmp_path):
+def test_the_limit_of_objects_is_saved_in_the_file(tmp_path):
     save_session(Session(random_tracker(), max_objects=29), tmp_path / "session.npz")
     session = load_session(tmp_path / "session.npz", random_tracker())
     with pytest.raises(InputError, match="more than 29 objects"):
         session.push(None, crowd()[0])
 
 
-def test_damaged_files_are_refused(tmp_path):
+def test_damaged_files_are_rejected(tmp_path):
     tracker, path = random_tracker(), tmp_path / "session.npz"
     session = Session(tracker)
     push_all(session, crowd()[:6])
@@ -76,13 +76,13 @@ def test_damaged_files_are_refused(tmp_path):
         load_session(path, tracker)
 
 
-def test_a_session_of_another_model_is_refused(tmp_path, tracker):
+def test_a_session_of_another_model_is_rejected(tmp_path, tracker):
     save_session(Session(random_tracker()), tmp_path / "session.npz")
     with pytest.raises(InputError, match="saved with another model than general_2d"):
         load_session(tmp_path / "session.npz", tracker)
 
 
-def test_a_missing_frame_is_told_and_crossed():
+def test_a_missing_frame_is_reported_and_links_cross_it():
     masks, session = crowd(), Session(random_tracker())
     session.push(None, masks[0], frame=10)
     session.push(None, masks[1], frame=11)
@@ -96,7 +96,7 @@ def test_a_missing_frame_is_told_and_crossed():
     assert not ((starts_at < 14) & (ends_at == 14)).any()
 
 
-def test_a_refused_frame_changes_nothing():
+def test_a_rejected_frame_changes_nothing():
     masks, session = crowd(), Session(random_tracker())
     session.push(None, masks[0])
     for image, mask, frame, said in [
@@ -118,7 +118,7 @@ def test_a_refused_frame_changes_nothing():
 
 
 class FailingModel(RandomModel):
-    """A model that may be unable to score a window, as when memory is short."""
+    """A model that may fail to score a window, as when memory is short."""
 
     fails = False
 
@@ -129,7 +129,7 @@ class FailingModel(RandomModel):
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-def test_a_frame_that_could_not_be_scored_may_come_again(delay):
+def test_a_frame_that_could_not_be_scored_may_be_pushed_again(delay):
     masks, model = crowd(), FailingModel()
     session = Session(Tracker(model, linker("greedy")), delay=delay)
     expected = Session(random_tracker(), delay=delay)

@@ -1,4 +1,4 @@
-"""What the network reads from the shapes of two detections."""
+"""Features of the shapes of two detections, and their terms in the scores."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_shapes_are_those_of_the_pixels(ndim):
     np.testing.assert_allclose(shapes.root, np.linalg.det(expected) ** 0.25, rtol=1e-4)
 
 
-def test_a_model_that_gets_pair_terms_scores_as_before(tmp_path: Path):
+def test_new_pair_terms_do_not_change_scores(tmp_path: Path):
     options = ModelOptions(d_model=32, n_layers=1, pair_width=0)
     torch.manual_seed(0)
     before = TrackingTransformer(network_config(options))

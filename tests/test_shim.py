@@ -38,9 +38,9 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def trackmate(tmp_path, model):
-    """Return TrackMate's arguments, with folders named and filled as TrackastraTracker.java does.
+    """Return TrackMate's arguments, with folders named and filled as by TrackastraTracker.java.
 
-    Labels are unique over the movie: the same object has another one in every frame.
+    Labels are unique over the movie: the same object has another label in every frame.
     """
     images, masks = dividing_cell()
     labels = np.arange(masks.max() * len(masks) + 1, dtype=np.uint16)
@@ -66,7 +66,7 @@ def trackmate(tmp_path, model):
 
 
 def start(shim, trackmate):
-    """Start the command as TrackMate does: all that it says goes to a log among the masks."""
+    """Start the command as TrackMate does: all output is written to a log among the masks."""
     program = shim if isinstance(shim, list) else [shim]
     words = [str(word) for pair in trackmate.items() for word in pair]
     with (trackmate["--masks"] / LOG).open("a") as log:
@@ -74,7 +74,7 @@ def start(shim, trackmate):
 
 
 def assert_no_table(folder):
-    """TrackMate looks for the name; a person might look for any CSV."""
+    """TrackMate searches the name; a person might search any CSV."""
     assert not (folder / TABLE).exists()
     assert not list(folder.glob("*.csv"))
 
@@ -100,7 +100,7 @@ def test_trackmate_gets_its_edges(shim, trackmate):
     assert not {"\r", "\x1b"} & set(log)
 
 
-def test_failed_there_is_a_sentence_and_no_table(shim, trackmate):
+def test_a_failed_run_leaves_a_sentence_and_no_table(shim, trackmate):
     next(trackmate["--masks"].glob("*.tif")).write_bytes(b"")
     assert start(shim, trackmate).wait() == 2
     assert (trackmate["--masks"] / LOG).read_text().splitlines()[-1].startswith("Error: ")
@@ -120,13 +120,13 @@ def test_killed_at_some_moment_there_is_no_table_or_a_whole_one(shim, trackmate,
     if not table.exists():
         assert_no_table(trackmate["--masks"])
         return
-    written = table.read_bytes()  # the process was quicker, and was done or nearly so
+    written = table.read_bytes()  # the process had ended, or nearly so
     assert start(shim, trackmate).wait() == 0
     assert table.read_bytes() == written
 
 
 def test_killed_while_the_table_is_written_there_is_none(trackmate):
-    """The last moment: every line is there, the name is not."""
+    """The last moment: every line is written, but the file does not have its name yet."""
     words = [str(word) for pair in trackmate.items() for word in pair]
     code = (
         "import os, sys; from pathlib import Path; from trackastra_engine.cli import main\n"
@@ -155,7 +155,7 @@ def test_a_shim_replaces_itself_but_no_other_program(tmp_path):
 
 @pytest.fixture
 def environment(tmp_path):
-    """Return the programs of an environment of Python, which holds nothing else."""
+    """Return the folder of programs of an empty Python environment."""
     venv.create(tmp_path / "env", symlinks=True)
     return tmp_path / "env" / "bin"
 
@@ -172,7 +172,7 @@ def test_trackmate_of_2025_calls_a_module(environment, trackmate):
         write_shim(environment)
 
 
-def test_without_cuda_the_shim_computes_on_the_cpu_and_says_so(shim, trackmate):
+def test_without_cuda_the_shim_computes_on_the_cpu_with_a_warning(shim, trackmate):
     assert start(shim, {**trackmate, "--device": "cuda"}).wait() == 0
     log = (trackmate["--masks"] / LOG).read_text()
     assert log.count("CUDA is not available, so the CPU is used: ") == 1
@@ -185,7 +185,7 @@ def test_the_engine_itself_stops_without_cuda(trackmate):
 
 
 def lengths(trackmate):
-    """Return how many links there are."""
+    """Return the number of links."""
     return len((trackmate["--masks"] / TABLE).read_text().splitlines()) - 1
 
 
@@ -195,7 +195,8 @@ def test_the_longest_link_is_set_when_the_shim_is_written(trackmate, tmp_path):
     near = write_shim(tmp_path / "bin", max_distance="2").script
     assert start(near, trackmate).wait() == 0
     n_near = lengths(trackmate)
-    assert start(near, {**trackmate, "--max-distance": "40"}).wait() == 0  # a call may say more
+    more = {**trackmate, "--max-distance": "40"}
+    assert start(near, more).wait() == 0
     assert lengths(trackmate) > n_near
 
 
@@ -206,7 +207,7 @@ def test_the_command_checks_the_longest_link(tmp_path):
     assert "No Python in" in done.stdout
 
 
-def test_the_shim_of_windows_keeps_signs_that_its_shell_reads(tmp_path, monkeypatch):
+def test_the_shim_of_windows_escapes_special_characters_of_its_shell(tmp_path, monkeypatch):
     monkeypatch.setattr(system, "ON_WINDOWS", True)
     monkeypatch.setattr(sys, "executable", r"C:\100% free\python.exe")
     codecs.register(oem := lambda name: codecs.lookup("cp437") if name == "oem" else None)

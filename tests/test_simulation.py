@@ -45,7 +45,7 @@ def detect_rendered(parameters: SimulationParameters, seed: int) -> Detections:
 
 def matched(measured: Detections, simulated: Detections) -> tuple[Detections, Detections]:
     """Return the detections in both that lie clear of the border, paired by place and frame."""
-    frame_px = 1e6  # keeps frames apart
+    frame_px = 1e6  # separates frames
     points = [np.column_stack([d.frame * frame_px, d.centroid]) for d in (measured, simulated)]
     nearest = cKDTree(points[1]).query(points[0])[1]
     inside = (measured.features[:, -1] >= 5) & (simulated.features[nearest, -1] >= 5)
@@ -59,7 +59,7 @@ def test_simulated_detections_are_those_of_the_drawn_cells(parameters):
     error = np.linalg.norm(drawn.centroid - simulated.centroid, axis=1) / size
     inertia = np.abs(drawn.features[:, 2:-1] - simulated.features[:, 2:-1]).max(1) / size**2
     assert len(drawn) > 15
-    # Cells that touch, or stick out of the volume in z, are cut; most must agree.
+    # Cells that touch, or extend out of the volume in z, are cut; most must agree.
     assert np.quantile(error, 0.6) < 0.02
     assert np.quantile(inertia, 0.6) < 0.01
     np.testing.assert_allclose(np.median(drawn.features[:, 0] / size), 1, atol=0.01)
@@ -85,7 +85,7 @@ def test_inertia_is_that_of_skimage():
     np.testing.assert_allclose(movie.features[row, 2:-1], expected, atol=0.02 * expected.max())
 
 
-def test_drawn_and_simulated_movies_tell_the_same_story():
+def test_drawn_and_simulated_movies_agree():
     parameters = replace(SPARSE, n_frames=6, division=Division(cycle_frames=8.0))
     drawn = {tuple(edge) for edge in render(parameters, 4).edges}
     measured, movie = detect_rendered(parameters, 4), simulate(parameters, 4)
@@ -118,7 +118,7 @@ def test_every_regime_gives_consistent_movies(regime, ndim):
 
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_random_movies_are_of_every_kind(ndim):
-    """Whatever the regime: with images or none, stages that drift or jump, errors or none."""
+    """In every regime: with or without images, errors, and stages that drift or jump."""
     drawn = [random_parameters(np.random.default_rng(seed), ndim=ndim) for seed in range(200)]
     for has_property in (
         lambda p: any(p.motion.drift),
@@ -212,7 +212,7 @@ def test_without_images_intensities_are_nan():
     assert np.isnan(simulate(blind, 7).detections.features[:, 1]).all()
 
 
-def test_a_margin_leaves_whole_cells_alone():
+def test_a_margin_leaves_only_whole_cells():
     skin = replace(SKIN, margin_px=12.0)
     mask = render(skin, 8).masks[0]
     assert not mask[:12].any()

@@ -1,4 +1,4 @@
-"""The benchmarks of speed measure what they say, and refuse results that differ."""
+"""The benchmarks of speed measure correctly, and reject results that differ."""
 
 import json
 import os
@@ -39,7 +39,7 @@ from trackastra_engine.online import Session
 RUN = Run(cpu_s=1.0, wall_s=2.0, peak_mb=3.0)
 
 
-def test_swinging_cells_are_all_in_every_frame_and_drawn_alike_again():
+def test_swinging_cells_are_all_in_every_frame_and_drawn_the_same_each_time():
     cells = SwingingCells(1000, 50, 200)
     sizes = [np.bincount(cells[frame].ravel(), minlength=51)[1:] for frame in (0, 7, 999)]
     assert (np.array(sizes) == sizes[0][0]).all()  # no cell covers another or leaves
@@ -48,7 +48,7 @@ def test_swinging_cells_are_all_in_every_frame_and_drawn_alike_again():
     assert (SwingingCells(1000, 50, 200, seed=1)[7] != cells[7]).any()
 
 
-def test_simulated_movies_have_the_cells_and_the_size_that_were_asked_for():
+def test_simulated_movies_have_the_requested_cells_and_size():
     images, masks = simulated_movie(40, (90, 140), 4)
     assert images.shape == masks.shape == (4, 90, 140)
     assert 28 <= cells_per_frame(masks) <= 52
@@ -75,7 +75,7 @@ def test_runs_alternate_and_pairs_are_compared():
     assert row["times_faster_range"] == [3, 30]
 
 
-def test_a_command_is_charged_for_itself_alone():
+def test_a_command_is_measured_without_its_caller():
     memory_of_the_caller = np.ones(300 * 2**20, np.uint8)
     small = command(sys.executable, "-S", "-c", "pass")()
     large = command(sys.executable, "-S", "-c", f"bytearray({len(memory_of_the_caller)})")()
@@ -84,12 +84,12 @@ def test_a_command_is_charged_for_itself_alone():
     assert 0 < small.cpu_s < 5
 
 
-def test_a_command_that_fails_says_why():
+def test_a_command_that_fails_reports_its_error():
     with pytest.raises(click.ClickException, match="no such thing"):
         command(sys.executable, "-c", "raise SystemExit('no such thing')")()
 
 
-def test_the_worker_links_as_the_engine_does(tmp_path):
+def test_the_worker_links_like_the_engine(tmp_path):
     graph = walking_cells(4, 30, 3)
     save_graph(graph, tmp_path / "graph.npz")
     row, (found,) = compared_task(
@@ -119,7 +119,7 @@ def test_a_long_movie_is_tracked_without_the_transformer():
     assert row["edges"] > 300
 
 
-def test_a_large_movie_is_written_and_tracked_whatever_its_size(tmp_path):
+def test_a_large_movie_is_written_and_tracked_at_any_size(tmp_path):
     row = track_movie(tmp_path, n_frames=4, n_cells=16, side_px=128, device="cpu")
     assert row["raw_gb"] == round(4 * 128**2 * 8 / 1e9, 3)
     assert (tmp_path / "out" / "edges.csv").is_file()
@@ -128,7 +128,7 @@ def test_a_large_movie_is_written_and_tracked_whatever_its_size(tmp_path):
     assert line[0] == "4"
 
 
-def test_other_features_than_upstreams_are_refused():
+def test_other_features_than_upstreams_are_rejected():
     upstream = {"coordinates": np.ones((3, 3)), "features": np.full((3, 7), 5.0)}
     check_features(upstream, upstream)
     engine = {**upstream, "features": upstream["features"] + [[0], [0], [0.01]]}
@@ -136,7 +136,7 @@ def test_other_features_than_upstreams_are_refused():
         check_features(engine, upstream)
 
 
-def test_other_edges_than_upstreams_are_refused(tmp_path):
+def test_other_edges_than_upstreams_are_rejected(tmp_path):
     lines = ["source_frame,source_label,target_frame,target_label,weight"]
     lines += [f"0,{label},1,{label},0.9" for label in range(1, 101)]
     for side, edges in (("engine", lines), ("upstream", lines)):
@@ -151,7 +151,7 @@ def side(seconds):
     return {"cpu_s": seconds, "peak_mb": 100 * seconds}
 
 
-def test_plots_are_pictures_with_text_that_depend_on_the_result_alone(tmp_path):
+def test_plots_are_pictures_with_text_that_depend_only_on_the_result(tmp_path):
     result = {
         "windows": [
             {"tokens": 100, "engine": side(1), "upstream": side(3)},
@@ -174,7 +174,7 @@ def test_pushes_are_timed_frame_by_frame(way):
     assert (way == "session") == ("tracks_mb" in found)
 
 
-def test_what_a_field_of_view_keeps_is_counted():
+def test_the_bytes_of_a_field_of_view_are_counted():
     session = Session(Tracker(RandomModel(), linker("greedy")))
     for mask in crowd():
         session.push(None, mask)
@@ -204,7 +204,7 @@ def test_the_benchmark_of_a_gpu_runs_without_one(tmp_path, monkeypatch):
     assert {len(row) for row in rows} == {len(header)}
 
 
-def test_the_profile_of_a_run_tells_copies_and_kernels_of_the_last_run():
+def test_the_profile_has_the_copies_and_kernels_of_the_last_run():
     def event(name, start, length, category="Node", **about):
         return {"name": name, "ts": start, "dur": length, "cat": category, "args": about}
 
@@ -229,7 +229,7 @@ def test_the_profile_of_a_run_tells_copies_and_kernels_of_the_last_run():
     }
 
 
-def test_the_most_memory_of_a_gpu_is_what_its_tool_said_at_most(tmp_path, monkeypatch):
+def test_the_peak_memory_of_a_gpu_is_the_maximum_of_its_tool(tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 12; echo 345; echo '[N/A]'; echo 67; exec sleep 60\n")
     tool.chmod(0o755)
@@ -243,14 +243,14 @@ def test_the_most_memory_of_a_gpu_is_what_its_tool_said_at_most(tmp_path, monkey
     assert peak == []
 
 
-def test_more_workers_share_all_but_what_is_serial():
+def test_more_workers_share_all_but_the_serial_part():
     measured = [{"workers": 1, "wall_s": 10.0, "serial_s": 2.0}]
     assert [scaling.modelled(measured, n) for n in (1, 2, 8, 800)] == [10.0, 6.0, 3.0, 2.01]
     *_, last = scaling.workers_table({"dask": measured})
     assert last == ["100", "2.1 s", "4.8", "modelled"]
 
 
-def test_more_cores_are_modelled_from_those_that_were_measured():
+def test_more_cores_are_modelled_from_the_measured_ones():
     rows = [{"cores": 1, "times_faster": 1.0}, {"cores": 4, "times_faster": 2.5}]
     assert modelled(rows, 4) == 2.5
     assert modelled(rows, 1000) == pytest.approx(1 / 0.2, abs=0.1)  # a fifth is serial
@@ -259,7 +259,7 @@ def test_more_cores_are_modelled_from_those_that_were_measured():
     assert [powers_of_two(most) for most in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
 
 
-def test_cells_per_second_stand_beside_frames_per_second():
+def test_cells_per_second_are_next_to_frames_per_second():
     about = {"cells": 1000, "frames": 30, "shape": [100, 200]}
     rates = with_rates(about, 10.0)
     assert rates == {"frames_per_s": 3.0, "cells_per_s": 3000}

@@ -114,7 +114,7 @@ class GrowingCrowd:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_memory_does_not_grow_with_the_movie_but_for_its_tracks(threads):
+def test_memory_grows_only_with_the_tracks_of_a_movie(threads):
     def peak_and_tracks(n_frames):
         tracemalloc.start()
         tracker = Tracker(RandomModel(), linker("greedy"), threads=threads)
@@ -129,7 +129,7 @@ def test_memory_does_not_grow_with_the_movie_but_for_its_tracks(threads):
     peak_and_tracks(5)  # loads and compiles
     peak, tracks = peak_and_tracks(20 * CHUNK_FRAMES) - peak_and_tracks(2 * CHUNK_FRAMES)
     in_flight = (threads - 1) << 20  # windows that are scored at the same time, more or fewer
-    assert peak < 1.4 * tracks + in_flight  # a fifth to grow into, and the building of the lineage
+    assert peak < 1.4 * tracks + in_flight  # a fifth of spare rows, and the building of the lineage
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -142,7 +142,7 @@ def test_rows_and_numbers_of_tracks_take_four_bytes(mode):
             assert numbers.dtype == np.int32
 
 
-def test_growing_rows_equal_the_parts_and_are_there_once():
+def test_growing_rows_equal_the_parts_and_are_stored_once():
     rng = np.random.default_rng(0)
     parts = [Edges(*rng.integers(0, 9, (2, n)), rng.random(n)) for n in rng.integers(0, 999, 200)]
     tracemalloc.start()
@@ -159,7 +159,7 @@ def test_growing_rows_equal_the_parts_and_are_there_once():
 
 
 class Source:
-    """Counts what is asked of it, and where."""
+    """Counts the items that are requested of it, and in which thread."""
 
     def __init__(self, n_items):
         self.n_items, self.n_begun, self.is_closed = n_items, 0, False
@@ -174,7 +174,7 @@ class Source:
             self.is_closed = True
 
 
-def test_items_come_in_order_from_another_thread_and_not_too_early():
+def test_items_arrive_in_order_from_another_thread_and_not_too_early():
     source, seen = Source(50), []
     with computed_ahead(source.items()) as items:
         for item in items:
@@ -184,18 +184,18 @@ def test_items_come_in_order_from_another_thread_and_not_too_early():
     assert source.thread is not threading.current_thread()
 
 
-def test_an_error_comes_in_the_place_of_its_item():
+def test_an_error_is_raised_at_the_place_of_its_item():
     def items():
         yield from range(10)
         raise OSError("the disk is gone")
 
     seen = []
     with pytest.raises(OSError, match="the disk is gone"), computed_ahead(items()) as ahead:
-        seen.extend(ahead)  # which keeps what came before the error
+        seen.extend(ahead)  # which keeps the items before the error
     assert seen == list(range(10))
 
 
-def test_items_that_nobody_wants_are_not_computed():
+def test_items_that_are_not_requested_are_not_computed():
     source = Source(50)
     with computed_ahead(source.items()) as items:
         next(items)

@@ -21,7 +21,7 @@ from trackastra_engine.files.lock import alone_in
 from trackastra_engine.serving import Limits, server
 from trackastra_engine.serving.address import Listener
 
-# Removes from this process what Windows does not have, then runs the command line.
+# Removes functions that Windows lacks from this process, then runs the command line.
 AS_ON_WINDOWS = """
 import os, pathlib, signal, subprocess, sys, types
 import filelock, tempfile, shutil, numba  # which look at the system while they are imported
@@ -61,7 +61,7 @@ def windows(monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["track", "batch"])
-def test_commands_run_without_what_windows_lacks(tmp_path, command):
+def test_commands_run_without_functions_that_windows_lacks(tmp_path, command):
     masks = write_folder(tmp_path / "movies" / "a" / "masks", dividing_cell()[1])
     inputs = ["--masks", str(masks)] if command == "track" else [str(tmp_path / "movies")]
     options = ["--format", "csv", "--no-report", "--device", "cpu", "-o", str(tmp_path / "out")]
@@ -74,18 +74,18 @@ def test_commands_run_without_what_windows_lacks(tmp_path, command):
     assert list((tmp_path / "out").rglob("edges.csv"))
 
 
-def test_a_drive_that_is_not_there_is_named(tmp_path, monkeypatch):
+def test_a_missing_drive_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.exists", lambda _: False)
     with pytest.raises(InputError, match="cannot be written: / does not exist"):
         check_output_folder(tmp_path / "out", overwrite=False, ours=())
-    # As `os.path.ismount` of Windows does for such a drive.
+    # As `os.path.ismount` of Windows for such a drive.
     monkeypatch.setattr(
         "os.path.ismount", lambda _: (_ for _ in ()).throw(FileNotFoundError(2, ""))
     )
     assert not system.is_mount(tmp_path)
 
 
-def test_paths_are_as_long_as_windows_takes_them(tmp_path, windows):
+def test_paths_are_not_longer_than_windows_accepts(tmp_path, windows):
     long = tmp_path / ("a" * 180)
     with pytest.raises(InputError, match="Windows takes 259 characters, and results need 80"):
         check_output_folder(long, overwrite=False, ours=())
@@ -93,8 +93,8 @@ def test_paths_are_as_long_as_windows_takes_them(tmp_path, windows):
     check_output_folder(long, overwrite=False, ours=())
 
 
-def refusing(times, operation):
-    """Return an operation that is refused some times first, as of a file that is open."""
+def failing(times, operation):
+    """Return an operation that fails some times first, as for a file that is open."""
     left = [times]
 
     def patient(*arguments):
@@ -107,11 +107,11 @@ def refusing(times, operation):
 
 
 def test_files_that_are_open_for_a_moment_are_replaced_then(tmp_path, windows, monkeypatch):
-    monkeypatch.setattr("pathlib.Path.replace", refusing(2, type(tmp_path).replace))
+    monkeypatch.setattr("pathlib.Path.replace", failing(2, type(tmp_path).replace))
     with new_file(tmp_path / "a.csv") as partial:
         partial.write_text("new")
     assert (tmp_path / "a.csv").read_text() == "new"
-    monkeypatch.setattr("pathlib.Path.rename", refusing(2, type(tmp_path).rename))
+    monkeypatch.setattr("pathlib.Path.rename", failing(2, type(tmp_path).rename))
     with new_folder(tmp_path / "folder") as partial:
         (partial / "b").touch()
     assert (tmp_path / "folder" / "b").exists()
@@ -120,21 +120,21 @@ def test_files_that_are_open_for_a_moment_are_replaced_then(tmp_path, windows, m
 def test_files_that_stay_open_are_named(tmp_path, windows, monkeypatch):
     masks = write_folder(tmp_path / "masks", dividing_cell()[1])
     table = tmp_path / "edges.csv"
-    monkeypatch.setattr("pathlib.Path.replace", refusing(9, type(tmp_path).replace))
+    monkeypatch.setattr("pathlib.Path.replace", failing(9, type(tmp_path).replace))
     done = run("track", "--masks", masks, "--output-edge-table", table, "--device", "cpu")
     assert done.exit_code == 2
     assert "close it in all programs that have it open" in done.stderr.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["masks"]
 
 
-def test_elsewhere_a_refusal_is_final_at_once(monkeypatch):
+def test_on_other_systems_a_failure_is_final_at_once(monkeypatch):
     monkeypatch.setattr(system, "ON_WINDOWS", False)
     with pytest.raises(PermissionError):
-        system.patiently(refusing(1, int))
+        system.patiently(failing(1, int))
     assert system.why_not(PermissionError(13, "Permission denied")) == "Permission denied"
 
 
-def test_a_child_is_asked_to_end_by_the_signal_that_windows_has(windows, monkeypatch):
+def test_a_child_is_ended_by_the_signal_of_windows(windows, monkeypatch):
     monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
     said = []
     child = SimpleNamespace(send_signal=said.append, terminate=lambda: said.append("terminate"))
@@ -164,13 +164,13 @@ def test_names_of_files(monkeypatch, name, is_right, is_right_on_windows):
     assert system.can_be_name(name) == is_right_on_windows
 
 
-def test_a_position_is_not_called_as_a_device_of_windows(tmp_path, windows):
+def test_a_position_must_not_have_the_name_of_a_device_of_windows(tmp_path, windows):
     (tmp_path / "movies.csv").write_text("name,masks\nNUL,m.tif\n")
     with pytest.raises(InputError, match="'NUL' cannot be the name of a file"):
         find_positions(tmp_path / "movies.csv")
 
 
-def test_memory_is_known_or_said_to_be_unknown(windows, monkeypatch):
+def test_memory_is_known_or_reported_as_unknown(windows, monkeypatch):
     monkeypatch.setattr(system, "Path", lambda _: SimpleNamespace(exists=lambda: False))
 
     def tell(status):
@@ -189,7 +189,7 @@ def test_memory_is_known_or_said_to_be_unknown(windows, monkeypatch):
     assert system.free_memory_mb() is None
 
 
-def test_a_server_looks_up_from_its_wait_for_clients(monkeypatch):
+def test_a_server_interrupts_its_wait_for_clients(monkeypatch):
     monkeypatch.setattr(server, "WAIT_FOR_CLIENT_S", 0.01)
     waits = []
 
@@ -220,7 +220,7 @@ def test_macos_counts_memory_in_bytes_and_binds_to_no_core(monkeypatch):
     system.bind(os.getpid(), [0])
 
 
-def test_a_lock_file_that_windows_keeps_is_no_fault(tmp_path, windows, monkeypatch):
+def test_a_lock_file_that_windows_does_not_remove_is_not_an_error(tmp_path, windows, monkeypatch):
     unlink = type(tmp_path).unlink
 
     def refuse(path, **options):
@@ -235,7 +235,7 @@ def test_a_lock_file_that_windows_keeps_is_no_fault(tmp_path, windows, monkeypat
         pass
 
 
-def test_names_beyond_the_encoding_of_a_pipe_are_written_all_the_same(tmp_path):
+def test_names_outside_the_encoding_of_a_pipe_are_written(tmp_path):
     """Windows has cp1252 in pipes, which lacks most letters."""
     masks = tmp_path / "\u7d30\u80de.tif"
     tifffile.imwrite(masks, np.asarray(dividing_cell()[1]), photometric="minisblack")

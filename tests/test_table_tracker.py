@@ -1,4 +1,4 @@
-"""Pipelines that keep their cells in tables get them back with tracks."""
+"""Pipelines with tables of cells get their tables back with tracks."""
 
 import threading
 
@@ -14,7 +14,7 @@ pd = pytest.importorskip("pandas")
 
 
 class FieldState:
-    """As rtm-pymmcore (faro/core/data_structures.py) has one for each field of view."""
+    """The state of a field of view, as in rtm-pymmcore (faro/core/data_structures.py)."""
 
     def __init__(self):
         self.fov_timestep_counter = 0
@@ -25,7 +25,7 @@ def near_tracker():
 
 
 def table(cells, **columns):
-    """A table of cells {label: (y, x)} as feature extractors make it."""
+    """Return a table of cells {label: (y, x)}, as from feature extractors."""
     label, places = list(cells), np.array(list(cells.values()), float)
     return pd.DataFrame({"label": label, "x": places[:, 1], "y": places[:, 0], **columns})
 
@@ -38,9 +38,9 @@ def run(tracker, state, frames):
     return tracked
 
 
-def test_tables_come_back_with_tracks_and_mothers():
+def test_tables_are_returned_with_tracks_and_mothers():
     """
-    Cell 3 moves, cell 7 divides into 2 and 9, and 9 is lost; cell 5 is there for a frame.
+    Cell 3 moves, cell 7 divides into 2 and 9, and 9 is lost; cell 5 exists in one frame.
     """
     frames = [
         {3: (5, 5), 7: (40, 40)},
@@ -61,7 +61,7 @@ def test_tables_come_back_with_tracks_and_mothers():
     assert tracked["particle"].dtype == np.uint32
 
 
-def test_rows_that_were_returned_never_change():
+def test_returned_rows_never_change():
     """Random scores change all the time."""
     rng, tracker, state = np.random.default_rng(0), TableTracker(random_tracker()), FieldState()
     tracked = pd.DataFrame(columns=["label"])
@@ -77,7 +77,7 @@ def test_rows_that_were_returned_never_change():
     assert tracked["particle"].nunique() < len(tracked)
 
 
-def test_frames_without_cells_and_movies_that_begin_anew():
+def test_frames_without_cells_and_movies_that_start_again():
     tracker, state, cells = near_tracker(), FieldState(), {1: (5, 5)}
     nothing = pd.DataFrame()
     assert tracker.track_cells(nothing, pd.DataFrame(), state) is nothing
@@ -107,7 +107,7 @@ def test_fields_of_view_are_tracked_from_several_threads():
     assert [tracked["particle"].tolist() for tracked in found] == [[1, 2] * 10] * 3
 
 
-def test_what_cannot_be_tracked_is_told():
+def test_tables_that_cannot_be_tracked_are_rejected():
     tracker, state = near_tracker(), FieldState()
     with pytest.raises(InputError, match="no column 'y'; expected label, y, x"):
         tracker.track_cells(pd.DataFrame(), pd.DataFrame({"label": [1], "x": [2.0]}), state)

@@ -245,7 +245,7 @@ def test_frames_in_memory_are_bounded():
     assert open_movie(None, np.broadcast_to(np.uint16(0), (3, 999, 1000, 1000))).threads(8) == 1
 
 
-def test_libraries_are_told_how_many_threads_may_compute(monkeypatch):
+def test_libraries_get_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert usable_threads() == 1
     assert Tracker(RandomModel(), linker("greedy")).threads == 1

@@ -31,7 +31,7 @@ def cells(zoom=1, gain=1.0, offset=0.0, with_image=True):
     return concatenate(parts, 2)
 
 
-def test_zoom_and_exposure_leave_relative_tokens_alone():
+def test_zoom_and_exposure_do_not_change_relative_tokens():
     plain = prepare_tokens(cells(), "relative")
     changed = prepare_tokens(cells(zoom=8, gain=3.0, offset=100.0), "relative")
     # Pixels are coarse: a disc of radius 5 has 1 % less area than its ideal.
@@ -66,7 +66,7 @@ def test_one_detection_has_finite_tokens(recipe, ndim):
     assert np.isfinite(tokens.coordinates).all()
 
 
-def test_tokens_of_a_window_do_not_know_the_rest_of_the_movie():
+def test_tokens_of_a_window_do_not_depend_on_the_rest_of_the_movie():
     movie = cells()
     later = Detections(movie.frame, movie.label, movie.centroid, movie.features * 2).rows(
         slice(8, 12)
@@ -97,13 +97,13 @@ def test_the_size_and_shape_of_markers_mean_nothing(ndim):
 
 
 def transform_shapes(detections, axes):
-    """Return the detections in their places, each stretched along the axes."""
+    """Return the detections, each stretched along the axes at its position."""
     stretched = transform(detections, np.diag(np.array(axes[-detections.ndim :], float)))
     stretched.features[:, -1] = detections.features[:, -1]
     return replace(stretched, centroid=detections.centroid)
 
 
-def test_sizes_that_differ_are_left_as_they_are():
+def test_sizes_that_differ_are_not_changed():
     detections = cells()
     assert without_marker_sizes(detections) is detections
 

@@ -1,4 +1,4 @@
-"""What the table of tracks says, computed again by hand."""
+"""The columns of the table of tracks, computed by hand."""
 
 import csv
 
@@ -44,10 +44,10 @@ def family(ndim=2):
     return build_lineage(found, Edges(source, target, np.ones(len(pairs))))
 
 
-def test_every_column_is_that_by_hand():
+def test_every_column_equals_that_by_hand():
     lineage = family()
     columns = track_features(lineage, Calibration((0.5, 0.5), 10.0))
-    # Tracks: the mother, her daughters, what goes on after the gap, and the last two.
+    # Tracks: the mother, her daughters, the part after the gap, and the last two.
     assert columns["track"].tolist() == [1, 2, 3, 4, 5, 6]
     assert columns["parent"].tolist() == [0, 1, 1, 2, 4, 4]
     assert set(columns["lineage"].tolist()) == {1}

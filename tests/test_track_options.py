@@ -69,7 +69,7 @@ def test_quiet_runs_print_warnings_only(masks_path, tmp_path):
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._tracks.csv"])
-def test_files_of_the_system_block_no_results(masks_path, tmp_path, name):
+def test_files_of_the_system_do_not_block_results(masks_path, tmp_path, name):
     out = tmp_path / "out"
     (out / "ctc").mkdir(parents=True)
     (out / name).write_text("seen by a file manager")

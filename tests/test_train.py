@@ -1,4 +1,4 @@
-"""The training run: its batches, that it learns, stops and goes on, and its commands."""
+"""The training run: batches, learning, stop and continuation, and commands."""
 
 import itertools
 import subprocess
@@ -56,7 +56,7 @@ def labelled(tmp_path_factory):
 
 @pytest.mark.parametrize("d_model", [256, 128], ids=["published width", "half"])
 def test_the_published_size_learns_and_is_exported_without_a_gpu(d_model, labelled, tmp_path):
-    """As its configuration says, but for the device, the data and how much of them."""
+    """By its configuration, except the device, the data and their number."""
     large = read_configuration(ROOT / "training" / "configs" / "general_2d_large.toml")
     assert (large.model.d_model, large.model.n_layers) == (256, 6)
     configuration = replace(
@@ -92,7 +92,7 @@ def first_features(stream, n):
     return [(stream.position, batch.features) for batch in itertools.islice(stream, n)]
 
 
-def test_batches_do_not_depend_on_how_many_processes_make_them():
+def test_batches_do_not_depend_on_the_number_of_processes():
     batches = first_features(BatchStream(Pools([], example_options(), 3)), 6)
     assert batches[-1][0].pool >= 1
     again = first_features(BatchStream(Pools([], example_options(n_workers=2), 3)), 6)
@@ -103,7 +103,7 @@ def test_batches_do_not_depend_on_how_many_processes_make_them():
     assert other[0][1].shape != batches[0][1].shape or (other[0][1] != batches[0][1]).any()
 
 
-def test_a_stream_goes_on_anywhere_and_processes_share_the_pools():
+def test_a_stream_continues_anywhere_and_processes_share_the_pools():
     pools = Pools([], example_options(), 3)
     whole = first_features(BatchStream(pools), 6)
     for n_taken in (0, 1, 4):
@@ -118,7 +118,7 @@ def test_a_stream_goes_on_anywhere_and_processes_share_the_pools():
     torch.testing.assert_close(second[0][1], of_pool_1, rtol=0, atol=0)
 
 
-def test_batches_keep_to_their_size():
+def test_batches_have_at_most_their_size():
     pool = Pools([], example_options(max_tokens=60, batch_tokens=150), 11)[0]
     assert sum(batch.frame.shape[0] for batch in pool) == POOL_SIZE
     assert max(batch.frame.numel() for batch in pool) <= 150
@@ -157,7 +157,7 @@ def test_mixed_precision_is_close():
     assert rough.item() == pytest.approx(exact.item(), rel=0.02)  # bfloat16 has 8 bits
 
 
-def test_a_loss_that_is_no_number_stops_the_run():
+def test_a_loss_that_is_not_a_number_stops_the_run():
     model = tiny_network()
     with torch.no_grad():
         model.proj.weight.fill_(torch.nan)
@@ -186,7 +186,7 @@ def test_two_processes_learn_as_one(tmp_path):
 def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, stop):
     """With dropout, random pools of batches and AdamW: all weights are equal, bit by bit.
 
-    The one that is killed is saved and measured by tracking after each step, the other never.
+    The killed run is saved and measured by tracking after each step, the other never.
     """
     often = replace(QUICK.training, minutes_between_checks=0.0, validation_movies=1)
     configuration = replace(QUICK, training=often)
@@ -216,7 +216,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, stop):
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     again = train(new_start(configuration), tmp_path / "killed", tmp_path, resume=True)
-    assert torch.equal(again.proj.weight, resumed.proj.weight)  # nothing was left to do
+    assert torch.equal(again.proj.weight, resumed.proj.weight)  # no step was left
 
 
 # ---- commands ----
@@ -254,7 +254,7 @@ def test_from_a_labelled_movie_to_a_model_and_its_evaluation(tmp_path, labelled)
 
 
 def test_upstream_models_are_trained_further(tmp_path, labelled):
-    """A folder as upstream writes it, 3D, to learn from a 2D movie: its form and tokens stay."""
+    """A folder of upstream, 3D, to learn from a 2D movie: its form and tokens stay."""
     config = TransformerConfig(
         coord_dim=3,
         feat_dim=12,
@@ -285,7 +285,7 @@ def test_upstream_models_are_trained_further(tmp_path, labelled):
 
 
 def test_fine_tuning_starts_from_an_embedded_model(tmp_path, labelled):
-    """At a rate so small that nothing is learned, the model goes on scoring as before."""
+    """At a very small rate nothing is learned, and scores do not change."""
     path = write_run(tmp_path, labelled[0], steps=1, learning_rate=1e-30, weight_decay=0.0)
     arguments = (path, "-o", tmp_path / "m", "--data-root", labelled[0].parent)
     result = invoke("finetune", "general_2d", *arguments)
@@ -296,7 +296,7 @@ def test_fine_tuning_starts_from_an_embedded_model(tmp_path, labelled):
     assert invoke("evaluate", "general_2d", labelled[0]).exit_code == 0
 
 
-def test_a_movie_shorter_than_the_window_and_a_taken_folder_are_refused(tmp_path, labelled):
+def test_a_movie_shorter_than_the_window_and_a_used_folder_are_rejected(tmp_path, labelled):
     path = write_run(tmp_path, labelled[0])
     start = read_configuration(path)
     short = replace(start, train=(replace(start.train[0], frames=(0, 2)),))

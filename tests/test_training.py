@@ -1,4 +1,4 @@
-"""Training examples and the loss, against slow twins."""
+"""Training examples and the loss, compared with slow twins."""
 
 import itertools
 from dataclasses import replace
@@ -109,8 +109,8 @@ def test_targets_whose_parent_was_cut_away_have_no_weight():
     assert example.weight[:, ~lost_parent & (example.frame > 0)].any(axis=0).all()
 
 
-def test_absolute_places_are_lost():
-    """The same window twice: the tokens lie elsewhere, in the same arrangement."""
+def test_absolute_positions_are_lost():
+    """The same window twice: the tokens are shifted, in the same arrangement."""
     window = cut_window(simulate(DIVIDING, 7), 0, 4)
     moving = replace(STILL, offset=1000.0)
     tokens = [

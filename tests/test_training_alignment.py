@@ -33,7 +33,7 @@ def test_a_stream_of_cells_stands_still_in_an_aligned_window():
     np.testing.assert_array_equal(aligned.detections.features, window.detections.features)
 
 
-def test_a_window_without_links_stays_as_it_is():
+def test_a_window_without_links_does_not_change():
     window = cut_window(simulate(STREAM, 1), 1, 4)
     lone = replace(window, parent=np.full_like(window.parent, -1))
     aligned = align(lone, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The network computes what upstream's does, and its checkpoints survive the disk."""
+"""The network gives the scores of upstream's, and its checkpoints can be read again."""
 
 import shutil
 from dataclasses import replace
@@ -16,7 +16,7 @@ from trackastra_training.checkpoint import load_model, load_spec, save_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
 # Upstream's float64 torch.cdist still forms a matrix product, whose cancellation moves the logits
-# of `rope3d` (up to 64) by 1e-8; with cdist in its place the difference is 0. Elsewhere 4e-14.
+# of `rope3d` (up to 64) by 1e-8; with cdist instead the difference is 0. Elsewhere 4e-14.
 LOGIT_TOLERANCE = 2e-8
 SCORE_TOLERANCE = 1e-9  # the same 1e-8, through a softmax: 9e-11 seen
 
@@ -75,7 +75,7 @@ def test_logits_and_scores_equal_upstreams(name):
 @pytest.mark.parametrize("bias", ["rope", "bias", "none"])
 @pytest.mark.parametrize("norm", ["quiet_softmax", "softmax", "linear", "none"])
 def test_padding_changes_nothing(bias, norm):
-    """Two windows of 12 and 7 tokens in one batch score as each does alone."""
+    """Two windows of 12 and 7 tokens in one batch score as in single batches."""
     torch.manual_seed(0)
     config = replace(SMALL, attn_positional_bias=bias, causal_norm=norm)
     model = TrackingTransformer(config).double().eval()
@@ -114,12 +114,12 @@ def test_every_parameter_learns_and_no_gradient_is_nan(bias):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        # The softmax does not feel an equal shift of all keys.
+        # The softmax does not change by an equal shift of all keys.
         assert parameter.grad.any() or name.endswith("k_pro.bias"), name
 
 
 def test_frames_may_start_anywhere():
-    """Normalisation knows the frames by their distance to the first, as upstream's."""
+    """Normalisation uses only the distance of frames to the first, as in upstream."""
     torch.manual_seed(0)
     model = TrackingTransformer(SMALL).double()
     coordinates, features, frame = random_window(12)
@@ -143,7 +143,7 @@ def test_frames_may_start_anywhere():
         ({"dropout": 1.0}, "dropout"),
     ],
 )
-def test_impossible_configurations_are_refused(change, reason):
+def test_impossible_configurations_are_rejected(change, reason):
     with pytest.raises(ModelError, match=reason):
         replace(SMALL, **change)
 
@@ -161,7 +161,7 @@ def test_a_checkpoint_survives_the_disk(tmp_path):
     assert names == {"config.yaml", "model.pt", "spec.json"}  # and no unfinished file
 
 
-def test_a_checkpoint_that_upstream_can_load_has_no_words_that_it_does_not_know(tmp_path):
+def test_a_checkpoint_that_upstream_can_load_has_no_unknown_entries(tmp_path):
     save_model(TrackingTransformer(SMALL), SMALL_SPEC, tmp_path)
     ours, upstreams = (
         yaml.safe_load((folder / "config.yaml").read_text())
@@ -202,14 +202,14 @@ def test_a_missing_file_is_named(upstream_copy, name):
 
 
 @pytest.mark.parametrize("load", [load_model, load_spec])
-def test_models_with_pretrained_features_are_refused(upstream_copy, load):
+def test_models_with_pretrained_features_are_rejected(upstream_copy, load):
     config = yaml.safe_load((upstream_copy / "config.yaml").read_text())
     (upstream_copy / "config.yaml").write_text(yaml.safe_dump(config | {"pretrained_feat_dim": 64}))
     with pytest.raises(ModelError, match="pretrained image network"):
         load(upstream_copy)
 
 
-def test_other_features_than_wrfeat_are_refused(upstream_copy):
+def test_other_features_than_wrfeat_are_rejected(upstream_copy):
     (upstream_copy / "train_config.yaml").write_text("features: patch\nndim: 2\nwindow: 4\n")
     with pytest.raises(ModelError, match="'patch'"):
         load_spec(upstream_copy)
@@ -234,7 +234,7 @@ def test_broken_files_give_one_sentence(upstream_copy, name, content):
     assert "\n" not in str(caught.value)
 
 
-def test_weights_of_another_network_are_refused(upstream_copy):
+def test_weights_of_another_network_are_rejected(upstream_copy):
     config = yaml.safe_load((upstream_copy / "config.yaml").read_text())
     (upstream_copy / "config.yaml").write_text(yaml.safe_dump(config | {"num_encoder_layers": 3}))
     with pytest.raises(ModelError, match="do not fit"):

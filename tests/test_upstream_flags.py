@@ -1,4 +1,4 @@
-"""Upstream's command line works here: its flags, its models where it keeps them, its files."""
+"""Upstream's command line works here: its flags, its stored models, its files."""
 
 import inspect
 import shutil
@@ -37,7 +37,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    """A machine on which upstream has left nothing, without network."""
+    """A machine without files of upstream and without network."""
 
     def offline(*_, **__):
         raise URLError("no route to host")
@@ -51,7 +51,7 @@ def nowhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def movie(tmp_path):
-    """Return upstream's flags for a recorded movie and for where its edges go."""
+    """Return upstream's flags for a recorded movie, and the path of its edges."""
     case = load_case(CASE)
     images = write_folder(tmp_path / "imgs", case["imgs"])
     masks = write_folder(tmp_path / "masks", case["masks"])
@@ -59,7 +59,7 @@ def movie(tmp_path):
 
 
 def recorded_edges(mode):
-    """Return (E, 4) of the edges that upstream kept, as its edge table has them."""
+    """Return the edges (E, 4) of upstream, in the form of its edge table."""
     case = load_case(CASE)
     source, target = case[f"{mode}_edges"].T
     frame, label = case["frame"], case["label"]
@@ -76,13 +76,13 @@ def test_a_call_of_upstream_gives_upstreams_edges(movie, cache, tmp_path, mode):
     np.testing.assert_array_equal(table[:, :4], recorded_edges(mode))
 
 
-def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_path, caplog):
+def test_a_model_is_imported_once_and_again_when_it_changes(movie, cache, tmp_path, caplog):
     caplog.set_level(NOTICE)
     for _ in range(2):
         path = upstream.import_once(model_folder(CASE))
     assert path.is_relative_to(cache)
     said = caplog.messages
-    assert len(said) in (0, 2)  # by which test ran first; never twice
+    assert len(said) in (0, 2)  # by the first of the tests; never twice
     assert all(line.startswith(("importing the model", f"wrote {path}")) for line in said)
 
     shutil.copytree(model_folder(CASE), tmp_path / "model")
@@ -94,7 +94,7 @@ def test_a_model_is_imported_once_and_anew_when_it_changes(movie, cache, tmp_pat
     assert "needs features of a pretrained image network" in changed.stderr
 
 
-def test_links_are_as_long_as_upstreams(movie, monkeypatch, tmp_path):
+def test_links_have_the_longest_distance_of_upstream(movie, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(
         "trackastra_engine.jobs.track.run_job", lambda job, progress: asked.append(job)
@@ -111,18 +111,18 @@ def test_links_are_as_long_as_upstreams(movie, monkeypatch, tmp_path):
     assert {job.device for job in asked} == {"cpu"}
 
 
-def test_a_device_that_there_is_none_for_is_said(movie, cache):
+def test_a_device_without_an_engine_is_reported(movie, cache):
     result = run(*movie, "--model-custom", model_folder(CASE), "--device", "mps")
     assert result.exit_code == 0
     assert "the device mps is not supported; the CPU is used" in result.stderr
 
 
-# Where pretrained models are ----------------------------------------------------------------------
+# Folders of pretrained models ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", ["variable", "data", "home", "own download"])
 @pytest.mark.usefixtures("nowhere")
-def test_pretrained_models_are_found_where_they_are_kept(tmp_path, monkeypatch, place):
+def test_pretrained_models_are_found_in_their_folders(tmp_path, monkeypatch, place):
     folder = {
         "variable": tmp_path / "models",
         "data": tmp_path / "d" / "trackastra" / "models",
@@ -136,7 +136,7 @@ def test_pretrained_models_are_found_where_they_are_kept(tmp_path, monkeypatch, 
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_a_pretrained_model_is_downloaded_whole_or_not_at_all(tmp_path, monkeypatch, caplog):
+def test_a_pretrained_model_is_downloaded_completely_or_not_at_all(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("trackastra_engine.model.upstream.urlopen", urlopen)
     archive = tmp_path / "ctc.zip"
     monkeypatch.setitem(upstream.DOWNLOADS, "ctc", archive.as_uri())
@@ -157,7 +157,7 @@ def test_a_pretrained_model_is_downloaded_whole_or_not_at_all(tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_without_network_or_cache_one_sentence_says_what_to_do(movie, tmp_path):
+def test_without_network_or_cache_one_sentence_gives_the_remedy(movie, tmp_path):
     result = run(*movie, "--model-pretrained", "general_2d")
     assert result.exit_code == 2
     (sentence,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
@@ -168,7 +168,7 @@ def test_without_network_or_cache_one_sentence_says_what_to_do(movie, tmp_path):
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_models_that_cannot_be_had_or_are_given_twice(movie):
+def test_models_that_are_not_available_or_are_given_twice(movie):
     images = run(*movie, "--model-pretrained", "general_2d_w_SAM2_features")
     assert "need no image features are ctc, general_2d" in images.stderr
     twice = run(*movie, "--model-pretrained", "ctc", "--model-custom", "folder")

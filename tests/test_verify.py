@@ -1,7 +1,7 @@
-"""A certificate says equal where upstream's results are the engine's, and shows every difference.
+"""A certificate is equal if upstream gives the engine's results, and shows every difference.
 
-Upstream is not installed with the tests: a stand-in answers with what it once recorded. Name an
-interpreter that has it in UPSTREAM_PYTHON to run the last test.
+Upstream is not installed with the tests: a stand-in returns recorded results. Set UPSTREAM_PYTHON
+to a Python with upstream to run the last test.
 """
 
 import inspect
@@ -84,7 +84,7 @@ def verify(tmp_path_factory):
 
 
 def stand_in(folder, **changes):
-    """Return an interpreter in which upstream answers with a recorded case, some arrays changed."""
+    """Return a Python in which upstream returns a recorded case, with some arrays changed."""
     case = {**load_case(CASE), **changes}
     np.savez(folder / "case.npz", **case)
     (folder / "trackastra").mkdir()
@@ -112,7 +112,7 @@ def test_equal_results_are_certified(verify, tmp_path):
         *("tracks, greedy", "tracks, ilp"),
     ]
     assert checks["tracks, ilp"]["compared"] == len(load_case(CASE)["ilp_edges"])
-    # The recorded scores are upstream's float32: apart, but within what is allowed.
+    # The recorded scores are upstream's float32: different, but within the tolerance.
     assert 0 < checks["scores"]["difference"] < checks["scores"]["allowed"]
     assert sum(certificate["score_decades"]) == checks["scores"]["compared"]
     assert any(version.startswith("torch ") for version in certificate["upstream_versions"])
@@ -120,7 +120,7 @@ def test_equal_results_are_certified(verify, tmp_path):
 
 
 class Page(HTMLParser):
-    """The words of a page, and the addresses it needs."""
+    """The text of a page, and the addresses that it needs."""
 
     def __init__(self, path):
         super().__init__()
@@ -134,7 +134,7 @@ class Page(HTMLParser):
         self.needs += [value for name, value in attributes if name in ("src", "href")]
 
 
-def test_a_difference_is_said_listed_and_leaves_with_exit_code_1(verify, tmp_path):
+def test_a_difference_is_reported_and_listed_with_exit_code_1(verify, tmp_path):
     case = load_case(CASE)
     lost = case["greedy_edges"][5]
     scores = case["edge_scores"] * np.where((case["edges"] == lost).all(axis=1), 0.9, 1)
@@ -154,14 +154,14 @@ def test_a_difference_is_said_listed_and_leaves_with_exit_code_1(verify, tmp_pat
     assert {"Different:", *place} <= set(page.words)
 
 
-def test_without_upstream_a_sentence_says_what_to_install(verify, tmp_path):
+def test_without_upstream_a_sentence_asks_to_install_it(verify, tmp_path):
     result = verify(sys.executable, tmp_path / "out")
     assert result.exit_code == 2
     assert "lacks trackastra; install it there" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_what_upstream_cannot_do_is_refused(verify, tmp_path):
+def test_movies_and_models_that_upstream_cannot_track_are_rejected(verify, tmp_path):
     (tmp_path / "trackastra").mkdir()
     (tmp_path / "trackastra" / "__init__.py").write_text("raise OSError('broken')")
     python = tmp_path / "python"
@@ -209,7 +209,7 @@ def test_every_kind_of_difference_is_noticed(recorded):
     assert failed(replace(recorded, tracks=tracks), recorded) == ["tracks, ilp"]
 
 
-def test_only_rounding_excuses_a_different_edge():
+def test_only_rounding_explains_a_different_edge():
     scores = {(0, 2): 0.50005, (1, 3): 0.8, (1, 4): 0.80005, (0, 5): 0.7, (6, 7): 0.9}
     assert unexplained([], [(0, 2)], scores) == (set(), {(0, 2)})  # at the threshold
     assert unexplained([(1, 3)], [(1, 4)], scores) == (set(), {(1, 3), (1, 4)})  # tied
@@ -226,7 +226,7 @@ def test_a_swapped_link_is_noticed(recorded):
             assert unexplained(swapped, links, recorded.scores)[0]
 
 
-@pytest.mark.skipif(UPSTREAM is None, reason="UPSTREAM_PYTHON names no interpreter with upstream")
+@pytest.mark.skipif(UPSTREAM is None, reason="UPSTREAM_PYTHON names no Python with upstream")
 def test_upstream_itself_is_equal(verify, tmp_path):
     result = verify(Path(str(UPSTREAM)), tmp_path / "out")
     assert result.exit_code == 0, result.output

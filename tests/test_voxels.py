@@ -1,4 +1,4 @@
-"""Voxel sizes and frame intervals as files say them; distances in um or found in the movie."""
+"""Voxel sizes and frame intervals of files; distances in um or found in the movie."""
 
 import logging
 from dataclasses import replace
@@ -88,7 +88,7 @@ def test_frame_intervals_of_imagej_and_ome_are_in_seconds(tmp_path):
     assert open_movie(None, np.zeros((3, 4, 4), np.uint8)).frame_interval_s is None
 
 
-def test_files_that_do_not_say_a_voxel_size(tmp_path):
+def test_files_without_a_voxel_size(tmp_path):
     path = tmp_path / "a.tif"
     assert voxel_of(path, metadata={"axes": "TZYX"}, resolution=(72, 72)) is None
     assert voxel_of(path, imagej=True, metadata={"axes": "TZYX"}, resolution=(2, 2)) is None
@@ -99,7 +99,7 @@ def test_files_that_do_not_say_a_voxel_size(tmp_path):
     assert voxel_of(tmp_path / "b.ome.tif", metadata={"axes": "TZYX"}) is None
 
 
-def test_a_given_voxel_size_comes_first_and_then_that_of_the_images(tmp_path):
+def test_a_given_voxel_size_has_priority_over_that_of_the_images(tmp_path):
     images, masks = tmp_path / "images.tif", tmp_path / "masks.tif"
     for path, size in ((images, 1.0), (masks, 2.0)):
         metadata = {**OME, "PhysicalSizeX": size}
@@ -147,7 +147,7 @@ def test_steps_between_planes_count_as_long_as_they_are():
 
 
 def steps_of(lengths, diameter=1.0):
-    """One cell per step, which goes from frame 0 to 1, as far as the step is long."""
+    """One cell per step, which moves from frame 0 to 1 by the length of the step."""
     n = len(lengths)
     detections = detections_in([0] * n + [1] * n)
     detections.centroid[:n] = detections.centroid[n:] = 50
@@ -160,7 +160,7 @@ def steps_of(lengths, diameter=1.0):
 EVEN = np.arange(41) / 10  # quartiles 1 and 3, so that 9 is the fence
 
 
-def test_what_is_typical_does_not_follow_odd_links():
+def test_the_typical_length_does_not_depend_on_outliers():
     square = np.ones(2)
     assert typical_reach(steps_of(EVEN), square) == pytest.approx(9)
     odd = np.concatenate([EVEN, [1000.0, 2000.0]])
@@ -182,7 +182,7 @@ def test_far_links_are_listed(caplog):
 
 
 @pytest.mark.parametrize("mode", ["greedy", "lap"])
-def test_auto_limits_links_by_the_movie_and_says_so(mode, caplog):
+def test_auto_limits_links_by_the_movie_with_a_message(mode, caplog):
     graph = steps_of(np.concatenate([EVEN, [13.0, 40.0]]))
     links = LinkStream(linker(mode), MaxDistance.parse("auto"), None, 2)
     links.push([FrameEdges(0, 2, 0, graph.detections, graph.edges)])
@@ -193,7 +193,7 @@ def test_auto_limits_links_by_the_movie_and_says_so(mode, caplog):
 
 
 class WatchedModel(RandomModel):
-    """Remembers the tokens that it was given."""
+    """Records its tokens."""
 
     spec = replace(RandomModel.spec, ndim=3, uses_voxel_size=True)
 
@@ -209,7 +209,7 @@ def tokens_of(masks, voxel_um):
 
 
 def test_a_model_sees_volumes_in_true_proportion(caplog):
-    """Planes twice as far apart as pixels, or each of them there twice."""
+    """Planes twice as far apart as pixels, or each plane twice."""
     masks = np.zeros((2, 5, 20, 20), np.uint8)
     masks[:, 1:3, 4:9, 4:8], masks[:, 2:5, 12:17, 11:15] = 1, 2
     far, twice = tokens_of(masks, (2, 1, 1)), tokens_of(np.repeat(masks, 2, axis=1), (1, 1, 1))
