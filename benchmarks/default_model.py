@@ -61,7 +61,7 @@ def compare_strides(repeats: int, device: str) -> list[dict[str, Any]]:
 def with_stride(
     stride: int, movie: RenderedMovie, folder: Path, repeats: int, device: str
 ) -> dict[str, Any]:
-    """Return time and accuracy of tracking with windows so many frames apart."""
+    """Return time and accuracy of tracking with windows `stride` frames apart."""
     table = folder / "edges.csv"
     run = command(
         *(sys.executable, "-m", "trackastra_engine", "track", folder / "images", folder / "masks"),

@@ -1,4 +1,4 @@
-"""What is the lower bound of a device: how fast does it multiply and move memory?"""
+"""How fast can a device be at best: rates of its products and of its memory?"""
 
 import time
 

@@ -1,6 +1,6 @@
 """Other trackers, each at several settings where it needs one.
 
-Distances are multiples of the typical spacing of the movie. Some run in environments of their own.
+Distances are multiples of the typical spacing of the movie. Some run in their own environments.
 """
 
 import subprocess

@@ -99,7 +99,7 @@ def read_tables(folder: Path, first: int, last: int) -> TrueMovie:
     rng = np.random.default_rng(0)
     table = rng.permutation(table)
     frame, label = (table[:, names.index(name)].astype(np.int64) for name in ("frame", "label"))
-    order = np.argsort(frame, kind="stable")  # then detections_of_points numbers them as they come
+    order = np.argsort(frame, kind="stable")  # then detections_of_points numbers them in this order
     frame, label, table = frame[order], label[order], table[order]
     detections = detections_of_points(
         frame - first,

@@ -1,4 +1,4 @@
-"""What does the cache cost, and how much faster are more workers?"""
+"""How much time does the cache cost and save, and how much faster are more workers?"""
 
 import sys
 import time
@@ -21,7 +21,7 @@ SIDE_PX = 700
 MEASURED_WORKERS, MODELLED_WORKERS = (1, 2), (2, 10, 100)
 
 
-def keeping(folder: Path, n_frames: int, n_cells: int, repeats: int) -> dict[str, Any]:
+def cache_times(folder: Path, n_frames: int, n_cells: int, repeats: int) -> dict[str, Any]:
     """Return the CPU time of the command without and with a cache, in turn, and of its uses."""
     program = (sys.executable, "-m", "trackastra_engine")
     track = (*program, "track", "--masks", folder / "masks", "--device", "cpu")
@@ -77,7 +77,7 @@ def modelled(measured: Sequence[dict[str, Any]], n_workers: int) -> float:
     return round(one["serial_s"] + shared / n_workers, 2)
 
 
-def keeping_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+def cache_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield the row of the costs and savings of the cache."""
     kept = result["keeping"]
     yield ["frames", "cells", "track", "keeping", "the same again", "`link`", "bytes a detection"]
@@ -118,10 +118,10 @@ def scaling(frames: int, cells: int, repeats: int) -> None:
         answer: dict[str, Any] = {
             "frames": frames,
             "cells": cells,
-            "keeping": keeping(folder, frames, cells, repeats),
+            "keeping": cache_times(folder, frames, cells, repeats),
             "dask": [with_workers(folder, n_workers) for n_workers in MEASURED_WORKERS],
         }
-    for table in (keeping_table, workers_table):
+    for table in (cache_table, workers_table):
         for line in table(answer):
             print("  ".join(f"{cell:20s}" for cell in line))
     print(f"written to {write_result('scaling', answer)}")

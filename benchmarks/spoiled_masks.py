@@ -45,7 +45,7 @@ def spoiled(movie: TrueMovie, seed: int) -> TrueMovie:
 
 
 def _spoil(mask: Mask, known: Detections, rng: np.random.Generator) -> Mask:
-    """Return a mask with errors; no object takes part in two of them."""
+    """Return a mask with errors; no object has two of them."""
     result = mask.astype(np.int64)
     fate = rng.random(len(known))
     missing, merged, split = np.split(

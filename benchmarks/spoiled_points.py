@@ -41,7 +41,7 @@ def _spoil(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return M points of a frame, (M, D + 1) with their diameters, and the points that they match.
 
-    The latter are (M,) rows of the frame, or -1. No point takes part in two errors.
+    The latter are (M,) rows of the frame, or -1. No point has two errors.
     """
     ndim = frame.ndim
     balls = np.column_stack([frame.centroid, frame.features[:, 0]])

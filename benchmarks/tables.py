@@ -56,7 +56,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "strides": ("default_model", default_model.stride_table),
     "large": ("large", large.table),
     "length": ("length", length.table),
-    "keeping": ("scaling", scaling.keeping_table),
+    "keeping": ("scaling", scaling.cache_table),
     "workers": ("scaling", scaling.workers_table),
     "startup": ("startup", startup.table),
     "latency": ("latency", latency.table),

@@ -87,7 +87,7 @@ def compare_edges(movie: Path) -> dict[str, int]:
     ours, theirs = (read_edges(movie / f"{side}.csv") for side in ("engine", "upstream"))
     n_other = len(ours ^ theirs)
     if n_other > MAX_SHARE_OF_OTHER_EDGES * len(theirs):
-        raise click.ClickException(f"{n_other} of {len(theirs)} edges are in one result alone")
+        raise click.ClickException(f"{n_other} of {len(theirs)} edges are in one result only")
     return {"edges": len(theirs), "edges_of_one_alone": n_other}
 
 

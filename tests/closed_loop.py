@@ -30,7 +30,7 @@ THE_END = None  # in the queue of events
 
 
 class Cells:
-    """Discs that drift, and divide now and then."""
+    """Discs that drift, and sometimes divide."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(1)

@@ -30,7 +30,7 @@ def started(masks, output):
     return process
 
 
-def kept(output):
+def cached_files(output):
     return list(Path(output).glob(".trackastra/*.npz"))
 
 
@@ -46,9 +46,9 @@ def track_and_kill(masks, output, n_kills):
     moments = random.Random(n_kills)
     n_killed = 0
     for _ in range(n_kills):
-        n_kept = len(kept(output))
+        n_cached = len(cached_files(output))
         process = started(masks, output)
-        while len(kept(output)) == n_kept and is_running(process):
+        while len(cached_files(output)) == n_cached and is_running(process):
             time.sleep(0.01)
         time.sleep(moments.uniform(0, LONGEST_S))
         os.kill(process, signal.SIGKILL)

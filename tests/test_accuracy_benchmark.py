@@ -65,7 +65,7 @@ def test_ranks_are_among_the_others_and_one_of_ours():
     assert rank(FIRST, "greedy", "divisions") == 1.5
 
 
-def test_the_summary_takes_means_over_sets():
+def test_the_summary_has_means_over_sets():
     found = summarised([FIRST, SECOND, case(row("laptrack", (0, 0)))])
     assert found["sets"] == 2  # the last one was not tracked by us
     assert found["mean_rank"]["greedy"] == {"edges": 1.5, "divisions": 1.5}

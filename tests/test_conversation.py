@@ -46,7 +46,7 @@ def replies_to(*messages, session=None):
     return list(iter(lambda: read_message(stream, Limits(arrays=99)), None))
 
 
-def said(replies):
+def reply_types(replies):
     """Return the type of each reply, or the sentence of an error."""
     return [reply.header.get("message", reply.header["type"]) for reply in replies]
 
@@ -117,7 +117,7 @@ def test_points_fields_of_view_and_delays_are_as_in_a_session():
         request("hello"),
         session=session,
     )
-    assert said(replies) == ["ready", "waiting", "waiting", "update", "tracks", "bye"]
+    assert reply_types(replies) == ["ready", "waiting", "waiting", "update", "tracks", "bye"]
     assert replies[4].arrays["objects.label"].tolist() == [7, 9]
     assert list(session.fields) == ["a"]
 
@@ -165,7 +165,7 @@ def test_a_rejected_request_does_not_change_the_session(message, sentence):
     push = request("push", {"mask": MASK})
     replies = replies_to(push, message, push, session=session)
     assert [reply.header["type"] for reply in replies] == ["update", "error", "update"]
-    assert sentence in said(replies)[1]
+    assert sentence in reply_types(replies)[1]
     assert replies[2].header["frame"] == 1
     assert list(session.fields) == [0]
 
@@ -183,18 +183,18 @@ def test_a_rejected_request_does_not_change_the_session(message, sentence):
 def test_the_connection_ends_where_the_next_message_cannot_be_found(message, sentence):
     replies = replies_to(request("hello"), message, request("hello"))
     assert len(replies) == 2
-    assert sentence in said(replies)[1]
+    assert sentence in reply_types(replies)[1]
 
 
 def test_a_message_may_end_anywhere():
     message = request("push", {"mask": MASK})
     for stop in range(1, len(message)):
-        assert "the input ended within a message" in said(replies_to(message[:stop]))[0]
+        assert "the input ended within a message" in reply_types(replies_to(message[:stop]))[0]
 
 
 def test_fields_of_view_have_a_limit():
     pushes = [request("push", {"mask": MASK}, fov=fov) for fov in (1, 2, "3", 4, 1)]
-    *_, fourth, known, finished, freed = said(
+    *_, fourth, known, finished, freed = reply_types(
         replies_to(*pushes, request("finish", fov=2), pushes[3])
     )
     assert "3 fields of view already" in fourth
@@ -210,7 +210,7 @@ class BrokenSession(Session):
 
 def test_a_mistake_of_the_engine_ends_no_session():
     pushes = [request("push", {"mask": MASK}, fov=fov) for fov in ("good", "bad", "good")]
-    replies = said(replies_to(*pushes, session=BrokenSession(random_tracker())))
+    replies = reply_types(replies_to(*pushes, session=BrokenSession(random_tracker())))
     assert replies == ["update", "the engine failed (ZeroDivisionError: oh); report this", "update"]
 
 
@@ -294,6 +294,6 @@ def test_no_bytes_break_a_session_or_exceed_the_memory_limits(data):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert not any(
-        "the engine failed" in sentence or "\n" in sentence for sentence in said(replies)
+        "the engine failed" in sentence or "\n" in sentence for sentence in reply_types(replies)
     )
     assert peak < 10 * MEGABYTE  # most of which compiling a kernel may need

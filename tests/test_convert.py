@@ -25,7 +25,7 @@ CALIBRATION = Calibration((2.0, 0.325, 0.108333), 90.5)
 
 
 def run(*arguments):
-    # Until click 8.2, which the package traccuracy refuses, both streams are one if not told.
+    # Before click 8.2, which the package traccuracy does not accept, both streams are one.
     parameters = inspect.signature(CliRunner).parameters
     runner = CliRunner(**({"mix_stderr": False} if "mix_stderr" in parameters else {}))
     return runner.invoke(main, ["convert", *map(str, arguments)])

@@ -102,7 +102,7 @@ def test_ilp_costs_as_little_as_one_program_with_fixed_variables(case, costs, di
 
 @given(decided_graphs(levels=()), st.sampled_from([0.5, 0.8]), st.booleans())
 @settings(max_examples=200)
-def test_greedy_takes_the_best_edges_that_the_decisions_leave(case, division_score, divisions):
+def test_greedy_selects_the_best_edges_that_the_decisions_allow(case, division_score, divisions):
     graph, corrections = case
     made, refused, begins, ends = decided(corrections, graph.detections)
     edges, frame = graph.edges, graph.detections.frame
@@ -156,7 +156,7 @@ def test_links_that_are_confirmed_change_nothing(case, mode, data):
     assert pairs(after.source, after.target) == pairs(before.source, before.target)
 
 
-def test_what_is_decided_is_not_asked_again():
+def test_decided_questions_are_not_asked_again():
     detections = detections_in([0, 0, 1, 1])
     edges = Edges(np.array([0, 1, 1]), np.array([2, 2, 3]), np.array([0.5, 0.45, 0.8]))
     graph = CandidateGraph(detections, edges)

@@ -101,14 +101,14 @@ def changes(folder, edited, tmp_path):
     ("form", "name"),
     [("csv", ""), ("geff", "tracks.geff"), ("geff", ""), ("trackmate", "tracks.xml"), ("ctc", "")],
 )
-def test_our_own_files_give_what_was_changed(folder, results, edited, tmp_path, form, name):
+def test_our_own_files_give_the_changes(folder, results, edited, tmp_path, form, name):
     same = written(results, tmp_path / "same", form)
     assert changes(folder, same / name, tmp_path) == set()
     (tmp_path / "corrections.csv").unlink()
     assert changes(folder, written(edited, tmp_path / "new", form) / name, tmp_path) == CHANGED
 
 
-def test_what_changed_makes_the_edited_tracks(folder, edited, tmp_path):
+def test_the_changes_give_the_edited_tracks(folder, edited, tmp_path):
     """By linking under it, with every link of the results among the candidates."""
     corrections = compare(
         folder, written(edited, tmp_path / "new", "csv"), tmp_path / "corrections.csv"
@@ -119,7 +119,7 @@ def test_what_changed_makes_the_edited_tracks(folder, edited, tmp_path):
         assert links_of(linker(mode, max_gap=2)(graph)) == links_of(edited.lineage)
 
 
-def test_a_geff_of_napari_track_edit_gives_what_was_changed(folder, edited, tmp_path):
+def test_a_geff_of_napari_track_edit_gives_the_changes(folder, edited, tmp_path):
     """As funtracks writes it: through tracksdata, in a folder of its own, in micrometres."""
     graph, _ = IndexedRXGraph.from_geff(folder / "tracks.geff")
     table = graph.node_attrs()
@@ -153,7 +153,7 @@ def test_a_geff_of_napari_track_edit_gives_what_was_changed(folder, edited, tmp_
     assert changes(folder, tmp_path / "edited", tmp_path) == CHANGED
 
 
-def test_a_file_that_trackmate_saved_gives_what_was_changed(folder, tmp_path, caplog):
+def test_a_file_that_trackmate_saved_gives_the_changes(folder, tmp_path, caplog):
     """A spot was added, which has no label, one was hidden, and a track is hidden by a filter."""
     tree = ElementTree.parse(folder / "tracks.xml")
     root = tree.getroot()
@@ -178,7 +178,7 @@ def test_a_file_that_trackmate_saved_gives_what_was_changed(folder, tmp_path, ca
     assert not any(source == (0, 1) for source, _, _ in found)
 
 
-def test_tables_of_mastodon_give_what_was_changed(folder, edited, tmp_path):
+def test_tables_of_mastodon_give_the_changes(folder, edited, tmp_path):
     """Three lines of names, positions in micrometres, and links by the numbers of spots."""
     found, edges = edited.lineage.detections, edited.lineage.edges
     with (tmp_path / "embryo-Spot.csv").open("w", newline="") as file:
@@ -244,7 +244,7 @@ def test_a_geff_whose_links_were_edited_is_read(folder, edited, tmp_path):
     assert links_of(read_tracks(geff).lineage) == links_of(edited.lineage)
 
 
-def test_what_is_no_edited_form_of_the_results_is_rejected(folder, results, edited, tmp_path):
+def test_files_without_edited_results_are_rejected(folder, results, edited, tmp_path):
     def sentence(path):
         return refusal(tmp_path, "corrections", folder, path, "-o", tmp_path / "new.csv")
 

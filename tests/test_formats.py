@@ -158,7 +158,7 @@ def test_pycellin_opens_a_file_of_trackmate(folder, caplog):
 @pytest.mark.parametrize(
     ("name", "told"), [('a <"&é> b.tif', 'a <"&é> b.tif'), ("bell\a\ufffe.tif", "bell??.tif")]
 )
-def test_trackmate_finds_the_image_whatever_its_name(tmp_path, results, name, told):
+def test_trackmate_finds_the_image_with_any_name(tmp_path, results, name, told):
     images, masks = dividing_cell()
     folder = write_folder(tmp_path / "images", [images], name)
     movie = open_movie(folder / name, masks)

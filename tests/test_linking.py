@@ -95,7 +95,7 @@ def test_the_second_child_has_the_required_score(graph, mode, min_division_score
 
 @pytest.mark.parametrize("mode", ["greedy", "lap", "ilp"])
 def test_a_second_child_needs_more_of_scores_that_are_probabilities(mode):
-    """A mother and two daughters, one of them sure; the other is as good as the number says."""
+    """A mother and two daughters, one of them sure; the other has the given score."""
     frames = np.array([0, 1, 1])
     for score, is_division in ((0.55, False), (0.65, True)):
         edges = Edges(np.array([0, 0]), np.array([1, 2]), np.array([0.99, score]))

@@ -165,5 +165,5 @@ def test_files_that_are_not_networks_are_rejected_in_one_sentence(tmp_path, quic
         read_model(path)
     onnx.helper.set_model_props(model, {METADATA_KEY: load_spec(UPSTREAM).to_json()})
     onnx.save(model, path)
-    with pytest.raises(ModelError, match="does not say what network it holds"):
+    with pytest.raises(ModelError, match="does not contain the shape of its network"):
         read_model(path)

@@ -166,7 +166,7 @@ def test_counterparts_are_those_of_a_slow_twin():
     assert result.fit == pytest.approx(np.exp(-squared[source, target] / 2).sum() / 62)
 
 
-def test_the_field_goes_where_most_pairs_of_like_cells_lie_apart():
+def test_the_field_moves_by_the_step_of_most_pairs_of_similar_cells():
     place, diameter = field(100)
     found = frames_of([place, place + np.array([41.0, -22.0])], diameter)
     pair = FramePair.of(found, 100)

@@ -130,7 +130,7 @@ def test_points_that_cannot_be_tracked(tracker):
         tracker.track_detections(detections_of_points([0, 1], [[1, 2, 3], [3, 4, 5]]))
 
 
-def test_the_command_takes_points_and_writes_tables(tmp_path):
+def test_the_command_reads_points_and_writes_tables(tmp_path):
     path = tmp_path / "spots.csv"
     path.write_text(
         "frame,y,x\n" + "".join(f"{t},{5 + t},{9 * n}\n" for t in range(5) for n in (1, 4))

@@ -195,7 +195,7 @@ def test_counts_do_not_depend_on_the_parts_of_a_movie():
 
 
 @pytest.mark.parametrize("score", [0.01, 0.3])
-def test_garbage_and_few_cells_are_not_corrected_and_the_log_says_so(score, caplog):
+def test_garbage_and_few_cells_are_not_corrected_which_is_logged(score, caplog):
     n = 500
     rng = np.random.default_rng(5)
     edges = Edges(np.arange(n), n + rng.permutation(n), np.full(n, score))

@@ -91,7 +91,7 @@ def quick(monkeypatch):
 
 
 def run(*arguments):
-    # Until click 8.2, which the package traccuracy refuses, both streams are one if not told.
+    # Before click 8.2, which the package traccuracy does not accept, both streams are one.
     parameters = inspect.signature(CliRunner).parameters
     runner = CliRunner(**({"mix_stderr": False} if "mix_stderr" in parameters else {}))
     return runner.invoke(main, [str(argument) for argument in arguments])

@@ -118,7 +118,7 @@ def test_axes_of_masks_follow_those_of_images(tmp_path):
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_z_axis_of_one_plane_makes_no_volumes(tmp_path, zarr_format):
-    """Many programs write all five axes, whatever the movie has; masks need not have them."""
+    """Many programs always write all five axes; masks need not have them."""
     image = write_image(tmp_path / "image", TWO[:, :, None], "tczyx", zarr_format=zarr_format)
     full = write_labels(image, "full", MASKS[:, None, None], "tczyx")
     for masks in (full, MASKS):

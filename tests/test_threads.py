@@ -97,7 +97,7 @@ def test_threads_within_a_window_change_no_score(n_tokens):
 
 
 @pytest.mark.parametrize("missing", [[0], [2], [1, 2, 5], [0, 7], [3, 4]])
-def test_threads_make_what_a_cache_lacks(missing, tmp_path, monkeypatch):
+def test_threads_compute_the_chunks_that_a_cache_lacks(missing, tmp_path, monkeypatch):
     monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
     masks = write_folder(tmp_path / "masks", crowd(40, 12))
 

@@ -14,7 +14,7 @@ from trackastra_training.loss import Batch, batch_loss
 from trackastra_training.processes import Processes
 from trackastra_training.transformer import TrackingTransformer
 
-SMOOTHING = 0.99  # share of the loss reported that comes from the steps before
+SMOOTHING = 0.99  # share of the steps before in the reported loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _choose(device: Device, local_rank: int) -> torch.device:
         return torch.device("cpu")
     if local_rank >= n_gpus:
         raise InputError(
-            f"process {local_rank + 1} needs a CUDA GPU of its own but PyTorch sees {n_gpus}; "
+            f"process {local_rank + 1} needs its own CUDA GPU but PyTorch sees {n_gpus}; "
             'start fewer processes, or set device = "cpu" under [training]'
         )
     torch.cuda.set_device(local_rank)

@@ -148,7 +148,7 @@ def _one_hot_frames(frame: Tensor, window: int) -> Tensor:
 def _parental_scores(logits: Tensor, invalid: Tensor, in_frame: Tensor, mode: str) -> Tensor:
     """Return the scores (B, N, N), normalised over the sources of each frame.
 
-    `invalid` (B, N, N) pairs score 0; `in_frame` (B, T, N) says which sources share a frame.
+    `invalid` (B, N, N) pairs score 0; `in_frame` (B, T, N) is True for the tokens of each frame.
     """
     # Products with 0 and 1 sum the values of a frame and copy the sums back, without an N x N
     # index.
