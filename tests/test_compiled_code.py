@@ -74,7 +74,7 @@ def test_a_user_without_a_writable_home_tracks_and_is_warned_once(narrow, tmp_pa
     first, second = track("first"), track("second")
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     temporary = f"{narrow['TMPDIR']}/trackastra-engine-{os.getuid()}"
-    assert first.stderr.count(f"compiled code is kept in {temporary}") == 1
+    assert first.stderr.count(f"compiled code is stored in {temporary}") == 1
     assert "compiled code" not in second.stderr  # which found it there
     assert list(Path(temporary).rglob("*.nbc"))
 
@@ -121,7 +121,7 @@ def test_a_disk_that_fills_up_costs_time_but_no_run(twice, monkeypatch, caplog):
     monkeypatch.setattr(FunctionCache, "save_overload", full_disk)
     run()
     run()
-    assert caplog.text.count("compiled code cannot be kept") == 1
+    assert caplog.text.count("compiled code cannot be stored") == 1
 
 
 def test_damaged_code_is_recompiled(twice, tmp_path):
@@ -144,11 +144,11 @@ def test_code_of_another_user_is_never_loaded(twice, tmp_path, monkeypatch, capl
     folder.chmod(0o777)
     caplog.set_level(NOTICE)
     run()
-    assert "compiled code cannot be kept" in caplog.text
+    assert "compiled code cannot be stored" in caplog.text
     folder.chmod(0o700)
     compiled_code._report_once.cache_clear()
     run()
-    assert f"compiled code is kept in {folder}" in caplog.text
+    assert f"compiled code is stored in {folder}" in caplog.text
     assert list(folder.rglob("*.nbc"))
 
 

@@ -1,4 +1,4 @@
-"""Loops over blocks of tokens: which of them see each other, and which may be linked."""
+"""Loops over blocks of tokens: those that see each other, and those that may be linked."""
 
 from trackastra_engine.kernels import kernel
 
@@ -19,8 +19,8 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
     """Fill `keys` (B, K) with the tokens within `reach` of any query of each block.
 
     Queries and tokens are points, as boxes (N, 2, D), sorted by block; block b has the rows
-    starts[b] to starts[b + 1] and the bounding box blocks[b]. n_keys (B,) counts also what K has
-    no room for. Returns the largest count.
+    starts[b] to starts[b + 1] and the bounding box blocks[b]. n_keys (B,) also counts keys
+    beyond K. Returns the largest count.
     """
     for block in range(len(n_keys)):
         n_found = 0
@@ -42,10 +42,10 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
 
 @kernel
 def find_candidates(starts, queries, latest, tokens, frame, keys, n_keys, reach, candidates):
-    """Fill `candidates` (B, G, W, S) with the columns of `keys` that hold possible sources.
+    """Fill `candidates` (B, G, W, S) with the columns of `keys` that are possible sources.
 
     The sources of query w of block b at gap g are tokens of frame latest[row] - g within `reach`;
-    the rest as in find_keys. Returns the largest number of sources, also if above S.
+    the rest as in find_keys. Returns the largest number of sources, even if it exceeds S.
     """
     most = 0
     for block in range(len(n_keys)):

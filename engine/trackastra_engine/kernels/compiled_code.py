@@ -1,4 +1,4 @@
-"""Where the code of compiled loops is kept: where Numba would, else in a temporary folder."""
+"""Store the code of compiled loops on disk: in Numba's folder, or else in a temporary one."""
 
 import logging
 import os
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 class CompiledCode:
     """The cache of one loop, as Numba's dispatcher calls it; it never raises.
 
-    Numba's own raises where no folder can be written, such as in a container that runs as another
-    user, or where the disk is full.
+    Numba's own cache raises if no folder can be written, as in a container that runs as another
+    user, or if the disk is full.
     """
 
     cache_path: str | None = None  # Numba's statistics ask for it
@@ -33,35 +33,35 @@ class CompiledCode:
         self._temporary: Any = None
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """Return the compiled code for a signature, or None if none is kept or it is damaged."""
-        for kept in self._places(may_create=False):
+        """Return the compiled code for a signature, or None if none is stored or it is damaged."""
+        for stored in self._places(may_create=False):
             try:
-                found = kept.load_overload(signature, context)
-            # Damaged files make pickle and LLVM raise whatever they lead to.
+                found = stored.load_overload(signature, context)
+            # Damaged files make pickle and LLVM raise any kind of error.
             except Exception as error:
-                logger.info("%s holds damaged code (%s)", kept.cache_path, error)
+                logger.info("%s contains damaged code (%s)", stored.cache_path, error)
                 with suppress(OSError):
-                    kept.flush()  # its index, without which the code is compiled and kept again
+                    stored.flush()  # its index: the code is then compiled again
                 continue
             if found is not None:
                 return found
         return None
 
     def save_overload(self, signature: Any, code: Any) -> None:
-        """Keep compiled code in the first place that takes it."""
-        for kept in self._places(may_create=True):
+        """Store compiled code in the first folder that can be written."""
+        for stored in self._places(may_create=True):
             try:
-                kept.save_overload(signature, code)
-            except Exception as error:  # of the disk, or of an index that stays damaged
-                logger.info("%s takes no code (%s)", kept.cache_path, error)
+                stored.save_overload(signature, code)
+            except Exception as error:  # of the disk, or a damaged index
+                logger.info("%s cannot store code (%s)", stored.cache_path, error)
                 continue
-            if kept is not self._usual:
+            if stored is not self._usual:
                 _report_once(str(_temporary_folder()))
             return
         _report_once(None)
 
     def flush(self) -> None:
-        """Forget nothing: code is known by its source, and outdated code is never loaded."""
+        """Do nothing: code is identified by its source, and outdated code is never loaded."""
 
     def _places(self, *, may_create: bool) -> Iterator[Any]:
         if self._usual is not None:
@@ -75,7 +75,7 @@ class CompiledCode:
 
 
 def _cache_in(folder: Path | None, function: Callable[..., Any]) -> Any:
-    """Return Numba's cache of a loop, in a folder or where Numba chooses; None if it cannot be."""
+    """Return Numba's cache of a loop, in a folder or where Numba chooses; None if impossible."""
     chosen = numba.config.CACHE_DIR
     try:
         if folder is not None:
@@ -90,8 +90,10 @@ def _cache_in(folder: Path | None, function: Callable[..., Any]) -> Any:
 
 @cache
 def _temporary_folder() -> Path | None:
-    """Return the temporary folder of this user, which may not be there; None if none can be."""
-    user = str(os.getuid()) if hasattr(os, "getuid") else "user"  # of Windows, temporary is private
+    """Return the temporary folder of this user, which may not exist yet; None if there is none."""
+    user = (
+        str(os.getuid()) if hasattr(os, "getuid") else "user"
+    )  # on Windows, the temporary folder is private
     try:
         return Path(tempfile.gettempdir(), f"trackastra-engine-{user}")
     except OSError:
@@ -99,9 +101,9 @@ def _temporary_folder() -> Path | None:
 
 
 def _make_private(folder: Path) -> None:
-    """Create a folder that only this user can write; raises OSError if it is anybody else's.
+    """Create a folder that only this user can write; raises OSError if another user can.
 
-    Compiled code is executed: nobody else may put it there.
+    Compiled code is executed: no other user may store it there.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     if not hasattr(os, "getuid"):
@@ -117,13 +119,13 @@ def _report_once(folder: str | None) -> None:
     if folder is None:
         logger.log(
             NOTICE,
-            "compiled code cannot be kept: every run compiles for some seconds; set "
+            "compiled code cannot be stored, so every run compiles for some seconds; set "
             "NUMBA_CACHE_DIR to a folder that can be written",
         )
     else:
         logger.log(
             NOTICE,
-            "compiled code is kept in %s, as its usual place cannot be written; set "
+            "compiled code is stored in %s, as its usual folder cannot be written; set "
             "NUMBA_CACHE_DIR to choose another",
             folder,
         )

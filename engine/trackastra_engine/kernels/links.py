@@ -1,4 +1,4 @@
-"""Loops over edges: which are candidates, which are links, and what tracks they form."""
+"""Loops over edges: they choose candidates and links, and number tracklets."""
 
 import heapq
 
@@ -16,7 +16,7 @@ def measure_edges(source, target, place, length):
 
 @kernel
 def distance(one, other):
-    """Return how far two places (D,) are from each other."""
+    """Return the distance between two positions (D,)."""
     squared = 0.0
     for axis in range(len(one)):
         squared += (other[axis] - one[axis]) ** 2
@@ -27,12 +27,12 @@ def distance(one, other):
 def keep_shortest(source, target, frame, place, limit, most, kept):
     """Fill `kept` (E,) with the at most `most` shortest edges of each source to each frame.
 
-    Edges (E,) are sorted by source, then the `frame` (N,) of the target, and stay so; then the
-    shortest come first, equal ones in their order. They are as long as their ends at `place`
-    (N, D) are apart; those longer than `limit` are left out. Returns the number of edges kept, or
-    -1 if they are not sorted.
+    Edges (E,) are sorted by source, then by the `frame` (N,) of the target. The result has the same
+    order, then the shortest first, equal ones in input order. The length is the distance between
+    the ends at `place` (N, D); edges longer than `limit` are left out. Returns the number of edges
+    in `kept`, or -1 if they are not sorted.
     """
-    lengths = np.empty(most)  # of the edges kept from the source to the frame
+    lengths = np.empty(most)  # of the chosen edges from the source to the frame
     n_kept, first = 0, 0
     last_source, last_frame = -1, -1
     for edge in range(len(source)):
@@ -57,11 +57,11 @@ def keep_shortest(source, target, frame, place, limit, most, kept):
 
 @kernel
 def accept_greedily(order, source, target, n_children, has_parent, max_children, accepted):
-    """Mark in `accepted` (E,) the edges that fit when taken in `order` (E,).
+    """Mark in `accepted` (E,) the edges that fit when they are tried in `order` (E,).
 
     An edge fits if its target has no parent yet and its source fewer children than the edge's
-    `max_children` (E,); n_children (N,) and has_parent (N,) start at zero and count what was
-    accepted.
+    `max_children` (E,); n_children (N,) and has_parent (N,) start at zero and count accepted
+    edges.
     """
     for edge in order:
         parent, child = source[edge], target[edge]
@@ -75,7 +75,7 @@ def accept_greedily(order, source, target, n_children, has_parent, max_children,
 def number_tracklets(parent, continues, tracklet_id):
     """Fill `tracklet_id` (N,) from 1 in the order of the rows, parents before children.
 
-    A detection that `continues` (N,) its `parent` (N,) takes the parent's number; every other one
+    A detection that `continues` (N,) its `parent` (N,) gets the parent's number; every other one
     starts a tracklet. Returns the number of tracklets.
     """
     n_tracklets = 0
@@ -90,13 +90,13 @@ def number_tracklets(parent, continues, tracklet_id):
 
 @kernel
 def match_targets(first, source, target, gain, bonus, slot_edge):
-    """Give targets their sources so that the gains have the largest sum.
+    """Match targets with sources so that the sum of gains is largest.
 
     Edges (E,) are sorted by target, those of target j are first[j] to first[j + 1]; each source
     has S slots, and an edge in slot k gains bonus[k] (S,) on top. slot_edge (N * S,) starts at -1
     and gets the edge in each slot. By shortest augmenting paths, one target after another, as in
-    Jonker and Volgenant (1987, doi 10.1007/BF02278710); what a search touches is undone, so its
-    cost does not depend on the size of the movie.
+    Jonker and Volgenant (1987, doi 10.1007/BF02278710); each search resets only what it changed,
+    so its cost does not depend on the size of the movie.
     """
     n_slots = len(slot_edge)
     price, distance = np.zeros(n_slots), np.full(n_slots, np.inf)
@@ -125,10 +125,10 @@ def match_targets(first, source, target, gain, bonus, slot_edge):
 def search_slot(
     row, first, source, target, gain, bonus, slot_edge, price, distance, via, reached, is_settled
 ):  # fmt: skip
-    """Return the cheapest way to serve target `row`: (slot, is_dropped, length, n_reached).
+    """Return the cheapest path for target `row`: (slot, is_dropped, length, n_reached).
 
     It ends in a free slot, or in one whose target is dropped; slot -1 drops `row` itself. Arrays
-    as in match_targets, filled for the `n_reached` taken slots in `reached`.
+    as in match_targets, filled for the `n_reached` used slots in `reached`.
     """
     end, is_dropped, length, n_reached = -1, True, np.inf, 0
     queue = [(0.0, -1)]

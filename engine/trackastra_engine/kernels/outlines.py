@@ -5,10 +5,10 @@ from trackastra_engine.kernels import kernel
 
 @kernel
 def trace_outlines(objects, is_seen, directions, ways, steps):
-    """Walk around the objects of (Y, X), whose margin is background; returns the number of ways.
+    """Trace the outlines of objects (Y, X), whose margin is background; return their number L.
 
     Fills `ways` (L, 4) with object, x, y and length, and `steps` (sides of pixels,); marks pixels
-    whose upper side was walked along in `is_seen` (Y, X). Every way has such a side.
+    whose upper side was traced in `is_seen` (Y, X). Every outline has such a side.
     """
     n_ways = n_steps = 0
     for row in range(1, objects.shape[0]):
@@ -24,7 +24,7 @@ def trace_outlines(objects, is_seen, directions, ways, steps):
                 n_steps += 1
                 x += directions[step, 0]
                 y += directions[step, 1]
-                # The pixels ahead: to the right of the way, and to the left.
+                # The pixels ahead: to the right of the outline, and to the left.
                 right_y, right_x = y - (step > 1), x - (step == 1 or step == 2)
                 left_y, left_x = y - (step == 0 or step == 3), x - (step > 1)
                 if objects[right_y, right_x] != own:

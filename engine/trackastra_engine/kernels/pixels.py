@@ -16,7 +16,7 @@ N_SUMS = 10  # count, z, y, x, zz, yy, xx, zy, zx, yx
 
 @kernel
 def find_slot(label, keys, slots):
-    """Return the position of `label` in the open hash table `keys`, or where it would stand."""
+    """Return the position of `label` in the open hash table `keys`, or the free one for it."""
     mask = keys.shape[0] - 1
     position = ((label * HASH_MULTIPLIER) >> 20) & mask
     while slots[position] >= 0 and keys[position] != label:
@@ -29,9 +29,9 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
     """Measure the objects of `labels` (Z, Y, X) from their runs of equal pixels along x.
 
     keys, slots: (2^k,) hash table from label to object, slots -1 where free, at least twice as
-    long as the arrays by object, which have room for C objects: found (C,) labels, first (C, 3)
-    first pixel, sums (C, N_SUMS) exact integer moments, intensity (C,) summed over pixels, of
-    integers if the pixels are (which is quicker), box (C, 4) first and last y and x. Returns the
+    long as the arrays by object, which have C rows: found (C,) labels, first (C, 3) first pixel,
+    sums (C, N_SUMS) exact integer moments, intensity (C,) summed over pixels, of integers if the
+    pixels are (which is faster), box (C, 4) first and last y and x. Returns the
     number of objects, or -1 if there are more than C.
     """
     is_end = np.zeros(8 * (labels.shape[2] // 8 + 1), np.uint8)
@@ -82,11 +82,11 @@ def measure_runs(labels, image, has_image, keys, slots, found, first, sums, inte
 
 @kernel
 def find_ends(line, is_end, eights, ends):
-    """Fill `ends` with where runs of equal values in `line` (X,) end; returns their number.
+    """Fill `ends` with the ends of runs of equal values in `line` (X,); returns their number.
 
-    is_end: scratch for 8 k > X bytes, 0 behind X; eights: (X,) scratch. Nearly all pixels lie
-    within a run, so eight are looked at together, and then only the set ones. The comparisons are
-    vectorised, and no branch depends on where runs end: processors would guess wrong at most ends.
+    is_end: scratch for 8 k > X bytes, 0 behind X; eights: (X,) scratch. Nearly all pixels are
+    inside a run, so eight are tested together, and then only the set ones. The comparisons are
+    vectorised, and no branch depends on the ends of runs, which processors would mispredict.
     """
     for x in range(1, len(line)):
         is_end[x] = line[x] != line[x - 1]
@@ -100,7 +100,7 @@ def find_ends(line, is_end, eights, ends):
     for eight in eights[:n_eights]:
         left = together[eight]
         while left != 0:
-            lowest = left & (~left + ONE)  # its one bit stands at 8 times its byte's number
+            lowest = left & (~left + ONE)  # its one bit is at 8 times its byte's number
             ends[n_runs] = 8 * eight + np.int64((lowest * BYTE_NUMBERS) >> LAST_BYTE)
             n_runs += 1
             left ^= lowest
@@ -109,9 +109,9 @@ def find_ends(line, is_end, eights, ends):
 
 @kernel
 def fetch(line):
-    """Return the sum of some of `line` (X,), one for each 64 bytes, so that all is in the cache.
+    """Return the sum of one pixel of `line` (X,) per 64 bytes, so that all are in the cache.
 
-    Pixels of objects alone come from memory one after the other, and take twice the time.
+    Without this, pixels of objects are fetched from memory one by one, in twice the time.
     """
     total = 0 * line[0]
     for x in range(0, len(line), 64 // line.itemsize):
@@ -123,8 +123,8 @@ def fetch(line):
 def sum_pixels(line, start, end, zero):
     """Return the sum of the pixels `start` to `end` - 1 of `line` (X,), in the type of `zero`.
 
-    Eight at a time, of which those from `end` on count as 0: processors would guess wrong how many
-    are left. start, end: uint64, for which Numba need not ask whether they count from the end.
+    Eight at a time; pixels from `end` on count as 0: processors would mispredict how many are left.
+    start, end: uint64, for which Numba omits the test for negative indices.
     """
     total = zero
     if end + EIGHT > len(line):
@@ -158,6 +158,6 @@ def add_run(sums, z, y, x, length):
 
 @kernel
 def count_values(values, counts):
-    """Add to `counts`, by value, how often each is among `values` (N,); none is negative."""
+    """Add to `counts`, by value, the number of each of `values` (N,); none is negative."""
     for value in values:
         counts[np.int64(value)] += 1
