@@ -1,4 +1,4 @@
-"""Simulated movies with their truth: for training, the demo, benchmarks and tests.
+"""Simulate movies with their truth: for training, the demo, benchmarks and tests.
 
 `population.py` moves and divides cells, `observation.py` measures them as detections, and
 `rendering.py` draws them as masks and images.
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def simulate(parameters: SimulationParameters, seed: int) -> KnownMovie:
-    """Return the detections of a movie and the truth about them, without drawing an image."""
+    """Return the detections of a movie and their truth, without images."""
     rng = np.random.default_rng(seed)
     return observe(list(simulate_outlines(parameters, rng)), parameters, rng)
 

@@ -1,4 +1,4 @@
-"""A cell of a simulated movie: what is known of it, how large it is and what is seen of it."""
+"""The cells of a simulated movie: their state, size and visible outlines."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ import numpy as np
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.simulation.parameters import SimulationParameters
 
-MITOSIS_FRAMES = 1.0  # time over which looks change before division and after it
+MITOSIS_FRAMES = 1.0  # time constant of the change in appearance around a division
 
 
 @dataclass(slots=True, eq=False)
@@ -16,14 +16,14 @@ class Cells:
 
     identity: IntArray  # (M,) unique over the movie; a daughter is a new cell
     mother: IntArray  # (M,) identity of the mother, -1 without one
-    position: FloatArray  # (M, D) relative to the tissue, which the field of view moves over
+    position: FloatArray  # (M, D) relative to the tissue, over which the field of view moves
     axis: FloatArray  # (M, D) unit vector along the long axis
     memory: FloatArray  # (M, D) persistent part of the step
     phase: FloatArray  # (M,) 0 at birth to 1 at division
     cycle: FloatArray  # (M,) frames from birth to division
     age: FloatArray  # (M,) frames since birth, inf for the first cells
-    log_size: FloatArray  # (M,) logarithm of the own factor of the diameter
-    log_aspect: FloatArray  # (M,) logarithm of the own factor of the aspect
+    log_size: FloatArray  # (M,) logarithm of the cell's factor on the diameter
+    log_aspect: FloatArray  # (M,) logarithm of the cell's factor on the aspect
     log_intensity: FloatArray  # (M,)
     leaving: FloatArray  # (M,) frames since the cell began to leave, -1 if it does not
 
@@ -43,7 +43,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlines:
-    """What M cells look like in one frame: the field of view starts at 0; pixels of y and x."""
+    """Visible shapes of M cells in one frame; the field of view starts at 0; pixels of y and x."""
 
     identity: IntArray  # (M,)
     mother: IntArray  # (M,)
@@ -58,7 +58,7 @@ def field_of_view(parameters: SimulationParameters) -> FloatArray:
     """Return the size (D,) of the image without its margin, in pixels of y and x.
 
     Random points at density n have their nearest neighbours 0.5 / sqrt(n) apart, a hexagonal
-    lattice 1.07 / sqrt(n); repulsion leaves ours between, at about 0.8 (in 3D 0.75 / cbrt(n)).
+    lattice 1.07 / sqrt(n); with repulsion ours are about 0.8 apart (in 3D 0.75 / cbrt(n)).
     """
     spacing = parameters.spacing * parameters.shape.diameter_px
     if parameters.shape.is_packed:
@@ -78,12 +78,12 @@ def field_of_view(parameters: SimulationParameters) -> FloatArray:
 
 
 def typical_spacing_px(parameters: SimulationParameters) -> float:
-    """Return the length that motion is measured in."""
+    """Return the unit of length for motion."""
     return parameters.spacing * parameters.shape.diameter_px
 
 
 def mitosis(cells: Cells) -> FloatArray:
-    """Return (M,) how close each cell is to a division, before or after: 0 to 1."""
+    """Return (M,) the closeness in time to a division, before or after it: 0 to 1."""
     ahead = (1 - cells.phase) * np.where(np.isfinite(cells.cycle), cells.cycle, 1e9)
     closeness: FloatArray = np.exp(-np.minimum(ahead, cells.age) / MITOSIS_FRAMES)
     return closeness

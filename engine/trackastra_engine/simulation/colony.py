@@ -1,4 +1,4 @@
-"""How a colony of rods that grow pushes itself outwards, in ranks."""
+"""Motion of a colony of growing rods, which push each other outwards in ranks."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -7,24 +7,24 @@ from trackastra_engine.simulation.cells import Cells, lengths
 from trackastra_engine.simulation.fate import unit
 from trackastra_engine.simulation.parameters import SimulationParameters
 
-N_NEIGHBOURS = 4  # that a rod lies in line with
-COHESION = 0.95  # least factor of the width of a colony that draws together, per frame
-PACKED = 0.85  # share of a colony's area that is cells
+N_NEIGHBOURS = 4  # that a rod lines up with
+COHESION = 0.95  # smallest factor on the width of a contracting colony, per frame
+PACKED = 0.85  # share of a colony's area that cells fill
 UNIT_BALL = {2: np.pi, 3: 4 / 3 * np.pi}
 CROSS_SECTION = {2: 1.0, 3: np.pi / 4}  # of a rod of width 1
-LINED_UP = 0.3  # weight of their mean axis against its own, per frame
+LINED_UP = 0.3  # weight of their mean axis relative to its own, per frame
 
 
 def volume(cells: Cells, parameters: SimulationParameters) -> float:
-    """Return the volume of all cells together, as of rods with flat ends."""
+    """Return the total volume of all cells, computed as rods with flat ends."""
     length, width = lengths(cells, parameters)
     return float((length * width ** (parameters.ndim - 1)).sum()) * CROSS_SECTION[parameters.ndim]
 
 
 def push_outwards(cells: Cells, growth: float, parameters: SimulationParameters) -> None:
-    """Move the cells away from their middle, as a colony does whose volume grows by a factor.
+    """Move the cells away from their middle, as if the colony's volume grew by a factor.
 
-    A colony that is wider than a round one draws together.
+    A colony that is wider than a round one contracts.
     """
     middle, ndim = cells.position.mean(axis=0), parameters.ndim
     place = cells.position - middle

@@ -1,4 +1,4 @@
-"""The two parts of a cell that a segmentation took for two."""
+"""The two parts of a cell that a segmentation splits."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray
 
-CUT_SPREAD = 0.15  # standard deviation of the place of a cut, in half axes from the middle
+CUT_SPREAD = 0.15  # standard deviation of a cut's distance from the middle, in half axes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,15 +19,15 @@ class Parts:
 
 
 def random_cuts(count: int, rng: np.random.Generator) -> FloatArray:
-    """Return places (K,) of cuts as `cut` takes them."""
+    """Return random places (K,) for `cut`."""
     return np.minimum(np.abs(rng.normal(size=count)) * CUT_SPREAD, 0.9)
 
 
 def cut(place: FloatArray) -> tuple[Parts, Parts]:
-    """Return the larger and the smaller parts of ellipses; the larger stand for the cells.
+    """Return the larger and the smaller parts of ellipses; the larger parts represent the cells.
 
-    They do so by the paper's eq. (1): the larger part has the larger overlap and the nearer
-    centroid. place: (K,) from 0 to 1, how far from the middle the cut is, in half axes.
+    This follows the paper's eq. (1): the larger part has the larger overlap and the nearer
+    centroid. place: (K,) from 0 to 1, distance of the cut from the middle, in half axes.
     """
     angle, lever = np.arccos(place), place * np.sqrt(1 - place**2)
     small = (angle - lever) / np.pi

@@ -1,4 +1,4 @@
-"""How the cells of a simulated movie divide, and how they leave."""
+"""Division and death of the cells of a simulated movie."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.simulation.cells import Cells, lengths, typical_spacing_px
 from trackastra_engine.simulation.parameters import SimulationParameters
 
-CLOSED = 0.25  # way of the neighbours of a cell that leaves, in spacings, until it is gone
+CLOSED = 0.25  # distance by which neighbours of a leaving cell move in, in spacings
 NEIGHBOUR_SPACINGS = 1.5  # distance of its neighbours at most
 
 
@@ -21,13 +21,13 @@ def unit(vectors: FloatArray) -> FloatArray:
 def random_cycles(
     count: int, parameters: SimulationParameters, rng: np.random.Generator
 ) -> FloatArray:
-    """Return the frames (M,) from birth to division of some cells."""
+    """Return random numbers of frames (M,) from birth to division."""
     division = parameters.division
     return division.cycle_frames * np.exp(rng.normal(size=count) * division.cycle_spread)
 
 
 def leave(cells: Cells, parameters: SimulationParameters, rng: np.random.Generator) -> Cells:
-    """Return the cells that are still there a frame later; some shrink, as they will leave."""
+    """Return the cells that remain a frame later; some begin to leave and shrink."""
     division, is_fated = parameters.division, rng.random(len(cells))
     begins = is_fated < division.death_chance
     if not division.leave_frames:
@@ -59,7 +59,7 @@ def _close_gaps(cells: Cells, parameters: SimulationParameters) -> None:
 def divide(
     cells: Cells, next_identity: int, parameters: SimulationParameters, rng: np.random.Generator
 ) -> tuple[Cells, int]:
-    """Return the cells one frame older, with daughters for those whose time has come."""
+    """Return the cells one frame later, with daughters instead of those that divide."""
     division = parameters.division
     cells = replace(cells, phase=cells.phase + 1 / cells.cycle, age=cells.age + 1)
     is_due = cells.phase >= 1

@@ -1,4 +1,4 @@
-"""What a segmentation would measure of simulated cells, with its errors, and the truth."""
+"""Measure simulated cells as a segmentation would, with its errors, and the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +23,7 @@ TOUCHING = 1.25  # cells closer than this many mean diameters may merge
 class Regions:
     """M segmented objects of one frame; lengths in voxels."""
 
-    identity: IntArray  # (M,) of the cell that the object stands for, -1 if none
+    identity: IntArray  # (M,) of the cell that the object represents, -1 if none
     mother: IntArray  # (M,)
     centroid: FloatArray  # (M, D)
     covariance: FloatArray  # (M, D, D) of the object's points
@@ -53,7 +53,7 @@ def voxel_size(parameters: SimulationParameters) -> FloatArray:
 
 
 def view_offset(parameters: SimulationParameters) -> FloatArray:
-    """Return where (D,) the field of view starts in the image, in pixels."""
+    """Return the start (D,) of the field of view in the image, in pixels."""
     offset = np.zeros(parameters.ndim)
     offset[-2:] = round(parameters.margin_px)
     return offset
@@ -62,7 +62,7 @@ def view_offset(parameters: SimulationParameters) -> FloatArray:
 def observe(
     frames: Sequence[Outlines], parameters: SimulationParameters, rng: np.random.Generator
 ) -> KnownMovie:
-    """Return the detections that the outlines of T frames give, and the truth about them."""
+    """Return the detections of the outlines of T frames, and their truth."""
     measure = _measure_packed if parameters.shape.is_packed else _measure_free
     movie = []
     for outlines in frames:
@@ -80,8 +80,8 @@ def observe(
 def _detections(frame: int, regions: Regions, parameters: SimulationParameters) -> Detections:
     count, ndim = regions.centroid.shape
     factor = 4 / np.pi if ndim == 2 else 6 / np.pi
-    # Pixels are counted as points, as in skimage: each lacks the 1/12 of its own extent. What the
-    # border leaves of an object may be thinner than that.
+    # Pixels count as points, as in skimage: each lacks the 1/12 of its own extent. An object cut by
+    # the border may be thinner than that.
     thinnest = np.linalg.eigvalsh(regions.covariance).min(axis=1, initial=1 / 12)
     covariance = regions.covariance - thinnest[:, None, None] * np.eye(ndim)
     trace = np.trace(covariance, axis1=1, axis2=2)
@@ -102,7 +102,7 @@ def _detections(frame: int, regions: Regions, parameters: SimulationParameters) 
 
 
 def _measure_free(outlines: Outlines, parameters: SimulationParameters) -> Regions:
-    """Return ellipses, ellipsoids or rods, cut where the image ends."""
+    """Return ellipses, ellipsoids or rods, cut at the border of the image."""
     (across, along), volume = _round_shape(outlines, parameters.shape.is_rod)
     voxel = voxel_size(parameters)
     outer = outlines.axis[:, :, None] * outlines.axis[:, None, :]
@@ -163,10 +163,10 @@ def _round_shape(
 def packed_labels(
     outlines: Outlines, parameters: SimulationParameters, step: FloatArray
 ) -> IntArray:
-    """Return which cell (1 + its row; 0: none) holds each point of a grid over the image.
+    """Return the cell (1 + its row; 0: none) of each point of a grid over the image.
 
     Every cell owns the points nearest to its two poles (a power diagram, so that larger cells
-    get more), less a gap. `step` (D,) is the distance of the grid's points, in pixels.
+    get more), less a gap. `step` (D,) is the spacing of the grid, in pixels.
     """
     grid_shape = tuple(np.ceil(field_of_view(parameters) / step).astype(int).tolist())
     points = np.moveaxis(np.indices(grid_shape), 0, -1).reshape(-1, parameters.ndim)
@@ -182,7 +182,7 @@ def packed_labels(
     rows = np.arange(len(points))
     first = owner[rows, best]
     rival = np.where(owner == first[:, None], np.inf, power).min(axis=1)
-    # Two cells' border is where the powers are equal; they differ by 2 d x at x beside it.
+    # On the border of two cells the powers are equal; they differ by 2 d x at distance x from it.
     lead = rival - np.minimum(power[rows, best], 1e12)
     is_gap = lead < parameters.shape.gap * spacing**2
     return np.where(is_gap, 0, first + 1).reshape(grid_shape)
@@ -196,7 +196,7 @@ def _measure_packed(outlines: Outlines, parameters: SimulationParameters) -> Reg
     kept = np.array([row for row, box in enumerate(boxes) if box is not None], dtype=int)
     low = np.array([[s.start for s in boxes[row]] for row in kept]).reshape(-1, parameters.ndim)
     high = np.array([[s.stop for s in boxes[row]] for row in kept]).reshape(-1, parameters.ndim)
-    if parameters.margin_px:  # then only whole cells were segmented
+    if parameters.margin_px:  # then only whole cells are segmented
         whole = (low > 0).all(axis=1) & (high < labels.shape).all(axis=1)
         kept, low, high = kept[whole], low[whole], high[whole]
     count, centroid, covariance = _moments(labels, len(outlines.center))
@@ -233,7 +233,7 @@ def _miss(regions: Regions, errors: Errors, rng: np.random.Generator) -> Regions
 
 
 def _merge(regions: Regions, errors: Errors, rng: np.random.Generator) -> Regions:
-    """Return the objects with some touching pairs seen as one."""
+    """Return the objects with some touching pairs merged."""
     if not errors.merged or len(regions.identity) < 2:
         return regions
     ndim = regions.centroid.shape[1]
@@ -246,12 +246,12 @@ def _merge(regions: Regions, errors: Errors, rng: np.random.Generator) -> Region
     chosen = np.flatnonzero(smaller & (rng.random(len(distance)) < errors.merged))
     kept = other[chosen]
     once = np.unique(kept, return_index=True)[1]
-    free = once[~np.isin(kept[once], chosen)]  # an object takes part in one merger
+    free = once[~np.isin(kept[once], chosen)]  # an object merges at most once
     return _absorb(regions, kept[free], chosen[free])
 
 
 def _absorb(regions: Regions, larger: IntArray, smaller: IntArray) -> Regions:
-    """Return the objects where each of `larger` has swallowed its partner in `smaller`."""
+    """Return the objects after each of `larger` has absorbed its partner in `smaller`."""
     volume = regions.volume[larger] + regions.volume[smaller]
     share = (regions.volume[smaller] / volume)[:, None]
     between = regions.centroid[smaller] - regions.centroid[larger]
@@ -272,7 +272,7 @@ def _absorb(regions: Regions, larger: IntArray, smaller: IntArray) -> Regions:
 
 
 def _split(regions: Regions, errors: Errors, rng: np.random.Generator) -> Regions:
-    """Return the objects with some cut in two across their long axis."""
+    """Return the objects with some of them cut in two across their long axis."""
     chosen = np.flatnonzero(rng.random(len(regions.identity)) < errors.split)
     if not len(chosen):
         return regions

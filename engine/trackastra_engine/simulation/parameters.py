@@ -1,6 +1,6 @@
-"""What a simulated movie is like, and how such descriptions are drawn at random.
+"""The parameters of a simulated movie, and random ones.
 
-The ranges cover real sets (tests/test_realism.py holds their numbers): migrating nuclei (spacing
+The ranges cover real sets (tests/test_realism.py contains their numbers): migrating nuclei (spacing
 1.7 diameters, steps of 0.1 to 0.3 spacings, mostly a shared flow; 0.4 % of the cells divide per
 frame), skin (spacing 0.8 diameters, steps up to 0.9 spacings, areas that change by 30 % from frame
 to frame; 8 % divide and 8 % vanish per frame; cells that leave shrink by 4 % a frame), colonies of
@@ -24,20 +24,20 @@ REGIME_CHANCES: dict[Regime, float] = {
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How cells move; lengths in typical spacings, per frame where they are steps."""
+    """Motion of cells; lengths in typical spacings, steps per frame."""
 
     drift: tuple[float, ...] = (0.0, 0.0)  # (D,) step of all cells together
-    jump_chance: float = 0.0  # chance per frame that the stage jumps
+    jump_chance: float = 0.0  # probability per frame that the stage jumps
     jump: float = 0.0  # standard deviation of such a jump along each axis
     flow: float = 0.05  # typical step of a smooth flow field
     flow_wavelength: float = 10.0
-    diffusion: float = 0.05  # standard deviation of a step along each axis, free of memory
-    persistent: float = 0.05  # the same, of steps that remember
-    persistence: float = 0.7  # share of such a step that is left in the next frame
-    jitter: float = 0.0  # standard deviation of the position seen around the true one
+    diffusion: float = 0.05  # standard deviation of a step along each axis, without memory
+    persistent: float = 0.05  # the same, of steps with memory
+    persistence: float = 0.7  # share of such a step that remains in the next frame
+    jitter: float = 0.0  # standard deviation of the observed position around the true one
     slide: float = 0.0  # standard deviation of a step along the long axis
     rotation: float = 0.1  # standard deviation of the turn of the long axis, in radians
-    repulsion: float = 0.5  # share of an overlap that is pushed apart per round
+    repulsion: float = 0.5  # share of an overlap that is removed per round
     is_pushed: bool = False  # colonies only: growth moves all cells outwards at once
 
 
@@ -46,20 +46,20 @@ class Shape:
     """Sizes and shapes; `diameter_px` is that of the disc or ball of a cell in mid-cycle."""
 
     diameter_px: float = 20.0
-    spread: float = 0.1  # standard deviation of the logarithm of a cell's own diameter
-    flicker: float = 0.03  # the same, drawn anew in each frame
+    spread: float = 0.1  # standard deviation of the logarithm of a cell's diameter
+    flicker: float = 0.03  # the same, drawn in each frame
     aspect: float = 1.2  # length / width
-    aspect_spread: float = 0.1  # standard deviation of the logarithm of a cell's own aspect
+    aspect_spread: float = 0.1  # standard deviation of the logarithm of a cell's aspect
     growth: float = 0.5  # growth in volume over a cycle, as a share of a newborn's volume
-    is_rod: bool = False  # growth goes into the length, and ends are round
-    is_packed: bool = False  # cells fill the plane, and their shapes follow from their places
+    is_rod: bool = False  # growth changes only the length, and ends are round
+    is_packed: bool = False  # cells fill the plane; positions determine their shapes
     gap: float = 0.1  # packed only: width of the gaps between cells, in spacings
     is_marker: bool = False  # equal balls of voxels, which are needles where planes are far apart
 
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """When and how cells divide, die and look meanwhile."""
+    """Times of division and death, and the cells' appearance around them."""
 
     cycle_frames: float = 40.0  # mean time between divisions; inf for never
     cycle_spread: float = 0.2  # standard deviation of its logarithm
@@ -72,8 +72,8 @@ class Division:
     shrinkage: float = 0.1  # loss in the logarithm of the diameter around division
     is_cleavage: bool = False  # daughters share the volume of their mother, as in embryos
     death_chance: float = 0.0  # per cell and frame
-    leave_frames: int = 0  # from the begin of a death to its end, while the neighbours move in
-    leave_shrinkage: float = 0.04  # loss in the logarithm of the diameter per frame meanwhile
+    leave_frames: int = 0  # duration of a death, during which the neighbours move in
+    leave_shrinkage: float = 0.04  # loss in the logarithm of the diameter per frame of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,17 @@ class Brightness:
     is_present: bool = True
     spread: float = 0.3  # standard deviation of the logarithm, between cells
     noise: float = 0.05  # the same, between frames of a cell
-    inheritance: float = 0.8  # share of the mother's deviation that a daughter keeps
+    inheritance: float = 0.8  # share of the mother's deviation that a daughter inherits
     bleaching: float = 0.0  # loss of the logarithm per frame
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Segmentation errors: chances per cell and frame."""
+    """Segmentation errors: probabilities per cell and frame."""
 
     missed: float = 0.0
-    merged: float = 0.0  # per touching pair: seen as one, which stands for the larger
-    split: float = 0.0  # seen as two, of which the smaller stands for nothing
+    merged: float = 0.0  # per touching pair: one object, which represents the larger cell
+    split: float = 0.0  # two objects, of which the smaller represents no cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class SimulationParameters:
     """A movie to simulate; see `random_parameters` for plausible values."""
 
     n_frames: int = 8
-    n_cells: int = 60  # about this many are seen in the first frame
+    n_cells: int = 60  # about this many are visible in the first frame
     ndim: int = 2
     spacing: float = 1.7  # typical distance to the nearest neighbour, in diameters
     clustering: float = 0.0  # 0: anywhere; 1: in a few clumps
@@ -127,9 +127,9 @@ def random_parameters(
     regime: Regime | None = None,
     max_cells: int = 150,
 ) -> SimulationParameters:
-    """Return the parameters of a random movie, of a random regime unless one is named.
+    """Return the parameters of a random movie, of a random regime unless one is given.
 
-    max_cells: 500 work as well; training takes 150, as it sees about 64 of a frame at once.
+    max_cells: 500 work as well; training uses 150, as it sees about 64 of a frame at once.
     """
     if regime is None:
         regime = rng.choice(list(REGIME_CHANCES), p=list(REGIME_CHANCES.values()))
@@ -170,7 +170,7 @@ def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motio
         jump=_log_uniform(rng, 0.1, 2.0),
         flow=_log_uniform(rng, 0.01, 0.25 if is_packed else 0.5),
         flow_wavelength=_log_uniform(rng, 5, 30),
-        # Skin filmed rarely is the rule among packed cells, not the exception.
+        # Most movies of packed cells are skin with long frame intervals.
         diffusion=rng.uniform(0.01, 0.25) if is_packed else _log_uniform(rng, 0.01, fastest),
         persistent=_log_uniform(rng, 0.01, fastest),
         persistence=rng.uniform(0.3, 0.95),

@@ -1,4 +1,4 @@
-"""The cells of a simulated movie: where they are, how they look, when they divide and die."""
+"""The population of a simulated movie: positions, appearance, divisions and deaths."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ from trackastra_engine.simulation.colony import line_up, push_outwards, volume
 from trackastra_engine.simulation.fate import divide, leave, random_cycles, unit
 from trackastra_engine.simulation.parameters import SimulationParameters
 
-RELAXATION_ROUNDS = 4  # per frame; overlaps that are left are seen in real crowds too
-ROD_ROUNDS = 10  # rods also have to turn out of each other's way
-FIRST_ROUNDS = 30  # before the first frame, as places are drawn without regard to others
+RELAXATION_ROUNDS = 4  # per frame; remaining overlaps also occur in real crowds
+ROD_ROUNDS = 10  # rods must also turn away from each other
+FIRST_ROUNDS = 30  # before the first frame, whose positions are drawn independently
 N_FLOW_WAVES = 4
-GENERATIONS, GROWTH_CYCLE = 3, 4  # in which a colony grows before the first frame, and their frames
+GENERATIONS, GROWTH_CYCLE = 3, 4  # of a colony before the first frame, and frames of each
 PADDING_SPACINGS = 1.5  # cells are simulated this far beyond the field of view
 
 
 def simulate_outlines(
     parameters: SimulationParameters, rng: np.random.Generator
 ) -> Iterator[Outlines]:
-    """Yield what the cells look like, frame by frame."""
+    """Yield the outlines of the cells, frame by frame."""
     spacing = typical_spacing_px(parameters)
     motion = parameters.motion
     flow = _Flow.random(parameters, rng)
@@ -55,7 +55,7 @@ def _step(
     parameters: SimulationParameters,
     rng: np.random.Generator,
 ) -> tuple[Cells, int]:
-    """Return the cells a frame later, and the identity of the next to be born."""
+    """Return the cells a frame later, and the identity for the next newborn cell."""
     cells = leave(cells, parameters, rng)
     before = volume(cells, parameters)
     cells, next_identity = divide(cells, next_identity, parameters, rng)
@@ -71,7 +71,7 @@ def _step(
 def _grown(
     cells: Cells, flow: "_Flow", parameters: SimulationParameters, rng: np.random.Generator
 ) -> Cells:
-    """Return a colony of about as many cells, descendants of some of them."""
+    """Return a colony of about as many cells, grown from some of them."""
     division = replace(parameters.division, cycle_frames=GROWTH_CYCLE)
     quick = replace(parameters, division=division)
     count = len(cells)
@@ -121,7 +121,7 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
     spacing, ndim, shape = typical_spacing_px(parameters), parameters.ndim, parameters.shape
     view = field_of_view(parameters)
     drift = np.asarray(parameters.motion.drift) * spacing * parameters.n_frames
-    # The view moves over the tissue by -drift, so there must be tissue where it goes.
+    # The view moves over the tissue by -drift, so the tissue must extend that far.
     padding = PADDING_SPACINGS * spacing
     if parameters.motion.jump_chance:
         padding += 2 * parameters.motion.jump * spacing
@@ -210,7 +210,7 @@ def _move(
 
 
 def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
-    """Move and turn the cells, seen as chains of balls, so that overlaps shrink."""
+    """Move and turn the cells, modelled as chains of balls, so that overlaps shrink."""
     n_balls = 4 if parameters.shape.is_rod else 2 if parameters.shape.is_packed else 1
     length, width = lengths(cells, parameters)
     along = np.linspace(-0.5, 0.5, n_balls) if n_balls > 1 else np.zeros(1)

@@ -1,4 +1,4 @@
-"""Simulated cells drawn as images and masks, for the demo, the benchmarks and the tests."""
+"""Draw simulated cells as images and masks, for the demo, the benchmarks and the tests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from trackastra_engine.simulation.observation import (
 from trackastra_engine.simulation.parameters import SimulationParameters
 from trackastra_engine.simulation.truth import find_parents
 
-BACKGROUND, GAIN = 300.0, 1500.0  # counts of the camera: empty, and in the middle of a mean cell
+BACKGROUND, GAIN = 300.0, 1500.0  # counts of the camera: background, and middle of an average cell
 READ_NOISE = 15.0  # counts
 BLUR_DIAMETERS = 0.05  # standard deviations of the optics and of the texture within cells
 TEXTURE_DIAMETERS, TEXTURE = 0.12, 0.2
@@ -30,17 +30,17 @@ TEXTURE_DIAMETERS, TEXTURE = 0.12, 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedMovie:
-    """T frames as a microscope and a perfect segmentation would give them, and the truth."""
+    """T frames of a microscope with a perfect segmentation, and the truth."""
 
     images: NDArray[np.uint16]  # (T, [Z,] Y, X)
-    masks: NDArray[np.uint16]  # (T, [Z,] Y, X), numbered anew in each frame; 0 = background
+    masks: NDArray[np.uint16]  # (T, [Z,] Y, X), renumbered in each frame; 0 = background
     edges: IntArray  # (E, 4) source frame, source label, target frame, target label
 
 
 def draw(
     frames: list[Outlines], parameters: SimulationParameters, rng: np.random.Generator
 ) -> RenderedMovie:
-    """Return the movie of the outlines of T frames; every cell that is seen has a mask."""
+    """Return the movie of the outlines of T frames; every visible cell has a mask."""
     label = _label_packed if parameters.shape.is_packed else _label_free
     images, masks, identity, mother = [], [], [], []
     for outlines in frames:
@@ -76,7 +76,7 @@ def _edges(identity: list[IntArray], mother: list[IntArray]) -> IntArray:
 def _label_packed(
     outlines: Outlines, parameters: SimulationParameters
 ) -> tuple[IntArray, FloatArray]:
-    """Return which cell (1 + row; 0: none) each voxel belongs to, and how deep in it it lies."""
+    """Return the cell (1 + row; 0: none) of each voxel, and the voxel's depth in it, 0 to 1."""
     shape, voxel = image_shape(parameters), voxel_size(parameters)
     labels = packed_labels(outlines, parameters, voxel)
     if parameters.margin_px:  # then only whole cells are segmented
@@ -95,7 +95,7 @@ def _label_packed(
 def _label_free(
     outlines: Outlines, parameters: SimulationParameters
 ) -> tuple[IntArray, FloatArray]:
-    """As `_label_packed`; where cells overlap, a voxel belongs to the one it lies deepest in."""
+    """Return the same as `_label_packed`; in overlaps, a voxel belongs to its deepest cell."""
     shape, voxel = image_shape(parameters), voxel_size(parameters)
     owner, depth = np.zeros(shape, np.int64), np.zeros(shape)
     centroid = (outlines.center + view_offset(parameters)) / voxel
@@ -120,7 +120,7 @@ def _label_free(
 
 
 def _depth(points: FloatArray, outlines: Outlines, row: int, is_rod: bool) -> FloatArray:
-    """Return 1 in the middle of a cell to 0 at its outline, for points (..., D) from its centre."""
+    """Return the depth, 1 in the middle of a cell to 0 at its outline, of points (..., D)."""
     radius, length = outlines.width[row] / 2, outlines.length[row] / 2
     along = points @ outlines.axis[row]
     across = np.maximum((points**2).sum(-1) - along**2, 0)

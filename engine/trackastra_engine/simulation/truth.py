@@ -10,11 +10,13 @@ from trackastra_engine.detection.detections import Detections, IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownMovie:
-    """The N detections of a movie and the truth about them."""
+    """The N detections of a movie and their true parents."""
 
     detections: Detections
-    parent: IntArray  # (N,) row of the same cell or its mother, last seen earlier; -1 if none
-    n_children: IntArray  # (N,) number of detections whose parent this is
+    parent: (
+        IntArray  # (N,) row of the latest earlier detection of the cell or its mother; -1 if none
+    )
+    n_children: IntArray  # (N,) number of detections with this parent
 
 
 def known_movie(
@@ -22,7 +24,7 @@ def known_movie(
 ) -> KnownMovie:
     """Return the movie whose objects, frame by frame, are the given cells.
 
-    identity: per frame (M,), which cell an object is, -1 if none. mother: per frame (M,), the
+    identity: per frame (M,), the cell of each object, -1 if none. mother: per frame (M,), the
     identity of that cell's mother, -1 without one.
     """
     parent = find_parents(identity, mother)
@@ -30,14 +32,14 @@ def known_movie(
 
 
 def count_children(parent: IntArray) -> IntArray:
-    """Return the number of detections (N,) that name each detection as their parent."""
+    """Return the number of children (N,) of each detection."""
     return np.bincount(parent[parent >= 0], minlength=len(parent))
 
 
 def find_parents(identity: Sequence[IntArray], mother: Sequence[IntArray]) -> IntArray:
     """Return the parent row (N,) of each object; arguments as of `known_movie`."""
     n_cells = 1 + max((int(part.max()) for part in (*identity, *mother) if len(part)), default=0)
-    # The last place is for objects that are no cell: -1 points there.
+    # The last place is for objects without a cell: index -1.
     last_row = np.full(n_cells + 1, -1)
     mother_of = np.full(n_cells + 1, -1)
     result, first_row = [], 0
