@@ -123,7 +123,7 @@ def test_micrometres_of_trackmate_are_converted_to_pixels(written, caplog, unit,
     table = read_point_table(path)
     np.testing.assert_allclose(table.detections.centroid, PLACES)
     assert table.voxel_um == (1.0, 1.0)
-    assert "are in micrometres, which count as pixels; give the size of a pixel" in caplog.text
+    assert "are in micrometres and a pixel of 1 um is assumed; give its size" in caplog.text
 
 
 def test_a_dataframe_of_pandas_is_a_table():
@@ -170,7 +170,7 @@ def test_frames_that_never_follow_each_other_are_rejected(written, tmp_path):
 def test_positions_within_one_pixel_give_a_warning(written, caplog):
     with caplog.at_level(logging.WARNING):
         read_points(written("frame,y,x\n0,0.2,0.3\n1,0.2,0.4\n2,0.2,0.5\n"))
-    assert "lie within one pixel; are they in pixels, as expected?" in caplog.text
+    assert "are within one pixel; check that their unit is pixels" in caplog.text
 
 
 def test_tables_of_results_are_read_after_a_spreadsheet_saved_them(tmp_path):

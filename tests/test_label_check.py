@@ -69,8 +69,8 @@ def frames_until_warning(masks):
         (1 + (cells() > 0), "label 2 of frame 0 lies in 9 separate pieces"),  # 1: background
         (packed_cells(), "label 1 of frame 0 lies in 64 separate pieces"),
         (volume() > 0, "label 1 of frame 0 lies in 9 separate pieces"),
-        (image(), "objects of frame 0 lie scattered among each other"),
-        (np.stack([image(), image().T]), "objects of frame 0 lie scattered among each other"),
+        (image(), "objects of frame 0 are scattered like the pixels"),
+        (np.stack([image(), image().T]), "objects of frame 0 are scattered like the pixels"),
     ],
     ids=["0/1", "0/255", "1/2", "packed", "volume", "image", "image of a volume"],
 )
@@ -154,7 +154,7 @@ def test_of_simulated_cells_only_the_images_give_warnings(ndim, seed, caplog):
     frames_until_warning(spoiled(as_true_movie(movie, parameters.z_step), seed).masks)
     assert caplog.text == ""
     frames_until_warning(movie.images)
-    assert "scattered among each other" in caplog.text
+    assert "scattered like the pixels" in caplog.text
 
 
 BINARY = np.stack([cells() > 0] * 4).astype(np.uint8)
@@ -168,9 +168,9 @@ def test_the_command_warns_and_warns_again_with_a_cache(tmp_path):
         assert result.exit_code == 0, result.output
         (told,) = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
         assert told == (
-            f"Warning: label 1 of frame 0 in {masks} lies in 9 separate pieces, as if the masks "
-            "only told cells from background, and is tracked as one object: give each piece its "
-            "own number first, for example with scipy.ndimage.label"
+            f"Warning: label 1 of frame 0 in {masks} has 9 separate pieces, as in a binary mask, "
+            "and is tracked as one object; give each piece its own number first, for example with "
+            "scipy.ndimage.label"
         )
 
 

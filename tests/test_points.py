@@ -73,7 +73,7 @@ def test_unknown_labels_sizes_and_intensities(tmp_path):
     [
         ("", "has no column 'frame'"),
         ("frame,x\n0,1\n", "has no column 'y'"),
-        (HEADER, "holds no point"),
+        (HEADER, "contains no points"),
         (HEADER + "0,1,2,1,5\n", "line 2 of"),
         (HEADER + "0,1,2,1,,3\n", "point 1 has the diameter nan"),
         (HEADER + "0,1,two,1,5,3\n", "is '0,1,two,1,5,3'; expected a number for x"),

@@ -1,4 +1,4 @@
-"""Stage 2: the pixels of a frame, or points, become detections with their features.
+"""Stage 2: measure the pixels of a frame, or points, as detections with features.
 
 Read `detections.py` first.
 """

@@ -1,4 +1,4 @@
-"""Stage 2: a frame becomes its detections, measured in one pass over the pixels."""
+"""Stage 2: measure the detections of a frame in one pass over its pixels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trackastra_engine.movie.frames import Frame
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
 
-INITIAL_CAPACITY = 4096  # objects a frame is expected to hold; doubled until they fit
+INITIAL_CAPACITY = 4096  # expected objects of a frame; doubled until they fit
 NO_LIMIT = 2**63
 PIXEL_TYPES = (np.uint8, np.uint16, np.float32, np.float64)  # the others fit into these
 
@@ -105,11 +105,11 @@ def find_rows(detections: Detections, places: IntArray) -> IntArray:
 def detect(frame: Frame, ndim: int, *, max_objects: int = NO_LIMIT) -> Detections:
     """Return the detections of one frame, measured in one pass over its pixels.
 
-    With `ndim` 3, a frame (Y, X) is taken as a volume of one plane. Values equal those of
-    skimage's `regionprops` (moments are summed as exact integers relative to the object).
-    A frame of more than 4096 objects is begun again with more room.
+    With `ndim` 3, a frame (Y, X) is a volume of one plane. Values equal those of skimage's
+    `regionprops` (moments are summed as exact integers relative to the object). A frame of more
+    than 4096 objects is measured again with larger arrays.
 
-    Raises InputError if there are more than `max_objects`, for which no memory is taken.
+    Raises InputError if there are more than `max_objects`; no memory is allocated for them.
     """
     labels = _volume(frame.labels)
     labels = labels.view(f"u{labels.itemsize}")  # none is negative
@@ -127,7 +127,7 @@ def detect(frame: Frame, ndim: int, *, max_objects: int = NO_LIMIT) -> Detection
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Objects:
-    """What one pass over the pixels of a frame says of its objects, as a volume."""
+    """Measurements of the objects of a frame, as a volume, from one pass over its pixels."""
 
     label: IntArray  # (N,)
     count: FloatArray  # (N,) pixels
@@ -146,18 +146,18 @@ def _volume(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _pixels(image: NDArray[Any]) -> NDArray[Any]:
-    """Return an image in one of a few types, as each takes a second to compile when it is new."""
+    """Return an image in one of a few types: kernels need a second to compile for a new one."""
     if image.dtype in PIXEL_TYPES:
         return image
     return image.astype(np.float32 if image.itemsize <= 2 else np.float64)
 
 
 def check_number(n_objects: int, max_objects: int) -> None:
-    """Raise InputError if a frame holds too many objects."""
+    """Raise InputError if a frame contains too many objects."""
     if n_objects > max_objects:
         raise InputError(
-            f"a frame holds more than {max_objects} objects, which is the limit here; are they the "
-            "cells of a segmentation?"
+            f"a frame contains more than {max_objects} objects, the limit here; check that they "
+            "are cells of a segmentation"
         )
 
 

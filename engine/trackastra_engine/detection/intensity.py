@@ -1,4 +1,4 @@
-"""The movie's intensity range, gathered frame by frame in constant memory."""
+"""The intensity range of a movie, from counts frame by frame in constant memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.pixels import count_values
 
 LOW_PERCENT, HIGH_PERCENT = 1.0, 99.8  # upstream's `normalize` (utils.py)
-SUBSAMPLE = 4  # every 4th row and column count where both sides exceed 64 times this
+SUBSAMPLE = 4  # every 4th row and column count if both sides exceed 64 times this
 N_COARSE_BITS = 20  # of a float32's 32: bins are at most 2^-11 of the value wide
 
 
 @dataclass(frozen=True, slots=True)
 class IntensityRange:
-    """The movie's raw intensities that `upstream` tokens map to 0 and 1."""
+    """The raw intensities of a movie that `upstream` tokens map to 0 and 1."""
 
     low: float
     high: float
 
 
 class IntensityHistogram:
-    """Counts of the pixel values of a movie, for the percentiles that models expect.
+    """Counts of the pixel values of a movie, for the percentiles that models need.
 
     Exact for 8- and 16-bit images: equal to numpy's percentile of the whole movie. Other images
     are counted in bins of 0.05 % of the value, since exact counts would not fit in memory.
@@ -37,7 +37,7 @@ class IntensityHistogram:
     def add(self, image: NDArray[Any]) -> None:
         """Count the pixels of one frame ([Z,] Y, X).
 
-        Raises InputError if the pixel type differs from the earlier frames'.
+        Raises InputError if the pixel type differs from that of earlier frames.
         """
         counts = self._counts_of(image.dtype)
         if all(side > 64 * SUBSAMPLE for side in image.shape[-2:]):
@@ -55,7 +55,7 @@ class IntensityHistogram:
             counts += other._counts
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return all that is known, in no more numbers than there are different values."""
+        """Return the state as arrays, with one entry per different value."""
         if self._counts is None:
             return {}
         bins = np.flatnonzero(self._counts)
@@ -63,14 +63,14 @@ class IntensityHistogram:
 
     @classmethod
     def restored(cls, state: Mapping[str, NDArray[Any]]) -> "IntensityHistogram":
-        """Return the histogram whose state is given."""
+        """Return the histogram with this state."""
         histogram = cls()
         if state:
             histogram._counts_of(state["none"].dtype)[state["bins"]] = state["counts"]
         return histogram
 
     def _counts_of(self, dtype: np.dtype[Any]) -> NDArray[np.int64]:
-        """Return the counts by bin; raises InputError if there are some of another pixel type."""
+        """Return the counts by bin; raises InputError if they are of another pixel type."""
         if self._counts is None:
             self._dtype = dtype
             self._counts = np.zeros(2**16 if self._is_exact else 2**N_COARSE_BITS, np.int64)

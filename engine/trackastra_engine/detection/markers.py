@@ -1,4 +1,4 @@
-"""Markers: detections of one size, whatever the cells are like, as points or seeds are drawn."""
+"""Markers: detections of equal size, such as points or seeds, independent of the cells."""
 
 from dataclasses import replace
 
@@ -8,17 +8,17 @@ from trackastra_engine.detection.detections import Detections
 from trackastra_engine.detection.spacing import nearest_distance
 from trackastra_engine.detection.transform import ball_inertias
 
-# Nine tenths of the diameters lie so close; of cells of 17 embryos, 13 % apart at least.
+# Nine tenths of the diameters of markers are within this; cells of 17 embryos span 13 % or more.
 EQUAL_SIZES = 0.05
-MARKER_DIAMETER = 0.8  # as a model sees them, in distances to the nearest detection
+MARKER_DIAMETER = 0.8  # in the model's input, in distances to the nearest detection
 
 
 def without_marker_sizes(detections: Detections) -> Detections:
     """Return the detections; markers become discs or balls of a size that suits their distance.
 
-    Markers are equally large, whatever the cells are like. Their size and shape mean nothing, and
-    small ones would make the cells seem far apart. The few of another size keep their shape, and
-    their size relative to the others: they are two markers that merged, or half of one.
+    Markers are equally large, whatever the cells' size. Their size and shape have no meaning, and
+    small ones would make the cells seem far apart. The few of another size (two merged markers, or
+    half of one) keep their shape, and their size relative to the others.
     """
     diameter = detections.features[:, 0]
     low, high = np.quantile(diameter, (0.05, 0.95))

@@ -1,4 +1,4 @@
-"""Which columns of a table of points hold what, by the names that programs give them."""
+"""Find the columns of a table of points by the names that programs give them."""
 
 import re
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ class Program:
     """The names that a program gives to columns, in lower case, words joined by _."""
 
     name: str
-    columns: dict[str, str]  # by what they hold, of FIELDS; frame, y and x are needed
-    may_be_flat: bool = False  # z is there in 2D, too, and then the same everywhere
+    columns: dict[str, str]  # by field, of FIELDS; frame, y and x are required
+    may_be_flat: bool = False  # 2D tables have a column z, too, with one value
 
 
-# Checked in this order; those with more names that are found come first among alike ones.
+# Checked in this order; similar programs with more names come first.
 PROGRAMS = (
     Program("this engine", {field: field for field in FIELDS if field != "radius"}),
     Program(
@@ -74,9 +74,9 @@ PROGRAMS = (
 
 
 def find_columns(names: Sequence[str]) -> tuple[Program, dict[str, int]] | None:
-    """Return the program that writes such names, and where its columns are by what they hold.
+    """Return the program that writes such names, and the index of each column by its field.
 
-    None if there is no program with columns of frames and positions among these.
+    None if no program's columns of frames and positions are among the names.
     """
     places: dict[str, int] = {}
     for at, name in enumerate(names):

@@ -1,6 +1,6 @@
-"""Tables of points, of files or of pandas, become detections.
+"""Read tables of points, from files or pandas, as detections.
 
-Columns are known by the names that programs give them, see point_columns.py.
+Columns are found by the names that programs give them, see point_columns.py.
 """
 
 import logging
@@ -28,12 +28,12 @@ EXPECTED = (
     "CellProfiler, trackpy, LapTrack or napari, then one line per point"
 )
 
-DataFrame: TypeAlias = Any  # of pandas, or whatever has columns and [name]
+DataFrame: TypeAlias = Any  # of pandas, or any type with columns and [name]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PointTable:
-    """The points of a table, and the size of the pixels in which they are, if that is known."""
+    """The points of a table, and the size of a pixel of their positions, if known."""
 
     detections: Detections
     voxel_um: VoxelSize | None
@@ -41,7 +41,7 @@ class PointTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """The columns (N,) that were found in a table, by what they hold."""
+    """The columns (N,) found in a table, by field."""
 
     program: Program
     values: dict[str, FloatArray]
@@ -56,10 +56,10 @@ def read_points(path: Path) -> Detections:
 def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTable:
     """Return the points of a file: lines of names, then one line per point.
 
-    Columns, in any order: frame, [z,] y, x, and where they are known label, diameter, intensity, as
-    in `detections_of_points`; others are ignored. Names are those, or a known program's. voxel_um:
-    size of a voxel, by which positions in micrometres are divided; else they count as pixels of
-    1 um. Raises InputError if it is no such table.
+    Columns, in any order: frame, [z,] y, x, and optionally label, diameter, intensity, as in
+    `detections_of_points`; others are ignored. Names are these, or a known program's. voxel_um:
+    size of a voxel, by which positions in micrometres are divided; without it, a pixel is 1 um.
+    Raises InputError if the file is not such a table.
     """
     table = open_table(path, may_have_units=True)
     found = find_columns(table.names)
@@ -71,7 +71,7 @@ def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTabl
     program, places = found
     values = dict(zip(places, table.numbers(list(places.values())), strict=True))
     if not len(values["frame"]):
-        raise InputError(f"{path} holds no point")
+        raise InputError(f"{path} contains no points; expected one line per point")
     column = places["x"]
     unit_um = _unit_um(table.names[column], *table.units[column : column + 1])
     try:
@@ -84,8 +84,8 @@ def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTabl
 def detections_of_table(table: DataFrame, voxel_um: VoxelSize | None = None) -> Detections:
     """Return the detections of a DataFrame of pandas, or of anything with `columns` and [name].
 
-    Columns are known by their names, as in `read_point_table`. Raises InputError if there are no
-    frames and positions among them, or a point cannot be used.
+    Columns are found by their names, as in `read_point_table`. Raises InputError if frames or
+    positions are missing, or a point cannot be used.
     """
     names = [str(name) for name in table.columns]
     found = find_columns(names)
@@ -115,8 +115,8 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
         check_voxel_size(voxel_um, len(axes))
         if set(voxel_um) == {1.0}:
             logger.warning(
-                "positions of %s are in micrometres, which count as pixels; give the size of a "
-                "pixel with %s",
+                "positions of %s are in micrometres and a pixel of 1 um is assumed; give its size "
+                "with %s",
                 name,
                 option("voxel"),
             )
@@ -133,26 +133,26 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
 
 
 def _labels(label: FloatArray | None, program: Program) -> NDArray[Any] | None:
-    """Return the labels, or the identities of programs, which may count from 0, as labels."""
+    """Return the labels; ids of programs that count from 0 are increased by 1."""
     if label is None or program.columns["label"] == "label" or not (label == 0).any():
         return label
-    logger.log(NOTICE, "identities of %s count from 0; labels are those and 1", program.name)
+    logger.log(NOTICE, "ids of %s count from 0; labels are the ids plus 1", program.name)
     return label + 1
 
 
 def _unit_um(*texts: str) -> float | None:
-    """Return how many micrometres the unit of a column is; None if that is no length."""
+    """Return the unit of a column in micrometres; None if it is not a length."""
     for text in texts:
         match = re.search(r"[(\[]\s*(.*?)\s*[)\]]", text)
-        unit = match[1].lower().replace("\ufffd", "u") if match else ""  # of other encodings
+        unit = match[1].lower().replace("\ufffd", "u") if match else ""  # from other encodings
         if unit in UM_PER_UNIT:
             return UM_PER_UNIT[unit]
     return None
 
 
 def _warn_of_odd(position: FloatArray, name: str) -> None:
-    """Warn of positions that are no pixels."""
+    """Warn if positions cannot be in pixels."""
     if len(position) > 2 and 0 < np.nanmax(np.abs(position[:, -2:])) <= 1:
         logger.warning(
-            "all positions of %s lie within one pixel; are they in pixels, as expected?", name
+            "all positions of %s are within one pixel; check that their unit is pixels", name
         )

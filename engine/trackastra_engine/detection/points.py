@@ -1,9 +1,9 @@
-"""Stage 2 without masks: points, such as spots or particles, become detections.
+"""Stage 2 without masks: convert points, such as spots or particles, to detections.
 
-Models see shapes and borders, too: points are discs or balls, and the border is the box around all
+Models also use shapes and borders: points are discs or balls, and the border is the box around all
 of them. Without diameters, all are half as wide as the typical distance to the nearest point of
-the same frame: neither crowded nor lost, as most of what models learn from. A point whose diameter
-is unknown (0) has the median diameter of its frame.
+the same frame, a density like that of most training movies. A point whose diameter is unknown (0)
+has the median diameter of its frame.
 """
 
 import numpy as np
@@ -13,9 +13,9 @@ from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.transform import ball_inertias
 from trackastra_engine.errors import InputError
 
-MAX_FRAME = 2**31 - 1  # frames are kept as int32
+MAX_FRAME = 2**31 - 1  # frames are stored as int32
 DIAMETER_PER_SPACING = 0.5
-LONE_DIAMETER_PX = 10.0  # where no frame holds two points
+LONE_DIAMETER_PX = 10.0  # if no frame has two points
 
 
 def detections_of_points(
@@ -28,45 +28,48 @@ def detections_of_points(
 ) -> Detections:
     """Return the detections of N points, in any order.
 
-    frame: (N,) from 0; position: (N, 2 or 3) pixels, ([z,] y, x); label: (N,) positive, each once
-    in its frame, without which the points of a frame are numbered as they come; diameter: (N,)
-    pixels, 0 where unknown; intensity: (N,).
+    frame: (N,) from 0; position: (N, 2 or 3) pixels, ([z,] y, x); label: (N,) positive, unique
+    in its frame, by default the number of the point in its frame; diameter: (N,) pixels, 0 if
+    unknown; intensity: (N,).
 
     Raises InputError at the first point that cannot be used.
     """
     places = np.asarray(position, float)
     if places.shape == (0,):
         raise InputError(
-            "there are no positions; a frame without points has positions of shape (0, 2) or "
+            "there are no positions; a frame without points needs positions of shape (0, 2) or "
             "(0, 3), such as numpy.empty((0, 2))"
         )
     if places.ndim != 2 or places.shape[1] not in (2, 3):
         raise InputError(f"positions are of shape {places.shape}; expected (N, 2) or (N, 3)")
     n_points = len(places)
-    _refuse("position", places.sum(axis=1), np.isfinite(places).all(axis=1), "finite numbers")
+    _check("position", places.sum(axis=1), np.isfinite(places).all(axis=1), "finite numbers")
     frames = _column("frame", frame, n_points)
-    _refuse("frame", frames, (frames >= 0) & (frames == np.rint(frames)), "a number from 0")
+    _check("frame", frames, (frames >= 0) & (frames == np.rint(frames)), "a number from 0")
     too_late = f"a number from 0 to {MAX_FRAME}; it is too large"
-    _refuse("frame", frames, frames <= MAX_FRAME, too_late)
+    _check("frame", frames, frames <= MAX_FRAME, too_late)
     labels = _numbered(frames) if label is None else _column("label", label, n_points)
-    _refuse("label", labels, (labels >= 1) & (labels == np.rint(labels)), "a number from 1")
+    _check("label", labels, (labels >= 1) & (labels == np.rint(labels)), "a number from 1")
     order = np.lexsort((labels, frames))
     frames, labels, places = frames[order], labels[order], places[order]
     again = np.flatnonzero((np.diff(frames) == 0) & (np.diff(labels) == 0))
     if len(again):
         first = again[0]
-        raise InputError(f"frame {frames[first]:g} has two points of label {labels[first]:.0f}")
+        raise InputError(
+            f"frame {frames[first]:g} has two points of label {labels[first]:.0f}; "
+            "give each its own label"
+        )
     if diameter is None:
         widths = np.full(n_points, _typical_diameter(frames, places))
     else:
         widths = _column("diameter", diameter, n_points)
-        _refuse("diameter", widths, (widths >= 0) & np.isfinite(widths), "a number from 0")
+        _check("diameter", widths, (widths >= 0) & np.isfinite(widths), "a number from 0")
         widths = _with_known_diameters(frames, places, widths[order])
     if intensity is None:
         brightness = np.full(n_points, np.nan)
     else:
         brightness = _column("intensity", intensity, n_points)
-        _refuse("intensity", brightness, np.isfinite(brightness), "a finite number")
+        _check("intensity", brightness, np.isfinite(brightness), "a finite number")
         brightness = brightness[order]
     features = _features(places, widths, brightness)
     return Detections(frames.astype(np.int32), labels.astype(np.int64), places, features)
@@ -76,12 +79,13 @@ def _column(name: str, values: ArrayLike, n_points: int) -> FloatArray:
     column = np.asarray(values, float)
     if column.shape != (n_points,):
         raise InputError(
-            f"there are {n_points} positions, but the {name}s are of shape {column.shape}"
+            f"there are {n_points} positions, but the {name}s are of shape {column.shape}; "
+            "give one per position"
         )
     return column
 
 
-def _refuse(name: str, values: FloatArray, is_right: NDArray[np.bool_], expected: str) -> None:
+def _check(name: str, values: FloatArray, is_right: NDArray[np.bool_], expected: str) -> None:
     if not is_right.all():
         row = int(np.argmin(is_right))
         raise InputError(f"point {row + 1} has the {name} {values[row]:.15g}; expected {expected}")
@@ -111,7 +115,7 @@ def _with_known_diameters(
 
 def _typical_diameter(frames: FloatArray, places: FloatArray) -> float:
     """Return half the median distance to the nearest point of the same frame; frames ascend."""
-    from scipy.spatial import cKDTree  # 0.3 s, only where points come without a diameter
+    from scipy.spatial import cKDTree  # 0.3 s, only for points without a diameter
 
     groups = np.split(places, np.flatnonzero(np.diff(frames)) + 1)
     nearest = [cKDTree(group).query(group, k=2)[0][:, 1] for group in groups if len(group) > 1]
@@ -122,7 +126,7 @@ def _typical_diameter(frames: FloatArray, places: FloatArray) -> float:
 def _features(places: FloatArray, diameter: FloatArray, intensity: FloatArray) -> FloatArray:
     """Return (N, F) features in the order of `feature_names`, of discs or balls."""
     inertia = ball_inertias(diameter, places.shape[1])
-    plane = places[:, -2:]  # as of objects in masks, z has no border
+    plane = places[:, -2:]  # as for objects in masks, z has no border
     low, high = plane.min(axis=0, initial=np.inf), plane.max(axis=0, initial=-np.inf)
     margin = np.minimum(plane - low, high - plane).min(axis=1)
     return np.column_stack([diameter, intensity, inertia, margin])

@@ -1,16 +1,16 @@
-"""How far apart the detections of a movie typically are."""
+"""The typical distance between neighbouring detections."""
 
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections
 
-MIN_SPACING_DIAMETERS, MAX_SPACING_DIAMETERS = 1.0, 3.0  # bounds that keep sparse frames sensible
+MIN_SPACING_DIAMETERS, MAX_SPACING_DIAMETERS = 1.0, 3.0  # bounds for sparse and crowded frames
 
 
 def typical_spacing(detections: Detections) -> float:
     """Return the median distance to the nearest detection of the same frame, in pixels.
 
-    It is kept within 1 to 3 median diameters, which also serve where frames hold one detection.
+    It is limited to 1 to 3 median diameters; 3 diameters if all frames have one detection.
     """
     size = float(np.median(detections.features[:, 0]))
     low, high = MIN_SPACING_DIAMETERS * size, MAX_SPACING_DIAMETERS * size
@@ -19,7 +19,7 @@ def typical_spacing(detections: Detections) -> float:
 
 def nearest_distance(detections: Detections) -> float:
     """Return the median distance to the nearest detection of the same frame; inf without one."""
-    from scipy.spatial import cKDTree  # 0.3 s, which models that see pixels have no use for
+    from scipy.spatial import cKDTree  # 0.3 s, not needed for models that see pixels
 
     starts = np.flatnonzero(np.diff(detections.frame, prepend=detections.frame[0] - 1))
     nearest = [

@@ -1,4 +1,4 @@
-"""What happens to detections when space is stretched, turned or sheared."""
+"""Transform detections as if space were stretched, turned or sheared."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def transform(detections: Detections, linear_map: FloatArray) -> Detections:
     """Return the detections of cells whose pixels were moved by linear maps, (D, D) or (N, D, D).
 
     The covariance C of the pixels becomes M C M^T, the size grows with the determinant of M.
-    Margins to the image border scale like sizes, for want of the direction of the border.
+    Margins to the image border scale like sizes, as the direction of the border is unknown.
     """
     features = detections.features.copy()
     scale = np.abs(np.linalg.det(linear_map)) ** (1 / detections.ndim)
@@ -50,5 +50,5 @@ def transform(detections: Detections, linear_map: FloatArray) -> Detections:
 def in_true_proportion(detections: Detections, voxel: FloatArray) -> Detections:
     """Return the detections as if voxels of size (D,) were cubes as wide as the voxels in x."""
     stretched = transform(detections, np.diag(np.asarray(voxel, float) / voxel[-1]))
-    stretched.features[:, -1] = detections.features[:, -1]  # measured in y and x alone
+    stretched.features[:, -1] = detections.features[:, -1]  # measured only in y and x
     return stretched
