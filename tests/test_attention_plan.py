@@ -147,5 +147,5 @@ def test_more_pairs_than_fit_into_memory_are_rejected(monkeypatch):
     monkeypatch.setattr(attention_plan, "MAX_ENTRIES", 150 * 150)
     plan_attention(coordinates, CUTOFF)
     monkeypatch.setattr(attention_plan, "MAX_ENTRIES", 150 * 150 - 1)
-    with pytest.raises(InputError, match="150 detections of a few frames lie within reach of one"):
+    with pytest.raises(InputError, match="150 detections of a few frames are within reach of one"):
         plan_attention(coordinates, CUTOFF)

@@ -97,7 +97,7 @@ def test_cuda_is_set_to_full_float32_products(runtime):
 def test_a_device_that_the_runtime_lacks_is_named_with_the_available_ones(runtime):
     with pytest.raises(
         ModelError,
-        match=r"openvino is not there: .* offers cpu, cuda; install onnxruntime-openvino",
+        match=r"openvino is not available: .* has cpu, cuda; install onnxruntime-openvino",
     ):
         AssociationModel.load(device="openvino")
     assert runtime.asked == []

@@ -1,5 +1,5 @@
-"""Stage 4: the detections of a window become scored edges, by one run of the network.
+"""Stage 4: score the edges between the detections of a window with one run of the network.
 
-`tokens.py` makes the numbers that the network sees, `attention_plan.py` the blocks in which it
-computes, and `onnx_model.py` runs it; `embedded/` holds the models of this package.
+`tokens.py` converts detections to the network's input, `attention_plan.py` plans the blocks in
+which it computes, and `onnx_model.py` runs it; `embedded/` contains the models of this package.
 """

@@ -1,9 +1,9 @@
-"""Stage 4: which tokens can see each other, so that a model's cost is linear in their number.
+"""Stage 4: plan which tokens see each other, so that a model's cost is linear in their number.
 
 Attention and association end at the cutoff, so nearly all pairs of a large window are void.
-Tokens are cut into compact blocks; the queries of a block see one list of keys, the tokens within
-the cutoff of any of them. This is exact: a key beyond the cutoff of one query is masked for it in
-the graph. In a small window every list holds all tokens.
+Tokens are divided into compact blocks; the queries of a block see one list of keys, the tokens
+within the cutoff of any of them. This is exact: the graph masks a key beyond the cutoff of one
+query for that query. In a small window every list contains all tokens.
 """
 
 import math
@@ -18,35 +18,37 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.blocks import find_candidates, find_keys
 from trackastra_engine.model.edges import Edges
 
-# Queries of a block: 48 to 96 took the same time within 5 % on a CPU for 400 to 4000 tokens of
-# which 57 a frame lie within the cutoff; 192 took 2 to 15 % more.
+# Queries of a block: 48 to 96 need the same time within 5 % on a CPU for 400 to 4000 tokens, of
+# which 57 per frame are within the cutoff; 192 need 2 to 15 % more.
 BLOCK_SIZE = 64
-LIST_STEP = 16  # of lists in filled plans: fast attention on GPUs needs lengths of multiples of 8
-# The graph measures in float32, whose rounding is under 1e-6, and has the last word on attention.
+LIST_STEP = (
+    16  # in filled plans: fast attention on GPUs needs lists whose length is a multiple of 8
+)
+# The graph computes the mask itself, in float32 with a rounding error under 1e-6.
 KEY_MARGIN = 1e-6
-LIKELY_KEYS, LIKELY_CANDIDATES = 1024, 128  # lists that turn out longer are made again
-MAX_ENTRIES = 2**27  # of such a table: 100 000 cells a frame, of which 400 lie within reach
+LIKELY_KEYS, LIKELY_CANDIDATES = 1024, 128  # longer lists are computed again
+MAX_ENTRIES = 2**27  # of such a table: 100 000 cells per frame, of which 400 are within reach
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionPlan:
     """The blocks of N tokens; the graph sees the tokens as rows, block by block.
 
-    Blocks shorter than the longest repeat their last token, whose copies nobody sees. The encoder
-    updates all tokens; the decoder only targets, those behind the first frame.
+    Blocks shorter than the longest repeat their last token; no token sees the copies. The encoder
+    updates all tokens; the decoder only targets, those after the first frame.
     """
 
     token: IntArray  # (M,) the token in each row, M = B * W: B encoder blocks of W queries
-    encoder_keys: NDArray[np.int32]  # (B, K) rows; -1 behind the last key
+    encoder_keys: NDArray[np.int32]  # (B, K) rows; -1 after the last key
     encoder_key_count: NDArray[np.int32]  # (B,) true length of each list of keys
     target: NDArray[np.int32]  # (B' * W',) rows, of B' decoder blocks of W' queries
-    decoder_keys: NDArray[np.int32]  # (B', K') rows; -1 behind the last key
+    decoder_keys: NDArray[np.int32]  # (B', K') rows; -1 after the last key
     decoder_key_count: NDArray[np.int32]  # (B',)
     # (B', G, W', S) columns of decoder_keys with the sources, 1..G frames before; -1 for none
     candidates: NDArray[np.int32]
 
     def inputs(self) -> dict[str, NDArray[np.int32]]:
-        """Return what the graph needs of the plan, by the names of its inputs."""
+        """Return the inputs of the graph by name."""
         return {name: getattr(self, name) for name in PLAN_INPUTS}
 
     def edges(self, scores: FloatArray) -> Edges:
@@ -74,10 +76,10 @@ def plan_attention(
 ) -> AttentionPlan:
     """Return the plan for tokens at (N, 1 + D) times and positions, at least one.
 
-    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later. `filled`
-    makes all blocks `block_size` long, and lists a multiple of LIST_STEP.
+    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later. With
+    `filled`, all blocks are `block_size` long, and lists a multiple of LIST_STEP.
 
-    Raises InputError if too many tokens are within reach of each other to be compared.
+    Raises InputError if too many pairs of tokens are within reach.
     """
     frame = coordinates[:, 0].astype(np.int64)
     width, multiple = (block_size, LIST_STEP) if filled else (0, 1)
@@ -149,9 +151,9 @@ def joined(plans: Sequence[AttentionPlan]) -> AttentionPlan:
 class _Blocks:
     """N tokens in B compact blocks, whose sizes differ by at most a few."""
 
-    width: int  # of each block when filled up
+    width: int  # of each block, filled up
     token: IntArray  # (N,) block by block
-    starts: IntArray  # (B + 1,) where each block starts in `token`
+    starts: IntArray  # (B + 1,) start of each block in `token`
     points: FloatArray  # (N, 2, D) float64, twice the position of each token: a box
     boxes: FloatArray  # (B, 2, D) float64, lowest and highest corner of each block
 
@@ -177,16 +179,16 @@ class _Blocks:
         return slots
 
     def rows(self) -> NDArray[np.int32]:
-        """Return where each of `token` (N,) stands among the slots."""
+        """Return the slot of each of `token` (N,)."""
         offset = np.arange(len(self.boxes)) * self.width - self.starts[:-1]
         rows = np.arange(len(self.token)) + np.repeat(offset, np.diff(self.starts))
         return rows.astype(np.int32)
 
 
 def _bisect(position: FloatArray, n_blocks: int) -> tuple[IntArray, IntArray]:
-    """Cut points (N, D) into blocks of nearly equal size, as the leaves of a k-d tree.
+    """Divide points (N, D) into blocks of nearly equal size, the leaves of a k-d tree.
 
-    Returns the points block by block (N,), and where each block starts (n_blocks + 1,).
+    Returns the points block by block (N,), and the start of each block (n_blocks + 1,).
     """
     order = np.arange(len(position))
     starts = np.zeros(n_blocks + 1, np.int64)
@@ -208,7 +210,7 @@ def _bisect(position: FloatArray, n_blocks: int) -> tuple[IntArray, IntArray]:
 def _keys(
     queries: _Blocks, tokens: _Blocks, reach: float, multiple: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the keys (B, K) of each block of queries, as places among `tokens`; their number."""
+    """Return the keys (B, K) of each block of queries, as indices of `tokens`; and their number."""
     n_keys = np.zeros(len(queries.boxes), np.int32)
 
     def fill(table: NDArray[np.int32]) -> int:
@@ -224,17 +226,17 @@ def _keys(
 def _filled(
     fill: Callable[[NDArray[np.int32]], int], shape: tuple[int, ...], likely: int, multiple: int
 ) -> NDArray[np.int32]:
-    """Return a table of that shape and a last axis just long enough for what `fill` writes.
+    """Return a table of that shape and a last axis just long enough for the entries of `fill`.
 
-    Its length is a `multiple`. `fill` returns the length that it needs; unused places are -1.
-    Raises InputError if the table would take more memory than any sensible window needs.
+    Its length is a `multiple`. `fill` returns the length that it needs; unused entries are -1.
+    Raises InputError if the table would exceed MAX_ENTRIES.
     """
     table = np.full((*shape, likely), -1, np.int32)
     needed = fill(table) if table.size else 0
     if needed * math.prod(shape) > MAX_ENTRIES:
         raise InputError(
-            f"{needed} detections of a few frames lie within reach of one, and there are too many "
-            "others to compare them all: are most of them noise, or larger than their distances?"
+            f"{needed} detections of a few frames are within reach of one, too many to compare "
+            "all; check that they are not noise, or larger than their distances"
         )
     length = -(-needed // multiple) * multiple
     if length > likely:

@@ -1,4 +1,4 @@
-"""What a model can run on, by the names of this engine and those of ONNX Runtime."""
+"""The devices for models, by the names of this engine and of ONNX Runtime."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ PROVIDERS = {
     "directml": "DmlExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
-# What brings a provider that "auto" never takes, as none of them was tested with a GPU.
+# Packages of the providers that "auto" never uses, as none was tested with a GPU.
 PACKAGES = {
     "tensorrt": "onnxruntime-gpu and TensorRT",
     "coreml": "onnxruntime on macOS",
@@ -22,8 +22,8 @@ PACKAGES = {
 PROVIDER_OPTIONS = {
     "cpu": {},
     "cuda": {
-        "use_tf32": "0",  # which would keep 10 bits of the factors of float32 products
-        # Hardly two windows have the same shapes; by default the arena doubles each time it grows.
+        "use_tf32": "0",  # TF32 rounds the factors of float32 products to 10 bits
+        # Shapes differ between windows; by default the arena doubles each time it grows.
         "arena_extend_strategy": "kSameAsRequested",
     },
 }

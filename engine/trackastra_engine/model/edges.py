@@ -1,4 +1,4 @@
-"""What associations of detections are: edges with scores, by window, by frame or of a movie."""
+"""Edges between detections with scores, of a window, a frame or a movie."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 
-MIN_SCORE = 0.05  # the paper's alpha: weaker associations are no candidates
+MIN_SCORE = 0.05  # the paper's alpha: edges with lower scores are not candidates
 
 
 @dataclass(frozen=True, slots=True, eq=False)

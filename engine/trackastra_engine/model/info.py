@@ -1,4 +1,4 @@
-"""What a model is, in lines for people."""
+"""The properties of a model, for people."""
 
 from dataclasses import asdict
 
@@ -6,7 +6,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 
 
 def describe_model(model: str) -> list[tuple[str, str]]:
-    """Return names and values of what is known of an embedded model's name or an `.onnx` file.
+    """Return names and values of the properties of an embedded model or an `.onnx` file.
 
     Raises ModelError if it is not one of our models.
     """

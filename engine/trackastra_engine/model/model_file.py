@@ -1,9 +1,9 @@
-"""A model file holds the weights once, and two ways to compute with them: for CPUs and for GPUs.
+"""A model file contains the weights once, and two graphs that use them: for CPUs and for GPUs.
 
-ONNX Runtime takes the graph's own nodes, those for CPUs. The nodes for GPUs lie in the metadata,
-compressed, where they cost no time and no memory until they take the others' place. (Both as
-branches of an `If` cost 70 ms of each start on a CPU; the run option to compute only one of two
-outputs is for builds of ONNX Runtime with training.)
+ONNX Runtime uses the graph's own nodes, those for CPUs. The nodes for GPUs are in the metadata,
+compressed, where they need no time and no memory until they replace the others. (As two branches of
+an `If` they cost 70 ms of each start on a CPU; the run option to compute only one of two outputs
+exists only in builds of ONNX Runtime with training.)
 """
 
 import base64
@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterator
 
 AT_ONCE_KEY = "trackastra_engine.at_once"
-AT_ONCE = "at once"  # name of the graph whose blocks are computed so
+AT_ONCE = "at once"  # name of the graph that computes all blocks at once
 
-# Fields of ONNX messages (onnx.proto3), which are written once and for all.
+# Fields of ONNX messages (onnx.proto3), which never change.
 MODEL_GRAPH, MODEL_METADATA = 7, 14
 GRAPH_NODE = 1
 KEY, VALUE = 1, 2
@@ -21,14 +21,14 @@ NUMBER, MESSAGE = 0, 2  # kinds of fields in the encoding
 
 
 def packed(part: bytes) -> str:
-    """Return as metadata an encoded model of the nodes alone, and of constants that they add."""
+    """Return the metadata for an encoded model that has only nodes and the constants they add."""
     return base64.b85encode(zlib.compress(part, 9)).decode()
 
 
 def computed_at_once(file: bytes) -> bytes:
     """Return the model of a file with the nodes that compute all blocks at once.
 
-    Raises ValueError if the file has none; what is no ONNX model raises errors of many kinds.
+    Raises ValueError if the file has none; a file that is no ONNX model raises many errors.
     """
     rest, kept, part = [], [], b""
     for number, whole, content in _fields(file):
@@ -41,9 +41,9 @@ def computed_at_once(file: bytes) -> bytes:
             if entry[KEY].decode() == AT_ONCE_KEY:
                 part = zlib.decompress(base64.b85decode(entry[VALUE]))
     if not part:
-        raise ValueError("it was made for an earlier engine; export the model again")
+        raise ValueError("it was exported for an earlier engine; export the model again")
     graph = b"".join(kept)
-    # Messages one after the other are one message, whose lists follow each other.
+    # Concatenated messages are one message, with concatenated lists.
     return b"".join([*rest, _number(MODEL_GRAPH << 3 | MESSAGE), _number(len(graph)), graph, part])
 
 
@@ -64,7 +64,7 @@ def _fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview, memo
 
 
 def _read_number(view: memoryview, start: int) -> tuple[int, int]:
-    """Return a number of 7 bits a byte, lowest first, and where it ends."""
+    """Return a number of 7 bits a byte, lowest first, and the position after it."""
     value = shift = 0
     while True:
         byte = view[start]

@@ -1,4 +1,4 @@
-"""Stage 4: an ONNX model scores the tokens of a window; nothing else here knows ONNX Runtime."""
+"""Stage 4: score the tokens of a window with an ONNX model; only this module uses ONNX Runtime."""
 
 import hashlib
 import logging
@@ -28,8 +28,8 @@ from trackastra_engine.model.tokens import Tokens
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "general_2d"
-THREADED_TOKENS = 400  # of a window from which threads within it save time
-TOKENS_AT_ONCE = 2**15  # in a run; attention takes about 30 kB for each at the published size
+THREADED_TOKENS = 400  # of a window, from which threads inside a run save time
+TOKENS_AT_ONCE = 2**15  # in a run; attention needs about 30 kB for each at the published size
 
 
 def model_path(model: str | Path) -> Path:
@@ -42,13 +42,13 @@ def model_path(model: str | Path) -> Path:
     if not path.is_file():
         raise ModelError(
             f"there is no model {str(model)!r}; give one of {', '.join(embedded_models())} "
-            "or the path of an .onnx file made by trackastra-engine import"
+            "or the path of an .onnx file from trackastra-engine import"
         )
     return path
 
 
 def embedded_models() -> list[str]:
-    """Return the names of the models that come with the engine."""
+    """Return the names of the models in this package."""
     folder = resources.files("trackastra_engine.model") / "embedded"
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".onnx"))
 
@@ -59,11 +59,11 @@ class AssociationModel:
     def __init__(
         self, session: Any, spec: ModelSpec, path: Path, threaded: Any | None = None
     ) -> None:
-        """Score with a session, and large windows with a threaded one, if there is one."""
+        """Score with a session, and large windows with a threaded one, if given."""
         self._session = session
         self._threaded = threaded
         self._in_threads: dict[int, AssociationModel] = {}
-        # All blocks in one batch, as GPUs like it, or one after the other.
+        # All blocks in one batch, for GPUs, or one after the other.
         self.is_at_once = session.get_modelmeta().graph_name == AT_ONCE
         self.spec = spec
         self.path = path
@@ -74,10 +74,10 @@ class AssociationModel:
     ) -> "AssociationModel":
         """Return the model of that name or file, ready to run on `device`.
 
-        "auto" takes CUDA where it works and logs what it took.
+        "auto" uses CUDA if it works, and logs the device.
 
-        Raises ModelError if the file is not a model of ours or the device cannot be had, and
-        MissingDependencyError without ONNX Runtime.
+        Raises ModelError if the file is not a model of the engine or the device is not available,
+        and MissingDependencyError without ONNX Runtime.
         """
         path = model_path(model)
         session = _open_session(path, device)
@@ -88,14 +88,14 @@ class AssociationModel:
                 "make one with trackastra-engine import"
             )
         if not set(PLAN_INPUTS) <= {value.name for value in session.get_inputs()}:
-            raise ModelError(f"{path} was made for an earlier engine; export the model again")
+            raise ModelError(f"{path} was exported for an earlier engine; export it again")
         return cls(session, ModelSpec.from_json(metadata[METADATA_KEY]), path)
 
     def in_threads(self, n_threads: int) -> "AssociationModel":
-        """Return the model that scores one window at a time soonest, with the same scores.
+        """Return the model that scores single windows fastest, with the same scores.
 
-        On a CPU it computes large windows by so many threads. Where several windows are there,
-        it is faster to score each by a thread of its own, which may be done by this model here.
+        On a CPU it computes large windows with `n_threads` threads. For several windows, it is
+        faster to call this model from one thread per window.
         """
         if n_threads == 1 or self.device != "cpu":
             return self
@@ -106,18 +106,18 @@ class AssociationModel:
         return self._in_threads[n_threads]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let the model be sent to another process, which opens the same file."""
+        """Pickle the model as its file, which another process opens."""
         return _reopened, (self.path, self.device, self.identity)
 
     @property
     def device(self) -> str:
-        """Return the device that the model runs on; what it cannot run, the CPU does."""
+        """Return the device of the model; operators that it lacks run on the CPU."""
         used = self._session.get_providers()
         return next(name for name in (*list(PROVIDERS)[1:], "cpu") if PROVIDERS[name] in used)
 
     @cached_property
     def identity(self) -> str:
-        """Return what changes if the scores may, even in their last digits."""
+        """Return a text that differs if scores may differ, even in their last digits."""
         with self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return f"{digest} {self.device} {import_runtime().__version__}"
@@ -132,9 +132,9 @@ class AssociationModel:
         return plan.edges(self._scores(plan, tokens))
 
     def associate_together(self, windows: Sequence[Tokens], *, max_gap: int = 1) -> Iterator[Edges]:
-        """Yield the edges of each window, as `associate`, of as many in one run as fill a GPU.
+        """Yield the edges of each window, as `associate`; one run scores windows that fill a GPU.
 
-        Only a model that computes all blocks at once can do so.
+        The model must compute all blocks at once.
         """
         cutoff = self.spec.cutoff
         for some in _in_groups(windows):
@@ -176,8 +176,8 @@ def _reopened(path: Path, device: Device, identity: str) -> AssociationModel:
     model = AssociationModel.load(path, device=device)
     if model.identity != identity:
         raise ModelError(
-            f"{path} or ONNX Runtime is another here ({model.identity}) than where the tracking "
-            f"began ({identity}); give all machines the same"
+            f"{path} or ONNX Runtime differs here ({model.identity}) from the machine that began "
+            f"the tracking ({identity}); install the same on all machines"
         )
     return model
 
@@ -201,10 +201,10 @@ def _open_session(path: Path, device: Device) -> Any:
     if device in PACKAGES:
         return _session_on(device, runtime, path)
     if device == "cuda" and not has_cuda():
-        raise ModelError(f"device cuda is not there: {cuda_advice()}; or choose the device cpu")
+        raise ModelError(f"device cuda is not available: {cuda_advice()}; or choose cpu")
     if device != "cpu" and has_cuda():
         session = _new_session(runtime, path, "cuda", "cpu")
-        # A session that asked for CUDA and did not get it runs on the CPU without a word.
+        # If CUDA fails, the session silently runs on the CPU.
         if PROVIDERS["cuda"] in session.get_providers():
             logger.info("%s runs on %s", path.name, PROVIDERS["cuda"])
             return session
@@ -216,12 +216,12 @@ def _open_session(path: Path, device: Device) -> Any:
 
 
 def _session_on(device: Device, runtime: Any, path: Path) -> Any:
-    """Return a session on a device that is taken only where it is asked for."""
+    """Return a session on a device that is used only on request."""
     offered = runtime.get_available_providers()
     if PROVIDERS[device] not in offered:
         names = ", ".join(name for name, provider in PROVIDERS.items() if provider in offered)
         raise ModelError(
-            f"device {device} is not there: the installed ONNX Runtime offers {names}; install "
+            f"device {device} is not available: the installed ONNX Runtime has {names}; install "
             f"{PACKAGES[device]}, or choose one of these"
         )
     session = _new_session(runtime, path, device, "cpu")
@@ -232,27 +232,29 @@ def _session_on(device: Device, runtime: Any, path: Path) -> Any:
 
 
 def _new_session(runtime: Any, path: Path, *devices: Device, threads: int = 1) -> Any:
-    """Return a session of the model in the form for the first of some devices."""
+    """Return a session of the model, with the graph for the first of the devices."""
     providers = [(PROVIDERS[name], PROVIDER_OPTIONS.get(name, {})) for name in devices]
     try:
         model = str(path) if devices[0] == "cpu" else computed_at_once(path.read_bytes())
         options = session_options(runtime, devices[0], threads)
         return runtime.InferenceSession(model, options, providers=providers)
-    except Exception as error:  # ONNX Runtime's own exception types share no base class
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
         fault = "read as an ONNX model" if devices[0] not in PACKAGES else f"run on {devices[0]}"
         raise ModelError(f"{path} cannot be {fault} ({first_line(error)})") from error
 
 
 def session_options(runtime: Any, device: Device, threads: int = 1) -> Any:
-    """Return how ONNX Runtime is to run a model: each run by so many threads."""
+    """Return the options of a session of ONNX Runtime; threads: of each run."""
     options = runtime.SessionOptions()
-    if device == "cpu":  # where more takes 20 ms at each start, and saves no time afterwards
+    if device == "cpu":  # more needs 20 ms at each start, and saves no time later
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 4  # the checks here say what matters, in one sentence
-    # Patterns are kept for each shape of the inputs, and hardly two windows have the same: at
-    # 64 000 tokens they took 2.4 GB instead of 1.5, and saved no time.
+    options.log_severity_level = 4  # the checks here report errors in one sentence
+    # Patterns are stored for each shape of the inputs, which differs between windows: at 64 000
+    # tokens they needed 2.4 GB instead of 1.5, and saved no time.
     options.enable_mem_pattern = False
-    options.intra_op_num_threads = threads  # one is the caller's, so that runs go side by side
+    options.intra_op_num_threads = (
+        threads  # the caller's thread is one of them, so that runs are parallel
+    )
     return options
 
 
@@ -267,16 +269,16 @@ def import_runtime() -> Any:
 
 
 def has_cuda() -> bool:
-    """Return whether ONNX Runtime comes with CUDA, which need not start on this machine."""
+    """Return whether ONNX Runtime was built with CUDA, which may not start on this machine."""
     return PROVIDERS["cuda"] in import_runtime().get_available_providers()
 
 
 def cuda_advice() -> str:
-    """Return what to do for CUDA to be there."""
+    """Return advice to make CUDA available."""
     if _is_installed("onnxruntime") and _is_installed("onnxruntime-gpu"):
         return "onnxruntime hides onnxruntime-gpu; uninstall both, then install onnxruntime-gpu"
     if not _is_installed("onnxruntime-gpu"):
-        return "it needs onnxruntime-gpu; install trackastra-engine[gpu] in place of [cpu]"
+        return "it needs onnxruntime-gpu; install trackastra-engine[gpu] instead of [cpu]"
     return "onnxruntime-gpu found no working CUDA driver, CUDA 13 or cuDNN 9"
 
 

@@ -1,4 +1,4 @@
-"""What the engine must know of a model, carried as JSON inside the ONNX file."""
+"""The specification of a model, stored as JSON inside the ONNX file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,9 +19,9 @@ Averaging = Literal["all", "above_threshold"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRates:
-    """Shares of the cells of the windows of a training, as the model scores them there.
+    """Shares of cells in the windows of a training, as estimated from the model's scores.
 
-    Not as they truly are: scores answer to the loss, which weighs divisions more.
+    The true shares differ: scores follow the loss, which gives divisions more weight.
     """
 
     no_parent_inside: float
@@ -41,19 +41,19 @@ class TrainingRates:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything the engine must know of a model besides its graph."""
+    """All properties of a model that the engine needs besides its graph."""
 
     name: str
     ndim: int  # spatial axes: 2 for (y, x), 3 for (z, y, x)
     window: int  # frames scored together
-    recipe: Recipe  # how detections become tokens, see tokens.py
+    recipe: Recipe  # how detections are converted to tokens, see tokens.py
     normalisation: Normalisation  # intensities: percentiles of the movie, or z-score of the window
     cutoff: float  # reach of attention and association, in the units of the token coordinates
     averaging: Averaging  # which windows count in an edge's mean score, see edge_stream.py
     max_frame_gap: int = 1  # longest link, in frames, that the model was trained for
-    scores_are_chances: bool = False  # so that linkers may price them as such, see linking/costs.py
-    uses_voxel_size: bool = False  # sees positions and shapes in true proportion, see transform.py
-    accepts_planes: bool = False  # a 3D model that takes 2D movies as volumes of one plane
+    scores_are_chances: bool = False  # probabilities, for linking/costs.py
+    uses_voxel_size: bool = False  # needs positions and shapes in true proportion, see transform.py
+    accepts_planes: bool = False  # a 3D model that also tracks 2D movies, as one plane
     training_rates: TrainingRates | None = None  # None: scores are not corrected, linking/rates.py
     description: str = ""  # one line for people: what it was trained on
     n_parameters: int = 0  # learned numbers, counted at export

@@ -1,9 +1,9 @@
-"""Stage 3: the detections of a window become tokens, the numbers that a model sees.
+"""Stage 3: convert the detections of a window to tokens, the input of a model.
 
-Two recipes exist. `upstream` is what models trained with upstream expect: pixels and measured
-values. `relative` is ours: lengths in units of the typical spacing, sizes relative to the typical
-size, intensities relative to the window's, so that neither magnification nor exposure matters.
-Everything is taken from the window alone, so that tracking online equals tracking offline.
+There are two recipes. `upstream` is for models trained with upstream: pixels and measured values.
+`relative` is ours: lengths in units of the typical spacing, sizes relative to the typical size,
+intensities relative to the window's, so that neither magnification nor exposure matters. Tokens
+depend only on the window, so that tracking online equals tracking offline.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.model.spec import Recipe
 
 SPACING_UNITS = 16.0  # the typical spacing in the units of `relative` coordinates
-BORDER_WIDTH_PX = 5  # where the border feature of upstream reaches 0
+BORDER_WIDTH_PX = 5  # distance at which upstream's border feature reaches 0
 MAX_INTENSITY_DEVIATION = 5.0  # standard deviations at which the relative intensity is cut
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """The N detections of one window as a model of D spatial axes sees them."""
+    """The N detections of one window as input of a model of D spatial axes."""
 
     coordinates: FloatArray  # (N, 1 + D) float32, (t, [z,] y, x), t from the window's first frame
     features: FloatArray  # (N, F) float32, F = token_feature_count(recipe, D)
@@ -48,11 +48,11 @@ def prepare_tokens(
 
 
 def _upstream_tokens(detections: Detections, intensity_range: IntensityRange | None) -> Tokens:
-    # Upstream's `coords - min_time` broadcasts: it moves every axis by the frame number, and its
-    # published weights were trained so (model.py, TrackingTransformer.forward).
+    # Upstream's `coords - min_time` broadcasts: it moves every axis by the frame number, and the
+    # published weights were trained with that (model.py, TrackingTransformer.forward).
     coordinates = np.column_stack([detections.frame, detections.centroid]) - detections.frame.min()
     features = detections.features.copy()
-    # In float32, as upstream rounds here and its weights saw these values.
+    # In float32, as upstream rounds here and its weights were trained with these values.
     margin = np.minimum(features[:, -1], BORDER_WIDTH_PX).astype(np.float32)
     features[:, -1] = 1 - margin / np.float32(BORDER_WIDTH_PX)
     if intensity_range is None:

@@ -1,4 +1,4 @@
-"""Models of upstream, found where it keeps them, and imported once each."""
+"""Find upstream's models in its folders, and import each once."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ RELEASES = "https://github.com/weigertlab/trackastra-models/releases/download"
 DOWNLOADS = {
     "ctc": f"{RELEASES}/v0.3.0/ctc.zip",
     "general_2d": f"{RELEASES}/v0.3.0/general_2d.zip",
-}  # as upstream (pretrained.py), but for the model that needs pretrained image features
+}  # as upstream (pretrained.py), without the model that needs image features
 TIMEOUT_S = 20.0
 FILES = ("config.yaml", "train_config.yaml", "model.pt")
 
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 def pretrained_folder(name: str) -> Path:
-    """Return the folder of a pretrained model of upstream, downloaded if need be.
+    """Return the folder of a pretrained model of upstream, downloaded if it is missing.
 
-    Looks into the folder that TRACKASTRA_MODEL_DIR names, then where upstream keeps its downloads,
-    then among our own. Raises ModelError with what to do if it cannot be had.
+    Searches the folder in TRACKASTRA_MODEL_DIR, then upstream's downloads, then ours. Raises
+    ModelError with advice if there is none.
     """
     places = model_places()
     for place in places:
@@ -50,32 +50,32 @@ def pretrained_folder(name: str) -> Path:
     try:
         return _download(name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        own = f", or take the engine's own with --model {name}" if name in embedded_models() else ""
+        own = f", or use the engine's own with --model {name}" if name in embedded_models() else ""
         raise ModelError(
             f"there is no model {name!r} of upstream in {_listed(places)}, and it cannot be "
-            f"downloaded ({error}); set {FOLDER_VARIABLE} to a folder that holds it{own}"
+            f"downloaded ({error}); set {FOLDER_VARIABLE} to a folder that contains it{own}"
         ) from error
 
 
 def model_places() -> list[Path]:
-    """Return the folders in which a model of upstream may lie, the most wanted first."""
+    """Return the folders that may contain a model of upstream, in order of preference."""
     places = [
         Path(platformdirs.user_data_dir("trackastra")) / "models",
         Path("~/.trackastra/.models").expanduser(),  # of upstream before 0.3
     ]
     if named := os.environ.get(FOLDER_VARIABLE):
         places.insert(0, Path(named).expanduser())
-    installed = find_spec("trackastra")  # upstream itself, which kept them beside its code
+    installed = find_spec("trackastra")  # upstream itself, which stored them next to its code
     if installed is not None and installed.origin is not None:
         places.append(Path(installed.origin).parent / ".models")
     return [*places, _our_cache() / "upstream"]
 
 
 def import_once(folder: Path) -> Path:
-    """Return the .onnx file of a model folder of upstream or ours, made unless it is there.
+    """Return the .onnx file of a model folder of upstream or ours, imported if it is missing.
 
-    It is kept in the user's cache, under what the folder holds: a changed folder is imported
-    anew. An .onnx file is returned as it is. Torch is imported by a process of its own.
+    It is stored in the user's cache, by the folder's content: a changed folder is imported again.
+    An .onnx file is returned as it is. Torch is imported in a separate process.
 
     Raises ModelError with the reason if the folder cannot be imported.
     """
@@ -86,7 +86,7 @@ def import_once(folder: Path) -> Path:
     path = _our_cache() / "imported" / f"{folder.resolve().name}-{_digest(folder)}.onnx"
     if path.is_file():
         return path
-    logger.log(NOTICE, "importing the model %s, which is done once", folder)
+    logger.log(NOTICE, "importing the model %s (only once)", folder)
     command = [sys.executable, "-X", "utf8", "-P", "-m", "trackastra_engine", "import", str(folder)]
     done = subprocess.run([*command, "-o", str(path)], capture_output=True, encoding="utf-8")
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
@@ -111,7 +111,7 @@ def _download(name: str) -> Path:
 
 
 def _digest(folder: Path) -> str:
-    """Return letters that stand for the model in a folder, and for what an import makes of it."""
+    """Return a hash of the model in a folder and of the format of imported models."""
     total = hashlib.sha256(f"{FORMAT_VERSION} {PLAN_INPUTS}".encode())
     for name in (*FILES, "spec.json"):  # of our own folders
         if (folder / name).is_file():
