@@ -64,11 +64,11 @@ def frames_until_warning(masks):
 @pytest.mark.parametrize(
     ("mask", "sentence"),
     [
-        (cells() > 0, "label 1 of frame 0 lies in 9 separate pieces"),
-        (255 * (cells() > 0), "label 255 of frame 0 lies in 9 separate pieces"),
-        (1 + (cells() > 0), "label 2 of frame 0 lies in 9 separate pieces"),  # 1: background
+        (cells() > 0, "label 1 of frame 0 has 9 separate pieces"),
+        (255 * (cells() > 0), "label 255 of frame 0 has 9 separate pieces"),
+        (1 + (cells() > 0), "label 2 of frame 0 has 9 separate pieces"),  # 1: background
         (packed_cells(), "label 1 of frame 0 lies in 64 separate pieces"),
-        (volume() > 0, "label 1 of frame 0 lies in 9 separate pieces"),
+        (volume() > 0, "label 1 of frame 0 has 9 separate pieces"),
         (image(), "objects of frame 0 are scattered like the pixels"),
         (np.stack([image(), image().T]), "objects of frame 0 are scattered like the pixels"),
     ],

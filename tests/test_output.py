@@ -219,7 +219,7 @@ def test_all_outputs_together(tmp_path, tracked):
 def test_formats_are_chosen_by_name(tmp_path, tracked):
     assert parse_formats([]) is None
     assert parse_formats(["csv", "CTC, csv"]) == ("csv", "ctc")
-    with pytest.raises(InputError, match="there is no format 'xls'; choose of ctc, csv"):
+    with pytest.raises(InputError, match="there is no format 'xls'; choose one of ctc, csv"):
         parse_formats(["csv,xls"])
     write_outputs(Results(*tracked), Outputs(tmp_path / "out", formats=("csv",), report=False))
     assert entries(tmp_path / "out") == ["edges.csv", "track_features.csv", "tracks.csv"]

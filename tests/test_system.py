@@ -87,7 +87,7 @@ def test_a_missing_drive_is_named(tmp_path, monkeypatch):
 
 def test_paths_are_not_longer_than_windows_accepts(tmp_path, windows):
     long = tmp_path / ("a" * 180)
-    with pytest.raises(InputError, match="Windows takes 259 characters, and results need 80"):
+    with pytest.raises(InputError, match="Windows allows 259 characters, and results need 80"):
         check_output_folder(long, overwrite=False, ours=())
     windows.QueryValueEx = lambda *_: (1, 4)  # the registry allows more
     check_output_folder(long, overwrite=False, ours=())

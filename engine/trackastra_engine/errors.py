@@ -16,7 +16,7 @@ class ModelError(ValueError):
 
 
 class MissingDependencyError(ImportError):
-    """An optional package is needed; the message names what to install."""
+    """An optional package is missing; the message names it."""
 
 
 def option(name: str, value: object = None) -> str:

@@ -55,7 +55,7 @@ class ModelSpec:
     uses_voxel_size: bool = False  # needs positions and shapes in true proportion, see transform.py
     accepts_planes: bool = False  # a 3D model that also tracks 2D movies, as one plane
     training_rates: TrainingRates | None = None  # None: scores are not corrected, linking/rates.py
-    description: str = ""  # one line for people: what it was trained on
+    description: str = ""  # one line for people, about its training data
     n_parameters: int = 0  # learned numbers, counted at export
     format_version: int = FORMAT_VERSION
 
