@@ -21,7 +21,7 @@ def computed_ahead(
     An error in the generator is raised in place of its item. At the end of the context, also after
     an error, the generator is closed and the thread has ended.
     """
-    end: list[Item] = []  # stands for itself
+    end: list[Item] = []  # a unique marker
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
 
         def computed() -> Iterator[Item]:

@@ -58,8 +58,8 @@ class Record:
 def fingerprint(arguments: Sequence[str]) -> str:
     """Return a hash of the engine's version, the options, and names, sizes and dates of files.
 
-    arguments: of the command `track`; those that are paths, or end with one as --model=PATH, stand
-    for the files there, except for the cache, which grows with every run.
+    arguments: of the command `track`; those that are paths, or end with one as --model=PATH,
+    represent the files there, except for the cache, which grows with every run.
     """
     known = [version("trackastra-engine"), *arguments]
     options = ["", *arguments]

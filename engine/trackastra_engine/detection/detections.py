@@ -55,7 +55,7 @@ def feature_names(ndim: int) -> tuple[str, ...]:
     `diameter` of the circle or ball of the same size (pixels); raw mean `intensity` (NaN without
     an image); the `inertia` tensor, row by row (pixels squared); `margin`, the pixels between the
     object and the nearest y or x border of the image. As upstream's `regionprops2`
-    (wrfeat.py), but for the intensity, which upstream normalises first.
+    (wrfeat.py), except for the intensity, which upstream normalises first.
     """
     axes = "yx" if ndim == 2 else "zyx"
     inertia = tuple(f"inertia_{a}{b}" for a in axes for b in axes)

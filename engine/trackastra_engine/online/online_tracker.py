@@ -21,7 +21,7 @@ from trackastra_engine.online.update import Update
 logger = logging.getLogger(__name__)
 
 Overflow: TypeAlias = Literal["block", "drop_oldest", "raise"]
-# An image to its mask, or to several things of which the mask is the first.
+# From an image to its mask, or to a tuple or list that begins with the mask.
 Segment: TypeAlias = Callable[[NDArray[Any]], Any]
 
 

@@ -151,7 +151,7 @@ def _is_repeated(values: IntArray) -> NDArray[np.bool_]:
 
 
 def _reject(is_wrong: NDArray[np.bool_], table: Path, reason: str) -> None:
-    """Raise InputError if a line of a table, of which the first names columns, is wrong."""
+    """Raise InputError at the first wrong line (N,) of a table with one line of names."""
     if is_wrong.any():
         raise InputError(f"line {np.flatnonzero(is_wrong)[0] + 2} of {table} {reason}")
 

@@ -64,7 +64,7 @@ def _match(found: Detections, edited: EditedTracks, place: FloatArray) -> IntArr
 def _nearest(
     centroid: FloatArray, reach: FloatArray, place: FloatArray, near: IntArray
 ) -> IntArray:
-    """Return the one of the rows `near` that each place lies on, nearest places first; or -1."""
+    """Return the row of `near` for each place, or -1; nearest places choose first."""
     from scipy.spatial import cKDTree
 
     distance, nearest = cKDTree(centroid).query(place)
