@@ -306,7 +306,7 @@ def test_a_movie_shorter_than_the_window_and_a_used_folder_are_rejected(tmp_path
     write_configuration(start, path)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.pt").write_text("precious")
-    assert "holds a model, which would be lost" in invoke(*arguments).output
+    assert "contains a model, which would be lost" in invoke(*arguments).output
     assert (tmp_path / "m" / "model.pt").read_text() == "precious"
 
 
