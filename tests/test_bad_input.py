@@ -104,7 +104,7 @@ def test_no_object_in_the_whole_movie(track_refusal, tmp_path):
 
 
 def test_a_planar_movie_for_a_volume_model(track_refusal, volume_model):
-    assert "takes 3D movies" in track_refusal(model=volume_model)
+    assert "needs 3D movies" in track_refusal(model=volume_model)
 
 
 def test_an_onnx_file_without_our_metadata(track_refusal, tmp_path, model):

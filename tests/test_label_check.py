@@ -67,7 +67,7 @@ def frames_until_warning(masks):
         (cells() > 0, "label 1 of frame 0 has 9 separate pieces"),
         (255 * (cells() > 0), "label 255 of frame 0 has 9 separate pieces"),
         (1 + (cells() > 0), "label 2 of frame 0 has 9 separate pieces"),  # 1: background
-        (packed_cells(), "label 1 of frame 0 lies in 64 separate pieces"),
+        (packed_cells(), "label 1 of frame 0 has 64 separate pieces"),
         (volume() > 0, "label 1 of frame 0 has 9 separate pieces"),
         (image(), "objects of frame 0 are scattered like the pixels"),
         (np.stack([image(), image().T]), "objects of frame 0 are scattered like the pixels"),
@@ -86,7 +86,7 @@ def test_a_colony_that_grows_from_one_cell_gives_a_later_warning(caplog):
     # Two pieces may be a cell that divides.
     assert frames_until_warning([np.isin(mask, shown) for shown in numbers]) == [1, 2, 4]
     (record,) = caplog.records
-    assert "label 1 of frame 4 lies in 9 separate pieces" in record.getMessage()
+    assert "label 1 of frame 4 has 9 separate pieces" in record.getMessage()
 
 
 def line():
@@ -178,7 +178,7 @@ def test_python_and_a_session_warn_once_a_movie(caplog):
     tracker = Tracker(RandomModel(), linker("greedy"))
     tracker.track(None, BINARY)
     (record,) = caplog.records
-    assert "label 1 of frame 0 in the array of the masks lies in 9" in record.getMessage()
+    assert "label 1 of frame 0 in the array of the masks has 9" in record.getMessage()
     caplog.clear()
     session = Session(tracker, like=(None, BINARY[0]))
     assert caplog.text == ""  # not a field of view
@@ -187,8 +187,8 @@ def test_python_and_a_session_warn_once_a_movie(caplog):
         session.push(None, cells(), fov="middle", frame=number)
         session.push(None, mask, fov="right", frame=number)
     left, right = [record.getMessage() for record in caplog.records]
-    assert "label 1 of frame 7 of field of view 'left' lies in 9" in left
-    assert "label 1 of frame 7 of field of view 'right' lies in 9" in right
+    assert "label 1 of frame 7 of field of view 'left' has 9" in left
+    assert "label 1 of frame 7 of field of view 'right' has 9" in right
 
 
 def test_points_are_not_checked(caplog):

@@ -126,7 +126,7 @@ def test_points_are_linked_like_masks(tracker):
 def test_points_that_cannot_be_tracked(tracker):
     with pytest.raises(InputError, match="all 2 detections are in one frame"):
         tracker.track_detections(detections_of_points([3, 3], [[1, 2], [3, 4]]))
-    with pytest.raises(InputError, match="the movie is 3D but the model general_2d takes 2D"):
+    with pytest.raises(InputError, match="the movie is 3D but the model general_2d needs 2D"):
         tracker.track_detections(detections_of_points([0, 1], [[1, 2, 3], [3, 4, 5]]))
 
 

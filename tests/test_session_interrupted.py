@@ -105,12 +105,12 @@ def test_a_rejected_frame_changes_nothing():
         (None, masks[1] + 0.5, None, "which is no label"),
         (None, -masks[1].astype(int), None, "negative label"),
         (masks[1].astype(complex), masks[1], None, "expected real numbers"),
-        (np.where(masks[1] > 0, np.nan, 0), masks[1], None, "not finite"),
+        (np.where(masks[1] > 0, np.nan, 0), masks[1], None, "has NaN or infinity inside objects"),
         (None, masks[1], 0, "frame 0 of field of view 0 follows frame 0"),
     ]:
         with pytest.raises(InputError, match=said):
             session.push(image, mask, frame=frame)
-    with pytest.raises(InputError, match="model random takes 2D"):
+    with pytest.raises(InputError, match="model random needs 2D"):
         session.push(None, masks[:3], fov="new")
     assert list(session.fields) == [0]
     push_all(session, masks[1:])

@@ -162,7 +162,7 @@ def test_without_network_or_cache_one_sentence_gives_the_remedy(movie, tmp_path)
     assert result.exit_code == 2
     (sentence,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
     assert "no route to host" in sentence
-    assert "set TRACKASTRA_MODEL_DIR to a folder that holds it" in sentence
+    assert "set TRACKASTRA_MODEL_DIR to a folder that contains it" in sentence
     assert "the engine's own with --model general_2d" in sentence
     assert not (tmp_path / "edges.csv").exists()
 
