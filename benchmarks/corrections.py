@@ -73,15 +73,15 @@ def answers(movie: TrueMovie, graph: CandidateGraph, asked: Sequence[int]) -> Co
     """Return the truth on some detections; a third daughter cannot be answered."""
     place, parent = _places(graph), np.full(len(graph.detections), -1)
     parent[movie.links[:, 1]] = movie.links[:, 0]
-    n_told = np.zeros(len(parent), int)
-    told: list[Decision] = []
+    n_children = np.zeros(len(parent), int)
+    decided: list[Decision] = []
     for row in asked:
         source = int(parent[row])
-        if source >= 0 and n_told[source] == MAX_CHILDREN:
+        if source >= 0 and n_children[source] == MAX_CHILDREN:
             continue
-        n_told[source] += source >= 0
-        told.append((None if source < 0 else place[source], place[row], True))
-    return Corrections.of(told)
+        n_children[source] += source >= 0
+        decided.append((None if source < 0 else place[source], place[row], True))
+    return Corrections.of(decided)
 
 
 def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]:
@@ -89,8 +89,8 @@ def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]
     link = linker("greedy", chances=True)
     for order, asked in questions(graph).items():
         for number in N_ANSWERS:
-            told = corrected_graph(graph, answers(movie, graph, asked[:number]))
-            edges = told.edges.rows(link.choose(told))
+            corrected = corrected_graph(graph, answers(movie, graph, asked[:number]))
+            edges = corrected.edges.rows(link.choose(corrected))
             scores = movie.score(np.column_stack([edges.source, edges.target]))
             yield {"order": order, "answers": number, **summary(scores)}
 

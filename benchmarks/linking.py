@@ -92,9 +92,9 @@ def cost_of(graph: CandidateGraph, result: Arrays) -> float:
 
 def time_linkers(graph: CandidateGraph, max_gap: int) -> list[dict[str, Any]]:
     """Return the times of every linker, and of optimal linking that may reject detections."""
-    refusing = CONFIGURATIONS["deepcell_res_tuned"]
+    rejecting = CONFIGURATIONS["deepcell_res_tuned"]
     linkers = {mode: linker(mode, max_gap=max_gap) for mode in MODES}
-    linkers["ilp, deepcell_res_tuned"] = linker("ilp", max_gap=max_gap, costs=refusing)
+    linkers["ilp, deepcell_res_tuned"] = linker("ilp", max_gap=max_gap, costs=rejecting)
     about = {
         "detections": len(graph.detections),
         "edges": len(graph.edges),

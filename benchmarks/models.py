@@ -34,8 +34,8 @@ def measure(model: AssociationModel, movies: tuple[str, ...]) -> dict[str, Any]:
             for mode in MODES
         ]
         sets.append({**case.facts(), "trackers": rows})
-        told = "   ".join(f"{row['tracker']} {in_words(row)}" for row in rows)
-        print(f"  {case!s:24s} {told}", flush=True)
+        scores = "   ".join(f"{row['tracker']} {in_words(row)}" for row in rows)
+        print(f"  {case!s:24s} {scores}", flush=True)
     return {
         "model": model.path.stem,
         "description": model.spec.description,

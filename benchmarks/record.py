@@ -60,7 +60,7 @@ def read_result(name: str) -> dict[str, Any]:
 
 def _commit() -> str:
     """Return the commit of this code, "-dirty" if more than results and their pages changed."""
-    told = [
+    printed = [
         subprocess.run(
             ["git", *command], cwd=RESULTS, capture_output=True, text=True, check=False
         ).stdout.strip()
@@ -69,7 +69,7 @@ def _commit() -> str:
             ("status", "--porcelain", "--", ":/", ":(exclude).", ":(top,exclude)README.md"),
         )
     ]
-    return told[0] + ("-dirty" if told[1] else "")
+    return printed[0] + ("-dirty" if printed[1] else "")
 
 
 def _installed() -> Iterator[tuple[str, str]]:

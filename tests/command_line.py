@@ -45,7 +45,7 @@ def entries(folder):
     return sorted(str(path.relative_to(folder)) for path in found if path not in lonely)
 
 
-def refusal(tmp_path, *arguments):
+def error_of(tmp_path, *arguments):
     """Return the one-sentence error of a command, which must leave no result."""
     before = entries(tmp_path)
     result = run(*arguments)

@@ -16,7 +16,7 @@ def labels_of(masks, images=None, **selection):
     return np.stack([frame.labels for frame in movie])
 
 
-def refusal(images, masks, **selection):
+def error_of(images, masks, **selection):
     with pytest.raises(InputError) as caught:
         list(open_movie(images, masks, selection=Selection(**selection)))
     assert "\n" not in str(caught.value)

@@ -21,7 +21,7 @@ def masks_of(*sources, **selection):
     return np.array([frame.labels for frame in movie])
 
 
-def refusal(images, masks, **selection):
+def error_of(images, masks, **selection):
     """Return the error message of a movie when it is opened or read."""
     with pytest.raises(InputError) as caught:
         list(open_movie(images, masks, selection=Selection(**selection)))

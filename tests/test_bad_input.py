@@ -8,7 +8,7 @@ import onnx
 import pytest
 import tifffile
 
-from command_line import entries, exported, refusal, run, write_movie
+from command_line import entries, error_of, exported, run, write_movie
 from small_movies import dividing_cell, write_folder
 from trackastra_engine import InputError, Tracker
 
@@ -29,102 +29,102 @@ def movie(tmp_path):
 
 
 @pytest.fixture
-def track_refusal(movie, model, tmp_path):
+def track_error(movie, model, tmp_path):
     """Return a function that tracks the movie with some files changed, and expects an error."""
 
-    def refused(images=movie[0], masks=movie[1], *options, model=model):
+    def failed(images=movie[0], masks=movie[1], *options, model=model):
         output = ("-o", movie[2], "--model", model, *options)
-        return refusal(tmp_path, "track", images, masks, *output)
+        return error_of(tmp_path, "track", images, masks, *output)
 
-    return refused
-
-
-def test_a_format_that_is_not_known(track_refusal, movie):
-    assert "no format 'xls'" in track_refusal(*movie[:2], "--format", "xls")
+    return failed
 
 
-def test_missing_path(track_refusal, tmp_path):
-    assert "nowhere, does not exist" in track_refusal(masks=tmp_path / "nowhere")
+def test_a_format_that_is_not_known(track_error, movie):
+    assert "no format 'xls'" in track_error(*movie[:2], "--format", "xls")
 
 
-def test_empty_folder(track_refusal, tmp_path):
+def test_missing_path(track_error, tmp_path):
+    assert "nowhere, does not exist" in track_error(masks=tmp_path / "nowhere")
+
+
+def test_empty_folder(track_error, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty, holds no .tif" in track_refusal(tmp_path / "empty")
+    assert "empty, holds no .tif" in track_error(tmp_path / "empty")
 
 
-def test_different_numbers_of_images_and_masks(track_refusal, tmp_path):
+def test_different_numbers_of_images_and_masks(track_error, tmp_path):
     (tmp_path / "masks" / "t005.tif").unlink()
-    assert "images/t005.tif; give one mask for each image" in track_refusal()
+    assert "images/t005.tif; give one mask for each image" in track_error()
 
 
-def test_different_shapes(track_refusal, tmp_path):
+def test_different_shapes(track_error, tmp_path):
     folder = write_folder(tmp_path / "small", dividing_cell()[0][:, :30])
-    assert "are 30 x 48 but masks in" in track_refusal(folder)
+    assert "are 30 x 48 but masks in" in track_error(folder)
 
 
-def test_masks_of_float_type(track_refusal, tmp_path):
+def test_masks_of_float_type(track_error, tmp_path):
     folder = write_folder(tmp_path / "float", dividing_cell()[1].astype(np.float32) / 2)
-    assert "is of type float32 and holds 0.5, which is no label" in track_refusal(masks=folder)
+    assert "is of type float32 and holds 0.5, which is no label" in track_error(masks=folder)
 
 
-def test_negative_label(track_refusal, tmp_path):
+def test_negative_label(track_error, tmp_path):
     folder = write_folder(tmp_path / "signed", -dividing_cell()[1].astype(np.int16))
-    assert "holds the negative label -2" in track_refusal(masks=folder)
+    assert "holds the negative label -2" in track_error(masks=folder)
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])
-def test_truncated_tiff_in_a_folder(track_refusal, tmp_path, kept):
+def test_truncated_tiff_in_a_folder(track_error, tmp_path, kept):
     path = tmp_path / "masks" / "t004.tif"
     tifffile.imwrite(path, dividing_cell()[1][4])
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    assert "t004.tif is truncated" in track_refusal()
+    assert "t004.tif is truncated" in track_error()
 
 
-def test_truncated_imagej_hyperstack(track_refusal, tmp_path):
+def test_truncated_imagej_hyperstack(track_error, tmp_path):
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, dividing_cell()[1], imagej=True, metadata={"axes": "TYX"})
     path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
-    assert "stack.tif is truncated" in track_refusal(masks=path)
+    assert "stack.tif is truncated" in track_error(masks=path)
 
 
-def test_not_a_tiff(track_refusal, tmp_path):
+def test_not_a_tiff(track_error, tmp_path):
     (tmp_path / "masks" / "t000.tif").write_text("frame,label\n0,1\n")
-    assert "t000.tif is not a TIFF file" in track_refusal()
+    assert "t000.tif is not a TIFF file" in track_error()
 
 
-def test_one_frame_only(track_refusal, tmp_path):
+def test_one_frame_only(track_error, tmp_path):
     images, masks = dividing_cell(1)
     folders = write_folder(tmp_path / "one", images), write_folder(tmp_path / "mask", masks)
-    assert "a movie of one frame" in track_refusal(*folders)
+    assert "a movie of one frame" in track_error(*folders)
 
 
-def test_no_object_in_the_whole_movie(track_refusal, tmp_path):
+def test_no_object_in_the_whole_movie(track_error, tmp_path):
     folder = write_folder(tmp_path / "blank", np.zeros_like(dividing_cell()[1]))
-    assert "contains an object" in track_refusal(masks=folder)
+    assert "contains an object" in track_error(masks=folder)
 
 
-def test_a_planar_movie_for_a_volume_model(track_refusal, volume_model):
-    assert "needs 3D movies" in track_refusal(model=volume_model)
+def test_a_planar_movie_for_a_volume_model(track_error, volume_model):
+    assert "needs 3D movies" in track_error(model=volume_model)
 
 
-def test_an_onnx_file_without_our_metadata(track_refusal, tmp_path, model):
+def test_an_onnx_file_without_our_metadata(track_error, tmp_path, model):
     foreign = onnx.load(model)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
-    assert "without trackastra-engine's metadata" in track_refusal(model=tmp_path / "foreign.onnx")
-    assert "without" in refusal(tmp_path, "info", tmp_path / "foreign.onnx")
+    assert "without trackastra-engine's metadata" in track_error(model=tmp_path / "foreign.onnx")
+    assert "without" in error_of(tmp_path, "info", tmp_path / "foreign.onnx")
 
 
-def test_a_missing_model_and_a_file_that_is_not_a_model(track_refusal, tmp_path):
-    assert "there is no model 'general_9d'" in track_refusal(model="general_9d")
+def test_a_missing_model_and_a_file_that_is_not_a_model(track_error, tmp_path):
+    assert "there is no model 'general_9d'" in track_error(model="general_9d")
     (tmp_path / "masks.onnx").write_text("no model")
-    assert "cannot be read as an ONNX model" in track_refusal(model=tmp_path / "masks.onnx")
+    assert "cannot be read as an ONNX model" in track_error(model=tmp_path / "masks.onnx")
 
 
-def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
+def test_an_output_folder_that_is_not_empty(track_error, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("")
-    assert "is not empty; choose another or pass --overwrite" in track_refusal()
+    assert "is not empty; choose another or pass --overwrite" in track_error()
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_an_output_folder_that_is_not_empty(track_refusal, tmp_path):
         (("--cache", __file__), "test_bad_input.py is a file; give a folder"),
     ],
 )
-def test_options_that_cannot_be_met(track_refusal, movie, options, sentence):
-    assert sentence in track_refusal(*movie[:2], *options)
+def test_options_that_cannot_be_met(track_error, movie, options, sentence):
+    assert sentence in track_error(*movie[:2], *options)
 
 
 def test_a_track_has_a_frame_at_least(movie):
@@ -155,26 +155,26 @@ def test_a_track_has_a_frame_at_least(movie):
     assert "'--min-track-length': 0 is not in the range x>=1" in result.stderr
 
 
-def test_a_stride_that_skips_frames(track_refusal, movie):
-    assert "strides of 1 to" in track_refusal(*movie[:2], "--stride", "9")
+def test_a_stride_that_skips_frames(track_error, movie):
+    assert "strides of 1 to" in track_error(*movie[:2], "--stride", "9")
 
 
 def test_arguments_that_do_not_fit(movie, tmp_path):
     images, masks, out = movie
-    assert "no masks, only" in refusal(tmp_path, "track", images, "-o", out)
-    assert "there are no masks" in refusal(tmp_path, "track", "-o", out)
-    assert "images are given twice" in refusal(tmp_path, "track", images, masks, "-i", images)
-    assert "masks are given twice" in refusal(tmp_path, "track", images, masks, "-m", masks)
-    assert "there is no output" in refusal(tmp_path, "track", images, masks)
+    assert "no masks, only" in error_of(tmp_path, "track", images, "-o", out)
+    assert "there are no masks" in error_of(tmp_path, "track", "-o", out)
+    assert "images are given twice" in error_of(tmp_path, "track", images, masks, "-i", images)
+    assert "masks are given twice" in error_of(tmp_path, "track", images, masks, "-m", masks)
+    assert "there is no output" in error_of(tmp_path, "track", images, masks)
 
 
-def test_a_disk_that_fills_up(track_refusal, monkeypatch):
+def test_a_disk_that_fills_up(track_error, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device", "mask003.tif")
 
     monkeypatch.setattr("tifffile.imwrite", fail)
     sentence = "Error: mask003.tif could not be read or written (No space left on device)"
-    assert track_refusal() == sentence
+    assert track_error() == sentence
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

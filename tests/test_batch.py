@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command_line import entries, refusal, run
+from command_line import entries, error_of, run
 from ome_zarrs import write_labels, write_plate
 from small_movies import dividing_cell, write_folder
 from trackastra_engine.batch.budget import Budget, need_mb
@@ -124,7 +124,7 @@ def test_figures_for_programs(plate, tmp_path):
     stages = told["opening_s"] + told["tracking_s"] + told["writing_s"]
     assert told["seconds"] == pytest.approx(stages, abs=0.01)
     figures.write_text("my own file")
-    assert "exists" in refusal(tmp_path, *command, "--json", figures)
+    assert "exists" in error_of(tmp_path, *command, "--json", figures)
 
 
 def test_the_tutorial_on_large_data_runs(tmp_path):
@@ -216,15 +216,15 @@ def test_manifests_that_cannot_be_used(tmp_path, table, sentence):
 
 def test_wrong_options_are_rejected_before_anything_runs(plate, tmp_path):
     command = ("batch", plate, "-o", tmp_path / "out")
-    assert "No such option: --modle" in refusal(tmp_path, *command, "--modle", "ilp")
-    assert "masks cannot be the same for all" in refusal(tmp_path, *command, "--masks", plate)
+    assert "No such option: --modle" in error_of(tmp_path, *command, "--modle", "ilp")
+    assert "masks cannot be the same for all" in error_of(tmp_path, *command, "--masks", plate)
     manifest = tmp_path / "movies.csv"
     manifest.write_text("name,masks,output\na,b,c\n")
-    assert "a sets output, which the batch sets" in refusal(
+    assert "a sets output, which the batch sets" in error_of(
         tmp_path, "batch", manifest, "-o", tmp_path / "out"
     )
     manifest.write_text("name,masks,colour\na,b,red\n")
-    assert "track cannot run for a: No such option: --colour" in refusal(
+    assert "track cannot run for a: No such option: --colour" in error_of(
         tmp_path, "batch", manifest, "-o", tmp_path / "out"
     )
 

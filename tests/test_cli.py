@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command_line import entries, exported, refusal, run, write_movie
+from command_line import entries, error_of, exported, run, write_movie
 from golden_cases import model_folder
 from trackastra_engine import Tracker
 from trackastra_engine.cli import main
@@ -139,7 +139,7 @@ def test_overwrite_replaces_earlier_results(movie, model, tmp_path):
     images, masks, out = movie
     command = ("track", images, masks, "-o", out, "--model", model)
     assert run(*command).exit_code == 0
-    assert "not empty; choose another or pass --overwrite" in refusal(tmp_path, *command)
+    assert "not empty; choose another or pass --overwrite" in error_of(tmp_path, *command)
     assert run(*command, "--overwrite").exit_code == 0
 
 
@@ -174,14 +174,14 @@ def test_the_demo_scores_itself_and_may_be_repeated(tmp_path, model):
 def test_the_demo_replaces_only_a_demo(tmp_path, model):
     (tmp_path / "truth.csv").write_text("")
     (tmp_path / "thesis.txt").write_text("")
-    assert "thesis.txt" in refusal(tmp_path, "demo", "-o", tmp_path, "--model", model)
+    assert "thesis.txt" in error_of(tmp_path, "demo", "-o", tmp_path, "--model", model)
 
 
 def test_the_demo_does_not_take_images_and_masks_for_a_demo(tmp_path, model):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.tif").write_text("precious")
-    assert "is not from an earlier demo" in refusal(
+    assert "is not from an earlier demo" in error_of(
         tmp_path, "demo", "-o", tmp_path, "--model", model
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command_line import exported, refusal, run
+from command_line import error_of, exported, run
 from small_movies import write_folder
 from test_streaming import crowd
 from trackastra_engine import InputError, Tracker
@@ -173,7 +173,7 @@ def test_work_that_kills_workers_is_reported_in_a_sentence(cluster, masks, tmp_p
 
     monkeypatch.setattr(distributed.Future, "result", die)
     out = ("-o", tmp_path / "out", "--device", "cpu", "--dask", cluster.scheduler_address)
-    assert "workers died of the same work" in refusal(tmp_path, "track", "--masks", masks, *out)
+    assert "workers died of the same work" in error_of(tmp_path, "track", "--masks", masks, *out)
 
 
 def test_a_damaged_file_is_reported_as_without_a_cluster(cluster, tmp_path):
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_reported_as_without_a_cluster(cluster, tmp_path):
     file = folder / "t035.tif"
     file.write_bytes(file.read_bytes()[:-60])
     out = ("-o", tmp_path / "out", "--device", "cpu", "--dask", cluster.scheduler_address)
-    assert "t035.tif is truncated" in refusal(tmp_path, "track", "--masks", folder, *out)
+    assert "t035.tif is truncated" in error_of(tmp_path, "track", "--masks", folder, *out)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_damaged_file_is_reported_as_without_a_cluster(cluster, tmp_path):
 def test_addresses_where_no_cluster_is(masks, tmp_path, monkeypatch, address, sentence):
     monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
     out = ("-o", tmp_path / "out", "--device", "cpu", "--dask", address)
-    assert sentence in refusal(tmp_path, "track", "--masks", masks, *out)
+    assert sentence in error_of(tmp_path, "track", "--masks", masks, *out)
 
 
 def test_arrays_cannot_be_opened_by_workers(tracker):

@@ -5,7 +5,7 @@ import csv
 import pytest
 import tifffile
 
-from command_line import exported, refusal, run
+from command_line import error_of, exported, run
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 
 PARAMETERS = SimulationParameters(n_frames=10, n_cells=20, motion=Motion(drift=(0.1, 0.1)))
@@ -105,11 +105,11 @@ def test_corrections_that_do_not_fit_leave_the_results_as_they_were(tracked, tmp
     given = ("--corrections", table)
     table.write_text(HEAD + "0,1,1,999,link\n")
     for again in (("link", out), (*command, "-o", out, "--overwrite")):
-        sentence = refusal(tmp_path, *again, *given)
+        sentence = error_of(tmp_path, *again, *given)
         assert f"line 2 of {table} of the corrections: the movie has no such object" in sentence
     table.write_text(HEAD + "0,1,1,1,link\n0,2,1,1,link\n")
-    assert f"line 2 of {table} and line 3 of {table}" in refusal(tmp_path, "link", out, *given)
-    assert "cannot be read" in refusal(tmp_path, "link", out, "--corrections", tmp_path / "no.csv")
+    assert f"line 2 of {table} and line 3 of {table}" in error_of(tmp_path, "link", out, *given)
+    assert "cannot be read" in error_of(tmp_path, "link", out, "--corrections", tmp_path / "no.csv")
 
 
 def test_points_are_linked_under_corrections(tmp_path, model):

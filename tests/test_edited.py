@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracksdata.graph import IndexedRXGraph
 
-from command_line import refusal, run
+from command_line import error_of, run
 from random_graphs import graphs
 from small_movies import dividing_cell, true_lineage
 from test_parity import pairs
@@ -246,7 +246,7 @@ def test_a_geff_whose_links_were_edited_is_read(folder, edited, tmp_path):
 
 def test_files_without_edited_results_are_rejected(folder, results, edited, tmp_path):
     def sentence(path):
-        return refusal(tmp_path, "corrections", folder, path, "-o", tmp_path / "new.csv")
+        return error_of(tmp_path, "corrections", folder, path, "-o", tmp_path / "new.csv")
 
     (tmp_path / "empty").mkdir()
     assert "contains no tracks to compare; give a GEFF" in sentence(tmp_path / "empty")
@@ -272,5 +272,5 @@ def test_the_command_writes_a_table_that_it_does_not_replace_unasked(folder, edi
     assert result.exit_code == 0, result.output
     assert result.stdout == f"Found 3 corrections; see {table}\n"
     assert len(table.read_text().splitlines()) == 4
-    assert "exists" in refusal(tmp_path, "corrections", folder, new, "-o", table)
+    assert "exists" in error_of(tmp_path, "corrections", folder, new, "-o", table)
     assert run("corrections", folder, new, "-o", table, "--overwrite").exit_code == 0

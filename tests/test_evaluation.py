@@ -281,7 +281,7 @@ def test_without_divisions_their_scores_are_unknown(tmp_path):
     assert figures["edges"]["f1"] == 1
 
 
-def refusal(*arguments):
+def error_of(*arguments):
     """Return the one sentence with which the command fails."""
     done = run(*arguments)
     assert done.exit_code == 2, done.output
@@ -297,21 +297,21 @@ def test_tracks_with_upstreams_names_score_the_same(tmp_path, truth, result):
 
 
 def test_folders_that_are_incomplete(tmp_path, truth, result):
-    assert "tracks, nowhere, does not exist" in refusal("nowhere", truth)
-    assert "there is no man_track.txt in" in refusal(result, result)
+    assert "tracks, nowhere, does not exist" in error_of("nowhere", truth)
+    assert "there is no man_track.txt in" in error_of(result, result)
     for path in result.glob("mask*.tif"):
         path.rename(path.with_name(f"old_{path.name}"))
-    assert "there is no mask*.tif in" in refusal(result, truth)
+    assert "there is no mask*.tif in" in error_of(result, truth)
     (result / "res_track.txt").unlink()
-    assert "there is no res_track.txt in" in refusal(result, truth)
+    assert "there is no res_track.txt in" in error_of(result, truth)
 
 
 def test_folders_of_different_movies(tmp_path, truth):
     tracks = {1: (0, 4, 0)}
     shorter = write_tracks(tmp_path / "shorter", draw(tracks)[:5], tracks)
-    assert "has 5 frames but" in refusal(shorter, truth)
+    assert "has 5 frames but" in error_of(shorter, truth)
     narrower = write_tracks(tmp_path / "narrower", draw(tracks)[:, :, :50], tracks)
-    assert "has 40 x 50 pixels per frame but" in refusal(narrower, truth)
+    assert "has 40 x 50 pixels per frame but" in error_of(narrower, truth)
 
 
 @pytest.mark.parametrize(
@@ -335,27 +335,27 @@ def test_folders_of_different_movies(tmp_path, truth):
 def test_tables_that_contradict_themselves_or_the_masks(truth, result, old, new, reason):
     table = result / "res_track.txt"
     table.write_text(table.read_text().replace(old, new))
-    assert reason in refusal(result, truth)
+    assert reason in error_of(result, truth)
 
 
 def test_an_empty_table_and_a_truth_without_links(tmp_path, truth, result):
     (result / "res_track.txt").write_text("\n")
-    assert "lists no track" in refusal(result, truth)
+    assert "lists no track" in error_of(result, truth)
     tracks = {1: (0, 0, 0)}
     lonely = write_tracks(tmp_path / "lonely", draw(tracks), tracks, is_truth=True)
     same = write_tracks(tmp_path / "same", draw(tracks), tracks)
-    assert "links no objects" in refusal(same, lonely)
+    assert "links no objects" in error_of(same, lonely)
 
 
 def test_a_damaged_mask(truth, result):
     path = result / "mask003.tif"
     path.write_bytes(path.read_bytes()[:200])
-    assert "mask003.tif is truncated" in refusal(result, truth)
+    assert "mask003.tif is truncated" in error_of(result, truth)
 
 
 def test_no_other_file_is_replaced(tmp_path, truth, result):
     (tmp_path / "thesis.json").write_text('{"chapter": 1}')
-    assert "thesis.json exists" in refusal(result, truth, "--json", tmp_path / "thesis.json")
+    assert "thesis.json exists" in error_of(result, truth, "--json", tmp_path / "thesis.json")
 
 
 def test_without_the_packages(truth, result, monkeypatch):

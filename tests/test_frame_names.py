@@ -83,7 +83,7 @@ def test_a_missing_frame_with_a_clock_is_a_gap():
     assert series.gaps() == [(names[7], names[8], 1)]
 
 
-def refusal(images, masks, **selection):
+def error_of(images, masks, **selection):
     with pytest.raises(InputError) as caught:
         open_movie(images, masks, selection=Selection(**selection))
     assert "\n" not in str(caught.value)
@@ -109,7 +109,7 @@ def test_images_and_masks_are_paired_by_their_numbers(tmp_path):
     open_movie(images, masks)
     (images / "t001.tif").unlink()
     (masks / "cell_3_mask.tif").unlink()
-    sentence = refusal(images, masks)
+    sentence = error_of(images, masks)
     assert "there is no mask for" in sentence
     assert "t003.tif and there is no image for" in sentence
     assert "cell_1_mask.tif; give one mask for each image" in sentence
@@ -148,13 +148,13 @@ def test_every_tenth_frame_is_a_movie_without_a_warning(tmp_path, caplog):
 def test_two_files_of_one_frame_are_rejected(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     tifffile.imwrite(folder / "t3.tif", MASKS[3])
-    assert "two files of one frame, t003.tif and t3.tif; remove one" in refusal(None, folder)
+    assert "two files of one frame, t003.tif and t3.tif; remove one" in error_of(None, folder)
 
 
 def test_a_copy_next_to_the_frames_is_named(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     tifffile.imwrite(folder / "t003 (1).tif", MASKS[3])
-    sentence = refusal(None, folder)
+    sentence = error_of(None, folder)
     assert "holds t003 (1).tif, not named as the 6 files t*.tif: remove it, or choose" in sentence
 
 
@@ -163,14 +163,14 @@ def test_a_link_to_nothing_is_named(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     (folder / "t002.tif").unlink()
     os.symlink("nowhere.tif", folder / "t002.tif")
-    assert "t002.tif is a link to a file that is not there; fetch it" in refusal(None, folder)
+    assert "t002.tif is a link to a file that is not there; fetch it" in error_of(None, folder)
 
 
 def test_placeholders_of_git_lfs_and_git_annex_are_named(tmp_path):
     for text in ("version https://git-lfs.github.com/spec/v1\n", "/annex/objects/MD5E-s99.tif\n"):
         folder = write_folder(tmp_path / text[1:5], MASKS)
         (folder / "t000.tif").write_text(text)
-        assert "t000.tif stands for a file that was not fetched yet" in refusal(None, folder)
+        assert "t000.tif stands for a file that was not fetched yet" in error_of(None, folder)
 
 
 def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_warning(tmp_path, caplog):
@@ -185,7 +185,7 @@ def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_warning(tmp_path,
 def test_a_folder_of_folders_gets_a_hint(tmp_path):
     write_folder(tmp_path / "m" / "ch0", MASKS)
     write_folder(tmp_path / "m" / "ch1", MASKS)
-    assert "or one TIFF stack, such as one of the folders in it, ch0, ch1" in refusal(
+    assert "or one TIFF stack, such as one of the folders in it, ch0, ch1" in error_of(
         None, tmp_path / "m"
     )
 
@@ -224,12 +224,12 @@ def test_a_pattern_chooses_one_of_several_series(two_wells, pattern):
     ],
 )
 def test_patterns_without_a_match_or_with_errors_are_rejected(two_wells, pattern, reason):
-    assert reason in refusal(None, two_wells, pattern=pattern)
+    assert reason in error_of(None, two_wells, pattern=pattern)
 
 
 def test_a_pattern_is_for_folders_only(tmp_path):
     tifffile.imwrite(tmp_path / "m.tif", MASKS)
-    assert "is no folder of files; leave pattern out" in refusal(
+    assert "is no folder of files; leave pattern out" in error_of(
         None, tmp_path / "m.tif", pattern="*"
     )
 

@@ -171,7 +171,7 @@ def test_an_ome_file_of_a_set_is_one_frame_of_a_folder(tmp_path, masks):
 # Bad inputs -------------------------------------------------------------------------------------
 
 
-def refusal(images, masks):
+def error_of(images, masks):
     """Return the error message of a movie when it is opened or read."""
     with pytest.raises(InputError) as caught:
         list(open_movie(images, masks))
@@ -181,27 +181,27 @@ def refusal(images, masks):
 
 
 def test_missing_path(tmp_path):
-    assert "nowhere, does not exist; give" in refusal(None, tmp_path / "nowhere")
+    assert "nowhere, does not exist; give" in error_of(None, tmp_path / "nowhere")
 
 
 def test_folder_without_tiffs(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    assert "holds no .tif or .tiff file; give" in refusal(None, tmp_path)
+    assert "holds no .tif or .tiff file; give" in error_of(None, tmp_path)
 
 
 def test_different_numbers_of_images_and_masks(masks):
-    assert "there are 5 images in" in refusal(masks[:5], masks)
+    assert "there are 5 images in" in error_of(masks[:5], masks)
 
 
 def test_different_shapes(masks):
-    sentence = refusal(masks[:, :30], masks)
+    sentence = error_of(masks[:, :30], masks)
     assert "30 x 48" in sentence
     assert "40 x 48" in sentence
 
 
 def test_a_shape_that_changes_within_a_folder(tmp_path, masks):
     folder = write_folder(tmp_path / "masks", [*masks[:3], masks[3, :30]])
-    assert "the mask of frame 3 in" in refusal(None, folder)
+    assert "the mask of frame 3 in" in error_of(None, folder)
 
 
 def test_masks_of_float_type(tmp_path, masks):
@@ -226,13 +226,13 @@ def test_masks_of_float_type(tmp_path, masks):
 def test_floats_that_are_not_labels(masks, value, reason):
     floats = masks.astype(np.float32)
     floats[2, 0, 0] = value
-    sentence = refusal(None, floats)
+    sentence = error_of(None, floats)
     assert "the mask of frame 2 in the array of the masks" in sentence
     assert reason in sentence
 
 
 def test_masks_of_numbers_that_are_not_real(masks):
-    assert "are of type complex64; expected integers" in refusal(None, masks.astype("c8"))
+    assert "are of type complex64; expected integers" in error_of(None, masks.astype("c8"))
 
 
 class Named:
@@ -253,7 +253,7 @@ def test_names_of_dimensions_are_axes(masks, volumes):
     np.testing.assert_array_equal(labels_of(open_movie(None, named)), volumes)
     unnamed = Named(masks, ("dim_0", "dim_1", "dim_2"))
     np.testing.assert_array_equal(labels_of(open_movie(None, unnamed)), masks)
-    assert "has the axes ytt" in refusal(None, Named(masks, ("y", "time", "t")))
+    assert "has the axes ytt" in error_of(None, Named(masks, ("y", "time", "t")))
 
 
 def test_masked_pixels_are_background_and_have_no_intensity(masks):
@@ -270,34 +270,34 @@ def test_masked_pixels_are_background_and_have_no_intensity(masks):
 def test_negative_label(masks):
     signed = masks.astype(np.int32)
     signed[2, 0, 0] = -7
-    assert "frame 2 in the array of the masks holds the negative label -7" in refusal(None, signed)
+    assert "frame 2 in the array of the masks holds the negative label -7" in error_of(None, signed)
 
 
 def test_one_frame_only(tmp_path, masks):
-    assert "one frame; tracking needs at least two" in refusal(None, masks[:1])
+    assert "one frame; tracking needs at least two" in error_of(None, masks[:1])
     tifffile.imwrite(tmp_path / "one.tif", masks[0])
-    assert "one frame; tracking needs at least two" in refusal(None, tmp_path / "one.tif")
+    assert "one frame; tracking needs at least two" in error_of(None, tmp_path / "one.tif")
 
 
 def test_not_a_tiff(tmp_path):
     path = tmp_path / "masks.tif"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    assert "masks.tif is not a TIFF file" in refusal(None, path)
+    assert "masks.tif is not a TIFF file" in error_of(None, path)
     path.write_bytes(b"")
-    assert "masks.tif is not a TIFF file" in refusal(None, path)
+    assert "masks.tif is not a TIFF file" in error_of(None, path)
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 40), (6, 2, 3, 40, 48), (6, 0, 48)])
 def test_arrays_of_other_dimensions(shape):
-    assert "expected (t, y, x) or (t, z, y, x)" in refusal(None, np.zeros(shape, np.uint8))
+    assert "expected (t, y, x) or (t, z, y, x)" in error_of(None, np.zeros(shape, np.uint8))
 
 
 def test_a_list_of_frames(masks):
-    assert "numpy.stack" in refusal(None, list(masks))
+    assert "numpy.stack" in error_of(None, list(masks))
 
 
 def test_complex_images(masks):
-    assert "expected real numbers" in refusal(masks.astype(complex), masks)
+    assert "expected real numbers" in error_of(masks.astype(complex), masks)
 
 
 CUT_WRITERS = {
@@ -316,7 +316,7 @@ def test_truncated_stacks(tmp_path, options, share):
     tifffile.imwrite(path, noise, **options)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    sentence = refusal(None, path)
+    sentence = error_of(None, path)
     assert "truncated" in sentence or "damaged" in sentence
     assert "copy or export it again" in sentence
 
@@ -326,7 +326,7 @@ def test_a_tiff_of_a_few_bytes(tmp_path, length):
     path = tmp_path / "masks.tif"
     tifffile.imwrite(path, np.ones((6, 40, 48), np.uint16))
     path.write_bytes(path.read_bytes()[:length])
-    assert str(path) in refusal(None, path)
+    assert str(path) in error_of(None, path)
 
 
 def test_labels_beyond_int64_are_rejected():
@@ -341,7 +341,7 @@ def test_a_truncated_imagej_stack_of_one_header(tmp_path):
     path = tmp_path / "masks.tif"
     description = "ImageJ=1.53t\nimages=5\nframes=5\nhyperstack=true\n"
     tifffile.imwrite(path, np.ones((40, 48), np.uint16), description=description, metadata=None)
-    assert "promises 5 planes but 1 are there" in refusal(None, path)
+    assert "promises 5 planes but 1 are there" in error_of(None, path)
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
@@ -353,7 +353,7 @@ def test_a_truncated_file_in_a_folder(tmp_path, compression, share):
     tifffile.imwrite(path, noise[1], compression=compression)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    assert "t001.tif is truncated" in refusal(None, folder)
+    assert "t001.tif is truncated" in error_of(None, folder)
 
 
 def test_a_file_that_vanishes_while_tracking(tmp_path, masks):

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from ome_zarrs import write_image
-from opened_movies import IMAGES, MASKS, labels_of, refusal
+from opened_movies import IMAGES, MASKS, error_of, labels_of
 from small_movies import write_folder
 from trackastra_engine.movie.frames import open_movie
 
@@ -58,15 +58,15 @@ def test_a_file_of_a_set_without_its_companion_is_its_own_movie(tmp_path, caplog
 def test_a_companion_without_its_files(tmp_path):
     folder = write_set(tmp_path / "set")
     (folder / "m1.ome.tif").unlink()
-    assert "is truncated or part of a set: 6 planes are promised but 3" in refusal(
+    assert "is truncated or part of a set: 6 planes are promised but 3" in error_of(
         None, folder / "m.companion.ome"
     )
     (folder / "m0.ome.tif").unlink()
-    assert "names m0.ome.tif, m1.ome.tif, of which none lies" in refusal(
+    assert "names m0.ome.tif, m1.ome.tif, of which none lies" in error_of(
         None, folder / "m.companion.ome"
     )
     (folder / "m.companion.ome").write_text("<OME")
-    assert "is no companion file of OME" in refusal(None, folder / "m.companion.ome")
+    assert "is no companion file of OME" in error_of(None, folder / "m.companion.ome")
 
 
 def write_stopped(path, promised):
@@ -97,7 +97,7 @@ def test_an_incomplete_frame_needs_allow_incomplete(tmp_path):
                 plane, photometric="minisblack", metadata=None, compression="zlib",
                 description=STOPPED if index == 0 else None,
             )  # fmt: skip
-    assert "11 are there; copy or export it again, or give allow_incomplete" in refusal(None, path)
+    assert "11 are there; copy or export it again, or give allow_incomplete" in error_of(None, path)
     found = labels_of(path, allow_incomplete=True)
     np.testing.assert_array_equal(found[:, 0], MASKS[:5])
 
@@ -111,7 +111,7 @@ STOPPED = (
 
 
 def test_masks_of_a_part_of_the_movie(tmp_path):
-    assert "or allow_incomplete to leave out those at the end" in refusal(IMAGES, MASKS[:4])
+    assert "or allow_incomplete to leave out those at the end" in error_of(IMAGES, MASKS[:4])
     np.testing.assert_array_equal(labels_of(MASKS[:4], IMAGES, allow_incomplete=True), MASKS[:4])
     images = write_folder(tmp_path / "images", IMAGES)
     masks = write_folder(tmp_path / "masks", MASKS[:4])
@@ -133,7 +133,7 @@ def test_images_that_were_not_written_to_their_end(tmp_path, caplog):
     images = IMAGES.copy()
     images[2], images[4:] = 0, 0
     path = write_image(tmp_path / "im.zarr", images, "tyx")
-    sentence = refusal(path, MASKS)
+    sentence = error_of(path, MASKS)
     assert "there is no data of frame 4; copy or export it again, or give allow_incomp" in sentence
     np.testing.assert_array_equal(labels_of(MASKS, path, allow_incomplete=True), MASKS[:4])
     assert "holds 4 of its 6 frames; the others are left out" in caplog.text

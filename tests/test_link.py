@@ -5,7 +5,7 @@ import shutil
 import pytest
 import tifffile
 
-from command_line import exported, refusal, run
+from command_line import error_of, exported, run
 from trackastra_engine.association import association as chunk_module
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 
@@ -84,21 +84,21 @@ def test_masks_are_written_again_by_track_from_the_cache(tracked, monkeypatch):
 
 def test_results_that_cannot_be_linked_again(tracked, tmp_path):
     _, out = tracked
-    assert "run track with the same inputs" in refusal(tmp_path, "link", out, "--format", "ctc")
-    assert "track the movie again with --max-gap 3" in refusal(
+    assert "run track with the same inputs" in error_of(tmp_path, "link", out, "--format", "ctc")
+    assert "track the movie again with --max-gap 3" in error_of(
         tmp_path, "link", out, "--max-gap", "3"
     )
-    assert "give 1 or 2" in refusal(tmp_path, "link", out, "--max-gap", "0")
+    assert "give 1 or 2" in error_of(tmp_path, "link", out, "--max-gap", "0")
     new = ("-o", tmp_path / "new")
-    assert "keeps no detections" in refusal(tmp_path, "link", tmp_path / "nowhere", *new)
+    assert "keeps no detections" in error_of(tmp_path, "link", tmp_path / "nowhere", *new)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "edges.csv").write_text("")
-    assert "is not empty; choose another" in refusal(tmp_path, "link", out, *new)
+    assert "is not empty; choose another" in error_of(tmp_path, "link", out, *new)
     shutil.rmtree(tmp_path / "new")
     sorted((out / ".trackastra").glob("edges-*"))[0].unlink()
-    assert "is not complete; track the movie again" in refusal(tmp_path, "link", out, *new)
+    assert "is not complete; track the movie again" in error_of(tmp_path, "link", out, *new)
     (out / ".trackastra" / "movie.json").write_text("{}")
-    assert "is damaged" in refusal(tmp_path, "link", out, *new)
+    assert "is damaged" in error_of(tmp_path, "link", out, *new)
 
 
 def test_after_points_the_movie_of_an_earlier_run_cannot_be_linked(tracked, model, tmp_path):
@@ -108,7 +108,7 @@ def test_after_points_the_movie_of_an_earlier_run_cannot_be_linked(tracked, mode
     command = ("track", "--points", points, "--model", model, "-o", out, "--no-report")
     result = run(*command, "--overwrite")
     assert result.exit_code == 0, result.output
-    assert "keeps no detections" in refusal(tmp_path, "link", out)
+    assert "keeps no detections" in error_of(tmp_path, "link", out)
 
 
 def test_the_cache_of_an_earlier_run_with_other_options_is_removed(tracked):

@@ -8,7 +8,7 @@ import sys
 import pytest
 import tifffile
 
-from command_line import refusal, run
+from command_line import error_of, run
 from small_movies import dividing_cell, write_folder
 from test_cache import contents
 from test_streaming import crowd
@@ -47,14 +47,14 @@ def test_a_second_run_is_rejected_and_touches_nothing(tracked, tmp_path):
             ("link", out),
             ("link", out, "-o", out, "--overwrite"),
         ):
-            assert f"another run is writing into {out}; wait for it" in refusal(tmp_path, *command)
+            assert f"another run is writing into {out}; wait for it" in error_of(tmp_path, *command)
         assert (entries(out), contents(out)) == before
         # Other programs may read it.
         linked = ("link", out, "-o", tmp_path / "linked", "--no-report")
         converted = ("convert", out, "--to", "csv", "-o", tmp_path / "converted")
         for command in (linked, converted):
             with alone_in(command[command.index("-o") + 1]):
-                assert "another run is writing into" in refusal(tmp_path, *command)
+                assert "another run is writing into" in error_of(tmp_path, *command)
             assert run(*command).exit_code == 0
     assert run("link", out, "--no-report").exit_code == 0
 
@@ -65,7 +65,7 @@ def test_a_second_batch_is_rejected_and_so_is_a_position_that_another_run_writes
     manifest.write_text(f"name,masks\na,{masks}\n")
     command = ("batch", manifest, "-o", out, *QUICK)
     with alone_in(out):
-        assert f"another run is writing into {out}" in refusal(tmp_path, *command)
+        assert f"another run is writing into {out}" in error_of(tmp_path, *command)
     with alone_in(out / "a"):
         done = run(*command)
     assert done.exit_code == 1
@@ -101,10 +101,10 @@ def test_a_folder_that_cannot_be_locked_is_written_all_the_same(
 ):
     """As on drives of Lustre or NFS without a lock service."""
 
-    def refuse(*_):
+    def fail(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", fail)
     masks, out = tracked
     there = tmp_path / "there"
     done = run("track", "--masks", masks, "-o", there, *QUICK)

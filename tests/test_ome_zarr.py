@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from ome_zarrs import plain, write_image, write_metadata
-from selected_movies import IMAGES, MASKS, TWO, images_of, masks_of, refusal, stamps_of
+from selected_movies import IMAGES, MASKS, TWO, error_of, images_of, masks_of, stamps_of
 from trackastra_engine.movie.frames import open_movie
 
 # Damage -----------------------------------------------------------------------------------------
@@ -26,14 +26,14 @@ def test_a_truncated_chunk_is_rejected(tmp_path, zarr_format, compressors):
     chunk = path / ("3.0.0" if zarr_format == 2 else "c/3/0/0")
     whole = chunk.read_bytes()
     chunk.write_bytes(whole[: len(whole) // 2])
-    assert "a.zarr is truncated or damaged: frame 3 cannot be read" in refusal(None, path)
+    assert "a.zarr is truncated or damaged: frame 3 cannot be read" in error_of(None, path)
 
 
 def test_a_truncated_shard_is_rejected(tmp_path):
     path = plain(tmp_path / "a.zarr", MASKS, chunks=(1, 20, 24), shards=(1, 40, 48))
     shard = path / "c/3/0/0"
     shard.write_bytes(shard.read_bytes()[:-10])
-    assert "a.zarr is truncated or damaged: frame 3 cannot be read" in refusal(None, path)
+    assert "a.zarr is truncated or damaged: frame 3 cannot be read" in error_of(None, path)
 
 
 @pytest.mark.parametrize("chunks", [(1, 20, 24), (2, 20, 24)])
@@ -43,7 +43,7 @@ def test_images_with_a_missing_frame_are_rejected_and_masks_are_empty(tmp_path, 
     masks = plain(tmp_path / "masks.zarr", MASKS, chunks=chunks)
     for store in (images, masks):
         shutil.rmtree(store / "c" / str(4 // chunks[0]))
-    assert "images.zarr is truncated: there is no data of frame 4" in refusal(images, MASKS)
+    assert "images.zarr is truncated: there is no data of frame 4" in error_of(images, MASKS)
     assert not [record for record in caplog.records if record.name.startswith("trackastra")]
     assert not masks_of(None, masks)[4].any()
     assert caplog.text.count("masks.zarr has no data of frame 4") == 1
@@ -60,7 +60,7 @@ def test_no_fill_value_hides_that_a_frame_is_missing(tmp_path, zarr_format, fill
         fill_value=fill_value,
     )
     (images / ("4.0.0" if zarr_format == 2 else "c/4/0/0")).unlink()
-    assert "images.zarr is truncated: there is no data of frame 4" in refusal(images, MASKS)
+    assert "images.zarr is truncated: there is no data of frame 4" in error_of(images, MASKS)
 
 
 def test_an_image_that_is_dark_in_part_needs_no_chunk_there(tmp_path):
@@ -74,19 +74,19 @@ def test_damaged_metadata_is_rejected(tmp_path):
     metadata = image / "zarr.json"
     whole = metadata.read_text()
     metadata.write_text(whole[: len(whole) // 2])
-    assert "image.zarr is damaged, or no Zarr" in refusal(None, image)
+    assert "image.zarr is damaged, or no Zarr" in error_of(None, image)
     metadata.write_text(whole.replace("datasets", "data"))
-    assert "image.zarr is damaged, or no Zarr" in refusal(None, image)
+    assert "image.zarr is damaged, or no Zarr" in error_of(None, image)
     metadata.write_text(whole)
     shutil.rmtree(image / "s1")
-    assert "image.zarr is damaged, or no Zarr" in refusal(None, image, level=1)
+    assert "image.zarr is damaged, or no Zarr" in error_of(None, image, level=1)
     metadata.unlink()
-    assert "no Zarr group or array at" in refusal(None, image)
+    assert "no Zarr group or array at" in error_of(None, image)
 
 
 def test_a_group_without_an_image_is_rejected(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
-    assert "a.zarr holds no image" in refusal(None, tmp_path / "a.zarr")
+    assert "a.zarr holds no image" in error_of(None, tmp_path / "a.zarr")
 
 
 def test_scales_without_units_are_ignored(tmp_path):

@@ -226,7 +226,7 @@ def test_formats_are_chosen_by_name(tmp_path, tracked):
 
 
 def test_formats_that_cannot_be_written(tmp_path):
-    assert "give --output, too" in refusal(Outputs(ctc=tmp_path / "out", formats=("csv",)))
+    assert "give --output, too" in error_of(Outputs(ctc=tmp_path / "out", formats=("csv",)))
     check_outputs(Outputs(tmp_path / "out"), [], are_points=True)
     for formats, ctc in ((("csv", "ctc"), None), (None, tmp_path / "ctc")):
         with pytest.raises(InputError, match="points have no masks for --"):
@@ -244,7 +244,7 @@ def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):
     assert entries(tmp_path) == []
 
 
-def refusal(outputs, inputs=()):
+def error_of(outputs, inputs=()):
     with pytest.raises(InputError) as caught:
         check_outputs(outputs, inputs)
     assert "\n" not in str(caught.value)
@@ -252,29 +252,29 @@ def refusal(outputs, inputs=()):
 
 
 def test_no_output_at_all():
-    assert "there is no output; give --output" in refusal(Outputs())
+    assert "there is no output; give --output" in error_of(Outputs())
 
 
 def test_a_folder_that_is_not_empty(tmp_path):
     (tmp_path / "edges.csv").write_text("")
-    assert "is not empty; choose another or pass --overwrite" in refusal(Outputs(tmp_path))
-    assert "is not empty" in refusal(Outputs(ctc=tmp_path))
+    assert "is not empty; choose another or pass --overwrite" in error_of(Outputs(tmp_path))
+    assert "is not empty" in error_of(Outputs(ctc=tmp_path))
     check_outputs(Outputs(tmp_path, overwrite=True), [])
 
 
 def test_overwriting_never_costs_other_files(tmp_path):
     (tmp_path / "thesis.txt").write_text("")
-    assert "thesis.txt, which is not a result" in refusal(Outputs(tmp_path, overwrite=True))
+    assert "thesis.txt, which is not a result" in error_of(Outputs(tmp_path, overwrite=True))
     (tmp_path / "thesis.txt").unlink()
     (tmp_path / "ctc").mkdir()
     (tmp_path / "ctc" / "man_track.txt").write_text("")
-    assert "man_track.txt, which is not a result" in refusal(Outputs(tmp_path, overwrite=True))
+    assert "man_track.txt, which is not a result" in error_of(Outputs(tmp_path, overwrite=True))
 
 
 def test_a_ground_truth_is_never_replaced(tmp_path):
     (tmp_path / "man_track.txt").write_text("")
     outputs = Outputs(ctc=tmp_path, overwrite=True)
-    assert "may be a ground truth and is never replaced" in refusal(outputs)
+    assert "may be a ground truth and is never replaced" in error_of(outputs)
 
 
 def test_an_output_never_replaces_the_input(tmp_path):
@@ -283,7 +283,7 @@ def test_an_output_never_replaces_the_input(tmp_path):
     mask.write_text("")
     outputs = Outputs(tmp_path / "out", overwrite=True)
     for given in (mask, mask.parent, tmp_path / "out"):
-        assert "would replace the input" in refusal(outputs, [given])
+        assert "would replace the input" in error_of(outputs, [given])
 
 
 def test_an_earlier_edge_table_is_replaced_but_no_other_file(tmp_path, tracked):
@@ -291,22 +291,22 @@ def test_an_earlier_edge_table_is_replaced_but_no_other_file(tmp_path, tracked):
     write_edge_table(tracked[0], path)
     check_outputs(Outputs(edge_table=path), [])
     path.write_text("my own table")
-    assert "exists; choose another or pass --overwrite" in refusal(Outputs(edge_table=path))
+    assert "exists; choose another or pass --overwrite" in error_of(Outputs(edge_table=path))
     check_outputs(Outputs(edge_table=path, overwrite=True), [])
-    assert "is a folder" in refusal(Outputs(edge_table=tmp_path))
+    assert "is a folder" in error_of(Outputs(edge_table=tmp_path))
 
 
 def test_outputs_inside_each_other(tmp_path):
-    assert "is inside" in refusal(Outputs(tmp_path / "out", tmp_path / "out" / "ctc"))
-    assert "is inside" in refusal(Outputs(tmp_path / "out", None, tmp_path / "out" / "e.csv"))
+    assert "is inside" in error_of(Outputs(tmp_path / "out", tmp_path / "out" / "ctc"))
+    assert "is inside" in error_of(Outputs(tmp_path / "out", None, tmp_path / "out" / "e.csv"))
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("")
-    assert "is a file" in refusal(Outputs(tmp_path / "file"))
-    assert "is a file" in refusal(Outputs(tmp_path / "file" / "out"))
+    assert "is a file" in error_of(Outputs(tmp_path / "file"))
+    assert "is a file" in error_of(Outputs(tmp_path / "file" / "out"))
 
 
 def test_read_only_folders(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
-    assert "is read-only; choose another place" in refusal(Outputs(tmp_path / "out"))
+    assert "is read-only; choose another place" in error_of(Outputs(tmp_path / "out"))

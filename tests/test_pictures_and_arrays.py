@@ -11,7 +11,7 @@ import tifffile
 
 from command_line import run
 from ome_zarrs import write_image
-from opened_movies import IMAGES, MASKS, labels_of, refusal
+from opened_movies import IMAGES, MASKS, error_of, labels_of
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.movie.selection import Selection
 
@@ -35,15 +35,15 @@ def test_folders_of_pictures(tmp_path, suffix, encode):
     np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
     path = tmp_path / "masks" / f"t003.{suffix}"
     path.write_bytes(path.read_bytes()[:60])
-    assert f"t003.{suffix} is truncated or damaged" in refusal(None, tmp_path / "masks")
-    assert "is a movie of one frame" in refusal(None, tmp_path / "masks" / f"t001.{suffix}")
+    assert f"t003.{suffix} is truncated or damaged" in error_of(None, tmp_path / "masks")
+    assert "is a movie of one frame" in error_of(None, tmp_path / "masks" / f"t001.{suffix}")
 
 
 def test_colours_of_pictures_are_channels(tmp_path):
     for number, mask in enumerate(MASKS):
         colours = np.stack([0 * mask, mask, 0 * mask], axis=-1).astype(np.uint8)
         (tmp_path / f"t{number}.png").write_bytes(imagecodecs.png_encode(colours))
-    assert "has 3 channels; choose one with channel" in refusal(None, tmp_path)
+    assert "has 3 channels; choose one with channel" in error_of(None, tmp_path)
     np.testing.assert_array_equal(labels_of(tmp_path, channel=1), MASKS)
 
 
@@ -72,12 +72,12 @@ def test_archives_of_numpy(tmp_path):
     np.testing.assert_array_equal(labels_of(both, both), MASKS)
     np.testing.assert_array_equal([frame.image for frame in open_movie(both, both)], IMAGES)
     np.savez(tmp_path / "two.npz", a=MASKS, b=MASKS)
-    assert "holds the arrays a, b; expected one, or one called masks" in refusal(
+    assert "holds the arrays a, b; expected one, or one called masks" in error_of(
         None, tmp_path / "two.npz"
     )
     whole = both.read_bytes()
     both.write_bytes(whole[: len(whole) // 2])
-    assert "both.npz is truncated" in refusal(None, both)
+    assert "both.npz is truncated" in error_of(None, both)
 
 
 class Dangerous:
@@ -96,7 +96,7 @@ def test_archives_of_cellpose_are_read_without_running_code(tmp_path, capsys):
     np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
     np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
     np.save(folder / "img2_seg.npy", {"masks": Dangerous()})
-    assert "it holds builtins.print, which is no array" in refusal(None, folder)
+    assert "it holds builtins.print, which is no array" in error_of(None, folder)
     assert capsys.readouterr().out == ""
 
 
@@ -130,7 +130,7 @@ def test_a_last_axis_of_one_is_not_x(tmp_path):
 def test_chunks_of_unknown_lengths_are_rejected():
     array = pytest.importorskip("dask.array").from_array(MASKS, chunks=(1, 40, 48))
     unknown = array[array.max(axis=(1, 2)) > 0]
-    assert "chunks of unknown lengths, (nan, 40, 48); call its compute_chunk_sizes()" in refusal(
+    assert "chunks of unknown lengths, (nan, 40, 48); call its compute_chunk_sizes()" in error_of(
         None, unknown
     )
 
@@ -150,9 +150,9 @@ def test_levels_of_a_pyramid_in_a_tiff(tmp_path):
     np.testing.assert_array_equal(labels_of(path, level=1), MASKS[:, ::2, ::2])
     movie = open_movie(path, MASKS[:, ::2, ::2], selection=Selection(level=1))
     assert movie.voxel_um == (1.0, 0.5)
-    assert "has no level 2; its 2 levels are counted from 0" in refusal(None, path, level=2)
+    assert "has no level 2; its 2 levels are counted from 0" in error_of(None, path, level=2)
     tifffile.imwrite(tmp_path / "flat.tif", MASKS)
-    assert "has no levels; leave level out" in refusal(None, tmp_path / "flat.tif", level=1)
+    assert "has no levels; leave level out" in error_of(None, tmp_path / "flat.tif", level=1)
 
 
 def test_one_plane_for_a_planar_model_gets_a_hint(tmp_path):

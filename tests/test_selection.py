@@ -9,7 +9,7 @@ import tifffile
 
 from command_line import run
 from ome_zarrs import write_image, write_labels, write_plate, write_series
-from selected_movies import IMAGES, MASKS, TWO, images_of, masks_of, refusal, stamps_of
+from selected_movies import IMAGES, MASKS, TWO, error_of, images_of, masks_of, stamps_of
 from small_movies import write_folder
 from trackastra_engine import Selection
 from trackastra_engine.movie.frames import open_movie
@@ -29,13 +29,13 @@ def test_a_position_of_a_plate_is_that_of_images_and_masks(tmp_path, zarr_format
             masks_of(images, masks, **chosen), MASKS * np.uint16(number + 1)
         )
     np.testing.assert_array_equal(images_of(images / "A/1/1", MASKS, channel=0), TWO[:, 0] + 1)
-    assert "plate holds 2 wells, A/1, B/02; choose one with position" in refusal(images, MASKS)
-    sentence = refusal(images, MASKS, position="A/1", channel=0)
+    assert "plate holds 2 wells, A/1, B/02; choose one with position" in error_of(images, MASKS)
+    sentence = error_of(images, MASKS, position="A/1", channel=0)
     assert "A/1 holds 2 images, 0, 1; choose one with position, such as position='A/1/0'" in (
         sentence
     )
-    assert "has no position C/1; there are A/1, B/02" in refusal(images, MASKS, position="C/1")
-    assert "there is no " in refusal(images / "C/1/0", MASKS)
+    assert "has no position C/1; there are A/1, B/02" in error_of(images, MASKS, position="C/1")
+    assert "there is no " in error_of(images / "C/1/0", MASKS)
 
 
 def test_a_plate_of_one_field_needs_no_position(tmp_path):
@@ -46,7 +46,7 @@ def test_a_plate_of_one_field_needs_no_position(tmp_path):
 def test_series_of_bioformats2raw_are_numbered(tmp_path):
     series = write_series(tmp_path / "series", [MASKS * (n + 1) for n in range(11)], "tyx")
     np.testing.assert_array_equal(masks_of(None, series, position="10"), MASKS * np.uint16(11))
-    assert "series holds 11 images, 0, 1, 2, 3, 4, 5, ..." in refusal(None, series)
+    assert "series holds 11 images, 0, 1, 2, 3, 4, 5, ..." in error_of(None, series)
 
 
 def test_images_of_an_ome_tiff_are_numbered_or_named(tmp_path):
@@ -59,8 +59,8 @@ def test_images_of_an_ome_tiff_are_numbered_or_named(tmp_path):
         np.testing.assert_array_equal(masks_of(None, path, position=position), MASKS * (number + 1))
         movie = open_movie(None, path, selection=Selection(position=position))
         assert movie.frame_interval_s == number + 1
-    assert "holds 2 images (left, right); choose one with position" in refusal(None, path)
-    assert "choose one with position" in refusal(None, path, position="2")
+    assert "holds 2 images (left, right); choose one with position" in error_of(None, path)
+    assert "choose one with position" in error_of(None, path, position="2")
 
 
 def test_a_coarser_level_has_larger_voxels(tmp_path):
@@ -71,8 +71,8 @@ def test_a_coarser_level_has_larger_voxels(tmp_path):
         np.testing.assert_array_equal([f.labels for f in movie], MASKS[:, ::step, ::step])
         assert movie.voxel_um == pytest.approx((0.5 * step, 0.25 * step))
         assert movie.frame_interval_s == 120
-    assert "no level 3; its 3 levels are counted from 0" in refusal(None, image, level=3)
-    assert "no level -1" in refusal(None, image, level=-1)
+    assert "no level 3; its 3 levels are counted from 0" in error_of(None, image, level=3)
+    assert "no level -1" in error_of(None, image, level=-1)
 
 
 def test_masks_next_to_images_use_the_level_if_they_have_several(tmp_path):
@@ -81,8 +81,8 @@ def test_masks_next_to_images_use_the_level_if_they_have_several(tmp_path):
     two = write_image(tmp_path / "two", MASKS, "tyx", n_levels=2)
     for masks in (one, two, MASKS[:, ::2, ::2]):
         np.testing.assert_array_equal(masks_of(images, masks, level=1), MASKS[:, ::2, ::2])
-    assert "20 x 24 but masks" in refusal(images, MASKS, level=1)
-    assert "two has no level 2" in refusal(
+    assert "20 x 24 but masks" in error_of(images, MASKS, level=1)
+    assert "two has no level 2" in error_of(
         write_image(tmp_path / "three", IMAGES, "tyx", n_levels=3), two, level=2
     )
 
@@ -98,8 +98,8 @@ def test_labels_are_masks_by_their_path_or_if_they_are_the_only_ones(tmp_path, z
     assert f"masks are the labels {labels}" in caplog.text
     np.testing.assert_array_equal(masks_of(None, image / "labels"), MASKS)
     write_labels(image, "cells", MASKS, "tyx")
-    assert "image holds 2 label images, cells, nuclei; give the path" in refusal(None, image)
-    assert "holds cells, nuclei" in refusal(None, image / "labels" / "nulcei")
+    assert "image holds 2 label images, cells, nuclei; give the path" in error_of(None, image)
+    assert "holds cells, nuclei" in error_of(None, image / "labels" / "nulcei")
 
 
 def test_axes_of_masks_follow_those_of_images(tmp_path):
@@ -136,23 +136,23 @@ def test_images_and_masks_may_be_channels_of_one_file(tmp_path):
     chosen = {"channel": 0, "mask_channel": 1}
     np.testing.assert_array_equal(images_of(path, path, **chosen), IMAGES)
     np.testing.assert_array_equal(masks_of(path, path, **chosen), MASKS)
-    assert "both.tif has 2 channels; choose one with mask_channel" in refusal(path, path)
+    assert "both.tif has 2 channels; choose one with mask_channel" in error_of(path, path)
 
 
 def test_messages_name_the_option_that_was_given_or_would_help(tmp_path):
     """Masks without images are chosen by the options of images, unless by their own."""
     path = tmp_path / "both.tif"
     tifffile.imwrite(path, TWO, imagej=True, metadata={"axes": "TCYX"})
-    assert "choose one with channel, a number" in refusal(None, path)
-    assert "give channel a number" in refusal(None, path, channel=2)
-    assert "give mask_channel a number" in refusal(None, path, mask_channel=2)
-    assert "give mask_channel a number" in refusal(path, path, channel=0, mask_channel=2)
-    assert "give channel a number" in refusal(path, path, channel=2, mask_channel=0)
+    assert "choose one with channel, a number" in error_of(None, path)
+    assert "give channel a number" in error_of(None, path, channel=2)
+    assert "give mask_channel a number" in error_of(None, path, mask_channel=2)
+    assert "give mask_channel a number" in error_of(path, path, channel=0, mask_channel=2)
+    assert "give channel a number" in error_of(path, path, channel=2, mask_channel=0)
     for images, axes, channel in (
         (None, "axes", "channel"),
         (MASKS, "mask_axes", "mask_channel"),
     ):
-        sentence = refusal(images, TWO[:, :, None])
+        sentence = error_of(images, TWO[:, :, None])
         assert f"name its axes with {axes}, such as tcyx, and choose a channel with {channel}" in (
             sentence
         )
@@ -164,7 +164,7 @@ def test_a_colour_is_a_channel(tmp_path):
         path = tmp_path / "rgb.tif"
         tifffile.imwrite(path, colours, photometric="rgb", **options)
         np.testing.assert_array_equal(masks_of(None, path, channel=2), MASKS * 3)
-        assert "rgb.tif has 3 channels; choose one" in refusal(None, path)
+        assert "rgb.tif has 3 channels; choose one" in error_of(None, path)
 
 
 def test_guessed_axes_are_reported(tmp_path, caplog):
@@ -196,20 +196,20 @@ def test_options_that_masks_do_not_have_are_rejected(tmp_path, selection, senten
     path = tmp_path / "masks.tif"
     tifffile.imwrite(path, MASKS, imagej=True, metadata={"axes": "TYX"})
     for source in (path, MASKS):
-        assert sentence in refusal(None, source, **selection)
+        assert sentence in error_of(None, source, **selection)
 
 
 def test_a_wrong_name_of_a_channel_lists_the_existing_names(tmp_path):
     image = write_image(tmp_path / "image", TWO, "tcyx", channels=("DAPI", "GFP"))
-    assert "image has 2 channels (DAPI, GFP); choose one with channel" in refusal(image, MASKS)
-    assert "no channel RFP, but 2 channels (DAPI, GFP)" in refusal(image, MASKS, channel="RFP")
+    assert "image has 2 channels (DAPI, GFP); choose one with channel" in error_of(image, MASKS)
+    assert "no channel RFP, but 2 channels (DAPI, GFP)" in error_of(image, MASKS, channel="RFP")
 
 
 @pytest.mark.parametrize("address", ["ftp://host/a.zarr", "gs://b/a.tif"])
 def test_addresses_are_rejected(address):
     """As text, and as a path, which loses a slash."""
     for source in (address, Path(address)):
-        assert f"the masks are at {address}, which is not a path on" in refusal(None, source)
+        assert f"the masks are at {address}, which is not a path on" in error_of(None, source)
 
 
 def test_the_stamp_of_a_frame_depends_on_its_channel(tmp_path):

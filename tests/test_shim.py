@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command_line import refusal, run
+from command_line import error_of, run
 from golden_cases import model_folder
 from small_movies import dividing_cell
 from trackastra_engine import InputError, system
@@ -201,7 +201,7 @@ def test_the_longest_link_is_set_when_the_shim_is_written(trackmate, tmp_path):
 
 
 def test_the_command_checks_the_longest_link(tmp_path):
-    assert "3 miles" in refusal(tmp_path, "shim", tmp_path, "--max-distance", "3 miles")
+    assert "3 miles" in error_of(tmp_path, "shim", tmp_path, "--max-distance", "3 miles")
     done = run("shim", tmp_path, "--max-distance", "40")
     assert "--default-max-distance 40" in (tmp_path / "trackastra").read_text()
     assert "No Python in" in done.stdout

@@ -223,12 +223,12 @@ def test_macos_counts_memory_in_bytes_and_binds_to_no_core(monkeypatch):
 def test_a_lock_file_that_windows_does_not_remove_is_not_an_error(tmp_path, windows, monkeypatch):
     unlink = type(tmp_path).unlink
 
-    def refuse(path, **options):
+    def fail(path, **options):
         if path.name == "lock":
             raise PermissionError(13, "in use")
         unlink(path, **options)
 
-    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    monkeypatch.setattr("pathlib.Path.unlink", fail)
     with alone_in(tmp_path / "out"):
         pass
     with alone_in(tmp_path / "out"):

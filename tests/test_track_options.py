@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from command_line import run
-from opened_movies import IMAGES, MASKS, labels_of, refusal
+from opened_movies import IMAGES, MASKS, error_of, labels_of
 from small_movies import write_folder
 from trackastra_engine.evaluation import evaluate
 from trackastra_engine.movie.frames import open_movie
@@ -30,7 +30,7 @@ def test_folders_of_the_challenge_are_given_by_their_root(tmp_path):
     for folder in (root, root / "01_GT", truth):
         assert evaluate(found, folder).edges.f1 == 1
     write_folder(root / "02", IMAGES)
-    assert "holds the movies 01, 02; give one of them, such as" in refusal(root, root)
+    assert "holds the movies 01, 02; give one of them, such as" in error_of(root, root)
 
 
 def test_plain_zarr_arrays_have_names_too(tmp_path):
@@ -87,7 +87,7 @@ def test_files_of_the_system_do_not_block_results(masks_path, tmp_path, name):
 def test_messages_in_python_name_arguments_and_in_commands_flags(tmp_path):
     colours = np.stack([MASKS, MASKS], axis=1)
     tifffile.imwrite(tmp_path / "m.tif", colours, imagej=True, metadata={"axes": "TCYX"})
-    assert "choose one with channel, a number" in refusal(None, tmp_path / "m.tif")
+    assert "choose one with channel, a number" in error_of(None, tmp_path / "m.tif")
     done = run("track", "--masks", tmp_path / "m.tif", "-o", tmp_path / "out")
     assert "choose one with --channel, a number" in done.stderr
-    assert "choose one with channel, a number" in refusal(None, tmp_path / "m.tif")
+    assert "choose one with channel, a number" in error_of(None, tmp_path / "m.tif")
