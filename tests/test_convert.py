@@ -17,7 +17,7 @@ from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.napari.reader import read_layers
 from trackastra_engine.output.ctc import UPSTREAM, write_ctc
-from trackastra_engine.output.formats import Results
+from trackastra_engine.output.formats import FORMATS, Results
 from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
@@ -91,6 +91,16 @@ def test_convert_writes_the_requested_formats(tmp_path):
     assert [axis.scale for axis in metadata.axes] == [60, 0.5, 0.25]
     assert "score" not in metadata.edge_props_metadata
     assert "LINK_COST=" not in (tmp_path / "out" / "tracks.xml").read_text("utf-8")
+
+
+def test_tables_are_converted_to_every_format(tmp_path):
+    lineage = true_lineage(dividing_cell()[1])
+    write_outputs(Results(lineage), Outputs(tmp_path / "tables", formats=("csv",), report=False))
+    names = [name for name in FORMATS if not FORMATS[name].needs_masks]
+    for name in names:
+        result = run(tmp_path / "tables", "--to", name, "-o", tmp_path / name)
+        assert result.exit_code == 0, (name, result.output)
+    assert_same(read_tracks(tmp_path / "geff").lineage, lineage)
 
 
 def test_links_without_a_score_have_the_score_one_in_the_table(tmp_path):
@@ -175,6 +185,22 @@ def test_a_third_daughter_is_read_again_and_counted_as_a_division(tmp_path):
     assert layer[1]["graph"] == {2: [1], 3: [1], 4: [1]}
     found = evaluate(truth, truth)
     assert (found.divisions.correct, found.divisions.expected) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("1\t0\t5\t0\r\n2\t0\t2\t0\r\n\r\n3\t3\t5\t2\r\n4\t3\t5\t2\r\n", "utf-8"),
+        ("1,0,5,0\n2,0,2,0\n3,3,5,2\n4,3,5,2\n", "utf-8-sig"),
+        ("1.0;0.0;5.0;0.0\n2;0;2;0\n3;3;5;2\n4;3;5;2", "utf-16"),
+    ],
+    ids=["tabs, Windows", "commas, byte-order mark", "floats, semicolons"],
+)
+def test_tables_of_the_challenge_that_other_programs_saved_are_read(tmp_path, text, encoding):
+    masks = dividing_cell()[1]
+    folder = write_folder(tmp_path / "truth", masks, "man_track{:03}.tif")
+    (folder / "man_track.txt").write_bytes(text.encode(encoding))
+    assert_same(read_tracks(folder).lineage, true_lineage(masks))
 
 
 def test_tables_without_a_detection_are_rejected(tmp_path):

@@ -42,6 +42,14 @@ ONE_SERIES = {
     "a clock": ["im_12-40-50", "im_12-50-10", "im_13-00-20", "im_13-10-00"],
     "a date and an index": [f"20210301_{i:06}" for i in (58, 59, 60, 61)],
     "a frame and a number of its own": ["im_000_007", "im_001_003", "im_002_005"],
+    "days and hours": ["e_day0_hour18", "e_day1_hour0", "e_day1_hour6"],
+    "days and hours with units": ["00d_18h", "01d_00h", "01d_06h"],
+    "days and hours joined": ["m_1d18h", "m_2d0h", "m_2d6h"],
+    "days, hours and minutes": ["Day 1 23h30m", "Day 2 00h00m", "Day 2 00h30m"],
+    "minutes and seconds": ["m_00min30s", "m_01min00s", "m_01min30s"],
+    "decimal commas": ["m_0,5s", "m_1,0s", "m_1,5s"],
+    "days of two months": ["m_30.03.2021", "m_31.03.2021", "m_01.04.2021"],
+    "days of two months, year first": ["m_2021-03-30", "m_2021-03-31", "m_2021-04-01"],
     "only a letter": ["f001", "f002", "f003"],
 }
 # Names of several series, and the names of the series.
@@ -57,6 +65,8 @@ MANY_SERIES = {
     "channels at one time": (["t1_w1", "t1_w2"], "t1_w1"),
     "two indices that go on": (["img1-5", "img1-6", "img2-1"], "img1-*"),
     "two indices": (["1_001", "1_002", "2_001", "2_002"], "1_*"),
+    "dishes and hours": (["d1_h0", "d1_h6", "d2_h0", "d2_h6"], "d1_h*"),
+    "wells, days and hours": (["B2_1d_0h", "B2_1d_6h", "B3_1d_0h", "B3_2d_6h"], "B2_*h"),
     "a copy": (["t1", "t2", "t3", "t3 (1)"], "t*"),
 }  # fmt: skip
 
@@ -101,6 +111,18 @@ def test_hours_are_sorted_by_value(tmp_path):
     for number, mask in enumerate(MASKS):
         tifffile.imwrite(folder / f"m_{number / 4:g}h.tif", mask)
     np.testing.assert_array_equal(labels_of(open_movie(None, folder)), MASKS)
+
+
+def test_planes_of_volumes_are_not_taken_for_frames_without_a_word(tmp_path, caplog):
+    planes = write_folder(tmp_path / "planes", MASKS, "stack_z{:03}.tif")
+    open_movie(None, planes)
+    assert "if these are planes of one volume, save each volume as one file" in caplog.text
+    write_folder(tmp_path / "more", MASKS[:2], "t0_z{}.tif")
+    for path in write_folder(tmp_path / "other", MASKS[:2], "t1_z{}.tif").iterdir():
+        path.rename(tmp_path / "more" / path.name)
+    sentence = error_of(None, tmp_path / "more")
+    assert "holds 2 series, t*_z0.tif (2 files), t*_z1.tif (2 files)" in sentence
+    assert sentence.endswith("or save the planes of each volume as one file")
 
 
 def test_images_and_masks_are_paired_by_their_numbers(tmp_path):

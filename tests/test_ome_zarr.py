@@ -129,7 +129,7 @@ def test_a_chunk_of_several_frames_is_read_once():
 
 
 def test_a_chunk_that_is_too_large_is_read_in_parts(monkeypatch):
-    monkeypatch.setattr("trackastra_engine.movie.sources.BLOCK_BYTES", 2 * MASKS[0].nbytes)
+    monkeypatch.setattr("trackastra_engine.movie.array_source.BLOCK_BYTES", 2 * MASKS[0].nbytes)
     asked = []
 
     class Chunked:

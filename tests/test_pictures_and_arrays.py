@@ -2,7 +2,9 @@
 
 import pickle
 import shutil
+import struct
 import zipfile
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -12,6 +14,7 @@ import tifffile
 from command_line import run
 from ome_zarrs import write_image
 from opened_movies import IMAGES, MASKS, error_of, labels_of
+from trackastra_engine.errors import InputError
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.movie.selection import Selection
 
@@ -40,11 +43,100 @@ def test_folders_of_pictures(tmp_path, suffix, encode):
 
 
 def test_colours_of_pictures_are_channels(tmp_path):
+    write_colours(tmp_path / "m", lambda mask: np.stack([0 * mask, mask, 0 * mask], axis=-1))
+    sentence = error_of(None, tmp_path / "m")
+    assert "t0.png is a picture in colours, which are no labels; save the labels" in sentence
+    assert "has 3 channels; choose one with channel" in error_of(tmp_path / "m", MASKS)
+    np.testing.assert_array_equal(labels_of(tmp_path / "m", channel=1), MASKS)
+
+
+@pytest.mark.parametrize("n_channels", [2, 3, 4])
+def test_gray_that_was_saved_as_colours_is_gray(tmp_path, n_channels):
+    """Two channels are gray and opacity, four are colours and opacity, which is 255."""
+
+    def channels(mask):
+        colours = np.repeat(mask[..., None], n_channels, axis=-1)
+        colours[..., -1] = mask if n_channels == 3 else 255
+        return colours
+
+    write_colours(tmp_path / "m", channels)
+    np.testing.assert_array_equal(labels_of(tmp_path / "m"), MASKS)
+    if n_channels > 2:
+        colours = np.stack([0 * MASKS[2], MASKS[2], MASKS[2]], axis=-1).astype(np.uint8)
+        (tmp_path / "m" / "t2.png").write_bytes(imagecodecs.png_encode(colours))
+        with pytest.raises(InputError, match=r"t2\.png is a picture in colours but t0"):
+            labels_of(tmp_path / "m")
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+def test_labels_of_a_palette_are_its_indices(tmp_path, depth):
+    for number, mask in enumerate(MASKS % 4):
+        write_palette(tmp_path / f"t{number}.png", mask.astype(np.uint8), depth)
+    np.testing.assert_array_equal(labels_of(tmp_path), MASKS % 4)
+
+
+def write_colours(folder, colours_of):
+    folder.mkdir()
     for number, mask in enumerate(MASKS):
-        colours = np.stack([0 * mask, mask, 0 * mask], axis=-1).astype(np.uint8)
-        (tmp_path / f"t{number}.png").write_bytes(imagecodecs.png_encode(colours))
-    assert "has 3 channels; choose one with channel" in error_of(None, tmp_path)
-    np.testing.assert_array_equal(labels_of(tmp_path, channel=1), MASKS)
+        encoded = imagecodecs.png_encode(colours_of(mask.astype(np.uint8)))
+        (folder / f"t{number}.png").write_bytes(encoded)
+
+
+def write_palette(path, indices, depth):
+    """Write a PNG of indices of `depth` bits, which mean black, red, red and blue."""
+    bits = np.unpackbits(indices[..., None], axis=-1)[..., -depth:]
+    rows = np.packbits(bits.reshape(len(indices), -1), axis=-1)
+    header = struct.pack(">IIBBBBB", *indices.shape[::-1], depth, 3, 0, 0, 0)
+    chunks = {
+        b"IHDR": header,
+        b"PLTE": bytes([0, 0, 0, 255, 0, 0, 255, 0, 0, 0, 0, 255]),
+        b"tRNS": b"\0",
+        b"IDAT": zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)),
+        b"IEND": b"",
+    }
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+            for name, content in chunks.items()
+        )
+    )
+
+
+def test_frames_of_two_kinds_of_files_are_not_taken_for_fewer(tmp_path):
+    """A PNG of each TIFF, and a plot, may be there; a PNG of a later frame may not."""
+    for number, mask in enumerate(MASKS[:-1]):
+        tifffile.imwrite(tmp_path / f"t{number}.tif", mask)
+        (tmp_path / f"t{number}.png").write_bytes(b"")
+    (tmp_path / "plot.png").write_bytes(b"")
+    np.testing.assert_array_equal(labels_of(tmp_path), MASKS[:-1])
+    (tmp_path / f"t{len(MASKS) - 1}.png").write_bytes(imagecodecs.png_encode(MASKS[-1]))
+    assert "t5.png besides 5 files such as t0.tif; save all" in error_of(None, tmp_path)
+
+
+def test_one_array_per_frame_in_a_file_of_numpy(tmp_path):
+    frames = np.empty(len(MASKS), object)
+    frames[:] = list(MASKS)
+    np.save(tmp_path / "masks.npy", frames, allow_pickle=True)
+    np.testing.assert_array_equal(labels_of(tmp_path / "masks.npy"), MASKS)
+    frames[2] = MASKS[2][:20]
+    np.save(tmp_path / "masks.npy", frames, allow_pickle=True)
+    assert "neither frames of one shape nor masks of Cellpose" in error_of(
+        None, tmp_path / "masks.npy"
+    )
+
+
+def test_arrays_of_other_axes_are_not_read_without_a_word(caplog):
+    """Colours behind x, and time behind x."""
+    colours = np.repeat(MASKS[..., None], 3, axis=-1)
+    assert "has 3 channels; choose one with channel" in error_of(None, colours)
+    np.testing.assert_array_equal(labels_of(colours, channel=1), MASKS)
+    open_movie(None, np.moveaxis(MASKS, 0, -1))
+    assert "(40, 48, 6), which is read as (t, y, x); if time is the last axis" in caplog.text
+    np.testing.assert_array_equal(labels_of(np.moveaxis(MASKS, 0, -1), axes="yxt"), MASKS)
 
 
 def test_arrays_of_numpy(tmp_path):

@@ -1,11 +1,11 @@
 """The table of the tracks, `man_track.txt`, with checks of it and of its masks."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from trackastra_engine.detection.detections import IntArray
+from trackastra_engine.files.csv_table import lines_of_numbers, whole_number
 from trackastra_engine.movie.frame_files import FrameFiles
 
 TRACK_FILE = "man_track.txt"
@@ -18,14 +18,11 @@ def read_track_table(path: Path, n_frames: int) -> tuple[IntArray, list[str]]:
     Rows that cannot be read are problems, and left out.
     """
     rows, problems = [], []
-    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
-        if not line.strip():
-            continue
-        values = line.split()
+    for number, values in lines_of_numbers(path):
         if len(values) == 4 and all(map(_is_number, values)):
-            rows.append([int(value) for value in values])
+            rows.append([whole_number(value) for value in values])
         else:
-            problems.append(f"{TRACK_FILE}, line {number}: {line.strip()!r} is not L B E P")
+            problems.append(f"{TRACK_FILE}, line {number}: {' '.join(values)!r} is not L B E P")
     if not rows:
         return np.empty((0, 4), np.int64), [*problems, f"{TRACK_FILE} lists no track"]
     tracks = np.array(sorted(rows), np.int64)
@@ -33,7 +30,10 @@ def read_track_table(path: Path, n_frames: int) -> tuple[IntArray, list[str]]:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"-?\d{1,30}", text) is not None and abs(int(text)) <= LARGEST
+    try:
+        return abs(whole_number(text)) <= LARGEST
+    except ValueError:
+        return False
 
 
 def _table_problems(tracks: IntArray, n_frames: int) -> list[str]:

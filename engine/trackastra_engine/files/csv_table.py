@@ -58,7 +58,7 @@ class Table:
         found = [array("q" if column in whole else "d") for column in columns]
         real = _number if self.delimiter == "," else _number_with_comma
         plan: list[tuple[Any, int, Callable[[str], Any]]] = [
-            (into.append, column, _whole if column in whole else real)
+            (into.append, column, whole_number if column in whole else real)
             for into, column in zip(found, columns, strict=True)
         ]
         for number, cells in self.rows():
@@ -72,7 +72,9 @@ class Table:
                     f"line {number} of {self.path} is {shown!r}; expected {kind} for "
                     f"{self.names[column]}"
                 ) from None
-        return [np.array(column) for column in found]
+        # The type by its name: numpy's own for "q" is another 64-bit type, which Zarr rejects.
+        kinds = (np.int64 if column in whole else np.float64 for column in columns)
+        return [np.array(column, kind) for column, kind in zip(found, kinds, strict=True)]
 
 
 def open_table(path: Path, *, may_have_units: bool = False) -> Table:
@@ -81,9 +83,13 @@ def open_table(path: Path, *, may_have_units: bool = False) -> Table:
     may_have_units: whether lines without a number may follow the names, as in exports of TrackMate
     (explanations and units) and Mastodon (second parts of the names).
 
-    An empty file gives a table without columns. Raises InputError if the file is not text.
+    An empty file gives a table without columns. Raises InputError if the file cannot be read, or
+    is not text.
     """
-    delimiter = _delimiter(path)
+    try:
+        delimiter = _delimiter(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
     lines = [cells for _, cells in islice(_lines(path, delimiter), MOST_HEADER_LINES + 1)]
     if not lines:
         return Table(path, (), (), delimiter, 0)
@@ -108,13 +114,26 @@ def open_table(path: Path, *, may_have_units: bool = False) -> Table:
     return replace(table, names=tuple(full_names), units=units, n_header=1 + n_more)
 
 
+def lines_of_numbers(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the values of each line of a table without names.
+
+    Values are separated by spaces, tabs, commas or semicolons; lines without a value are skipped.
+    """
+    with path.open(encoding=_encoding(path), errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if values := re.findall(r"[^\s,;]+", line):
+                yield number, values
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and cells of each line that is neither empty nor a comment."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     # Bytes that are not UTF-8 occur in units and comments (µm from Windows), not in numbers.
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
+    with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
         try:
             for cells in reader:
@@ -164,7 +183,8 @@ def _number_with_comma(cell: str) -> float:
     return _number(cell.replace(",", "."))
 
 
-def _whole(cell: str) -> int:
+def whole_number(cell: str) -> int:
+    """Return the whole number of a cell, also if it is written as 3.0; else raise ValueError."""
     try:
         return int(cell)
     except ValueError:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.files.csv_table import lines_of_numbers, whole_number
 from trackastra_engine.movie.frame_files import frame_files
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.selection import Part
@@ -108,8 +109,8 @@ def _open(place: Path, layout: CtcLayout) -> CtcFolder:
 
 def _read_table(path: Path) -> NDArray[np.int64]:
     try:
-        lines = path.read_text("utf-8").splitlines()
-        rows = [[np.int64(value) for value in line.split()] for line in lines if line.strip()]
+        lines = lines_of_numbers(path)
+        rows = [[np.int64(whole_number(value)) for value in values] for _, values in lines]
     except (ValueError, OverflowError) as error:
         raise InputError(
             f"{path} is no table of tracks ({error}); expected lines L B E P"

@@ -1,6 +1,5 @@
 """The files of a folder that are the frames of a movie, by the numbers in their names."""
 
-import fnmatch
 import logging
 import re
 from collections.abc import Sequence
@@ -8,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackastra_engine.errors import InputError, option
-from trackastra_engine.movie.frame_names import Number, Series, find_series
+from trackastra_engine.movie.frame_names import Series, find_series
+from trackastra_engine.movie.name_numbers import Number
+from trackastra_engine.movie.name_pattern import matched, of_pattern
 from trackastra_engine.movie.pictures import CELLPOSE_ARCHIVE, JPEG2000, PNG
 from trackastra_engine.progress import NOTICE
 
@@ -23,6 +24,8 @@ THUMBNAIL = re.compile(r"_thumb(?![a-z])", re.IGNORECASE)  # that ImageXpress pu
 CELLPOSE_MASKS = "_cp_masks"
 CELLPOSE_OTHERS = ("_cp_output", "_cp_outlines", "_cp_flows", "_flows", "_flow")
 MASK_WORDS = re.compile(r"mask|label|segm|(?<![a-z])seg(?![a-z])|objects", re.IGNORECASE)
+PLANE_WORDS = {"z", "slice", "plane"}
+PLANE = re.compile(r"(?<![a-z])(?:z|slice|plane)[_=-]?\d", re.IGNORECASE)  # in the name of a series
 N_SHOWN = 4  # names that a message lists
 
 
@@ -60,7 +63,7 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
         folder = place
     files = _files(folder, kind, pattern)
     if pattern is not None and "(?P<frame>" in pattern:
-        series = [_matched(files, folder, pattern)]
+        series = [matched(files, folder, pattern)]
     else:
         series = find_series([_stem(path, folder) for path in files])
         if len(series) > 1 and pattern is None:
@@ -83,6 +86,12 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
             "names in %s have no number of the frame in common; read in the order %s",
             folder,
             _listed([name + suffix for name in found.files]),
+        )
+    elif found.word in PLANE_WORDS:
+        logger.warning(
+            "frames of %s are those of %s%s; if these are planes of one volume, save each volume "
+            "as one file",
+            *(folder, found.pattern, suffix),
         )
     elif found.kind != "number" or found.pattern.count("*") > 1:
         logger.log(NOTICE, "frames of %s are those of %s%s", folder, found.pattern, suffix)
@@ -140,9 +149,10 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
             for path in _listed_files(place)
             if not THUMBNAIL.search(path.name)
         ]
-    found = _of_pattern(found, folder, pattern) if pattern else _beside_cellpose(found, kind)
+    found = of_pattern(found, folder, pattern) if pattern else _beside_cellpose(found, kind)
     for family in FAMILIES:
         if files := [path for path in found if path.suffix.lower() in family]:
+            _check_others(found, files, folder, kind)
             break
     else:
         if found := _listed_files(folder):
@@ -153,7 +163,7 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
                 else f"{folder} holds no {kind}"
             )
         raise InputError(
-            f"the folder of the {kind}, {folder}, holds no .tif or .tiff file; "
+            f"the folder of the {kind}, {folder}, holds no .tif or .tiff file{_unknown(folder)}; "
             f"give a folder with one TIFF per frame, or one TIFF stack{_hint(folder)}"
         )
     for path in files:
@@ -163,6 +173,27 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
                 "the disk that holds it"
             )
     return files
+
+
+def _check_others(found: list[Path], files: list[Path], folder: Path, kind: str) -> None:
+    """Raise InputError if other kinds of files continue the series of those that are read."""
+    names = {_stem(path, folder) for path in files}
+    others = {_stem(path, folder): path for path in found if _stem(path, folder) not in names}
+    for one in find_series({*names, *others}) if others else ():
+        added = [others[name] for name in one.files if name in others]
+        if added and len(added) < len(one.files):
+            raise InputError(
+                f"{folder} holds {added[0].name} besides {len(files)} files such as "
+                f"{files[0].name}; save all frames as one kind of file, or choose some with "
+                f"{_option(kind)}"
+            )
+
+
+def _unknown(folder: Path) -> str:
+    """Return which file a folder holds instead of frames, for a message; empty if none."""
+    names = (path.name for path in sorted(folder.iterdir()) if path.is_file())
+    name = next((name for name in names if not name.startswith(".")), None)
+    return "" if name is None else f", but {name}"
 
 
 def _hint(folder: Path) -> str:
@@ -192,47 +223,6 @@ def _beside_cellpose(files: list[Path], kind: str) -> list[Path]:
     return rest or files
 
 
-def _of_pattern(files: list[Path], folder: Path, pattern: str) -> list[Path]:
-    """Return the files whose names, with or without suffixes, fit a pattern."""
-    if "(?P<frame>" in pattern:
-        expression = _compiled(pattern)
-        return [path for path in files if expression.search(str(path.relative_to(folder)))]
-    patterns = (pattern, f"{pattern}.*")
-    return [
-        path
-        for path in files
-        if any(fnmatch.fnmatch(str(path.relative_to(folder)), known) for known in patterns)
-    ]
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise InputError(
-            f"the pattern {pattern!r} is no regular expression ({error}); give one with a group "
-            "named frame, such as Exp_B2_(?P<frame>\\d+), or a glob such as Exp_B2_*"
-        ) from None
-
-
-def _matched(files: list[Path], folder: Path, pattern: str) -> Series:
-    """Return the series whose frames a regular expression finds."""
-    expression, numbered = _compiled(pattern), []
-    for path in files:
-        match = expression.search(str(path.relative_to(folder)))
-        text = "" if match is None else match["frame"] or ""
-        try:
-            number: Number = int(text) if text.isdecimal() else float(text)
-        except ValueError:
-            raise InputError(
-                f"the pattern {pattern!r} takes {text!r} of {path.name} for the frame; its group "
-                "frame must match a number"
-            ) from None
-        numbered.append((number, _stem(path, folder)))
-    numbers, names = zip(*sorted(numbered), strict=True)
-    return Series(pattern, names, numbers)
-
-
 def _of_kind(series: list[Series], folder: Path, kind: str) -> list[Series]:
     """Return the only series whose names say that it is masks, or that it is not, or all."""
     are_masks = [bool(MASK_WORDS.search(Path(one.pattern).name)) for one in series]
@@ -256,6 +246,8 @@ def _about_series(series: Sequence[Series], folder: Path, kind: str, suffix: str
             f"{len(longest.files)} files {longest.pattern}{suffix}: remove it, or {choose}"
         )
     names = [f"{one.pattern}{suffix} ({_counted(len(one.files))})" for one in series]
+    if all(PLANE.search(one.pattern) for one in series):
+        choose += ", or save the planes of each volume as one file"
     return f"{folder} holds {len(series)} series, {_listed(names)}; {choose}"
 
 

@@ -9,6 +9,7 @@ before numbers decide, as microscopes and programs write them:
 - ImageXpress and MetaMorph: TimePoint_2/Plate_B02_s1_w1, Plate_w1DAPI_s1_t2
 - Leica: Series001_t00_ch00; Zeiss: _s01t02; Yokogawa: _B03_T0001F001L01A01Z01C01;
   Operetta: r01c01f01p01-ch1sk2fk1fl1
+- days and hours in fields of their own: day1_hour06, 1d_6h; dates: 2021-03-31, 31.03.2021
 - CellProfiler and Cellpose: the name of the image, and a word behind it
 """
 
@@ -17,7 +18,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-Number = int | float
+from trackastra_engine.movie.name_numbers import (
+    CLOCKS,
+    TOKEN,
+    TOKEN_WITHOUT_STAMP,
+    CutName,
+    Number,
+    cut_name,
+    is_even,
+    value_of,
+    with_decimals,
+    with_units_joined,
+)
 
 TIME_WORDS = {"t", "time", "timepoint", "timestep", "tp", "frame", "fr", "sk"}
 # Words that never count frames, and letters that do if no other number varies.
@@ -29,24 +41,6 @@ MINOR_WORDS = {
     *("z", "c", "w", "s", "f", "p", "r", "l", "a", "g", "k", "fk", "fl", "slice", "plane"),
     *("series", "point"),
 }
-TIME_UNITS = r"hours?|hrs?|h|minutes?|mins?|seconds?|secs?|s|ms|days?|d"
-GUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
-STAMP = (
-    r"|(?P<stamp>(?:19|20)\d\d[-_y]?[01]\d[-_m]?[0-3]\d(?:d_|[-_T ])"
-    r"(?:[0-2]\d[-_:h][0-5]\dm?(?:[-_:][0-5]\d)?|[0-2]\d[0-5]\d[0-5]\d)(?!\d))"
-    r"|(?P<clock>(?<![\d-])[0-2]\d(?P<sign>[-:])[0-5]\d(?P=sign)[0-5]\d(?![\d-]))"
-)
-NUMBERS = (
-    r"|(?P<elapsed>(?:\d+d[-_]?)?\d+h[-_]?\d+m(?:in)?(?:[-_]?\d+s)?(?![a-z]))"
-    rf"|(?P<timed>\d+(?:\.\d+)?(?=(?:{TIME_UNITS})(?![a-z0-9])))"
-    r"|(?P<number>\d+)"
-)
-TOKEN = re.compile(f"(?P<guid>{GUID}){STAMP}{NUMBERS}", re.IGNORECASE)
-TOKEN_WITHOUT_STAMP = re.compile(f"(?P<guid>{GUID}){NUMBERS}", re.IGNORECASE)
-CLOCKS = {"stamp", "clock"}  # kinds of numbers: a date and time of day, or that alone
-WORD = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[ _=.(-]?$")  # T, Time or time, also after a word
-WELL = re.compile(r"(?:^|[^A-Za-z0-9])[A-P]$")  # the letter before the number of a column
-MICROMANAGER_1 = re.compile(r"img_\d{9}_.*_\d{3}")  # time, channel, plane
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,8 @@ class Series:
     pattern: str  # of their names, with * for the frame
     files: tuple[str, ...]
     numbers: tuple[Number, ...]  # (F,) ascending; empty where names hold no number that varies
-    kind: str = "number"  # or elapsed, timed, stamp, clock: how a time is written
+    kind: str = "number"  # or elapsed, timed, stamp, clock, date: how a time is written
+    word: str = ""  # before the number, in lower case
 
     def gaps(self) -> list[tuple[str, str, int]]:
         """Return between which two files frames are missing, and how many.
@@ -80,46 +75,19 @@ class Series:
         return next((names for (one, other), names in alike if one == other), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """A name, cut into K numbers and the K + 1 texts around them."""
-
-    name: str
-    texts: tuple[str, ...]
-    written: tuple[str, ...]
-    kinds: tuple[str, ...]
-
-    @property
-    def template(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what files of one series have in common."""
-        return tuple(text.lower() for text in self.texts), self.kinds
-
-    def words(self) -> list[str]:
-        """Return the word before each number, in lower case, or well."""
-        if MICROMANAGER_1.fullmatch(self.name):
-            return ["time", *[""] * (len(self.written) - 2), "z"]
-        found = [WORD.search(text) for text in self.texts[:-1]]
-        words = [match[1].lower() if match else "" for match in found]
-        for at, text in enumerate(self.texts[:-1]):
-            if WELL.search(text) and not re.match("[A-Za-z]", self.texts[at + 1]):
-                words[at] = "well"
-        return words
-
-
 def find_series(names: Iterable[str]) -> list[Series]:
     """Return the series that some names, without suffixes, make; in natural order."""
     ordered = sorted(names, key=natural_key)
-    cuts = [_cut(name, TOKEN) for name in ordered]
-    if (
-        len({len(CLOCKS.intersection(cut.kinds)) for cut in cuts}) > 1
-    ):  # a date, and an index behind it
-        cuts = [_cut(name, TOKEN_WITHOUT_STAMP) for name in ordered]
-    groups: dict[object, list[_Name]] = {}
+    cuts = [cut_name(name, TOKEN) for name in ordered]
+    if len({len(CLOCKS.intersection(cut.kinds)) for cut in cuts}) > 1:
+        cuts = [cut_name(name, TOKEN_WITHOUT_STAMP) for name in ordered]  # a date, and an index
+    groups: dict[object, list[CutName]] = {}
     for cut in cuts:
         groups.setdefault(cut.template, []).append(cut)
     if len(groups) > 1 and all(len(group) == 1 for group in groups.values()):
         return [Series("*", tuple(name.name for (name,) in groups.values()), ())]
-    return [series for group in groups.values() for series in _split(_with_decimals(group))]
+    joined = (with_units_joined(with_decimals(group)) for group in groups.values())
+    return [series for group in joined for series in _split(group)]
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -128,57 +96,10 @@ def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
-def _cut(name: str, token: re.Pattern[str]) -> _Name:
-    texts, written, kinds, end = [""], [], [], 0
-    for match in token.finditer(name):
-        texts[-1] += name[end : match.start()]
-        end, kind = match.end(), str(match.lastgroup)
-        if kind == "guid":  # of ImageXpress, another for each file
-            texts[-1] += "*"
-            continue
-        texts.append("")
-        written.append(match[0])
-        kinds.append(kind)
-    texts[-1] += name[end:]
-    return _Name(name, tuple(texts), tuple(written), tuple(kinds))
-
-
-def _with_decimals(group: list[_Name]) -> list[_Name]:
-    """Return names in which numbers around a point are one, where that makes equal steps."""
-    for at in range(len(group[0].kinds) - 1):
-        if group[0].texts[at + 1] != "." or set(group[0].kinds[at : at + 2]) != {"number"}:
-            continue
-        wholes = {name.written[at] for name in group}
-        fractions = [name.written[at + 1] for name in group]
-        decimals = [float(f"{name.written[at]}.{name.written[at + 1]}") for name in group]
-        if len(wholes) == 1 and _is_even([int(text) for text in fractions]):
-            continue
-        if _is_even(decimals) or (len(wholes) > 1 and len(set(map(len, fractions))) > 1):
-            return _with_decimals([_joined(name, at) for name in group])
-    return group
-
-
-def _joined(name: _Name, at: int) -> _Name:
-    number = f"{name.written[at]}.{name.written[at + 1]}"
-    return _Name(
-        name.name,
-        name.texts[: at + 1] + name.texts[at + 2 :],
-        (*name.written[:at], number, *name.written[at + 2 :]),
-        (*name.kinds[:at], "timed", *name.kinds[at + 2 :]),
-    )
-
-
-def _is_even(numbers: Sequence[Number]) -> bool:
-    """Return whether numbers are all different and have equal steps."""
-    ordered = sorted(numbers)
-    steps = [after - before for before, after in pairwise(ordered)]
-    return bool(steps) and min(steps) > 0 and max(steps) - min(steps) <= 1e-6 * max(steps)
-
-
-def _split(group: list[_Name]) -> list[Series]:
+def _split(group: list[CutName]) -> list[Series]:
     """Return the series of names that differ in nothing but numbers."""
     values = [
-        [_value(*pair) for pair in zip(name.written, name.kinds, strict=True)] for name in group
+        [value_of(*pair) for pair in zip(name.written, name.kinds, strict=True)] for name in group
     ]
     columns = list(zip(*values, strict=True))
     words = group[0].words()
@@ -208,7 +129,7 @@ def _tells_apart(columns: Sequence[Sequence[Number]], frame: int | None, at: int
     """
     if frame is None or len(set(columns[frame])) < len(columns[frame]):
         return True
-    if _is_even(columns[frame]) or _is_natural(columns, frame):
+    if is_even(columns[frame]) or _is_natural(columns, frame):
         return False
     ordered = [value for _, value in sorted(zip(columns[frame], columns[at], strict=True))]
     return ordered != sorted(ordered)
@@ -220,7 +141,7 @@ def _is_natural(columns: Sequence[Sequence[Number]], frame: int) -> bool:
     return [row[frame] for row in rows] == sorted(columns[frame])
 
 
-def _series(group: list[_Name], values: list[list[Number]], frame: int | None) -> Series:
+def _series(group: list[CutName], values: list[list[Number]], frame: int | None) -> Series:
     if frame is None:
         return Series(group[0].name, tuple(name.name for name in group), ())
     order = sorted(range(len(group)), key=lambda row: values[row][frame])
@@ -233,6 +154,7 @@ def _series(group: list[_Name], values: list[list[Number]], frame: int | None) -
         tuple(group[row].name for row in order),
         tuple(values[row][frame] for row in order),
         first.kinds[frame],
+        first.words()[frame],
     )
 
 
@@ -248,7 +170,7 @@ def _frame_column(
         usable = [at for at in usable if words[at] not in MINOR_WORDS]
     plain = [at for at in usable if kinds[at] == "number" and words[at] not in MINOR_WORDS]
     alone = [at for at in plain if len(set(columns[at])) == len(columns[at])]
-    even = [at for at in alone if _is_even(columns[at])]
+    even = [at for at in alone if is_even(columns[at])]
     by_one = [at for at in even if max(columns[at]) - min(columns[at]) == len(columns[at]) - 1]
     natural = [at for at in alone if _is_natural(columns, at)]
     for candidates in (
@@ -262,25 +184,3 @@ def _frame_column(
         if candidates:
             return candidates[-1]
     return None
-
-
-def _value(written: str, kind: str) -> Number:
-    """Return a number, or a time in seconds or as its digits, that sorts as frames do."""
-    if kind == "elapsed":
-        size = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-        parts = re.findall(r"(\d+)([dhms])", written.lower())
-        return sum(int(number) * size[unit] for number, unit in parts)
-    if kind == "clock":
-        hours, minutes, seconds = map(int, re.split("[-:]", written))
-        return 3600 * hours + 60 * minutes + seconds
-    if kind == "stamp":
-        from datetime import datetime
-
-        digits = re.sub(r"\D", "", written).ljust(14, "0")
-        try:
-            return int(
-                (datetime.strptime(digits, "%Y%m%d%H%M%S") - datetime(1900, 1, 1)).total_seconds()
-            )
-        except ValueError:  # no day of a calendar
-            return int(digits)
-    return int(written) if written.isdecimal() else float(written)

@@ -4,7 +4,7 @@ import logging
 from itertools import pairwise
 
 from trackastra_engine.errors import InputError
-from trackastra_engine.movie.frame_names import Number
+from trackastra_engine.movie.name_numbers import Number
 from trackastra_engine.movie.sources import FolderSource
 
 logger = logging.getLogger(__name__)

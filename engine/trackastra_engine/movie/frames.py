@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, option
+from trackastra_engine.movie.array_source import ArraySource
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frame_files import FrameFiles, frame_files
 from trackastra_engine.movie.frame_pairs import check_pairs
@@ -23,7 +24,7 @@ from trackastra_engine.movie.pictures import PICTURES
 from trackastra_engine.movie.pixels import check_label_type, whole_labels
 from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
-from trackastra_engine.movie.sources import ArraySource, FolderSource, StackSource
+from trackastra_engine.movie.sources import FolderSource, StackSource
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
@@ -146,15 +147,33 @@ def open_movie(
     selection: Selection = EVERYTHING,
     voxel_um: VoxelSize | None = None,
 ) -> Movie:
-    """Return the movie of some masks, with their images if there are any, without reading it.
+    """Return the movie of masks, and images if there are any, without reading it.
 
-    Each of the two is a folder of TIFF files (in natural order: t9999 before t10000), one TIFF
-    stack, an OME-Zarr (here, or at https:// or s3://), or an array (t, [z,] y, x). selection: axes,
-    channels, position and level, where these hold more or do not say it; voxel_um: size of a voxel
-    in micrometres, ([z,] y, x), instead of the size in the images, or else the masks, as they do of
-    the time between frames.
+    Parameters
+    ----------
+    images, masks : path or (T, [Z,] Y, X) array
+        A folder of files, a TIFF stack, an OME-Zarr (also at https:// or s3://), another file of
+        engine/README.md, or an array of numpy, Zarr, Dask or xarray.
+    selection : Selection
+        Axes, channels, position and level, if these hold more or do not name them.
+    voxel_um : tuple of float, optional
+        Size of a voxel along ([z,] y, x) in micrometres, instead of the size in the images or
+        masks.
 
-    Raises InputError if they do not make a movie.
+    Returns
+    -------
+    Movie
+
+    Raises
+    ------
+    InputError
+        If they do not make a movie.
+
+    Examples
+    --------
+    >>> movie = open_movie(images, masks)
+    >>> len(movie), movie.frame_shape
+    (6, (40, 48))
     """
     mask_source = _open_source(masks, selection.of_masks(beside_images=images is not None))
     check_label_type(mask_source.dtype, mask_source.name)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, MissingDependencyError, first_line, option
+from trackastra_engine.movie.array_source import ArraySource
 from trackastra_engine.movie.calibration import in_unit
 from trackastra_engine.movie.selection import Part
-from trackastra_engine.movie.sources import ArraySource, file_stamp
+from trackastra_engine.movie.sources import file_stamp
 
 # Names by which files are known to need bioio; others are tried if it is installed.
 SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims", ".dv", ".r3d", ".sld", ".lof")

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, first_line
+from trackastra_engine.movie.array_source import ArraySource
 from trackastra_engine.movie.pictures import read_npy
 from trackastra_engine.movie.selection import Part
-from trackastra_engine.movie.sources import ArraySource, file_stamp
+from trackastra_engine.movie.sources import file_stamp
 from trackastra_engine.movie.tiff_damage import EXPORT_AGAIN
 
 NUMPY_FILES = (".npy", ".npz")

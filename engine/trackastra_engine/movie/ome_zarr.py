@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trackastra_engine.errors import InputError, MissingDependencyError, first_line, option
+from trackastra_engine.movie.array_source import ArraySource
 from trackastra_engine.movie.axes import UNKNOWN_AXIS, axes_of_dims
 from trackastra_engine.movie.calibration import in_unit
 from trackastra_engine.movie.remote import ReadAhead, can_list, is_remote, open_store
 from trackastra_engine.movie.selection import LETTERS, Part
-from trackastra_engine.movie.sources import ArraySource
 from trackastra_engine.movie.stored_array import COPY_AGAIN, StoredArray
 from trackastra_engine.progress import NOTICE
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from trackastra_engine.movie.tiff_damage import EXPORT_AGAIN
 PNG, JPEG2000 = (".png",), (".jp2", ".j2k", ".jpx", ".jpf")
 PICTURES = (*PNG, *JPEG2000, ".npy")
 CELLPOSE_ARCHIVE = "_seg.npy"
+# Where the header of a PNG begins, says what the pixels are, and ends in its checksum.
+PNG_HEADER, PNG_COLOUR, PNG_CHECK = 12, 25, 29
 # All that a pickled dictionary of arrays needs; any other object could run code.
 ARRAY_PARTS = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
 
@@ -47,6 +50,11 @@ class Picture:
     def dtype(self) -> np.dtype[Any]:
         """Return the type of the pixels."""
         return self.pixels.dtype
+
+    @property
+    def has_colours_last(self) -> bool:
+        """Return whether the planes are the colours of a picture."""
+        return self.axes == "c"
 
     def plane(self, index: int) -> NDArray[Any]:
         """Return one plane (Y, X)."""
@@ -82,8 +90,31 @@ def _decoded(path: Path) -> NDArray[Any]:
         return read_npy(path)
     import imagecodecs  # 0.1 s: only where there are such files
 
-    decode = imagecodecs.png_decode if suffix in PNG else imagecodecs.jpeg2k_decode
-    return np.asarray(decode(path.read_bytes()))
+    if suffix in JPEG2000:
+        return np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
+    data = path.read_bytes()
+    if is_palette := data[PNG_COLOUR : PNG_COLOUR + 1] == b"\x03":
+        data = _as_gray(data)
+    pixels = np.asarray(imagecodecs.png_decode(data))
+    if is_palette:
+        # Indices of less than 8 bits come spread over 8.
+        return np.asarray(pixels // (255 // (2 ** data[PNG_COLOUR - 1] - 1)))
+    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
+        pixels = pixels[..., :-1]  # the last is opacity
+    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+
+
+def _as_gray(data: bytes) -> bytes:
+    """Return a PNG without its palette, whose header calls the indices gray values."""
+    header = data[PNG_HEADER:PNG_COLOUR] + b"\0" + data[PNG_COLOUR + 1 : PNG_CHECK]
+    kept = data[:PNG_HEADER] + header + zlib.crc32(header).to_bytes(4, "big")
+    at = PNG_CHECK + 4
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] in (b"IDAT", b"IEND"):
+            kept += data[at:end]
+        at = end
+    return kept
 
 
 def read_npy(path: Path, *, in_place: bool = False) -> NDArray[Any]:
@@ -102,9 +133,12 @@ def read_npy(path: Path, *, in_place: bool = False) -> NDArray[Any]:
         (header if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
         content = _ArraysOnly(file).load()
     found = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
+    if isinstance(found, np.ndarray) and len({np.shape(frame) for frame in found}) == 1:
+        return np.stack([np.asarray(frame) for frame in found])  # one array per frame
     if not isinstance(found, dict) or "masks" not in found:
         raise InputError(
-            f"{path} holds Python objects but no masks of Cellpose; save an array of numbers"
+            f"{path} holds Python objects but neither frames of one shape nor masks of Cellpose; "
+            "save an array of numbers"
         )
     return np.asarray(found["masks"])
 

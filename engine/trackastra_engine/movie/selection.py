@@ -49,14 +49,33 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a user says of the images and masks of a movie.
+    """Which part of the images and masks is the movie.
 
-    Axes, from what files say if not given; a channel, where there are several; a position of a
-    plate, or of a file of several images; a level of a pyramid; files of a folder, by a glob or a
-    regular expression with a group `frame`; and whether frames may be missing at the end. All are
-    those of the images, or without images of the masks. Masks beside images take the position if
-    they have several, the level if they have several, and the axes, but for channels, if they do
-    not name theirs.
+    All options are those of the images, or of the masks if there are no images. Masks besides
+    images use the position and level if they have several, and the axes, without channels, if
+    they do not name theirs.
+
+    Parameters
+    ----------
+    axes, mask_axes : str, optional
+        All axes in their order, such as "tcyx"; by default those of the files.
+    channel, mask_channel : str or int, optional
+        Name of a channel, or its number from 0.
+    position : str, optional
+        Of a plate, such as "A/1/0", or a number or name of an image in a file.
+    level : int
+        Of a pyramid; 0 is the full resolution.
+    pattern, mask_pattern : str, optional
+        Files of a folder: a glob, or a regular expression with a group `frame`.
+    allow_incomplete : bool
+        Whether frames may be missing at the end.
+
+    Examples
+    --------
+    >>> two_channels = np.stack([images, 0 * images], axis=1)  # (t, c, y, x)
+    >>> selection = Selection(axes="tcyx", channel=0)
+    >>> len(tracker.track(two_channels, masks, selection=selection).edges)
+    13
     """
 
     axes: str | None = None  # all in their order, such as tcyx

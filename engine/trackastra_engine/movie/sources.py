@@ -1,8 +1,7 @@
-"""Where frames come from: a folder of TIFF files, one TIFF stack, or an array."""
+"""Where frames come from: a folder of files, or one TIFF stack; arrays: array_source.py."""
 
 import logging
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,105 +12,20 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.movie.axes import (
-    TIME_FIRST,
     UNKNOWN_AXIS,
     FrameOrder,
-    axes_of_dims,
     find_order,
 )
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calibration
+from trackastra_engine.movie.colours import are_equal, of_colours
 from trackastra_engine.movie.frame_files import FrameFiles
-from trackastra_engine.movie.frame_names import Number
 from trackastra_engine.movie.incomplete import n_complete
+from trackastra_engine.movie.name_numbers import Number
 from trackastra_engine.movie.pictures import PICTURES, Picture, open_picture
-from trackastra_engine.movie.pixels import unmasked
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.tiff import OpenTiff, open_tiff
 
 logger = logging.getLogger(__name__)
-
-BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArraySource:
-    """Frames of an array: numpy's, a memory map's, Zarr's or Dask's."""
-
-    name: str
-    n_frames: int
-    frame_shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    array: Any  # has [index]
-    calibration: Calibration = UNKNOWN
-    order: FrameOrder = TIME_FIRST  # which indices find frames, and how they are turned
-    frames_at_once: int = 1  # that are stored together, such as in one chunk
-    kind: str = "masks"  # or images
-
-    @classmethod
-    def open(
-        cls,
-        array: Any,
-        name: str,
-        part: Part,
-        *,
-        axes: str | None = None,
-        channels: tuple[str, ...] = (),
-        sizes: Mapping[str, float] | None = None,
-    ) -> "ArraySource":
-        """Return the frames of an array that has shape, dtype, [index] and perhaps chunks.
-
-        axes: a letter for each axis if they are known; channels: their names; sizes: micrometres
-        along z, y and x, and seconds along t.
-        """
-        part.refuse_subdivision(name)
-        if any(length != length for length in array.shape):  # NaN
-            raise InputError(
-                f"{name} is of Dask and has chunks of unknown lengths, {tuple(array.shape)}; call "
-                "its compute_chunk_sizes() first"
-            )
-        shape = tuple(int(length) for length in array.shape)
-        if len(shape) < 3 or 0 in shape:
-            raise InputError(
-                f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x), no axis empty"
-            )
-        axes = axes or axes_of_dims(getattr(array, "dims", ()))
-        found = axes or _usual_axes(shape)
-        order = find_order(found, shape, part, name, channels=channels, is_usual=axes is None)
-        n_frames, frame_shape = order.sizes(shape)
-        dtype = np.dtype(array.dtype)
-        return cls(
-            name,
-            n_frames,
-            frame_shape,
-            dtype,
-            array,
-            Calibration.of(dict(sizes or {}), len(frame_shape)),
-            order,
-            _frames_at_once(array, order, math.prod(frame_shape) * dtype.itemsize),
-            part.kind,
-        )
-
-    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
-        """Read the arrays of some frames, one at a time, or as many as are stored together."""
-        if self.frames_at_once == 1:
-            for index in indices:
-                taken = self.array[self.order.index(index)]
-                yield self.order.arranged(unmasked(taken, self.kind))
-            return
-        start, block = 0, np.empty(0)
-        for index in indices:
-            if not start <= index < start + len(block):
-                start, block = index, np.empty(0)  # the old one goes before the new one comes
-                end = min(self.n_frames, index - index % self.frames_at_once + self.frames_at_once)
-                taken = self.array[self.order.index(slice(start, end))]
-                block = self.order.arranged(unmasked(taken, self.kind))
-            yield block[index - start]
-
-    def stamp(self, index: int) -> str | None:
-        """Return what changes if a frame does; None of what is in memory, which nobody knows."""
-        if not hasattr(self.array, "stamp"):  # of what is in memory there is none
-            return None
-        return f"{self.array.stamp(self.order.index(index))} {self.order}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +42,7 @@ class FolderSource:
     numbers: tuple[Number, ...] = ()  # (T,) of the frames in the names of the files, if they have
     kind: str = "number"  # how these are written: number, or of times elapsed, timed, stamp
     missing: str = ""  # which frames are left out, by these numbers
+    is_gray: bool = False  # whether files have colours, all equal
 
     @classmethod
     def open(cls, listed: FrameFiles, part: Part) -> "FolderSource":
@@ -145,6 +60,8 @@ class FolderSource:
                     *(files[0], tiff.n_planes),
                 )
             found = tiff.axes.replace("t", UNKNOWN_AXIS)
+            chosen = of_colours(tiff, part, may_be_gray=True)
+            is_gray, part = chosen is not part, chosen
             shape = (len(files), *tiff.outer_shape, *tiff.plane_shape)
             order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
             n_frames, frame_shape = order.sizes(shape)
@@ -153,7 +70,13 @@ class FolderSource:
                 calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
             pixels = frame_shape, tiff.dtype, files, calibration, order
             return cls(
-                str(folder), n_frames, *pixels, listed.numbers, listed.kind, listed.missing()
+                str(folder),
+                n_frames,
+                *pixels,
+                listed.numbers,
+                listed.kind,
+                listed.missing(),
+                is_gray,
             )
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
@@ -162,6 +85,11 @@ class FolderSource:
         for index in indices:
             # An OME file may describe a set of files, of which it is but one frame.
             with _open_frame(self.files[index]) as tiff:
+                if self.is_gray and not are_equal(tiff):
+                    raise InputError(
+                        f"{tiff.path} is a picture in colours but {self.files[0].name} is gray; "
+                        "all must be alike"
+                    )
                 planes = _planes(tiff, outer)
                 depth = planes.shape if "z" in outer.axes else ()
                 yield _read_planes(tiff, planes).reshape(*depth, *tiff.plane_shape)
@@ -189,6 +117,7 @@ class StackSource:
     def open(cls, path: Path, part: Part) -> "StackSource":
         """Return the frames of a stack; where the file does not name its axes, guess and log it."""
         with open_tiff(path, part) as tiff:
+            of_colours(tiff, part, may_be_gray=False)
             found = tiff.axes
             if "t" not in found and UNKNOWN_AXIS not in found:
                 # A stack of planes is a movie all the same: of unknown axes ImageJ makes Z, and
@@ -246,26 +175,9 @@ def file_stamp(path: Path) -> str:
     return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
-def _usual_axes(shape: tuple[int, ...]) -> str:
-    """Return the axes of an array without names: y and x last, but for channels of which one is."""
-    if len(shape) > 3 and shape[-1] == 1:  # as arrays of Keras and DeepCell are
-        return UNKNOWN_AXIS * (len(shape) - 3) + "yxs"
-    return UNKNOWN_AXIS * (len(shape) - 2) + "yx"
-
-
 def _time_first(axes: str | None) -> str | None:
     """Return the axes of a movie whose frames are files."""
     return None if axes is None else "t" + axes.replace("t", "")
-
-
-def _frames_at_once(array: Any, order: FrameOrder, frame_bytes: int) -> int:
-    """Return how many frames to read at once, so that a chunk of several is not read for each."""
-    chunks = getattr(array, "chunks", None)
-    if chunks is None or "t" not in order.axes:
-        return 1
-    along_time = chunks[order.axes.index("t")]  # of Dask's arrays a length for each chunk
-    stored_together = along_time if isinstance(along_time, int) else max(along_time)
-    return max(1, min(int(stored_together), BLOCK_BYTES // max(frame_bytes, 1)))
 
 
 def _planes(tiff: OpenTiff | Picture, outer: FrameOrder) -> NDArray[np.intp]:

@@ -14,9 +14,9 @@ from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.stream import FrameLinker
+from trackastra_engine.movie.array_source import ArraySource
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.pixels import unmasked
-from trackastra_engine.movie.sources import ArraySource
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
 from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.update import Update
@@ -41,6 +41,36 @@ class Session:
 
     Frames of a field are numbered by the caller, or counted. A number left out is a frame that is
     missing: tracks go on from the last frame that came. Not for several threads at once.
+
+    Parameters
+    ----------
+    tracker : Tracker
+        With a linker that links frames pair by pair, and a stride of 1.
+    delay : int, optional
+        Frames after which links are decided and stay; None decides at once and corrects later.
+    intensity_range : IntensityRange, optional
+        Of the images, for models that normalise by the whole movie.
+    voxel_um : tuple of float, optional
+        Size of a voxel along ([z,] y, x) in micrometres.
+    max_objects : int
+        A frame with more objects is rejected.
+    like : (image, mask), optional
+        A frame of the expected size and types, which is passed to `prepare`.
+
+    Raises
+    ------
+    InputError
+        If the tracker needs the whole movie, the delay is too long or the voxel size does not fit.
+
+    Examples
+    --------
+    >>> from trackastra_engine.online import Session
+    >>> session = Session(tracker)
+    >>> updates = [session.push(image, mask) for image, mask in zip(images, masks)]
+    >>> updates[3].divisions.track.tolist()  # mother, daughter, daughter
+    [2, 7, 8]
+    >>> session.finish().n_divisions
+    1
     """
 
     def __init__(
@@ -53,15 +83,7 @@ class Session:
         max_objects: int = NO_LIMIT,
         like: tuple[NDArray[Any] | None, NDArray[Any]] | None = None,
     ) -> None:
-        """Make ready to track, which takes a second or so.
-
-        intensity_range: of the images, for models that take it from the whole movie; voxel_um:
-        size of a voxel along ([z,] y, x); max_objects: of a frame, which is refused if it holds
-        more; like: what is given to `prepare`, too.
-
-        Raises InputError if the tracker's linker, stride or longest link need the whole movie, the
-        delay is longer than that of final links, or the voxel size does not fit.
-        """
+        """Make ready to track, which takes about a second; see the class."""
         spec = tracker.model.spec
         if not tracker.link.is_separable:
             raise InputError(
@@ -107,13 +129,35 @@ class Session:
         fov: Hashable = 0,
         frame: int | None = None,
     ) -> Update | None:
-        """Take the next frame of a field of view; return what it made known.
+        """Track the next frame of a field of view. Masks without labels get a warning.
 
-        image, mask: ([Z,] Y, X), image None if there is none; frame: the caller's number for it,
-        larger than all before. Returns None while links wait for the delay.
+        Parameters
+        ----------
+        image : ([Z,] Y, X) array or None
+            Raw intensities.
+        mask : ([Z,] Y, X) array
+            Whole numbers, 0 is background.
+        fov : hashable
+            The field of view.
+        frame : int, optional
+            The caller's number of the frame, larger than all before; by default the next one.
 
-        Raises InputError if the frame does not fit the model or the field, which stays as it was,
-        as it does after any other error. Masks that are not labelled get a warning, once a field.
+        Returns
+        -------
+        Update or None
+            None while links wait for the delay.
+
+        Raises
+        ------
+        InputError
+            If the frame does not fit the model or the field. After any error, the field stays as
+            it was.
+
+        Examples
+        --------
+        >>> update = session.push(images[0], masks[0], fov="new")
+        >>> update.objects.track.tolist()
+        [1, 2]
         """
         mask = unmasked(mask, "masks")
         update = self._push(image, mask, fov, frame)
@@ -141,9 +185,29 @@ class Session:
     def push_detections(
         self, detections: Detections, *, fov: Hashable = 0, frame: int | None = None
     ) -> Update | None:
-        """Take the next frame of a field of view as detections; see `push`.
+        """Track the next frame of a field of view, given as detections.
 
-        Their labels must differ; what they say of the frame does not matter.
+        Parameters
+        ----------
+        detections : Detections
+            With different labels; their `frame` is ignored.
+        fov, frame
+            See `push`.
+
+        Returns
+        -------
+        Update or None
+
+        Raises
+        ------
+        InputError
+            As `push` does, and for labels that are given twice.
+
+        Examples
+        --------
+        >>> first = detections.rows(detections.frame == 0)
+        >>> len(session.push_detections(first, fov="detections").objects)
+        2
         """
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
@@ -175,10 +239,34 @@ class Session:
         fov: Hashable = 0,
         frame: int | None = None,
     ) -> Update | None:
-        """Take the next frame of a field of view as N points; see `push`, and detection/points.py.
+        """Track the next frame of a field of view, given as N points; see detection/points.py.
 
-        position: (N, D) pixels, ([z,] y, x); label: (N,), from 1 in their order if not given;
-        diameter: (N,) pixels, half the typical spacing of this frame if not given.
+        Parameters
+        ----------
+        position : (N, D)
+            Pixels, ([z,] y, x).
+        label : (N,), optional
+            By default from 1, in their order.
+        diameter : (N,), optional
+            Pixels; by default half the typical spacing of the frame.
+        intensity : (N,), optional
+            Of the image.
+        fov, frame
+            See `push`.
+
+        Returns
+        -------
+        Update or None
+
+        Raises
+        ------
+        InputError
+            As `push` does, and at the first point that cannot be used.
+
+        Examples
+        --------
+        >>> len(session.push_points([[5, 5], [5, 40]], fov="points").objects)
+        2
         """
         places = np.atleast_1d(position)
         if places.size == 0:
@@ -193,9 +281,27 @@ class Session:
     def finish(self, fov: Hashable = 0) -> Lineage:
         """Return the tracks of a field of view and forget it; its next frame begins a new movie.
 
-        Where numbers of frames are missing, a tracklet ends and goes on as its child.
+        Where numbers of frames are missing, a tracklet ends and continues as its child.
 
-        Raises InputError if no frame of the field came.
+        Parameters
+        ----------
+        fov : hashable
+            The field of view.
+
+        Returns
+        -------
+        Lineage
+
+        Raises
+        ------
+        InputError
+            If no frame of the field arrived.
+
+        Examples
+        --------
+        >>> _ = session.push(None, masks[0], fov="short")
+        >>> len(session.finish("short").detections)
+        2
         """
         if fov not in self.fields:
             raise InputError(f"field of view {fov!r} has no frames; push one first")
@@ -206,7 +312,7 @@ class Session:
     def prepare(self, image: NDArray[Any] | None, mask: NDArray[Any]) -> None:
         """Track a frame in a field of its own, so that none of its types and size waits later.
 
-        What is loaded or compiled only once is so now. Raises InputError as `push` does.
+        Loads and compiles everything that is needed once. Raises InputError as `push` does.
         """
         apart = object()
         for _ in range(self.tracker.model.spec.window + 1):

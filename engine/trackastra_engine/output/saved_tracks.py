@@ -29,7 +29,7 @@ from trackastra_engine.movie.ctc_folder import (
     open_ctc_folder,
 )
 from trackastra_engine.movie.frames import Frame
-from trackastra_engine.output.formats import EDGE_TABLE, TRACK_TABLE
+from trackastra_engine.output.formats import EDGE_TABLE, GEFF, TRACK_TABLE
 
 TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # names that their files may have
 RATIO_DIGITS = 7  # precision of the size of a voxel in the columns
@@ -44,18 +44,39 @@ class SavedTracks:
 
 
 def read_tracks(folder: Path) -> SavedTracks:
-    """Return the tracks of a results folder of `track`, of its GEFF, or of a challenge's folder.
+    """Return the tracks of a results folder, a GEFF of `track`, or a folder of the challenge.
 
-    Tables are preferred, then a GEFF. Without both, objects are measured in the masks, frame by
-    frame, and the scores of links are NaN. Raises InputError if none of these exists, or they
-    contradict themselves.
+    If there are tables, these are read. Otherwise objects are measured in the masks, frame by
+    frame, and the scores of links are NaN.
+
+    Parameters
+    ----------
+    folder : Path
+        With `tracks.csv` and `edges.csv`, with `tracks.geff`, a GEFF, or with masks labelled by
+        track and their table, also in `ctc/` or `TRA/`.
+
+    Returns
+    -------
+    SavedTracks
+        With `lineage` and `calibration`.
+
+    Raises
+    ------
+    InputError
+        If there are no tracks, or they contradict themselves.
+
+    Examples
+    --------
+    >>> lineage.to_geff("saved.geff")
+    >>> read_tracks(Path("saved.geff")).lineage.n_divisions
+    1
     """
     if has_tables(folder):
         return _read_tables(folder / TRACK_TABLE, folder / EDGE_TABLE)
-    if is_geff(folder):
-        from trackastra_engine.output.saved_geff import read_saved_geff  # which imports this module
+    for place in filter(is_geff, (folder, folder / GEFF)):
+        from trackastra_engine.output.saved_geff import read_saved_geff  # which builds on this
 
-        return read_saved_geff(folder)
+        return read_saved_geff(place)
     return _measure(open_tracked_masks(folder))
 
 

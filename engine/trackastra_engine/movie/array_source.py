@@ -1,0 +1,133 @@
+"""Frames of an array: numpy's, a memory map's, Zarr's or Dask's."""
+
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError, option
+from trackastra_engine.movie.axes import (
+    TIME_FIRST,
+    UNKNOWN_AXIS,
+    FrameOrder,
+    axes_of_dims,
+    find_order,
+)
+from trackastra_engine.movie.calibration import UNKNOWN, Calibration
+from trackastra_engine.movie.pixels import unmasked
+from trackastra_engine.movie.selection import Part
+
+logger = logging.getLogger(__name__)
+
+MOST_COLOURS = 4  # red, green, blue and opacity
+BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArraySource:
+    """Frames of an array: numpy's, a memory map's, Zarr's or Dask's."""
+
+    name: str
+    n_frames: int
+    frame_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    array: Any  # has [index]
+    calibration: Calibration = UNKNOWN
+    order: FrameOrder = TIME_FIRST  # which indices find frames, and how they are turned
+    frames_at_once: int = 1  # that are stored together, such as in one chunk
+    kind: str = "masks"  # or images
+
+    @classmethod
+    def open(
+        cls,
+        array: Any,
+        name: str,
+        part: Part,
+        *,
+        axes: str | None = None,
+        channels: tuple[str, ...] = (),
+        sizes: Mapping[str, float] | None = None,
+    ) -> "ArraySource":
+        """Return the frames of an array that has shape, dtype, [index] and perhaps chunks.
+
+        axes: a letter for each axis if they are known; channels: their names; sizes: micrometres
+        along z, y and x, and seconds along t.
+        """
+        part.refuse_subdivision(name)
+        if any(length != length for length in array.shape):  # NaN
+            raise InputError(
+                f"{name} is of Dask and has chunks of unknown lengths, {tuple(array.shape)}; call "
+                "its compute_chunk_sizes() first"
+            )
+        shape = tuple(int(length) for length in array.shape)
+        if len(shape) < 3 or 0 in shape:
+            raise InputError(
+                f"{name} has the shape {shape}; expected (t, y, x) or (t, z, y, x), no axis empty"
+            )
+        axes = axes or axes_of_dims(getattr(array, "dims", ()))
+        found = axes or _usual_axes(shape, name, part)
+        order = find_order(found, shape, part, name, channels=channels, is_usual=axes is None)
+        n_frames, frame_shape = order.sizes(shape)
+        dtype = np.dtype(array.dtype)
+        return cls(
+            name,
+            n_frames,
+            frame_shape,
+            dtype,
+            array,
+            Calibration.of(dict(sizes or {}), len(frame_shape)),
+            order,
+            _frames_at_once(array, order, math.prod(frame_shape) * dtype.itemsize),
+            part.kind,
+        )
+
+    def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
+        """Read the arrays of some frames, one at a time, or as many as are stored together."""
+        if self.frames_at_once == 1:
+            for index in indices:
+                taken = self.array[self.order.index(index)]
+                yield self.order.arranged(unmasked(taken, self.kind))
+            return
+        start, block = 0, np.empty(0)
+        for index in indices:
+            if not start <= index < start + len(block):
+                start, block = index, np.empty(0)  # the old one goes before the new one comes
+                end = min(self.n_frames, index - index % self.frames_at_once + self.frames_at_once)
+                taken = self.array[self.order.index(slice(start, end))]
+                block = self.order.arranged(unmasked(taken, self.kind))
+            yield block[index - start]
+
+    def stamp(self, index: int) -> str | None:
+        """Return what changes if a frame does; None of what is in memory, which nobody knows."""
+        if not hasattr(self.array, "stamp"):  # of what is in memory there is none
+            return None
+        return f"{self.array.stamp(self.order.index(index))} {self.order}"
+
+
+def _usual_axes(shape: tuple[int, ...], name: str, part: Part) -> str:
+    """Return the axes of an array without names: y and x last, but for up to four channels."""
+    if len(shape) > 3 and shape[-1] == 1:  # as arrays of Keras and DeepCell are
+        return UNKNOWN_AXIS * (len(shape) - 3) + "yxs"
+    if len(shape) > 3 and shape[-1] <= MOST_COLOURS:
+        return UNKNOWN_AXIS * (len(shape) - 3) + "yxc"
+    if len(shape) == 3 and 2 * shape[-1] <= min(shape[:-1]) and part.axes is None:
+        logger.warning(
+            "%s has the shape %s, which is read as (t, y, x); if time is the last axis, say so "
+            "with %s",
+            *(name, shape, option(part.axes_name, "yxt")),
+        )
+    return UNKNOWN_AXIS * (len(shape) - 2) + "yx"
+
+
+def _frames_at_once(array: Any, order: FrameOrder, frame_bytes: int) -> int:
+    """Return how many frames to read at once, so that a chunk of several is not read for each."""
+    chunks = getattr(array, "chunks", None)
+    if chunks is None or "t" not in order.axes:
+        return 1
+    along_time = chunks[order.axes.index("t")]  # of Dask's arrays a length for each chunk
+    stored_together = along_time if isinstance(along_time, int) else max(along_time)
+    return max(1, min(int(stored_together), BLOCK_BYTES // max(frame_bytes, 1)))

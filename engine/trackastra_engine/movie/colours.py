@@ -1,0 +1,57 @@
+"""Files of red, green and blue: gray that was saved as colours, and masks that are pictures."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackastra_engine.errors import InputError
+from trackastra_engine.movie.selection import Part
+
+N_COLOURS = 3  # a fourth channel is opacity
+
+
+class OpenFile(Protocol):
+    """An open file of planes (Y, X)."""
+
+    @property
+    def path(self) -> Path:
+        """Return where it is."""
+
+    @property
+    def outer_shape(self) -> tuple[int, ...]:
+        """Return the lengths of the axes before Y and X."""
+
+    @property
+    def has_colours_last(self) -> bool:
+        """Return whether the last of these axes are the colours of a picture."""
+
+    def plane(self, index: int) -> NDArray[Any]:
+        """Return one plane (Y, X)."""
+
+
+def of_colours(file: OpenFile, part: Part, *, may_be_gray: bool) -> Part:
+    """Return the part with a channel, if the colours of the first frame are equal (gray).
+
+    may_be_gray: whether a channel is chosen where they are. Raises InputError for masks whose
+    colours differ and of which no channel is chosen: colours are no labels.
+    """
+    is_chosen = part.channel is not None or part.axes is not None
+    if is_chosen or not file.has_colours_last or file.outer_shape[-1] < N_COLOURS:
+        return part
+    if are_equal(file):
+        return replace(part, channel="0") if may_be_gray else part
+    if part.kind == "masks":
+        raise InputError(
+            f"{file.path} is a picture in colours, which are no labels; save the labels of the "
+            f"segmentation as TIFF or gray PNG, or choose a channel with {part.channel_option}"
+        )
+    return part
+
+
+def are_equal(file: OpenFile) -> bool:
+    """Return whether the colours of the first frame of a file are the same, which makes gray."""
+    first, *others = map(file.plane, range(N_COLOURS))
+    return all(np.array_equal(first, other) for other in others)
