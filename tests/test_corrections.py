@@ -1,5 +1,6 @@
 """Corrections: what is decided holds with every linker, and the rest is the best there is."""
 
+import csv
 import time
 from itertools import pairwise
 
@@ -218,13 +219,26 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path):
     assert read_corrections([tmp_path / "a.csv"]).decisions() == [(A, C, True)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_table_of_another_spreadsheet_is_read(tmp_path, delimiter, encoding):
+    """Other delimiters and encodings, columns in another order, one more, floats of pandas."""
+    text = "Verdict,source_frame,source_label,note,target_frame,target_label\n"
+    text += 'link,0,1,"µm, ""sure""",1.0,1.0\nno-link,0,2,,1,1\nlink,,,"",1,2\n'
+    rows = csv.reader(text.splitlines())
+    with (tmp_path / "a.csv").open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    expected = [(A, C, True), (B, C, False), (None, D, True)]
+    assert read_corrections([tmp_path / "a.csv"]).decisions() == expected
+
+
 HEAD = "source_frame,source_label,target_frame,target_label,verdict\n"
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (HEAD + "0,1,1,1\n", "line 2 of .*a.csv has 4 cells; give 5"),
+        (HEAD + "0,1,1,1\n", "line 2 of .*a.csv has 4 cells, the line of names 5"),
         (HEAD + "0,1,1,1,yes\n", "line 2 of .* verdict 'yes'; give link or no-link"),
         (HEAD + "\n0,1,1,-1,link\n", "line 3 of .* frame and label '1', '-1'; give whole numbers"),
         (HEAD + "0,,1,1,link\n", "line 2 of .* or leave both empty"),

@@ -62,6 +62,9 @@ TABLES = {
     "LapTrack": lines("{frame},{x},{y}", "frame,position_x,position_y"),
     "napari points": lines("{n}.0,{frame}.0,{y},{x}", "index,axis-0,axis-1,axis-2"),
     "napari tracks": lines("{n},{frame},{y},{x}", "track_id,t,y,x"),
+    "ImageJ's results": lines(" {n}\t80\t{x}\t{y}\t{frame}", " \tArea\tXM\tYM\tSlice"),
+    "empty columns": lines("{frame},,{y},{x},,", "frame,label,y,x,diameter,intensity"),
+    "frame number": lines("{frame};{y};{x}", "Frame Number;Y;X"),
     "scikit-image": lines("{frame},{n}1,{y},{x}", "frame,label,centroid-0,centroid-1"),
     "CellProfiler": lines(
         "{frame},{n}1,{x},{y},0", "ImageNumber,ObjectNumber,Location_Center_X,Location_Center_Y,"
@@ -171,6 +174,18 @@ def test_positions_within_one_pixel_give_a_warning(written, caplog):
     with caplog.at_level(logging.WARNING):
         read_points(written("frame,y,x\n0,0.2,0.3\n1,0.2,0.4\n2,0.2,0.5\n"))
     assert "are within one pixel; check that their unit is pixels" in caplog.text
+
+
+def test_points_that_are_there_twice_are_reported(written, caplog):
+    read_points(written(PLAIN + PLAIN.partition("\n")[2]))
+    assert "8 points of" in caplog.text
+    assert "have the frame and position of another one; remove them" in caplog.text
+
+
+@pytest.mark.parametrize("names", ["frame,y [um],x", "frame,y (px),x (nm)"])
+def test_axes_of_different_units_are_rejected(written, names):
+    with pytest.raises(InputError, match="have different units; give all in one unit"):
+        read_points(written(PLAIN.replace("frame,y,x", names)))
 
 
 def test_tables_of_results_are_read_after_a_spreadsheet_saved_them(tmp_path):

@@ -178,18 +178,19 @@ def test_a_file_that_trackmate_saved_gives_the_changes(folder, tmp_path, caplog)
     assert not any(source == (0, 1) for source, _, _ in found)
 
 
-def test_tables_of_mastodon_give_the_changes(folder, edited, tmp_path):
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_tables_of_mastodon_give_the_changes(folder, edited, tmp_path, delimiter):
     """Three lines of names, positions in micrometres, and links by the numbers of spots."""
     found, edges = edited.lineage.detections, edited.lineage.edges
     with (tmp_path / "embryo-Spot.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
+        rows = csv.writer(file, delimiter=delimiter)
         rows.writerow(["Label", "ID", "Spot frame", *["Spot position"] * 3])
         rows.writerow(["", "", "", "X", "Y", "Z"])
         rows.writerow(["", "", "", *["(\u00b5m)"] * 3])
         for row, (y, x) in reversed(list(enumerate(found.centroid * VOXEL_UM))):
             rows.writerow([f"cell {row}", 7 * row, found.frame[row], x, y, 0.0])
     with (tmp_path / "embryo-Link.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
+        rows = csv.writer(file, delimiter=delimiter)
         rows.writerow(["Label", "ID", *["Link target IDs"] * 2])
         rows.writerow(["", "", "Source spot id", "Target spot id"])
         rows.writerow([""] * 4)

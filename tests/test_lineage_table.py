@@ -85,10 +85,10 @@ def test_a_point_of_unknown_size_has_the_typical_size_of_its_frame(tmp_path):
         ("1,1,0,1\n", "from label 1 of frame 1 to label 1 of frame 0 does not go forward in time"),
         ("0,1,0,2\n", "does not go forward in time"),
         ("0,2,4,9\n", "is longer than 3 frames, the longest link in a window"),
-        ("0,1,1\n", "is not a table of edges"),
-        ("0,1,1,x\n", "is not a table of edges"),
-        ("0,1,1,1.5\n", "edge 1 is not four whole numbers"),
-        ("0,1,1,nan\n", "edge 1 is not four whole numbers"),
+        ("0,1,1\n", "has 3 cells, the line of names 4"),
+        ("0,1,1,x\n", "line 2 of {}/edges.csv is '0,1,1,x'; expected a whole number for target_"),
+        ("0,1,1,1.5\n", "is '0,1,1,1.5'; expected a whole number for target_label"),
+        ("0,1,1,nan\n", "is '0,1,1,nan'; expected a whole number for target_label"),
         ("", "contains no edge"),
     ],
 )
@@ -97,7 +97,16 @@ def test_edges_that_cannot_be_used_get_one_sentence(tmp_path, edges, words):
     with pytest.raises(InputError) as caught:
         read_known_movie(movie, SPEC)
     assert str(caught.value).startswith(f"{tmp_path / 'movie'} cannot be learned from:\n  ")
-    assert words in str(caught.value)
+    assert words.format(tmp_path / "movie") in str(caught.value)
+
+
+def test_tables_of_a_spreadsheet_are_read(tmp_path):
+    """Semicolons, a byte-order mark, Windows line ends, capitals, quotes, a column before."""
+    points = "\ufeff" + POINTS.replace(",", ";").replace("\n", "\r\n")
+    names = '"note";Source_Frame;source_label;target_frame;target_label'
+    edges = names + '\r\n"a;b";0;1.0;1;1\r\n;;;;\r\n'
+    movie = AnnotatedMovie(write(tmp_path / "movie", points, edges))
+    assert read_known_movie(movie, SPEC).parent.tolist() == [-1, -1, 0, -1, -1]
 
 
 def test_all_movies_are_checked(tmp_path):

@@ -75,7 +75,7 @@ def test_unknown_labels_sizes_and_intensities(tmp_path):
         ("frame,x\n0,1\n", "has no column 'y'"),
         (HEADER, "contains no points"),
         (HEADER + "0,1,2,1,5\n", "line 2 of"),
-        (HEADER + "0,1,2,1,,3\n", "point 1 has the diameter nan"),
+        (HEADER + "0,1,2,1,,3\n0,5,2,2,4,3\n", "point 1 has the diameter nan"),
         (HEADER + "0,1,two,1,5,3\n", "is '0,1,two,1,5,3'; expected a number for x"),
         (HEADER + "0,1,2,1,5,3\n-1,1,2,1,5,3\n", "point 2 has the frame -1; expected a number"),
         (HEADER + "0.5,1,2,1,5,3\n", "point 1 has the frame 0.5"),

@@ -191,6 +191,10 @@ def test_the_command_tracks_an_address_and_reuses_its_cache(server, tmp_path):
 def test_a_table_of_movies_may_have_addresses(tmp_path):
     (tmp_path / "movies.csv").write_text("name,masks\na,s3://bucket/a.zarr\n")
     assert find_positions(tmp_path / "movies.csv")[0].arguments[1] == "s3://bucket/a.zarr"
+    with pytest.raises(
+        InputError, match=r"a\.zarr is not on this machine, .* list them in a table"
+    ):
+        find_positions(Path("https://example.org/a.zarr"))
 
 
 def test_users_in_addresses_are_rejected_without_repeating_them():

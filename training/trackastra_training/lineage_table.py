@@ -8,6 +8,7 @@ import numpy as np
 from trackastra_engine.detection.detections import Detections, IntArray
 from trackastra_engine.detection.point_table import read_points
 from trackastra_engine.errors import InputError
+from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, count_children
 from trackastra_training.complaints import complain
@@ -56,27 +57,18 @@ def read_edges(path: Path) -> IntArray:
 
     Other columns are ignored. Raises InputError if the file is not such a table.
     """
-    try:
-        header, *lines = path.read_text("utf-8-sig").splitlines() or [""]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a table of edges ({error})") from None
-    names = [name.strip().lower() for name in header.split(",")]
+    table = open_table(path)
+    names = [name.lower() for name in table.names]
     if missing := [name for name in COLUMNS if name not in names]:
         raise InputError(
-            f"{path} has no column {missing[0]!r}; expected a line of names separated by commas, "
-            f"{','.join(COLUMNS)}, then one line per edge"
+            f"{path} has no column {missing[0]!r}; expected a line of names, {','.join(COLUMNS)}, "
+            "then one line per edge"
         )
-    if not any(line.strip() for line in lines):
+    columns = [names.index(name) for name in COLUMNS]
+    edges = np.column_stack(table.numbers(columns, whole=columns))
+    if not len(edges):
         raise InputError(f"{path} contains no edge")
-    indices = [names.index(name) for name in COLUMNS]
-    try:
-        table = np.loadtxt(lines, delimiter=",", usecols=indices, ndmin=2, comments=None)
-    except ValueError as error:
-        raise InputError(f"{path} is not a table of edges ({error})") from None
-    if not (np.isfinite(table) & (table == np.rint(table))).all():
-        row = int(np.argmin((table == np.rint(table)).all(axis=1)))
-        raise InputError(f"{path}: edge {row + 1} is not four whole numbers")
-    return table.astype(np.int64)
+    return edges
 
 
 def edge_problems(edges: IntArray, rows: IntArray, max_gap: int) -> list[str]:

@@ -33,6 +33,11 @@ def find_positions(movies: Path) -> list[Position]:
 
     Raises InputError if there are none, or names are missing, repeated or not valid for folders.
     """
+    if (address := remote_address(movies)) is not None:
+        raise InputError(
+            f"{address} is not on this machine, so batch cannot list its images; list them in a "
+            f"table (.csv) with the columns name and masks, such as A1,{address}/A/1/0"
+        )
     movies = movies.absolute()
     if movies.is_dir() and is_in_zarr(movies):
         found = [_of_image(place, movies) for place in list_images(movies)]

@@ -24,8 +24,22 @@ PIXEL_TYPES = (np.uint8, np.uint16, np.float32, np.float64)  # the others fit in
 class Detections:
     """N detections of D = 2 or 3 spatial axes, sorted by frame, then label.
 
-    `features` has the columns of `feature_names(D)`: what the pixels of one frame say, in
-    pixels and raw intensities. What a model sees of them is made in tokens.py.
+    Parameters
+    ----------
+    frame : (N,) int32
+        From 0.
+    label : (N,) int64
+        The number of the object in the mask of its frame.
+    centroid : (N, D) float64
+        Pixels, ([z,] y, x).
+    features : (N, F) float64
+        The columns of `feature_names(D)`, in pixels and raw intensities.
+
+    Examples
+    --------
+    >>> found = lineage.detections
+    >>> len(found), found.ndim, found.centroid[0].tolist()
+    (15, 2, [6.5, 6.5])
     """
 
     frame: IntArray  # (N,) int32, from 0
@@ -105,11 +119,32 @@ def find_rows(detections: Detections, places: IntArray) -> IntArray:
 def detect(frame: Frame, ndim: int, *, max_objects: int = NO_LIMIT) -> Detections:
     """Return the detections of one frame, measured in one pass over its pixels.
 
-    With `ndim` 3, a frame (Y, X) is a volume of one plane. Values equal those of skimage's
-    `regionprops` (moments are summed as exact integers relative to the object). A frame of more
-    than 4096 objects is measured again with larger arrays.
+    Values equal those of skimage's `regionprops` (moments are summed as exact integers relative
+    to the object).
 
-    Raises InputError if there are more than `max_objects`; no memory is allocated for them.
+    Parameters
+    ----------
+    frame : Frame
+        Image, or None, and labels ([Z,] Y, X).
+    ndim : {2, 3}
+        Spatial axes; with 3, a frame (Y, X) is a volume of one plane.
+    max_objects : int
+        The most objects that a frame may have.
+
+    Returns
+    -------
+    Detections
+
+    Raises
+    ------
+    InputError
+        If there are more than `max_objects`; no memory is allocated for them.
+
+    Examples
+    --------
+    >>> from trackastra_engine.movie.frames import Frame
+    >>> detect(Frame(0, images[0], masks[0]), 2).label.tolist()
+    [1, 2]
     """
     labels = _volume(frame.labels)
     labels = labels.view(f"u{labels.itemsize}")  # none is negative

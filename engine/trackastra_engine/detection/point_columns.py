@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+FRAME_NAMES = (
+    *("frame", "frame_number", "frame_id", "t", "timepoint", "time_point", "slice", "time"),
+)
 FIELDS = ("frame", "z", "y", "x", "label", "diameter", "radius", "intensity")
 
 
@@ -67,8 +70,17 @@ PROGRAMS = (
     ),
     *(
         Program("another program", {"frame": frame, **{axis: form.format(axis) for axis in "zyx"}})
-        for frame in ("frame", "t", "timepoint", "time_point", "slice", "time")
-        for form in ("{}", "position_{}", "pos_{}", "{}_px", "centroid_{}", "center_{}", "x_{}")
+        for frame in FRAME_NAMES
+        for form in (
+            "{}",
+            "position_{}",
+            "pos_{}",
+            "{}_px",
+            "centroid_{}",
+            "center_{}",
+            "x_{}",
+            "{}m",
+        )
     ),
 )
 

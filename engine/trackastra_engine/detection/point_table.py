@@ -28,6 +28,8 @@ EXPECTED = (
     "CellProfiler, trackpy, LapTrack or napari, then one line per point"
 )
 
+MAY_BE_EMPTY = {"label", "diameter", "radius", "intensity"}  # columns without any number
+
 DataFrame: TypeAlias = Any  # of pandas, or any type with columns and [name]
 
 
@@ -49,7 +51,29 @@ class _Columns:
 
 
 def read_points(path: Path) -> Detections:
-    """Return the detections of a table; see `read_point_table`."""
+    r"""Return the detections of a table.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file, see `read_point_table`; positions in micrometres count as pixels.
+
+    Returns
+    -------
+    Detections
+
+    Raises
+    ------
+    InputError
+        If the file is no such table.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("spots.csv").write_text("frame;y;x\n0;5,5;40\n1;6;41\n")
+    >>> read_points(Path("spots.csv")).centroid.tolist()
+    [[5.5, 40.0], [6.0, 41.0]]
+    """
     return read_point_table(path).detections
 
 
@@ -72,9 +96,9 @@ def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTabl
     values = dict(zip(places, table.numbers(list(places.values())), strict=True))
     if not len(values["frame"]):
         raise InputError(f"{path} contains no points; expected one line per point")
-    column = places["x"]
-    unit_um = _unit_um(table.names[column], *table.units[column : column + 1])
+    texts = {axis: (table.names[at], *table.units[at : at + 1]) for axis, at in places.items()}
     try:
+        unit_um = _unit_of_axes(texts)
         points = _points(_Columns(program, values, unit_um), voxel_um, str(path))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -82,10 +106,31 @@ def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTabl
 
 
 def detections_of_table(table: DataFrame, voxel_um: VoxelSize | None = None) -> Detections:
-    """Return the detections of a DataFrame of pandas, or of anything with `columns` and [name].
+    """Return the detections of a DataFrame.
 
-    Columns are found by their names, as in `read_point_table`. Raises InputError if frames or
-    positions are missing, or a point cannot be used.
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Or anything with `columns` and [name]. Columns are recognised by their names, as in
+        `read_point_table`; the index is ignored.
+    voxel_um : tuple of float, optional
+        Size of a voxel along ([z,] y, x), for positions in micrometres.
+
+    Returns
+    -------
+    Detections
+
+    Raises
+    ------
+    InputError
+        If there are no frames and positions among the columns, or a point cannot be used.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"frame": [0, 1], "y": [5, 6], "x": [40, 41]})
+    >>> detections_of_table(table).frame.tolist()
+    [0, 1]
     """
     names = [str(name) for name in table.columns]
     found = find_columns(names)
@@ -96,12 +141,16 @@ def detections_of_table(table: DataFrame, voxel_um: VoxelSize | None = None) -> 
     program, places = found
     of_name = list(table.columns)
     values = {field: np.asarray(table[of_name[column]], float) for field, column in places.items()}
-    unit_um = _unit_um(names[places["x"]])
+    unit_um = _unit_of_axes({axis: (names[at],) for axis, at in places.items()})
     return _points(_Columns(program, values, unit_um), voxel_um, "the table").detections
 
 
 def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTable:
-    values = dict(columns.values)
+    values = {
+        field: column
+        for field, column in columns.values.items()
+        if field not in MAY_BE_EMPTY or not np.isnan(column).all()
+    }
     z = values.get("z")
     if z is not None and columns.program.may_be_flat and not np.ptp(np.nan_to_num(z)):
         values.pop("z")
@@ -125,7 +174,7 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     label = _labels(values.pop("label", None), columns.program)
     if columns.program.name != "this engine":
         logger.log(NOTICE, "%s is read as a table of %s", name, columns.program.name)
-    _warn_of_odd(position, name)
+    _warn_of_odd(values["frame"], position, name)
     detections = detections_of_points(
         values.pop("frame"), position, label=label, diameter=diameter, **values
     )
@@ -140,6 +189,19 @@ def _labels(label: FloatArray | None, program: Program) -> NDArray[Any] | None:
     return label + 1
 
 
+def _unit_of_axes(texts: dict[str, tuple[str, ...]]) -> float | None:
+    """Return how many micrometres the unit of positions is; None if they are in pixels.
+
+    texts: names and units of columns, by axes and other things that they hold. Raises InputError
+    if axes have different units.
+    """
+    units = {axis: _unit_um(*texts[axis]) for axis in "zyx" if axis in texts}
+    if len(set(units.values())) > 1:
+        names = ", ".join(texts[axis][0] for axis in units)
+        raise InputError(f"the positions {names} have different units; give all in one unit")
+    return units["x"]
+
+
 def _unit_um(*texts: str) -> float | None:
     """Return the unit of a column in micrometres; None if it is not a length."""
     for text in texts:
@@ -150,8 +212,15 @@ def _unit_um(*texts: str) -> float | None:
     return None
 
 
-def _warn_of_odd(position: FloatArray, name: str) -> None:
-    """Warn if positions cannot be in pixels."""
+def _warn_of_odd(frame: FloatArray, position: FloatArray, name: str) -> None:
+    """Warn if positions cannot be in pixels, or points are there twice."""
+    n_again = len(position) - len(np.unique(np.column_stack([frame, position]), axis=0))
+    if n_again:
+        logger.warning(
+            "%d points of %s have the frame and position of another one; remove them if the "
+            "points are there twice",
+            *(n_again, name),
+        )
     if len(position) > 2 and 0 < np.nanmax(np.abs(position[:, -2:])) <= 1:
         logger.warning(
             "all positions of %s are within one pixel; check that their unit is pixels", name

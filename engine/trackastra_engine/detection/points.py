@@ -28,11 +28,32 @@ def detections_of_points(
 ) -> Detections:
     """Return the detections of N points, in any order.
 
-    frame: (N,) from 0; position: (N, 2 or 3) pixels, ([z,] y, x); label: (N,) positive, unique
-    in its frame, by default the number of the point in its frame; diameter: (N,) pixels, 0 if
-    unknown; intensity: (N,).
+    Parameters
+    ----------
+    frame : (N,)
+        From 0.
+    position : (N, 2) or (N, 3)
+        Pixels, ([z,] y, x).
+    label : (N,), optional
+        Positive numbers, each once in its frame; by default points are numbered in their order.
+    diameter : (N,), optional
+        Pixels; 0 if unknown.
+    intensity : (N,), optional
+        Of the image.
 
-    Raises InputError at the first point that cannot be used.
+    Returns
+    -------
+    Detections
+
+    Raises
+    ------
+    InputError
+        At the first point that cannot be used.
+
+    Examples
+    --------
+    >>> detections_of_points([1, 0], [[5, 40], [6, 41]]).centroid.tolist()
+    [[6.0, 41.0], [5.0, 40.0]]
     """
     places = np.asarray(position, float)
     if places.shape == (0,):

@@ -1,11 +1,11 @@
 """Corrections as a table, which people, spreadsheets and the page of a result write."""
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.csv_table import open_table, whole_number
 from trackastra_engine.linking.corrections import LINK, NO_LINK, Corrections, Decision, Place
 
 COLUMNS = ("source_frame", "source_label", "target_frame", "target_label", "verdict")
@@ -13,9 +13,28 @@ MAX_NUMBER = 2**63 - 1
 
 
 def read_corrections(paths: Sequence[Path]) -> Corrections:
-    """Return the corrections of tables, all together.
+    r"""Return the corrections of all tables.
 
-    Raises InputError if one cannot be read, or they contradict themselves; lines are named.
+    Parameters
+    ----------
+    paths : sequence of Path
+        CSV files with the columns `COLUMNS` in any order; other columns are ignored.
+
+    Returns
+    -------
+    Corrections
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, or decisions contradict each other; lines are named.
+
+    Examples
+    --------
+    >>> text = "source_frame;source_label;target_frame;target_label;verdict\n2;2;3;4;no-link\n"
+    >>> _ = Path("corrections.csv").write_text(text)
+    >>> read_corrections([Path("corrections.csv")]).decisions()
+    [((2, 2), (3, 4), False)]
     """
     decisions: list[Decision] = []
     origin: list[str] = []
@@ -41,28 +60,23 @@ def cells_of(corrections: Corrections) -> Iterator[tuple[int | str, ...]]:
 
 def _read(path: Path) -> list[tuple[int, Decision]]:
     """Return the decisions of a table with their lines."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise InputError(f"the corrections {path} cannot be read ({error})") from None
-    expected = ",".join(COLUMNS)
-    names = tuple(cell.strip() for cell in _cells(lines[:1]))
-    if names != COLUMNS:
-        raise InputError(f"the first line of {path} is not {expected}; write it above the rows")
+    table = open_table(path)
+    names = [name.lower() for name in table.names]
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise InputError(
+            f"the first line of {path} is not {','.join(COLUMNS)}, as {missing[0]} is missing; "
+            "write it above the rows"
+        )
+    columns = [names.index(name) for name in COLUMNS]
+    rows = ((number, [cells[at].strip() for at in columns]) for number, cells in table.rows())
     return [
-        (number, _decision([cell.strip() for cell in _cells([line])], f"line {number} of {path}"))
-        for number, line in enumerate(lines[1:], 2)
-        if line.strip(" ,;\t")
+        (number, _decision(cells, f"line {number} of {path}"))
+        for number, cells in rows
+        if any(cells)
     ]
 
 
-def _cells(lines: Iterable[str]) -> list[str]:
-    return next(csv.reader(lines), [])
-
-
 def _decision(cells: list[str], name: str) -> Decision:
-    if len(cells) != len(COLUMNS):
-        raise InputError(f"{name} has {len(cells)} cells; give {len(COLUMNS)}: {','.join(COLUMNS)}")
     if cells[4] not in (LINK, NO_LINK):
         raise InputError(f"{name} has the verdict {cells[4]!r}; give {LINK} or {NO_LINK}")
     return _place(cells[:2], name), _place(cells[2:4], name), cells[4] == LINK
@@ -71,9 +85,13 @@ def _decision(cells: list[str], name: str) -> Decision:
 def _place(cells: list[str], name: str) -> Place | None:
     if cells == ["", ""]:
         return None
-    if not all(cell.isascii() and cell.isdigit() and int(cell) <= MAX_NUMBER for cell in cells):
+    try:
+        frame, label = map(whole_number, cells)
+    except ValueError:
+        frame = label = -1
+    if not (0 <= frame <= MAX_NUMBER and 0 <= label <= MAX_NUMBER):
         raise InputError(
             f"{name} has frame and label {', '.join(map(repr, cells))}; give whole numbers from 0, "
             "or leave both empty"
         )
-    return int(cells[0]), int(cells[1])
+    return frame, label
