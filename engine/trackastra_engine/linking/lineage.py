@@ -1,10 +1,12 @@
 """The result: which edges were kept, and the tracklets they form."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.links import number_tracklets
 from trackastra_engine.model.edges import Edges
@@ -15,7 +17,29 @@ class Lineage:
     """Tracks with divisions: a forest over all detections.
 
     A tracklet is a stretch without division and without gap; a detection without edges is a
-    tracklet of one frame.
+    tracklet of one frame. In a notebook, a lineage is shown with its counts and its tree.
+
+    Parameters
+    ----------
+    detections : Detections
+        N detections, sorted by frame, then label.
+    edges : Edges
+        E links between rows of `detections`. A target has at most one link. A source has at most
+        two, and more only if they were read from a file.
+    tracklet_id : (N,) int32
+        The tracklet of each detection, from 1.
+    tracklets : (K, 4) int64
+        Of each tracklet: id, first frame, last frame, id of the parent or 0.
+    left_out : Detections
+        Detections of the movie in tracks that were dropped because they are short.
+
+    Examples
+    --------
+    >>> lineage = tracker.track(images, masks)
+    >>> len(lineage.detections), len(lineage.edges), lineage.n_divisions
+    (15, 13, 1)
+    >>> lineage.tracklets.tolist()
+    [[1, 0, 5, 0], [2, 0, 2, 0], [3, 3, 5, 2], [4, 3, 5, 2]]
     """
 
     detections: Detections
@@ -29,12 +53,125 @@ class Lineage:
         """Return the number of detections with two children or more."""
         return int((np.bincount(self.edges.source) >= 2).sum()) if len(self.edges) else 0
 
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with one row per detection, sorted by track, then frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns of `tracks.csv`: track, parent, frame, label, [z,] y, x (pixels), score of the
+            link to the detection before (NaN at the start of a track), and features.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> table = lineage.to_pandas()
+        >>> table[table.frame == 3][["track", "parent", "label"]].values.tolist()
+        [[1, 0, 1], [3, 2, 3], [4, 2, 4]]
+        """
+        from trackastra_engine.output.notebook import tracks_table
+
+        return tracks_table(self)
+
+    def to_networkx(self) -> Any:
+        """Return a networkx graph from earlier to later detections.
+
+        Returns
+        -------
+        networkx.DiGraph
+            Nodes are numbered from 1, in the order of `detections`, and have the columns of
+            `to_pandas` as attributes; edges have a `score`.
+
+        Raises
+        ------
+        MissingDependencyError
+            If networkx is not installed.
+
+        Examples
+        --------
+        >>> graph = lineage.to_networkx()
+        >>> [node for node in graph if graph.out_degree(node) == 2]  # mothers
+        [6]
+        """
+        from trackastra_engine.output.notebook import tracks_graph
+
+        return tracks_graph(self)
+
+    def to_napari(self) -> tuple[FloatArray, dict[int, list[int]]]:
+        """Return data and graph of a tracks layer of napari.
+
+        Returns
+        -------
+        data : (N, 4 or 5) float64
+            Track, frame, [z,] y, x (pixels), sorted by track, then frame.
+        graph : dict
+            The parents of each track that has one.
+
+        Examples
+        --------
+        >>> data, graph = lineage.to_napari()
+        >>> graph
+        {3: [2], 4: [2]}
+        >>> viewer.add_tracks(data, graph=graph)  # doctest: +SKIP
+        """
+        from trackastra_engine.output.napari_tracks import tracks_layer
+
+        return tracks_layer(self)
+
+    def to_geff(self, folder: str | Path) -> None:
+        """Write a GEFF, the exchange format for graphs of tracks.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder to write, such as `tracks.geff`.
+
+        Raises
+        ------
+        MissingDependencyError
+            If the package geff is not installed.
+
+        Examples
+        --------
+        >>> lineage.to_geff("tracks.geff")
+        """
+        from trackastra_engine.output.geff_graph import write_geff
+
+        write_geff(self, folder)
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the tree, as notebooks show them."""
+        from trackastra_engine.output.notebook import page
+
+        return page(self)
+
 
 def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     """Return the lineage of the edges that a linker kept.
 
     Tracklets are numbered in the order of their first frame and the label there, so the same
     edges give the same numbers.
+
+    Parameters
+    ----------
+    detections : Detections
+        Of the movie.
+    edges : Edges
+        At most one to a target.
+
+    Returns
+    -------
+    Lineage
+
+    Examples
+    --------
+    >>> first = lineage.edges.rows(np.arange(2))
+    >>> build_lineage(lineage.detections, first).n_divisions
+    0
     """
     # Numbers of 4 bytes: the features of 2^31 detections would fill the memory long before.
     parent = np.full(len(detections), -1, np.int32)
@@ -55,10 +192,28 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
 
 
 def without_short_tracks(lineage: Lineage, min_length: int) -> Lineage:
-    """Return the lineage without tracks shorter than so many frames, from the first to the last.
+    """Return the lineage without short tracks; a cell and its descendants count as one.
 
-    A track is a cell with all its descendants, over gaps and divisions. Raises InputError if none
-    is long enough.
+    Parameters
+    ----------
+    lineage : Lineage
+    min_length : int
+        Frames from the first to the last of the shortest track that stays.
+
+    Returns
+    -------
+    Lineage
+        Its `left_out` are the detections of the tracks that were dropped.
+
+    Raises
+    ------
+    InputError
+        If no track is long enough.
+
+    Examples
+    --------
+    >>> len(without_short_tracks(lineage, 6).tracklets)
+    4
     """
     tracklets = lineage.tracklets
     root = root_of_tracklets(tracklets)[1:]

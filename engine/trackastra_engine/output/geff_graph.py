@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
+from trackastra_engine.errors import MissingDependencyError
 from trackastra_engine.linking.lineage import Lineage, cell_of_tracklets, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
@@ -31,7 +32,12 @@ def write_geff(
 
     labels: path of an OME-Zarr of the tracked masks, from the folder.
     """
-    from geff.core_io import write_arrays  # 2 s: only when a GEFF is written
+    try:
+        from geff.core_io import write_arrays  # 2 s: only when a GEFF is written
+    except ImportError:
+        raise MissingDependencyError(
+            "a GEFF needs the package geff; install trackastra-engine[geff]"
+        ) from None
 
     found, edges = lineage.detections, lineage.edges
     values = {
