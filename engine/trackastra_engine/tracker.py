@@ -45,7 +45,31 @@ MOST_EMPTY_FRAMES = 1000  # for each frame with a detection
 
 
 class Tracker:
-    """Tracks movies with one model and one linker."""
+    """Tracks movies with one model and one linker.
+
+    Parameters
+    ----------
+    model : AssociationModel
+        Scores edges between detections.
+    link : Linker
+        Chooses the links, see `linking.linker`.
+    on_rates : callable, optional
+        Called with the rates of each movie by which its scores are corrected.
+    max_distance, stride, align, threads, rates
+        See `load`.
+
+    Raises
+    ------
+    InputError
+        If an option is not possible, or does not fit the model.
+
+    Examples
+    --------
+    >>> from trackastra_engine import Tracker
+    >>> tracker = Tracker.load("general_2d")
+    >>> tracker.track(images, masks).n_divisions
+    1
+    """
 
     def __init__(
         self,
@@ -59,10 +83,7 @@ class Tracker:
         rates: str = "auto",
         on_rates: Callable[[MovieRates], object] | None = None,
     ) -> None:
-        """Make a tracker; on_rates: called with the rates of each movie by which it is corrected.
-
-        For the other arguments see `load`, which raises the same errors.
-        """
+        """Make a tracker; see the class."""
         check_gap(link.max_gap, model.spec)
         check_stride(stride, model.spec, max_gap=link.max_gap)
         check_align(align)
@@ -90,18 +111,47 @@ class Tracker:
         device: Device = "auto",
         threads: int | None = None,
     ) -> "Tracker":
-        """Return a tracker with the model of that name or file.
+        """Return a tracker with the model of a name or file.
 
-        mode: the name of a linker, one of linking.MODES, or a linker with options of its own;
-        max_distance: longest link in pixels, or a text such as "40px", "12um" or "auto";
-        stride: frames from a window to the next, more than 1 for speed at some loss in accuracy;
-        align: "auto" carries the frames of a window along their common motion before it is scored,
-        with models that learned from relative positions; "off" never does.
-        threads: that compute at a time, by default one for each core that this process may use.
-        rates: "auto" to correct scores for how often cells of the movie have no parent or divide,
-        as far as the model knows how often they did in training, or "off".
+        Parameters
+        ----------
+        model : str or Path
+            An embedded model, `general_2d` or `general_3d`, or the path of an .onnx file.
+        mode : str or Linker
+            One of `linking.MODES`, or a linker with options of its own.
+        max_distance : float or str, optional
+            Longest link: pixels, or a text such as "40px", "12um" or "auto".
+        stride : int
+            Frames from one window to the next; more than 1 is faster and less accurate.
+        align : {"auto", "off"}
+            Whether the frames of a window are aligned before it is scored, with models that
+            learned from relative positions.
+        rates : {"auto", "off"}
+            Whether scores are corrected for how often cells of the movie have no parent or
+            divide, if the model knows how often they did in training.
+        device : str
+            "auto", "cpu", "cuda" or another provider of ONNX Runtime.
+        threads : int, optional
+            Threads that compute at a time; by default one per usable core.
 
-        Raises InputError, ModelError or MissingDependencyError with what to do.
+        Returns
+        -------
+        Tracker
+
+        Raises
+        ------
+        InputError
+            If an option is not possible.
+        ModelError
+            If there is no such model, or the file does not fit this version.
+        MissingDependencyError
+            If ONNX Runtime is not installed.
+
+        Examples
+        --------
+        >>> tracker = Tracker.load("general_2d", mode="ilp", max_distance=40)
+        >>> len(tracker.track(None, masks).edges)
+        13
         """
         longest = None if max_distance is None else MaxDistance.parse(max_distance)
         loaded = AssociationModel.load(model, device=device)
@@ -127,14 +177,38 @@ class Tracker:
         corrections: Corrections | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
-        """Return the lineage of a movie, from arrays (T, [Z,] Y, X) or paths of TIFFs or OME-Zarr.
+        """Return the lineage of a movie of arrays or files.
 
-        images: None if there are only masks; masks: integers, 0 is background; selection: which
-        axes, channel, position and level, such as Selection(axes="tcyx", channel=1); voxel_um:
-        size of a voxel along ([z,] y, x), instead of the size in the files; corrections: links that
-        are decided.
+        Parameters
+        ----------
+        images : (T, [Z,] Y, X) array, path or None
+            Raw intensities; None if there are only masks. Paths are folders, TIFF stacks,
+            OME-Zarr or other files, see engine/README.md.
+        masks : (T, [Z,] Y, X) array or path
+            Whole numbers; 0 is background, and each object of a frame has its own number.
+        selection : Selection
+            Axes, channel, position, level and files, such as `Selection(axes="tcyx", channel=1)`.
+        voxel_um : tuple of float, optional
+            Size of a voxel along ([z,] y, x) in micrometres, instead of the size in the files.
+        corrections : Corrections, optional
+            Links that are decided.
+        progress : callable
+            Called with the number of frames done and of all frames.
 
-        Raises InputError if the movie cannot be read, holds no object or does not fit the model.
+        Returns
+        -------
+        Lineage
+
+        Raises
+        ------
+        InputError
+            If the movie cannot be read, has no object or does not fit the model.
+
+        Examples
+        --------
+        >>> lineage = tracker.track(images, masks)
+        >>> lineage.tracklets[-1].tolist()  # id, first frame, last frame, parent
+        [4, 3, 5, 2]
         """
         movie = open_movie(images, masks, selection=selection, voxel_um=voxel_um)
         return self.track_movie(movie, corrections=corrections, progress=progress)
@@ -149,11 +223,35 @@ class Tracker:
         dask: str | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
-        """Return the lineage of an opened movie; see `track`.
+        """Return the lineage of an opened movie.
 
-        cache: folder that keeps detections and edges, so that nothing is computed twice; index:
-        file that tells which of these are the movie's, with which it can be linked again; dask:
-        address of a cluster that does the work, or local:N for N processes.
+        Parameters
+        ----------
+        movie : Movie
+            See `open_movie`.
+        cache : Path, optional
+            Folder that stores detections and edges, so that nothing is computed twice.
+        index : Path, optional
+            File that lists which of these belong to the movie, for linking it again.
+        dask : str, optional
+            Address of a Dask cluster that does the work, or "local:N" for N processes.
+        corrections, progress
+            See `track`.
+
+        Returns
+        -------
+        Lineage
+
+        Raises
+        ------
+        InputError
+            As `track` does.
+
+        Examples
+        --------
+        >>> from trackastra_engine.movie.frames import open_movie
+        >>> len(tracker.track_movie(open_movie(images, masks)).tracklets)
+        4
         """
         self.check_fit(movie)
         voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
@@ -180,11 +278,35 @@ class Tracker:
         corrections: Corrections | None = None,
         progress: Progress = no_progress,
     ) -> Lineage:
-        """Return the lineage of detections that were made elsewhere, as of `read_points`.
+        """Return the lineage of detections that were made elsewhere, such as by `read_points`.
 
-        Models that know intensities by the range of the images take all as bright as those.
+        Models that normalise intensities by the movie take all intensities as equal.
 
-        Raises InputError if they lie in one frame alone or do not fit the model.
+        Parameters
+        ----------
+        detections : Detections
+            In at least two frames, numbered from 0.
+        voxel_um : tuple of float, optional
+            Size of a voxel along ([z,] y, x) in micrometres.
+        corrections, progress
+            See `track`.
+
+        Returns
+        -------
+        Lineage
+
+        Raises
+        ------
+        InputError
+            If all detections are in one frame, no frame follows another, or they do not fit the
+            model.
+
+        Examples
+        --------
+        >>> from trackastra_engine.detection.points import detections_of_points
+        >>> points = detections_of_points([0, 0, 1, 1], [[5, 5], [5, 40], [6, 6], [6, 41]])
+        >>> tracker.track_detections(points).edges.source.tolist()
+        [0, 1]
         """
         self.check_fit(detections)
         n_frames = int(detections.frame.max(initial=-1)) + 1

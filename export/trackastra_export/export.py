@@ -29,8 +29,28 @@ COORDINATE_STEPS = 64  # per cutoff, see `verification_windows`
 def export_model(model: TrackingTransformer, spec: ModelSpec, path: Path) -> float:
     """Write the model as an ONNX file; return the largest difference of a score from PyTorch's.
 
-    Raises ModelError, and writes nothing, if spec and network disagree or if any score differs by
-    more than 1e-4 from PyTorch's in float64.
+    Parameters
+    ----------
+    model : TrackingTransformer
+    spec : ModelSpec
+        Of the model.
+    path : Path
+        The .onnx file, which is replaced if it exists.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ModelError
+        If spec and network disagree, or a score differs by more than 1e-4 from PyTorch's in
+        float64. Nothing is written then.
+
+    Examples
+    --------
+    >>> export_model(network, spec, Path("model.onnx")) < 1e-4
+    True
     """
     check_fit(model.config, spec)
     spec = replace(spec, n_parameters=sum(learned.numel() for learned in model.parameters()))

@@ -20,8 +20,26 @@ from trackastra_training.transformer import TrackingTransformer
 def average_models(models: Sequence[str | Path]) -> tuple[TrackingTransformer, ModelSpec]:
     """Return the network with the mean weights of some models, and the ModelSpec of the last.
 
-    models: as for `read_model`; a model that is given twice counts twice. Raises ModelError if
-    their shapes or the fields of their ModelSpec differ.
+    Parameters
+    ----------
+    models : sequence of str or Path
+        As for `read_model`; one that is given twice counts twice.
+
+    Returns
+    -------
+    network : TrackingTransformer
+    spec : ModelSpec
+
+    Raises
+    ------
+    ModelError
+        If they have different shapes, or see movies differently.
+
+    Examples
+    --------
+    >>> network, spec = average_models(["general_2d", "general_2d"])
+    >>> spec.name
+    'general_2d'
     """
     read = [read_model(model) for model in models]
     network, spec = read[-1]

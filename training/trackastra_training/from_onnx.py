@@ -21,8 +21,28 @@ NETWORK_KEY = "trackastra_engine.network"  # of the metadata: the fields of Tran
 def read_model(model: str | Path) -> tuple[TrackingTransformer, ModelSpec]:
     """Return the network of a checkpoint folder, ours or upstream's, or of an exported model.
 
-    model: a folder, else the name of an embedded model or the path of an .onnx file. Raises
-    ModelError if there is none, or it cannot be read.
+    Parameters
+    ----------
+    model : str or Path
+        A folder, the name of an embedded model, or the path of an .onnx file.
+
+    Returns
+    -------
+    network : TrackingTransformer
+    spec : ModelSpec
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    MissingDependencyError
+        Without the package onnx, for an .onnx file.
+
+    Examples
+    --------
+    >>> network, spec = read_model("general_2d")
+    >>> spec.ndim
+    2
     """
     if Path(model).is_dir():
         return load_model(Path(model)), load_spec(Path(model))

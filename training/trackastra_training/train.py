@@ -80,7 +80,22 @@ class Start:
 
 
 def new_start(configuration: Configuration) -> Start:
-    """Return a new network with random weights, which follow from the seed."""
+    """Return a new network with random weights, which follow from the seed.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        See training/README.md.
+
+    Returns
+    -------
+    Start
+
+    Examples
+    --------
+    >>> new_start(configuration).spec.window
+    4
+    """
     options = configuration.model
     config = network_config(options)
     torch.manual_seed(configuration.training.seed)
@@ -89,10 +104,31 @@ def new_start(configuration: Configuration) -> Start:
 
 
 def start_from_model(configuration: Configuration, model: str | Path) -> Start:
-    """Return a model, as for `from_onnx.read_model`, to be trained further.
+    """Return a model to be trained further.
 
-    Its shape and tokens stay; the configuration gives a new name, description and dropout. A model
-    of `relative` tokens without pair terms gets them: its scores do not change until it learns.
+    Its shape and tokens stay; the configuration gives a new name, description and dropout, and a
+    model for our tokens that has no pair terms gets them: it scores as before until it learns.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        See training/README.md.
+    model : str or Path
+        A checkpoint folder, the name of an embedded model or the path of an .onnx file.
+
+    Returns
+    -------
+    Start
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or it cannot be read.
+
+    Examples
+    --------
+    >>> start_from_model(configuration, "general_2d").configuration.model.ndim
+    2
     """
     (trained, spec), options = read_model(model), configuration.model
     pair_width = trained.config.pair_width
@@ -124,10 +160,37 @@ def train(
     resume: bool = False,
     report: Report = lambda progress: None,
 ) -> TrackingTransformer:
-    """Train a model, and write its latest checkpoint and the state of the run to `folder`.
+    """Train a model, and leave its latest checkpoint and the state of the run in a folder.
 
-    All folders of data are checked first. With `resume`, the run in `folder` continues. Raises
-    InputError or ModelError if files or options cannot be used.
+    All folders of data are checked first.
+
+    Parameters
+    ----------
+    start : Start
+        See `new_start` and `start_from_model`.
+    folder : Path
+        For the checkpoint and the state of the run.
+    data_root : Path
+        Where relative paths of the movies in the configuration begin.
+    resume : bool
+        Whether the run in `folder` continues.
+    report : callable
+        Called with the `Progress` of the run.
+
+    Returns
+    -------
+    TrackingTransformer
+
+    Raises
+    ------
+    InputError, ModelError
+        If files or options cannot be used.
+
+    Examples
+    --------
+    >>> network = train(new_start(configuration), Path("run"), Path("."))
+    >>> sorted(path.name for path in Path("run").glob("*.pt"))[0]
+    'model.pt'
     """
     configuration, options = start.configuration, start.configuration.training
     movies, held_out = (

@@ -30,7 +30,27 @@ def simulated_validation_movies(n_movies: int, spec: ModelSpec) -> list[KnownMov
 
 
 def validate(model: TrackingTransformer, spec: ModelSpec, movies: Iterable[KnownMovie]) -> Scores:
-    """Return the scores of greedy links between neighbouring frames, of all movies together."""
+    """Return the scores of greedy links between neighbouring frames, of all movies together.
+
+    Parameters
+    ----------
+    model : TrackingTransformer
+    spec : ModelSpec
+        Of the model.
+    movies : iterable of KnownMovie
+        See `read_known_movies`, or `simulation.simulate`.
+
+    Returns
+    -------
+    Scores
+        Counts of right, found and expected edges and divisions.
+
+    Examples
+    --------
+    >>> from trackastra_engine.simulation import simulate
+    >>> validate(network, spec, [simulate(parameters, seed=1)]).edges.expected > 0
+    True
+    """
     scores = [
         score_edges(
             edge_table(movie, found.source, found.target), edge_table(movie, *true_links(movie))

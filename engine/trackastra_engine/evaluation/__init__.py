@@ -32,14 +32,38 @@ def evaluate(
 ) -> Evaluation:
     """Return the scores of the tracks in a result folder, compared with a truth folder.
 
-    tracks: a folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`, or with
-    upstream's names, `man_track*.tif` and `man_track.txt`. ground_truth: a folder with
-    `man_track*.tif` and `man_track.txt`, or with both in `TRA/`. A true object is matched
-    by the object that covers more than half of it. If one object covers several, edges and
-    divisions use the one with which it shares most pixels.
+    A true object is found by the object that covers more than half of it. Where one object covers
+    several, edges and divisions take it for the one with which it shares most pixels.
 
-    Raises InputError if a folder is incomplete, contradicts itself or does not fit the other, and
-    MissingDependencyError without the packages of the extra `evaluation`.
+    Parameters
+    ----------
+    tracks : str or Path
+        A folder with `mask*.tif` and `res_track.txt`, or with both in `ctc/`, or with upstream's
+        names, `man_track*.tif` and `man_track.txt`.
+    ground_truth : str or Path
+        A folder with `man_track*.tif` and `man_track.txt`, or with both in `TRA/`.
+    progress : callable
+        Called with the number of frames done and of all frames.
+
+    Returns
+    -------
+    Evaluation
+        Measures of the Cell Tracking Challenge, and counts of detections, edges and divisions.
+
+    Raises
+    ------
+    InputError
+        If a folder is incomplete, contradicts itself or does not fit the other.
+    MissingDependencyError
+        Without the packages of the extra `evaluation`.
+
+    Examples
+    --------
+    >>> from trackastra_engine.movie.frames import open_movie
+    >>> from trackastra_engine.output.ctc import UPSTREAM, write_ctc
+    >>> _ = write_ctc(lineage, open_movie(None, masks), "truth", names=UPSTREAM)
+    >>> evaluate("truth", "truth").divisions.correct
+    1
     """
     found = open_ctc_folder(Path(tracks), RESULT, UPSTREAM_RESULT)
     truth = open_ctc_folder(Path(ground_truth), TRUTH)

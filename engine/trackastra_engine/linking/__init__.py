@@ -21,13 +21,28 @@ MODES = ("greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap")
 
 @dataclass(frozen=True, slots=True)
 class Linker:
-    """A way to choose links, with its options."""
+    """A way to choose links, with its options; see `linker`.
+
+    Parameters
+    ----------
+    choose : callable
+        Takes a `CandidateGraph`; returns the rows of the edges to keep, ascending.
+    is_separable : bool
+        Whether the links between two neighbouring frames depend only on the edges between them.
+        Then `choose` may get the movie pair by pair, and finds the same links.
+    max_gap : int
+        Frames from the source to the target of the longest edges.
+
+    Examples
+    --------
+    >>> every = Linker(lambda graph: np.arange(len(graph.edges)), is_separable=True)
+    >>> len(every(CandidateGraph(lineage.detections, lineage.edges)).edges)
+    13
+    """
 
     choose: Callable[[CandidateGraph], IntArray]  # rows of the edges to keep, ascending
-    # Whether the links between two neighbouring frames depend on the edges between these two
-    # alone. Then `choose` may be given the movie pair by pair, and finds the same links.
     is_separable: bool
-    max_gap: int = 1  # frames from the source to the target of the longest candidate edges
+    max_gap: int = 1
 
     def __call__(self, graph: CandidateGraph) -> Lineage:
         """Return the lineage of the chosen links."""
@@ -43,18 +58,40 @@ def linker(
     costs: LinkCosts | None = None,
     time_limit_s: float | None = None,
 ) -> Linker:
-    """Return the linker of that name, one of MODES.
+    """Return the linker of a name.
 
-    max_gap: frames from the source to the target of the longest links, 1 for neighbouring frames
-    alone, 2 for links over one frame in which a cell was missed;
-    chances: whether scores are probabilities (`ModelSpec.scores_are_chances`), which greedy linking
-    and "ilp" accept from 0.3 on; otherwise they are upstream's;
-    min_division_score: the score that a second child needs, by default 0.6 for probabilities and
-    0.5 for upstream's scores, and with "ilp" the score that makes the division pay;
-    costs (`CHANCES` if scores are probabilities, otherwise "gt") and time_limit_s: of "ilp" and
-    "ilp_nodiv" alone, see ilp.py.
+    Parameters
+    ----------
+    mode : str
+        One of `MODES`.
+    max_gap : int
+        Frames from the source to the target of the longest links: 1 for neighbouring frames, 2
+        for links over one frame in which a cell was missed.
+    chances : bool
+        Whether scores are probabilities (`ModelSpec.scores_are_chances`), which "greedy" and
+        "ilp" accept from 0.3; otherwise they are upstream's.
+    min_division_score : float, optional
+        The score that a second child needs: by default 0.6 for probabilities and 0.5 for
+        upstream's scores; with "ilp" the score from which a division pays.
+    costs : LinkCosts, optional
+        Of "ilp" and "ilp_nodiv"; by default `CHANCES` for probabilities, otherwise "gt".
+    time_limit_s : float, optional
+        Seconds, of "ilp" and "ilp_nodiv".
 
-    Raises InputError if there is no such linker, or it has no such option.
+    Returns
+    -------
+    Linker
+
+    Raises
+    ------
+    InputError
+        If there is no such linker, or it has no such option.
+
+    Examples
+    --------
+    >>> tracker = Tracker.load("general_2d", mode=linker("greedy", max_gap=2, chances=True))
+    >>> tracker.track(images, masks).n_divisions
+    1
     """
     if mode not in MODES:
         raise InputError(f"there is no linker {mode!r}; choose one of {', '.join(MODES)}")

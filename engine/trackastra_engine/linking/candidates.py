@@ -16,8 +16,22 @@ MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api
 class CandidateGraph:
     """Detections and the edges that a linker may keep.
 
-    It must keep those that are `given`, see corrections.py. No other edge leads to their targets,
-    or leaves a source with two of them.
+    Parameters
+    ----------
+    detections : Detections
+        Of a movie, or of some frames.
+    edges : Edges
+        E edges, sorted by source, then the frame of the target.
+    given : (G,) int64
+        Rows of edges that must be kept, see corrections.py. No other edge leads to their targets,
+        or leaves a source with two of them.
+
+    Examples
+    --------
+    >>> from trackastra_engine.linking import linker
+    >>> graph = CandidateGraph(lineage.detections, lineage.edges)
+    >>> linker("greedy")(graph).n_divisions
+    1
     """
 
     detections: Detections
@@ -48,12 +62,35 @@ def candidate_graph(
 ) -> CandidateGraph:
     """Return the graph in which each source keeps its nearest scored targets in each later frame.
 
-    edges: sorted by source, then the frame of the target, and so are those of the graph, nearest
-    targets first; max_distance: longest edge in pixels of x, None leaves the limit to the model's
-    own reach; proportions: (D,) of a voxel, see movie/voxels.py. As upstream's `build_graph`
-    (tracking.py).
+    As upstream's `build_graph` (tracking.py).
 
-    Raises InputError if the edges are not sorted so.
+    Parameters
+    ----------
+    detections : Detections
+        Of a movie, or of some frames.
+    edges : Edges
+        Sorted by source, then the frame of the target; those of the graph are, too, nearest
+        targets first.
+    max_distance : float, optional
+        Longest edge in pixels of x; None leaves the limit to the model.
+    proportions : (D,), optional
+        Lengths of a voxel in its length along x, see movie/voxels.py.
+
+    Returns
+    -------
+    CandidateGraph
+
+    Raises
+    ------
+    InputError
+        If the edges are not sorted.
+
+    Examples
+    --------
+    >>> order = np.argsort(lineage.edges.source, kind="stable")
+    >>> graph = candidate_graph(lineage.detections, lineage.edges.rows(order), max_distance=4)
+    >>> len(graph.edges)  # without those from the mother to the daughters
+    11
     """
     places = _places(detections, proportions)
     limit = np.inf if max_distance is None else max_distance

@@ -24,12 +24,30 @@ MAX_NAMED = 3  # rows that a message names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corrections:
-    """C decisions. They do not contradict each other, and may repeat each other.
+    """C decisions of a person. They may repeat, but not contradict, each other.
 
-    A link without a target says that a track ends at its source, without a source that a track
+    A link without a target says that a track ends at its source; without a source, that a track
     begins at its target. Two links from a source are a division.
 
-    Raises InputError if a decision makes no sense or contradicts another one; both are named.
+    Parameters
+    ----------
+    source, target : (C, 2) int64
+        Frame and label; the frame is -1 where a track begins or ends.
+    is_link : (C,) bool
+        Whether the link must be made, or must not.
+    origin : tuple of str
+        Names of the decisions in messages, such as "line 2 of a.csv".
+
+    Raises
+    ------
+    InputError
+        If a decision makes no sense or contradicts another one; both are named.
+
+    Examples
+    --------
+    >>> decided = Corrections.of([((2, 2), (3, 4), False), (None, (3, 4), True)])
+    >>> tracker.track(images, masks, corrections=decided).n_divisions
+    0
     """
 
     source: IntArray  # (C, 2) frame and label; frame OPEN where a track begins

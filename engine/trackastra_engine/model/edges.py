@@ -12,7 +12,21 @@ MIN_SCORE = 0.05  # the paper's alpha: edges with lower scores are not candidate
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edges:
-    """E edges between detections, from a source to a target in a later frame."""
+    """E edges between detections, from a source to a target in a later frame.
+
+    Parameters
+    ----------
+    source, target : (E,) int32
+        Rows of the `Detections` of a movie.
+    score : (E,) float
+        From 0 to 1; NaN for links that were read from files without scores.
+
+    Examples
+    --------
+    >>> edges = lineage.edges
+    >>> int(edges.source[0]), int(edges.target[0]), bool(edges.score[0] > 0.9)
+    (0, 2, True)
+    """
 
     source: IntArray  # (E,) rows of a movie's Detections (int32), or of a window's tokens
     target: IntArray  # (E,)

@@ -25,17 +25,29 @@ class Event(Protocol):
 class MdaHandler:
     """Passes the images of pymmcore-plus to an online tracker, which segments them.
 
-    Use it as output of an acquisition, `core.run_mda(sequence, output=handler)`, alone or together
+    Use it as output of an acquisition, `core.run_mda(sequence, output=handler)`, also together
     with files, or connect `handler.frameReady` to `core.mda.events.frameReady`. A field of view is
     the number `p` of a position, and in a grid (`p`, `g`); frames are numbered by `t`. Finish
     positions before you acquire them again. If the tracker blocks, images wait in pymmcore-plus
     without a limit.
+
+    Parameters
+    ----------
+    tracker : OnlineTracker
+        With a `segment`.
+    select : callable, optional
+        Takes an event; only selected images are tracked, for example those of one channel.
+
+    Examples
+    --------
+    >>> handler = MdaHandler(online, select=lambda event: event.index.get("c") == 0)
+    >>> core.run_mda(sequence, output=handler)  # doctest: +SKIP
     """
 
     def __init__(
         self, tracker: OnlineTracker, *, select: Callable[[Any], bool] | None = None
     ) -> None:
-        """Pass all images, or only those whose event is selected, for example one channel."""
+        """Pass on images; see the class."""
         self._tracker = tracker
         self._select = select
 
@@ -52,10 +64,26 @@ class MdaHandler:
 def image_process_fn(
     tracker: OnlineTracker, *, select: Callable[[Metadata], bool] | None = None
 ) -> Callable[[Image, Metadata], tuple[Image, Metadata]]:
-    """Return the image_process_fn of a pycro-manager acquisition, which tracks its images.
+    """Return the image_process_fn of a pycro-manager acquisition, which also tracks the images.
 
-    All images are tracked, or only those whose metadata are selected; all are shown and saved
-    unchanged. A field of view is the axis `position`, and frames are numbered by `time`.
+    They are shown and saved as without it. A field of view is the axis `position`, and frames are
+    numbered by `time`.
+
+    Parameters
+    ----------
+    tracker : OnlineTracker
+        With a `segment`.
+    select : callable, optional
+        Takes the metadata of an image; only selected images are tracked.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> process = image_process_fn(online)
+    >>> Acquisition("folder", "name", image_process_fn=process)  # doctest: +SKIP
     """
 
     def process(image: Image, metadata: Metadata) -> tuple[Image, Metadata]:

@@ -47,6 +47,41 @@ class OnlineTracker:
     Use it in a with-block, whose end waits for all frames; if the block raises, those that wait
     are given up. After that the session is yours again, to save for example. Methods may be called
     from any thread but, as they would wait for themselves, not from a callback.
+
+    Parameters
+    ----------
+    session : Session
+        Nobody else may use it meanwhile.
+    on_update : callable
+        Called with the `Update` of each frame.
+    on_error : callable
+        Called with field, number of the frame and the error.
+    segment : callable, optional
+        Returns the mask of an image, or a tuple or list that begins with it, as StarDist and
+        Cellpose do; for frames that are pushed without a mask.
+    max_waiting : int
+        Frames that may wait while others are tracked.
+    overflow : {"block", "drop_oldest", "raise"}
+        If so many wait, `push` waits, drops the frame that has waited longest, or raises
+        `queue.Full`.
+
+    Raises
+    ------
+    InputError
+        If an option is not possible.
+
+    Examples
+    --------
+    >>> from trackastra_engine.online import OnlineTracker, Session
+    >>> divisions = []
+    >>> def react(update):
+    ...     divisions.extend(update.divisions.track.tolist())
+    >>> with OnlineTracker(Session(tracker), react, on_error=print) as online:
+    ...     for image, mask in zip(images, masks):
+    ...         online.push(image, mask, fov="position 1")
+    ...     tracks = online.finish("position 1")
+    >>> divisions, len(tracks.tracklets)
+    ([2, 7, 8], 4)
     """
 
     def __init__(
@@ -59,15 +94,7 @@ class OnlineTracker:
         max_waiting: int = 16,
         overflow: Overflow = "block",
     ) -> None:
-        """Begin to track in `session`, which nobody else may use meanwhile.
-
-        segment: returns the mask of an image, for frames that are pushed without one, or a tuple or
-        list that begins with it, as StarDist and Cellpose do; max_waiting: frames kept while others
-        are tracked; overflow: what `push` does when there are as many: it waits, drops the frame
-        that has waited longest, or raises queue.Full.
-
-        Raises InputError if an option is not one of these.
-        """
+        """Begin to track in `session`; see the class."""
         if overflow not in get_args(Overflow):
             raise InputError(f"overflow is {overflow!r}; choose one of {get_args(Overflow)}")
         if max_waiting < 1:
@@ -97,11 +124,26 @@ class OnlineTracker:
     ) -> None:
         """Hand over the next frame of a field of view, and return before it is tracked.
 
-        See Session.push. Both arrays are copied, so their buffers may be used again at once. A
-        frame that is dropped or refused is missing from its field, and the next update says so.
+        Both arrays are copied, so their buffers may be used again at once. A frame that is dropped
+        or rejected is missing from its field, and the next update counts it.
 
-        Raises InputError if there is neither a mask nor a way to one, and RuntimeError if the
-        tracker is closed.
+        Parameters
+        ----------
+        image, mask, fov, frame
+            See `Session.push`; the mask may be None if there is a `segment`.
+
+        Raises
+        ------
+        InputError
+            If there is neither a mask nor a `segment` for the image.
+        queue.Full
+            If too many frames wait, and `overflow` is "raise".
+        RuntimeError
+            If the tracker is closed, or a callback calls.
+
+        Examples
+        --------
+        >>> online.push(images[0], masks[0], fov="position 2")
         """
         if mask is None and (image is None or self._segment is None):
             raise InputError("the frame has no mask; give one, or an image and `segment`")
@@ -136,7 +178,25 @@ class OnlineTracker:
     def finish(self, fov: Hashable = 0) -> Lineage:
         """Return the tracks of a field of view after all frames pushed so far, and forget it.
 
-        Raises InputError if no frame of the field could be tracked.
+        Parameters
+        ----------
+        fov : hashable
+            The field of view.
+
+        Returns
+        -------
+        Lineage
+
+        Raises
+        ------
+        InputError
+            If no frame of the field could be tracked.
+
+        Examples
+        --------
+        >>> online.push(images[0], masks[0], fov="position 3")
+        >>> len(online.finish("position 3").detections)
+        2
         """
         self._reject_own_thread()
         with self._changed:  # no frame enters between its last number and its end

@@ -26,7 +26,25 @@ Arrays = Mapping[str, NDArray[Any]]
 def save_session(session: Session, path: Path) -> None:
     """Write a session with all its fields of view to a file, which is replaced if it exists.
 
-    Raises InputError if a field of view has a name that is neither text nor a whole number.
+    Parameters
+    ----------
+    session : Session
+    path : Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the name of a field of view is neither text nor a whole number.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> session = Session(tracker)
+    >>> _ = session.push(images[0], masks[0], fov="a")
+    >>> save_session(session, Path("session.npz"))
+    >>> list(load_session(Path("session.npz"), tracker).fields)
+    ['a']
     """
     for fov in session.fields:
         if not isinstance(fov, str | int):
@@ -52,9 +70,30 @@ def save_session(session: Session, path: Path) -> None:
 
 
 def load_session(path: Path, tracker: Tracker) -> Session:
-    """Return the session of a file; the tracker needs the options of the saved session's.
+    """Return the session of a file.
 
-    Raises InputError if the file is not a session, or was saved with another model.
+    Parameters
+    ----------
+    path : Path
+        Written by `save_session`.
+    tracker : Tracker
+        Made as that of the saved session.
+
+    Returns
+    -------
+    Session
+
+    Raises
+    ------
+    InputError
+        If the file is not a session, or was saved with another model.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> save_session(Session(tracker, delay=1), Path("late.npz"))
+    >>> load_session(Path("late.npz"), tracker).delay
+    1
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -26,6 +26,15 @@ class TableTracker:
 
     Returned rows never change: links are decided at once, from the newest window (see `delay` in
     the README). May be called from several threads.
+
+    Parameters
+    ----------
+    tracker : Tracker
+        That fits a `Session`.
+
+    Examples
+    --------
+    >>> tables = TableTracker(tracker)  # then tables.track_cells, once a frame
     """
 
     def __init__(self, tracker: Tracker) -> None:
@@ -35,15 +44,38 @@ class TableTracker:
         self._axes = ["z", "y", "x"][-tracker.model.spec.ndim :]
 
     def track_cells(self, df_old: DataFrame, df_new: DataFrame, fov_state: FieldState) -> DataFrame:
-        """Return the rows of `df_old`, and after them those of `df_new` with their tracks.
+        """Return the rows of `df_old`, followed by those of `df_new` with their tracks.
 
-        df_old: the table returned for the frame before, empty when a field of view begins; df_new:
-        a row for each object of the frame, with columns `label` and [`z`], `y` and `x` in pixels.
+        Parameters
+        ----------
+        df_old : pandas.DataFrame
+            The result for the frame before; empty when a field of view begins.
+        df_new : pandas.DataFrame
+            A row for each object of the frame: `label` and [`z`,] `y` and `x` (pixels).
+        fov_state : object
+            The field of view, with the number of the frame, `fov_timestep_counter`.
 
-        New columns are `particle`, the number of the track in the field of view; where a track
-        begins by a division, `parent_particle`, the track of the mother; and `fov_timestep`.
+        Returns
+        -------
+        pandas.DataFrame
+            With new columns: `particle`, the number of the track in the field of view;
+            `parent_particle`, the track of the mother if it begins by a division;
+            `fov_timestep`.
 
-        Raises InputError if columns are missing, or the frame does not follow the last one.
+        Raises
+        ------
+        InputError
+            If columns are missing, or the frame does not follow the last one.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> class Field:
+        ...     fov_timestep_counter = 0
+        >>> cells = pd.DataFrame({"label": [1, 2], "y": [5.0, 5.0], "x": [5.0, 40.0]})
+        >>> table = TableTracker(tracker).track_cells(cells[:0], cells, Field())
+        >>> table.particle.tolist()
+        [1, 2]
         """
         import pandas as pd  # of the caller
 

@@ -46,6 +46,13 @@ class Update:
 
     Frames have the caller's numbers. `divisions` contains three objects for each,
     in this order: mother, daughter, daughter; so `divisions.track.reshape(-1, 3)` are their tracks.
+
+    Examples
+    --------
+    >>> _ = session.push(images[2], masks[2], fov="pair")
+    >>> update = session.push(images[3], masks[3], fov="pair")
+    >>> update.frame, len(update.links), update.objects.label.tolist()
+    (1, 3, [1, 3, 4])
     """
 
     fov: Hashable
