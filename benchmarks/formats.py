@@ -4,7 +4,9 @@ One small movie is written as each program writes it, and opened: as masks, in a
 table of points. To test another format, add a line to MOVIES or TABLES.
 """
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -52,6 +54,37 @@ def pictures(path: Path, suffix: str, encode: Callable[[np.ndarray], bytes]) -> 
     for t, mask in enumerate(movie()):
         (path / f"t{t:03}{suffix}").write_bytes(encode(mask))
     return path
+
+
+def gray_as_colours(mask: np.ndarray) -> bytes:
+    """Return a PNG with three equal channels."""
+    return imagecodecs.png_encode(np.repeat(mask[..., None].astype(np.uint8), 3, axis=-1))
+
+
+def palette(mask: np.ndarray) -> bytes:
+    """Return a PNG of 8-bit indices of black, red and blue."""
+    rows = b"".join(b"\0" + row.tobytes() for row in mask.astype(np.uint8))
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", *mask.shape[::-1], 8, 3, 0, 0, 0),
+        b"PLTE": bytes([0, 0, 0, 255, 0, 0, 0, 0, 255]),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    lines = (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(lines)
+
+
+def save_frames(path: Path, masks: np.ndarray) -> None:
+    """Write an object array of one array per frame."""
+    frames = np.empty(len(masks), object)
+    frames[:] = list(masks)
+    np.save(path, frames, allow_pickle=True)
 
 
 def stack(path: Path, name: str, **options: Any) -> Path:
@@ -115,6 +148,8 @@ def zipped_zarr(path: Path) -> Path:
 MOVIES: dict[str, Callable[[Path], Path]] = {
     "TIFFs, one a frame": partial(folder, form="t{t:03}.tif"),
     "TIFFs, names in hours": partial(folder, form="m_{t}.5h.tif"),
+    "TIFFs, names in days and hours": partial(folder, form="m_day{t}_hour06.tif"),
+    "TIFFs, names in minutes and seconds": partial(folder, form="m_{t:02}min30s.tif"),
     "TIFFs of Micro-Manager 1.4": partial(folder, form="img_{t:09}_DAPI_000.tif"),
     "TIFFs of Micro-Manager 2": partial(
         folder, form="img_channel000_position000_time{t:09}_z000.tif"
@@ -130,6 +165,8 @@ MOVIES: dict[str, Callable[[Path], Path]] = {
     "TIFFs of Cellpose": partial(folder, form="img{t:04}_cp_masks.tif"),
     "Cell Tracking Challenge, 01_ST": partial(folder, form="SEG/man_seg{t:03}.tif"),
     "PNG": partial(pictures, suffix=".png", encode=imagecodecs.png_encode),
+    "PNG, gray saved as RGB": partial(pictures, suffix=".png", encode=gray_as_colours),
+    "PNG with a palette": partial(pictures, suffix=".png", encode=palette),
     "JPEG-2000": partial(
         pictures,
         suffix=".jp2",
@@ -141,6 +178,7 @@ MOVIES: dict[str, Callable[[Path], Path]] = {
     "OME-TIFF with levels": pyramid,
     "labels as 32-bit floats": floats,
     ".npy": partial(numpy_file, save=np.save, name="m.npy"),
+    ".npy, one array per frame": partial(numpy_file, save=save_frames, name="m.npy"),
     ".npz": partial(numpy_file, save=np.savez, name="m.npz"),
     "_seg.npy of Cellpose": cellpose,
     "Zarr 2": partial(plain_zarr, zarr_format=2),
@@ -155,6 +193,7 @@ TABLES = {
     "quoted names, of R": ("{frame},{y},{x}", '"frame","y","x"'),
     "trackpy": ("{n},{y},{x},9,{frame}", ",y,x,mass,frame"),
     "LapTrack": ("{frame},{x},{y}", "frame,position_x,position_y"),
+    "ImageJ's results": ("{n},80,{x},{y},{frame}", " ,Area,XM,YM,Slice"),
     "scikit-image": ("{frame},{y},{x}", "frame,centroid-0,centroid-1"),
     "napari points": ("{n},{frame},{y},{x}", "index,axis-0,axis-1,axis-2"),
     "CellProfiler": (
