@@ -164,7 +164,7 @@ def test_a_colour_is_a_channel(tmp_path):
         path = tmp_path / "rgb.tif"
         tifffile.imwrite(path, colours, photometric="rgb", **options)
         np.testing.assert_array_equal(masks_of(None, path, channel=2), MASKS * 3)
-        assert "rgb.tif has 3 channels; choose one" in error_of(None, path)
+        assert "rgb.tif is a picture in colours, which are no labels" in error_of(None, path)
 
 
 def test_guessed_axes_are_reported(tmp_path, caplog):
