@@ -269,7 +269,7 @@ def test_points_are_tracked():
 
 
 def test_options_that_need_the_whole_movie_are_rejected():
-    with pytest.raises(InputError, match="as a whole"):
+    with pytest.raises(InputError, match="the whole movie"):
         Session(random_tracker("lap"))
     with pytest.raises(InputError, match="the delay is 3 frames; give 0 to 2"):
         Session(random_tracker(), delay=3)
