@@ -16,8 +16,10 @@ from benchmarks.large import large
 from benchmarks.latency import latency
 from benchmarks.length import length
 from benchmarks.linking import linking
+from benchmarks.merges import merges
 from benchmarks.models import models
 from benchmarks.motion import motion
+from benchmarks.rates import rates
 from benchmarks.scaling import scaling
 from benchmarks.soak import soak
 from benchmarks.stages import stages
@@ -33,19 +35,8 @@ def main() -> None:
 
 
 for benchmark in (
-    *(
-        scaling,
-        accuracy,
-        errors,
-        calibration,
-        models,
-        motion,
-        gaps,
-        delay,
-        linking,
-        corrections_benchmark,
-    ),
-    *(stages, transformer, whole, default_model, length, large, startup),
+    *(scaling, accuracy, errors, calibration, models, motion, rates, gaps, merges, delay, linking),
+    *(corrections_benchmark, stages, transformer, whole, default_model, length, large, startup),
     *(latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
 ):

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from benchmarks.spoiled_masks import spoiled
 from benchmarks.spoiled_points import spoiled_points
-from benchmarks.true_movies import TrueMovie, true_movie
+from benchmarks.true_movies import TrueMovie, true_movie, with_nearest_ancestors
 from trackastra_engine.detection.detections import Detections, split_frames
 from trackastra_engine.detection.points import detections_of_points
 
@@ -47,9 +47,7 @@ def itself(movie: TrueMovie) -> TrueMovie:
 def every_nth(movie: TrueMovie, n: int) -> TrueMovie:
     """Return every n-th frame; true parents are the nearest remaining ancestors."""
     is_kept = movie.detections.frame % n == 0
-    parent = movie.parent.copy()
-    while (lost := (parent >= 0) & ~is_kept[parent]).any():
-        parent[lost] = movie.parent[parent[lost]]
+    parent = with_nearest_ancestors(movie.parent, is_kept)
     new_row = np.cumsum(is_kept) - 1
     parent = np.where(parent >= 0, new_row[parent], -1)[is_kept]
     detections = movie.detections.rows(np.flatnonzero(is_kept))

@@ -94,6 +94,19 @@ def true_movie(
     return TrueMovie(masks, images, detections, parent, z_step)
 
 
+def with_nearest_ancestors(
+    parent: NDArray[np.int64], is_left: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return the parent (N,) of each detection, or if it is not left, its nearest ancestor; or -1.
+
+    parent: (N,) rows, -1 where there is none; is_left: (N,).
+    """
+    nearest = parent.copy()
+    while (lost := (nearest >= 0) & ~is_left[nearest]).any():
+        nearest[lost] = parent[nearest[lost]]
+    return nearest
+
+
 def renumbered(
     mask: NDArray[np.integer[Any]], rng: np.random.Generator
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -7,7 +7,7 @@ from trackastra_engine.association.edge_stream import FrameEdges
 from trackastra_engine.detection.detections import Detections
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.candidates import CandidateGraph
-from trackastra_engine.linking.merges import discount_merges
+from trackastra_engine.linking.merges import MIN_CHILD_SCORE, MIN_MERGED, discount_merges
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model.edges import Edges
 
@@ -62,22 +62,53 @@ def test_discount_matches_its_twin():
     rng = np.random.default_rng(0)
     frame = np.repeat(np.arange(4), 5)
     gap = frame[None] - frame[:, None]
+    n_discounted = 0
     for _ in range(20):
         source, target = np.nonzero((gap >= 1) & (gap <= 2) & (rng.random(gap.shape) < 0.4))
         scores = rng.uniform(0.05, 1, len(source))
-        given = graph(frame, dict(zip(zip(source, target, strict=True), scores, strict=True)))
-        step = {(s, t): p for s, t, p in zip(source, target, scores, strict=True)
-                if frame[t] - frame[s] == 1}  # fmt: skip
-        expected = []
-        for s, t, score in zip(source, target, scores, strict=True):
-            if (s, t) not in step:
-                expected.append(score)
-                continue
-            children = sum(p for (a, _), p in step.items() if a == s)
-            back = sum(
-                p * max(0, 1 - sum(q for (a, _), q in step.items() if a == before))
-                for before, after, p in zip(source, target, scores, strict=True)
-                if after == t and (before, after) not in step
-            )
-            expected.append(score * (1 - min(max(children - 1, 0), 1) * min(back, 1)))
-        np.testing.assert_allclose(discount_merges(given).edges.score, expected, rtol=1e-12)
+        pairs = list(zip(source.tolist(), target.tolist(), strict=True))
+        given = dict(zip(pairs, scores.tolist(), strict=True))
+        step = {pair: p for pair, p in given.items() if frame[pair[1]] - frame[pair[0]] == 1}
+        expected = dict(given)
+        for merged in range(len(frame)):
+            children = {t: p for (s, t), p in step.items() if s == merged}
+            second = min(max(sum(children.values()) - 1, 0), 1)
+            returns = {
+                t: came_back(t, given, step) for t, p in children.items() if p > MIN_CHILD_SCORE
+            }
+            merged_score = second * min(sum(returns.values()), 1)
+            if merged_score >= MIN_MERGED:
+                child = max(returns, key=lambda t: returns[t] * children[t])
+                expected[merged, child] *= 1 - merged_score
+                n_discounted += 1
+        found = discount_merges(graph(frame, given)).edges.score
+        np.testing.assert_allclose(found, [expected[pair] for pair in sorted(given)], rtol=1e-12)
+    assert n_discounted > 20
+
+
+def came_back(target, given, step):
+    """Twin: the probability that a cell which had ended is linked to a target over a gap."""
+    ended = (
+        p * max(0, 1 - sum(q for (a, _), q in step.items() if a == before))
+        for (before, after), p in given.items()
+        if after == target and (before, after) not in step
+    )
+    return min(sum(ended), 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_either_of_two_cells_may_be_the_merged_object(mode):
+    """Both had ended by half, as either may go on as the object: that one of them did is sure."""
+    halves = graph(
+        [0, 0, 1, 2, 2],
+        {(0, 2): 0.5, (1, 2): 0.48, (2, 3): 0.9, (2, 4): 0.95, (0, 3): 0.97, (1, 4): 0.98},
+    )
+    assert links(mode, halves) == {(0, 2), (2, 3), (1, 4)}
+
+
+def test_a_division_stays_where_it_is_in_doubt_whether_a_cell_came_back():
+    doubtful = graph(
+        [0, 0, 1, 2, 2],
+        {(0, 2): 0.9, (1, 2): 0.08, (2, 3): 0.95, (2, 4): 0.9, (1, 4): 0.6},
+    )
+    assert links("greedy", doubtful) == {(0, 2), (2, 3), (2, 4)}

@@ -10,13 +10,19 @@ import numpy as np
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.edges import Edges
 
+# How surely an object is merged before a division is discounted. Of the values tried on training
+# and validation parts of five real data sets, as they are and with 2 % of the objects merged, it is
+# the least at which division F1 falls on none; CHOTA falls on one, by 0.00004.
+MIN_MERGED = 0.6
+MIN_CHILD_SCORE = 0.1  # weaker edges say nothing of what an object is made of
+
 
 def discount_merges(graph: CandidateGraph) -> CandidateGraph:
-    """Return the graph with lower scores of edges by which a merged object seems to divide.
+    """Return the graph with a lower score of the edge by which a merged object seems to divide.
 
-    The score of an edge to the next frame is multiplied by the probability that no cell was merged
-    there: that not at once its source has more than one child, and its target is likelier a cell
-    that had ended before.
+    An object is merged if it has a second child and one of its children is a cell that had ended
+    before. The other child is the object itself, so only the edge to the child that most likely
+    had ended loses: its score is multiplied by the probability that no cell was merged.
     """
     edges, n_missed, n_detections = graph.edges, graph.n_missed, len(graph.detections)
     is_step = n_missed == 0
@@ -26,6 +32,15 @@ def discount_merges(graph: CandidateGraph) -> CandidateGraph:
     comes_back = np.bincount(
         edges.target, edges.score * ended[edges.source] * ~is_step, minlength=n_detections
     )
-    is_merge = second_child[edges.source] * np.minimum(comes_back, 1)[edges.target]
-    score = np.where(is_step, edges.score * (1 - is_merge), edges.score)
+    is_child = is_step & (edges.score > MIN_CHILD_SCORE)
+    returns = np.minimum(comes_back, 1)[edges.target] * is_child
+    # Where two cells are as likely to be the merged object, either ended only half: the sum counts.
+    n_returned = np.bincount(edges.source, returns, minlength=n_detections)
+    is_merged = second_child * np.minimum(n_returned, 1)
+    rows = np.flatnonzero(is_child & (is_merged[edges.source] >= MIN_MERGED))
+    likeliest = returns[rows] * edges.score[rows]
+    rows = rows[np.lexsort((-likeliest, edges.source[rows]))]
+    source, place = np.unique(edges.source[rows], return_index=True)
+    score = edges.score.copy()
+    score[rows[place]] *= 1 - is_merged[source]
     return CandidateGraph(graph.detections, Edges(edges.source, edges.target, score))

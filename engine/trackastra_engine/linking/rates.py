@@ -25,15 +25,30 @@ NONE, FIRST, SECOND = range(3)  # whether a target has no parent, or is its firs
 BORDER_DIAMETERS = 1.0  # cells closer to the border than their diameter may have come from outside
 N_BINS = 32  # of each share: counts instead of shares, so that their order does not matter
 LIKELY_SCORE = 0.5  # a source without such an edge ends
-# A movie of fewer cells than this is taken as like the training, rather than by its own scores.
-PRIOR_CELLS = 300
-# Share of the cells that end which must be taken for errors of the segmentation: whatever is
-# missed, merged or cut in two begins anew as often as it ends, and its scores may not show it.
-ERRORS_PER_END = 0.5
-LEAST_RATIO = 1 / 50  # of a movie's rate to that of the training
 MIN_TARGETS = 50  # from which rates are estimated
 MIN_LIKELY_SHARE = 0.5  # of the targets; where fewer have a likely parent, scores say nothing
 MAX_STEPS, TOLERANCE = 200, 1e-6  # of the expectation-maximisation
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """How far the scores of a movie may say that its rates differ from those of the training.
+
+    Chosen with `benchmarks rates`, see benchmarks/README.md.
+    """
+
+    # A movie of fewer cells than this is taken as like the training, rather than by its own scores.
+    prior_cells: float = 300
+    # How many cells begin anew for each that ends: whatever is missed, merged or cut in two ends
+    # and begins, and the scores may not show it.
+    begins_per_end: float = 1.0
+    # Least ratio of a movie's rate to that of the training: of cells without a parent, and of
+    # second daughters. Where divisions are rare, too few of them are left to be sure of the ratio.
+    least_none: float = 1 / 50
+    least_second: float = 1 / 5
+
+
+LIMITS = RateLimits()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +73,7 @@ class MovieRates:
 
     found: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
     training: FloatArray  # (2, 3)
+    limits: RateLimits = LIMITS
 
     @property
     def weights(self) -> FloatArray:
@@ -67,7 +83,8 @@ class MovieRates:
         which no other link would mend.
         """
         ratio = self.found / self.training
-        weights: FloatArray = np.clip(ratio / ratio[:, [FIRST]], LEAST_RATIO, 1)
+        least = np.array([self.limits.least_none, 1, self.limits.least_second])
+        weights: FloatArray = np.clip(ratio / ratio[:, [FIRST]], least, 1)
         return weights
 
     def figures(self) -> dict[str, float]:
@@ -127,7 +144,9 @@ def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCou
     return RateCounts(targets.reshape(2, N_BINS, N_BINS), sources.reshape(2, 2))
 
 
-def movie_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | None:
+def movie_rates(
+    counts: RateCounts, training: TrainingRates, limits: RateLimits = LIMITS
+) -> MovieRates | None:
     """Return the rates of a movie, or None if it does not reveal them."""
     none, second = np.meshgrid(_BIN_SHARE, _BIN_SHARE, indexing="ij")
     shares = np.stack([none, np.maximum(1 - none - second, 0), second], axis=-1)
@@ -138,19 +157,22 @@ def movie_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | Non
         return None
     trained = training.shares()
     found = [
-        _estimate(shares.reshape(-1, 3), count.ravel(), rates, _end_share(sources))
+        _estimate(shares.reshape(-1, 3), count.ravel(), rates, _end_share(sources), limits)
         for count, sources, rates in zip(counts.targets, counts.sources, trained, strict=True)
     ]
-    return MovieRates(np.array(found), trained)
+    return MovieRates(np.array(found), trained, limits)
 
 
 def corrected(
-    edges: Edges, detections: Detections, rates: MovieRates, proportions: NDArray[np.float64]
+    edges: Edges, detections: Detections, weights: FloatArray, proportions: NDArray[np.float64]
 ) -> Edges:
-    """Return edges, all those from some frames, with the scores that hold in a movie."""
+    """Return edges, all those from some frames, with the scores that hold in a movie.
+
+    weights: (2, 3) of the movie, see MovieRates; proportions: (D,) of a voxel.
+    """
     frame = detections.frame
     is_second = second_children(edges, frame)
-    weight = rates.weights[at_border(detections, proportions).astype(np.int64)]
+    weight = weights[at_border(detections, proportions).astype(np.int64)]
     gap = frame[edges.target] - frame[edges.source] - 1
     # The sources in one frame, and no parent there, are the alternatives: one group for each gap.
     n_gaps = 1 + int(gap.max(initial=0))
@@ -198,16 +220,21 @@ def _end_share(sources: IntArray) -> float:
 
 
 def _estimate(
-    shares: FloatArray, count: IntArray, training: FloatArray, end_share: float
+    shares: FloatArray,
+    count: IntArray,
+    training: FloatArray,
+    end_share: float,
+    limits: RateLimits,
 ) -> FloatArray:
     """Return the rates (3,) of cells whose shares (B, 3) are found so many times (B,)."""
     shares, count = shares[count > 0], count[count > 0]
-    floor = ERRORS_PER_END * end_share
+    floor = min(limits.begins_per_end * end_share, 1.0)
+    prior = limits.prior_cells
     rates = training
     for _ in range(MAX_STEPS):
         share = shares * (rates / training)
         share /= share.sum(axis=1, keepdims=True)
-        new = (count @ share + PRIOR_CELLS * training) / (count.sum() + PRIOR_CELLS)
+        new = (count @ share + prior * training) / (count.sum() + prior)
         if new[NONE] < floor:
             new *= (1 - floor) / (1 - new[NONE])
             new[NONE] = floor

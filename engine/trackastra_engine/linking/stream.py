@@ -53,7 +53,7 @@ class FrameLinker:
         """
         edges = part.edges
         if rates is not None:
-            edges = corrected(edges, part.detections, rates, self.proportions)
+            edges = corrected(edges, part.detections, rates.weights, self.proportions)
         graph = candidate_graph(
             part.detections, edges, max_distance=self.limit, proportions=self.proportions
         )
