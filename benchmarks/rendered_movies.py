@@ -1,9 +1,10 @@
 """The simulated movies of the benchmarks, drawn as images and masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.movie_variants import jumping
 from benchmarks.true_movies import TrueMovie, as_true_movie
 from trackastra_engine.simulation import Division, Motion, Shape, SimulationParameters
 from trackastra_engine.simulation.population import simulate_outlines
@@ -20,6 +21,8 @@ class Film:
 
     parameters: SimulationParameters
     every: int = 1  # steps of the simulation from one frame to the next
+    first: int = 0  # the step that is filmed first
+    jumps: bool = False  # whether the stage jumps once, see movie_variants.py
 
 
 FILMS: dict[str, Film] = {
@@ -123,6 +126,14 @@ FILMS: dict[str, Film] = {
         )
     ),
 }
+# The same bacteria, from 300 to 1,000: cells at the edge move farther than their neighbours are
+# away, and the stage jumps once.
+FILMS["grown colony"] = Film(
+    replace(FILMS["colony"].parameters, n_frames=240, margin_px=320),
+    every=6,
+    first=168,
+    jumps=True,
+)
 
 
 def rendered_movie(name: str) -> TrueMovie:
@@ -130,5 +141,6 @@ def rendered_movie(name: str) -> TrueMovie:
     film, seed = FILMS[name], FIRST_SEED + list(FILMS).index(name)
     rng = np.random.default_rng(seed)
     steps = list(simulate_outlines(film.parameters, rng))
-    movie = draw(steps[:: film.every], film.parameters, rng)
-    return as_true_movie(movie, film.parameters.z_step)
+    drawn = draw(steps[film.first :: film.every], film.parameters, rng)
+    movie = as_true_movie(drawn, film.parameters.z_step)
+    return jumping(movie) if film.jumps else movie
