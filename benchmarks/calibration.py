@@ -59,7 +59,10 @@ def scored_edges(
 @click.option(
     "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
 )
-def calibration(movies: tuple[str, ...], data: Path | None, models: tuple[str, ...]) -> None:
+@click.option("--frames", type=int, help="Only so many frames of each real movie, the fullest.")
+def calibration(
+    movies: tuple[str, ...], data: Path | None, models: tuple[str, ...], frames: int | None
+) -> None:
     """Compare the scores of edges with how often these are right.
 
     On the test parts of --data and MOVIES, each NAME=FOLDER:FIRST-LAST, and on rendered movies
@@ -67,7 +70,8 @@ def calibration(movies: tuple[str, ...], data: Path | None, models: tuple[str, .
     """
     found: dict[str, list[Any]] = defaultdict(list)
     for model in map(load_model, models):
-        for case in accuracy_sets(Wanted({model.spec.ndim}, movies, data, harder=False)):
+        wanted = Wanted({model.spec.ndim}, movies, data, harder=False, n_frames=frames)
+        for case in accuracy_sets(wanted):
             name = f"{case.kind} movies" + (", with errors" if case.has_errors else "")
             found[name].append(scored_edges(model, case.movie))
             print(f"{model.spec.name}: {case}", flush=True)
