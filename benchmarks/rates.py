@@ -4,7 +4,6 @@ The constants of linking/rates.py are chosen here, with each data set left out i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -142,8 +141,7 @@ def rates(data: Path, frames: int | None) -> None:
                 movie = movie if frames is None else densest(movie, frames)
                 rows += measure(models[found.ndim], found.name, movie)
                 print(f"{found.name}: {len(rows)} rows", flush=True)
-    about = {"shipped": asdict(LIMITS), "best": best_choice(rows), "left_out": left_out(rows)}
-    answer = {**about, "rows": rows}
+    answer = {"best": best_choice(rows), "left_out": left_out(rows), "rows": rows}
     for table in (choices_table, left_out_table):
         for line in table(answer):
             print("  ".join(f"{cell:26s}" for cell in line))

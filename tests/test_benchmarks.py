@@ -7,7 +7,7 @@ import tifffile
 
 import benchmarks
 from benchmarks import delay as delay_benchmark
-from benchmarks import formats, spoiled_masks
+from benchmarks import formats
 from benchmarks.__main__ import main
 from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
@@ -16,6 +16,7 @@ from benchmarks.gaps import SpoiledMovie
 from benchmarks.models import means
 from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
+from benchmarks.spoiled_masks import ErrorShares, spoiled
 from benchmarks.true_movies import as_true_movie, read_movie
 from trackastra_engine import Tracker
 from trackastra_engine.cli import main as engine
@@ -105,36 +106,37 @@ def test_the_truth_of_a_rendered_movie_is_that_of_the_simulator(rendered):
     assert movie.score(movie.links).divisions.expected > 0
 
 
-def spoiled_with(monkeypatch, movie, **chances):
-    for name in ("MISSING", "MERGED", "SPLIT"):
-        monkeypatch.setattr(spoiled_masks, name, chances.get(name, 0.0))
-    return spoiled_masks.spoiled(movie, seed=0)
+NO_ERRORS = ErrorShares(missing=0.0, merged=0.0, split=0.0)
 
 
-def test_masks_without_errors_keep_the_truth(rendered, monkeypatch):
+def spoiled_with(movie, **shares):
+    return spoiled(movie, 0, NO_ERRORS._replace(**shares))
+
+
+def test_masks_without_errors_keep_the_truth(rendered):
     movie = as_true_movie(rendered, z_step=1.0)
-    spoiled = spoiled_with(monkeypatch, movie)
-    assert as_columns(spoiled, spoiled.links) == as_columns(movie, movie.links)
-    assert np.array_equal(spoiled.masks > 0, movie.masks > 0)
-    assert not np.array_equal(spoiled.masks, movie.masks)  # the labels are shuffled
+    worse = spoiled_with(movie)
+    assert as_columns(worse, worse.links) == as_columns(movie, movie.links)
+    assert np.array_equal(worse.masks > 0, movie.masks > 0)
+    assert not np.array_equal(worse.masks, movie.masks)  # the labels are shuffled
 
 
-def test_one_half_of_a_split_object_matches_it(rendered, monkeypatch):
+def test_one_half_of_a_split_object_matches_it(rendered):
     movie = as_true_movie(rendered, z_step=1.0)
-    spoiled = spoiled_with(monkeypatch, movie, SPLIT=1.0)
-    assert len(spoiled.detections) == 2 * len(movie.detections)
-    assert np.array_equal(spoiled.masks > 0, movie.masks > 0)
-    assert len(spoiled.links) == len(movie.links)
+    worse = spoiled_with(movie, split=1.0)
+    assert len(worse.detections) == 2 * len(movie.detections)
+    assert np.array_equal(worse.masks > 0, movie.masks > 0)
+    assert len(worse.links) == len(movie.links)
 
 
-def test_links_of_missing_objects_are_not_true(rendered, monkeypatch):
+def test_links_of_missing_objects_are_not_true(rendered):
     movie = as_true_movie(rendered, z_step=1.0)
-    spoiled = spoiled_with(monkeypatch, movie, MISSING=0.3)
-    left = as_columns(spoiled, spoiled.links)
+    worse = spoiled_with(movie, missing=0.3)
+    left = as_columns(worse, worse.links)
     places = set(
         zip(
-            spoiled.detections.frame.tolist(),
-            spoiled.detections.centroid[:, 1].tolist(),
+            worse.detections.frame.tolist(),
+            worse.detections.centroid[:, 1].tolist(),
             strict=True,
         )
     )
@@ -143,7 +145,7 @@ def test_links_of_missing_objects_are_not_true(rendered, monkeypatch):
     assert left == [link for link in everything if set(link) <= places]
 
 
-def test_a_merged_pair_matches_the_larger_cell(tmp_path, monkeypatch):
+def test_a_merged_pair_matches_the_larger_cell(tmp_path):
     """A pair of touching cells, in two frames; one becomes a part of the other.
 
     .77777888....
@@ -154,8 +156,8 @@ def test_a_merged_pair_matches_the_larger_cell(tmp_path, monkeypatch):
         tifffile.imwrite(tmp_path / "TRA" / f"man_track{t:03d}.tif", np.array(labels, np.uint16))
     (tmp_path / "TRA" / "man_track.txt").write_text("7 0 1 0\n8 0 1 0\n")
     movie = read_movie(tmp_path, 0, 1)
-    spoiled = spoiled_with(monkeypatch, movie, MERGED=1.0)
-    assert as_columns(spoiled, spoiled.links) == [((0, 4.5), (1, 4.5))]
+    worse = spoiled_with(movie, merged=1.0)
+    assert as_columns(worse, worse.links) == [((0, 4.5), (1, 4.5))]
 
 
 @pytest.mark.parametrize("with_images", [False, True])

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmarks import movie_variants, spoiled_points
+from benchmarks import movie_variants
 from benchmarks.real_movies import KEPT_BACK, read_tables, real_parts
+from benchmarks.spoiled_masks import ErrorShares
+from benchmarks.spoiled_points import spoiled_points
 from benchmarks.true_movies import read_movie
 
 POINTS = [
@@ -145,20 +147,21 @@ def test_the_densest_frames_have_the_most_detections(table_folder):
     assert by_place(movie) == [(0, 8, 8), (0, 12, 12), (0, 33, 34)]
 
 
-def spoiled_with(monkeypatch, movie, **shares):
-    for name in ("MISSING", "MERGED", "SPLIT"):
-        monkeypatch.setattr(spoiled_points, name, shares.get(name, 0.0))
-    return spoiled_points.spoiled_points(movie, seed=0)
+NO_ERRORS = ErrorShares(missing=0.0, merged=0.0, split=0.0)
 
 
-def test_points_without_errors_keep_the_truth(table_folder, monkeypatch):
+def spoiled_with(movie, **shares):
+    return spoiled_points(movie, 0, NO_ERRORS._replace(**shares))
+
+
+def test_points_without_errors_keep_the_truth(table_folder):
     movie = read_tables(table_folder, 0, 4)
-    assert by_place(spoiled_with(monkeypatch, movie)) == ALL_LINKS
+    assert by_place(spoiled_with(movie)) == ALL_LINKS
 
 
-def test_links_of_missing_points_are_not_true(table_folder, monkeypatch):
+def test_links_of_missing_points_are_not_true(table_folder):
     movie = read_tables(table_folder, 0, 4)
-    spoiled = spoiled_with(monkeypatch, movie, MISSING=0.3)
+    spoiled = spoiled_with(movie, missing=0.3)
     left = set(zip(spoiled.detections.frame, spoiled.detections.centroid[:, 2], strict=True))
     assert 0 < len(left) < len(movie.detections)
     assert by_place(spoiled) == [
@@ -166,20 +169,20 @@ def test_links_of_missing_points_are_not_true(table_folder, monkeypatch):
     ]
 
 
-def test_a_merged_pair_is_between_its_points_and_matches_the_larger(tmp_path, monkeypatch):
+def test_a_merged_pair_is_between_its_points_and_matches_the_larger(tmp_path):
     """Points 2 apart, of diameters 2 and 1: their volumes are 8 and 1."""
     rows = [(t, 1 + n, 0, 0, *ball) for t in (0, 1) for n, ball in enumerate([(0, 2), (1.5, 1)])]
     write_table(tmp_path / "points.csv", "frame,label,z,y,x,diameter", rows)
     write_table(tmp_path / "edges.csv", "a,b,c,d", [(0, 1, 1, 1), (0, 2, 1, 2)])
-    merged = spoiled_with(monkeypatch, read_tables(tmp_path, 0, 1), MERGED=1.0)
+    merged = spoiled_with(read_tables(tmp_path, 0, 1), merged=1.0)
     np.testing.assert_allclose(merged.detections.centroid[:, 2], 1.5 / 9)
     np.testing.assert_allclose(merged.detections.features[:, 0], 9 ** (1 / 3))
     assert merged.links.tolist() == [[0, 1]]
 
 
-def test_one_half_of_a_split_point_matches_it(table_folder, monkeypatch):
+def test_one_half_of_a_split_point_matches_it(table_folder):
     movie = read_tables(table_folder, 0, 4)
-    split = spoiled_with(monkeypatch, movie, SPLIT=1.0)
+    split = spoiled_with(movie, split=1.0)
     assert len(split.detections) == 2 * len(movie.detections)
     assert len(split.links) == len(ALL_LINKS)
     volume = (movie.detections.features[:, 0] ** 3).sum()
