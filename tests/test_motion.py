@@ -18,6 +18,7 @@ from trackastra_engine.motion.counterparts import (
     find_counterparts,
 )
 from trackastra_engine.motion.flow import Flow, flow_between
+from trackastra_engine.motion.summary import movie_motion
 from trackastra_engine.motion.votes import field_move
 
 STEP = 30.0  # pixels between cells, before each is moved a little
@@ -251,3 +252,17 @@ class Recorded:
     def of(self, detections, n_before):
         self.seen.append(n_before)
         return FramePair.of(detections, n_before)
+
+
+def test_flows_of_a_long_movie_are_found_once(monkeypatch):
+    place, diameter = field(25)
+    movie = frames_of([place + 2.3 * STEP * frame for frame in range(200)], diameter)
+    monkeypatch.setattr(flow_module, "_MEMORY", flow_module.new_memory())
+    found = []
+    find = flow_module._find_flow
+    monkeypatch.setattr(flow_module, "_find_flow", lambda *pair: found.append(1) or find(*pair))
+    for first in range(197):
+        frames = (movie.frame >= first) & (movie.frame < first + 4)
+        align(movie.rows(np.flatnonzero(frames)))
+    assert movie_motion(movie, 200).is_aligned[1:].all()
+    assert len(found) == 199

@@ -9,13 +9,13 @@ without: a wrong one does more harm than none.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.markers import without_marker_sizes
 from trackastra_engine.motion.counterparts import Counterparts, FramePair, find_counterparts
+from trackastra_engine.motion.remembered import Remembered
 from trackastra_engine.motion.votes import field_move, group_moves
 
 MIN_CELLS = 3  # in either frame
@@ -32,7 +32,9 @@ GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
 MAX_TURNS, MIN_RISE = 8, 1.02  # a turn that raises the fit by less is the last
 NEIGHBOURS = 15  # counterparts whose median move counts around a cell
 INTERPOLATED = 4  # nearest cells whose moves count elsewhere
-REMEMBERED = 128  # pairs of frames; each is in several windows
+# Pairs of frames are remembered, as each is in several windows and in the report: by so many cells
+# of those that move, of 32 bytes in 2D; a pair itself takes as much as some cells.
+REMEMBERED_CELLS, CELLS_OF_A_PAIR = 2**18, 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +58,15 @@ class Flow:
         return moves
 
 
-_KNOWN: dict[bytes, Flow | None] = {}  # of the pairs seen last, by a digest of their detections
-_LOCK = Lock()
+def new_memory() -> Remembered[Flow | None]:
+    """Return what remembers flows, by a digest of the detections of a pair of frames."""
+    return Remembered(
+        REMEMBERED_CELLS,
+        lambda flow: CELLS_OF_A_PAIR + (0 if flow is None else len(flow.place)),
+    )
+
+
+_MEMORY = new_memory()
 
 
 def flow_between(detections: Detections, n_before: int) -> Flow | None:
@@ -72,16 +81,7 @@ def flow_between(detections: Detections, n_before: int) -> Flow | None:
     seen = hashlib.blake2b(np.int64(n_before).tobytes())
     seen.update(detections.centroid.tobytes())
     seen.update(detections.features.tobytes())
-    key = seen.digest()
-    with _LOCK:
-        if key in _KNOWN:
-            return _KNOWN[key]
-    flow = _find_flow(detections, n_before)  # if two threads do so, they find the same
-    with _LOCK:
-        _KNOWN[key] = flow
-        if len(_KNOWN) > REMEMBERED:
-            del _KNOWN[next(iter(_KNOWN))]
-    return flow
+    return _MEMORY.found(seen.digest(), lambda: _find_flow(detections, n_before))
 
 
 def _find_flow(detections: Detections, n_before: int) -> Flow | None:

@@ -59,7 +59,7 @@ def movie_motion(detections: Detections, n_frames: int) -> MovieMotion:
     shift, growth = np.zeros((n_frames, detections.ndim)), np.zeros(n_frames)
     is_aligned, is_jump = np.zeros((2, n_frames), bool)
     first = np.searchsorted(detections.frame, np.arange(n_frames + 1)).tolist()
-    for frame in range(1, n_frames):
+    for frame in range(n_frames - 1, 0, -1):  # flows between the last frames are still remembered
         begin, middle, end = first[frame - 1 : frame + 2]
         pair = detections.rows(slice(begin, end))
         flow = flow_between(pair, middle - begin)
