@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import DEVICE_OPTION, command, summary
 from benchmarks.record import write_result
 from trackastra_engine.evaluation.edge_scores import score_edges
@@ -91,14 +92,8 @@ def speed_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         yield [
             f"{one['cells']:,.0f}",
             *(f"{1e3 * one['stage_s'][stage]:.1f}" for stage in STAGES),
-            *(_rates(times) for times in (one, several)),
+            *(speed(times["cells"], 1, times["together_s"]) for times in (one, several)),
         ]
-
-
-def _rates(times: dict[str, Any]) -> str:
-    """Return frames and cells per second of all stages together."""
-    frames_per_s = 1 / times["together_s"]
-    return f"{frames_per_s:.1f} frames/s, {frames_per_s * times['cells']:,.0f} cells/s"
 
 
 def stride_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import DEVICE_OPTION, command
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import SwingingCells
@@ -90,7 +91,7 @@ def _size(folder: Path) -> int:
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of lengths: sizes, time and memory."""
-    yield ["frames", "pixels", "on disk", "results", "CPU time", "peak memory"]
+    yield ["frames", "pixels", "on disk", "results", "CPU time", "", "peak memory"]
     for row in result["movies"]:
         yield [
             f"{row['frames']:,}",
@@ -98,6 +99,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             f"{row['on_disk_gb']:.2f} GB",
             f"{row['results_gb']:.2f} GB",
             f"{row['cpu_s']:,.0f} s",
+            speed(row["cells"], row["frames"], row["cpu_s"]),
             f"{row['peak_mb']:,} MB",
         ]
 

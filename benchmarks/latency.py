@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import DEVICE_OPTION, worker
 from benchmarks.record import write_result
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
@@ -53,13 +54,14 @@ def row(way: str, n_frames: int, n_cells: int, device: str) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of numbers of cells: percentiles, and the first frames."""
     names = {"session": "`session.push`", "serve": "`trackastra-engine serve`"}
-    yield ["cells per frame", "through", *PERCENTILES, f"slowest of the first {N_FIRST}"]
+    yield ["cells per frame", "through", *PERCENTILES, f"slowest of the first {N_FIRST}", "at p50"]
     for one in result["rows"]:
         times = [one["wall_ms"][name] for name in PERCENTILES]
         yield [
             f"{one['cells']:,}",
             names[one["way"]],
             *(f"{time:.0f} ms" for time in [*times, one["slowest_of_the_first_ms"]]),
+            speed(one["cells"], 1, one["wall_ms"]["p50"] / 1e3),
         ]
 
 

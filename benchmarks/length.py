@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import DEVICE_OPTION, command, worker
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import SwingingCells
@@ -81,7 +82,7 @@ def bytes_of_a_detection() -> int:
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of movies: time and memory."""
-    yield ["frames", "cells", "what runs", "CPU time", "peak memory", "of it, detections"]
+    yield ["frames", "cells", "what runs", "CPU time", "", "peak memory", "of it, detections"]
     kinds = {"without the transformer": [result["without_transformer"]]}
     kinds["the whole command"] = result["whole_command"]
     for kind, rows in kinds.items():
@@ -91,6 +92,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
                 str(row["cells"]),
                 kind,
                 f"{row['cpu_s']:,.0f} s",
+                speed(row["cells"], row["frames"], row["cpu_s"]),
                 f"{row['peak_mb']:,} MB",
                 f"{row['detections_mb']:,.0f} MB",
             ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import command
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import SwingingCells
@@ -80,11 +81,15 @@ def modelled(measured: Sequence[dict[str, Any]], n_workers: int) -> float:
 def cache_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield the row of the costs and savings of the cache."""
     kept = result["keeping"]
-    yield ["frames", "cells", "track", "keeping", "the same again", "`link`", "bytes a detection"]
+    yield [
+        *("frames", "cells", "track", "", "keeping"),
+        *("the same again", "`link`", "bytes a detection"),
+    ]
     yield [
         f"{result['frames']:,}",
         str(result["cells"]),
         f"{kept['plain_cpu_s']:.1f} s",
+        speed(result["cells"], result["frames"], kept["plain_cpu_s"]),
         f"{100 * kept['share_more']:+.1f} %",
         f"{kept['again_cpu_s']:.1f} s",
         f"{kept['link_cpu_s']:.1f} s",
@@ -94,7 +99,7 @@ def cache_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 def workers_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of numbers of workers: seconds, and speed-up over one worker."""
-    yield ["workers", "from masks to tracks", "times faster", ""]
+    yield ["workers", "from masks to tracks", "", "times faster", ""]
     measured = result["dask"]
     rows = [(row["workers"], row["wall_s"], "measured") for row in measured]
     rows += [
@@ -102,7 +107,8 @@ def workers_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     ]
     for n_workers, seconds, how in rows:
         faster = measured[0]["wall_s"] / seconds
-        yield [str(n_workers), f"{seconds:.1f} s", f"{faster:.1f}", how]
+        speed = speed(result["cells"], result["frames"], seconds)
+        yield [str(n_workers), f"{seconds:.1f} s", speed, f"{faster:.1f}", how]
 
 
 @click.command()

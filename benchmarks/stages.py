@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from benchmarks.candidate_graphs import save_graph, walking_cells
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import UPSTREAM_OPTION, Arrays, compared_task
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import cells_per_frame, simulated_movie
@@ -103,13 +104,14 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         "reading its pixels": "pixels",
         "upstream": "upstream",
     }
-    yield ["stage", "cells per frame", *parts, "times faster"]
+    yield ["stage", "cells per frame", *parts, "times faster", "speed of the engine"]
     for row in result["stages"]:
         times = [
             f"{1e3 * row[part]['cpu_s'] / row['frames']:,.2f} ms" if part in row else ""
             for part in parts.values()
         ]
-        yield [row["stage"], f"{row['cells']:,}", *times, f"{row['times_faster']:.0f}"]
+        speed = speed(row["cells"], row["frames"], row["engine"]["cpu_s"])
+        yield [row["stage"], f"{row['cells']:,}", *times, f"{row['times_faster']:.0f}", speed]
 
 
 @click.command()

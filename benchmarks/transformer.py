@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.cells_per_second import speed
 from benchmarks.paired_runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
 from benchmarks.random_network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_network
 from benchmarks.record import write_result
@@ -128,14 +129,15 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of window sizes: CPU time and memory of the engine and of upstream."""
     yield [
-        *("tokens of a window", "engine", "its matrix products", "per token", "peak memory"),
-        *("upstream", "times faster"),
+        *("tokens of a window", "engine", "a window for each frame", "its matrix products"),
+        *("per token", "peak memory", "upstream", "times faster"),
     ]
     for window in result["windows"]:
         engine, upstream = window["engine"], window.get("upstream")
         yield [
             f"{window['tokens']:,}",
             f"{engine['cpu_s']:.3f} s",
+            speed(window["tokens"] / WINDOW, 1, engine["cpu_s"]),
             f"{window['products_s']:.3f} s" if "products_s" in window else "",
             f"{1e3 * engine['cpu_s'] / window['tokens']:.2f} ms",
             f"{engine['peak_mb']:,} MB",

@@ -246,8 +246,8 @@ def test_the_peak_memory_of_a_gpu_is_the_maximum_of_its_tool(tmp_path, monkeypat
 def test_more_workers_share_all_but_the_serial_part():
     measured = [{"workers": 1, "wall_s": 10.0, "serial_s": 2.0}]
     assert [scaling.modelled(measured, n) for n in (1, 2, 8, 800)] == [10.0, 6.0, 3.0, 2.01]
-    *_, last = scaling.workers_table({"dask": measured})
-    assert last == ["100", "2.1 s", "4.8", "modelled"]
+    *_, last = scaling.workers_table({"dask": measured, "frames": 21, "cells": 300})
+    assert last == ["100", "2.1 s", "10.1 frames/s, 3,029 cells/s", "4.8", "modelled"]
 
 
 def test_more_cores_are_modelled_from_the_measured_ones():
