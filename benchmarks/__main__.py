@@ -24,6 +24,7 @@ from benchmarks.scaling import scaling
 from benchmarks.soak import soak
 from benchmarks.stages import stages
 from benchmarks.startup import startup
+from benchmarks.strides import strides
 from benchmarks.tables import tables
 from benchmarks.transformer import transformer
 from benchmarks.whole import whole
@@ -36,8 +37,8 @@ def main() -> None:
 
 for benchmark in (
     *(scaling, accuracy, errors, calibration, models, motion, rates, gaps, merges, delay, linking),
-    *(corrections_benchmark, stages, transformer, whole, default_model, length, large, startup),
-    *(latency, soak, cores, throughput, gpu_benchmark, formats),
+    *(corrections_benchmark, stages, transformer, whole, default_model, strides, length, large),
+    *(startup, latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
 ):
     main.add_command(benchmark)

@@ -27,6 +27,7 @@ from benchmarks import (
     soak,
     stages,
     startup,
+    strides,
     transformer,
     whole,
 )
@@ -59,6 +60,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "stages": ("stages", stages.table),
     "default-model": ("default_model", default_model.speed_table),
     "strides": ("default_model", default_model.stride_table),
+    "strides-real": ("strides", strides.table),
     "large": ("large", large.table),
     "length": ("length", length.table),
     "keeping": ("scaling", scaling.cache_table),

@@ -26,6 +26,7 @@ from benchmarks.paired_runs import Run, command, compared, compared_task
 from benchmarks.plots import draw_transformer
 from benchmarks.seeded_movies import SwingingCells, cells_per_frame, simulated_movie
 from benchmarks.stages import check_features
+from benchmarks.strides import table as strides_table
 from benchmarks.whole import compare_edges
 from benchmarks.workers.online import stored_bytes
 from small_movies import dividing_cell, write_folder
@@ -274,3 +275,12 @@ def test_cells_per_second_are_next_to_frames_per_second():
     shown = list(throughput_table({"movies": [{**about, "runs": runs}]}))
     assert shown[0][3:] == ["one core", "2 cores"]
     assert shown[1][3] == "3,000 cells/s, 3.0 frames/s"
+
+
+def test_strides_are_compared_by_accuracy_and_cells_per_second():
+    one = {"edge_f1": 0.99, "division_f1": 0.9, "cpu_s_per_1000_detections": 0.4}
+    two = {"edge_f1": 0.98, "division_f1": 0.8, "cpu_s_per_1000_detections": 0.2}
+    movie = {"movie": "cells", "detections": 1000, "strides": {"1": one, "2": two}}
+    head, row = strides_table({"movies": [movie]})
+    assert len(head) == len(row)
+    assert row[2:] == ["0.9900 / 0.900", "2,500", "0.9800 / 0.800", "5,000"]

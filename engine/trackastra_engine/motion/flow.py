@@ -59,7 +59,7 @@ class Flow:
 
 
 def new_memory() -> Remembered[Flow | None]:
-    """Return what remembers flows, by a digest of the detections of a pair of frames."""
+    """Return a memory of flows, by a digest of the detections of a pair of frames."""
     return Remembered(
         REMEMBERED_CELLS,
         lambda flow: CELLS_OF_A_PAIR + (0 if flow is None else len(flow.place)),

@@ -10,7 +10,7 @@ Found = TypeVar("Found")
 
 
 class Remembered(Generic[Found]):
-    """What was found lately, by key. Threads that ask for the same wait for the first of them."""
+    """The latest results, by key. Threads that ask for the same key wait for the first of them."""
 
     def __init__(self, most: int, size: Callable[[Found], int]) -> None:
         """Remember results of so large a size together, or the last one."""
@@ -22,7 +22,7 @@ class Remembered(Generic[Found]):
         self._total = 0
 
     def found(self, key: bytes, find: Callable[[], Found]) -> Found:
-        """Return what was found for a key, or find it now; raises what `find` raises."""
+        """Return the result of a key, found now if it is not remembered; raises the errors of `find`."""
         with self._lock:
             known = self._known.get(key)
             new = self._known[key] = Future() if known is None else known
