@@ -22,7 +22,7 @@ class Remembered(Generic[Found]):
         self._total = 0
 
     def found(self, key: bytes, find: Callable[[], Found]) -> Found:
-        """Return the result of a key, found now if it is not remembered; raises the errors of `find`."""
+        """Return the result of a key, by `find` if it is not remembered; raises its errors."""
         with self._lock:
             known = self._known.get(key)
             new = self._known[key] = Future() if known is None else known
