@@ -8,6 +8,8 @@ from trackastra_engine.errors import InputError
 from trackastra_training.options import option, read_options, to_toml
 
 CONFIGURATION_FILE = "training.toml"  # next to the checkpoint
+# At this score, fewer than one link in a hundred is wrong (benchmarks/results/calibration.json).
+SURE_SCORE = 0.9
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -51,6 +53,25 @@ class AnnotatedMovie:
     def __str__(self) -> str:
         """Return the name for messages."""
         return str(self.truth) + (f":{self.frames[0]}-{self.frames[1]}" if self.frames else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedResult:
+    """Results of `trackastra-engine track` that a person corrected, to learn from.
+
+    Relative paths are taken from the data root, as those of an AnnotatedMovie.
+    """
+
+    folder: Path  # an output folder
+    corrections: tuple[Path, ...] = ()  # tables; none: corrections.csv of the folder
+    sure_score: float = option(
+        SURE_SCORE, "what is not decided needs this score to be learned", low=0, high=1
+    )
+
+    def located(self, root: Path) -> "CorrectedResult":
+        """Return the results with their paths taken from a folder."""
+        tables = tuple(root / path for path in self.corrections)
+        return replace(self, folder=root / self.folder, corrections=tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +173,7 @@ class Configuration:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     train: tuple[AnnotatedMovie, ...] = ()  # besides simulated movies
+    corrected: tuple[CorrectedResult, ...] = ()  # to learn from as well
     validate: tuple[AnnotatedMovie, ...] = ()  # only to be measured on
 
 
@@ -172,6 +194,13 @@ MOVIE_EXAMPLES = """
 # [[train]]
 # truth = "embryo1"        # contains edges.csv and points.csv; or "lineage.csv", with:
 # points = "cells.csv"     # optional
+#
+# Results that a person corrected, see "finetune":
+#
+# [[corrected]]
+# folder = "cells"         # an output folder of trackastra-engine track
+# corrections = ["a.csv"]  # optional: instead of corrections.csv in that folder
+# sure_score = 0.9         # optional: undecided links with a lower score are not learned
 #
 # Annotated movies that are only measured on:
 #

@@ -24,7 +24,7 @@ from trackastra_training.segmentation_errors import keep_rows, spoil
 MAX_FRAME_GAP = 2  # Δt of the paper's eq. (7)
 DIVISION_WEIGHT = 10.0  # λ_div
 CONTINUATION_WEIGHT = 1.0  # λ_cont
-NO_PARENT, PARENT_CUT_AWAY = -1, -2  # instead of a parent's row
+NO_PARENT, PARENT_CUT_AWAY, PARENT_UNKNOWN = -1, -2, -3  # instead of a parent's row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +42,12 @@ def cut_window(movie: KnownMovie, first_frame: int, size: int) -> KnownMovie:
     detections = movie.detections
     first, last = np.searchsorted(detections.frame, [first_frame, first_frame + size])
     inside = detections.rows(slice(first, last))
-    parent = np.maximum(movie.parent[first:last] - first, NO_PARENT)
+    parent = movie.parent[first:last]
+    is_before = (parent >= 0) & (parent < first)
+    within = np.where(parent >= 0, parent - first, parent)
+    within[is_before] = NO_PARENT
     return KnownMovie(
-        replace(inside, frame=inside.frame - first_frame), parent, movie.n_children[first:last]
+        replace(inside, frame=inside.frame - first_frame), within, movie.n_children[first:last]
     )
 
 
@@ -77,6 +80,19 @@ def weight_matrix(frame: IntArray, n_children: IntArray) -> FloatArray:
     return np.asarray(is_used * by_source[:, None], np.float32)
 
 
+def known_from(window: KnownMovie) -> IntArray:
+    """Return (N,) the first frame from which the descent of each detection is known; 0: all."""
+    frame = window.detections.frame
+    first = np.where(window.parent == PARENT_UNKNOWN, frame, 0)
+    ancestor, row = window.parent, np.arange(len(frame))
+    while len(row := row[(has_one := ancestor >= 0)]):
+        ancestor = ancestor[has_one]
+        is_end = window.parent[ancestor] == PARENT_UNKNOWN
+        first[row[is_end]] = frame[ancestor[is_end]]
+        ancestor = window.parent[ancestor]
+    return first
+
+
 def make_example(
     window: KnownMovie,
     recipe: Recipe,
@@ -86,12 +102,14 @@ def make_example(
 ) -> Example:
     """Return a random part of a window, of about `max_tokens` tokens at most, randomly changed.
 
-    Weights are 0 for targets whose parent was cut away: their remaining pairs mean nothing.
+    Weights are 0 for targets whose parent was cut away: their remaining pairs mean nothing; and
+    for sources in frames from which the descent of a target is not known.
     """
     cropped = crop(window, random_crop(window.detections.centroid, max_tokens, rng))
     seen = spoil(cropped, augmentation, rng)
     weight = weight_matrix(seen.detections.frame, seen.n_children)
     weight[:, seen.parent == PARENT_CUT_AWAY] = 0
+    weight[seen.detections.frame[:, None] < known_from(seen)[None, :]] = 0
     detections = augment(seen.detections, augmentation, rng)
     tokens = displace(model_tokens(detections, recipe), recipe, augmentation, rng)
     return Example(tokens, detections.frame, association_matrix(seen), weight)

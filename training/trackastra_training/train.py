@@ -15,6 +15,7 @@ from trackastra_engine.simulation import KnownMovie
 from trackastra_training.batches import BatchStream, ExampleOptions, Pools, Position
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
+from trackastra_training.corrected_result import read_corrected
 from trackastra_training.from_onnx import read_model
 from trackastra_training.ground_truth import read_known_movies
 from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
@@ -197,10 +198,13 @@ def train(
         read_known_movies([movie.located(data_root) for movie in listed], start.spec)
         for listed in (configuration.train, configuration.validate)
     )
-    for given, movie in zip(configuration.train, movies, strict=True):
+    movies += [read_corrected(r.located(data_root), start.spec) for r in configuration.corrected]
+    names = [movie.truth for movie in configuration.train]
+    names += [result.folder for result in configuration.corrected]
+    for name, movie in zip(names, movies, strict=True):
         if movie.detections.frame.max(initial=-1) + 1 < start.spec.window:
             raise InputError(
-                f"{given.truth} has fewer frames than the model's window of {start.spec.window}; "
+                f"{name} has fewer frames than the model's window of {start.spec.window}; "
                 "choose more frames, or a model with a smaller window"
             )
     torch.set_num_threads(options.threads)
