@@ -360,6 +360,7 @@ class Tracker:
             voxel_um,
             self.model.spec.ndim,
             training_rates=self.training_rates,
+            adaptation=self.model.spec.adaptation,
             corrections=corrections,
         )
 

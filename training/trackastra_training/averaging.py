@@ -49,6 +49,7 @@ def average_models(models: Sequence[str | Path]) -> tuple[TrackingTransformer, M
             name=spec.name,
             description=spec.description,
             training_rates=spec.training_rates,
+            adaptation=spec.adaptation,
         )
         if (other.config, seen) != (network.config, spec):
             raise ModelError(
@@ -60,7 +61,7 @@ def average_models(models: Sequence[str | Path]) -> tuple[TrackingTransformer, M
             parts = [other.get_parameter(name) for other, _ in read]
             parameter.copy_(torch.stack(parts).mean(dim=0))
     rates = [its_spec.training_rates for _, its_spec in read]
-    return network, replace(spec, training_rates=_mean_rates(rates))
+    return network, replace(spec, training_rates=_mean_rates(rates), adaptation=None)
 
 
 def _mean_rates(rates: Sequence[TrainingRates | None]) -> TrainingRates | None:

@@ -149,7 +149,8 @@ def start_from_model(configuration: Configuration, model: str | Path) -> Start:
         n_heads=network.config.nhead,
         pair_width=pair_width,
     )
-    spec = replace(spec, name=options.name, description=options.description)
+    # Decisions adapted the scores of the model before, not those that it learns.
+    spec = replace(spec, name=options.name, description=options.description, adaptation=None)
     return Start(replace(configuration, model=shape), spec, network)
 
 

@@ -16,7 +16,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
 from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
-from trackastra_engine.model.spec import TrainingRates
+from trackastra_engine.model.spec import Adaptation, TrainingRates
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.voxels import VoxelSize
 
@@ -40,6 +40,9 @@ class KeptMovie:
     scores_are_chances: bool
     sees_voxel: bool  # whether distances are measured in true proportion in any case
     training_rates: TrainingRates | None = None  # of the model
+    adaptation: Adaptation | None = None  # of the model
+    model: str = ""  # its file, and a digest of it
+    model_digest: str = ""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -70,6 +73,8 @@ class KeptMovie:
             known["voxel_um"] = known["voxel_um"] and tuple(known["voxel_um"])
             rates = known.get("training_rates")
             known["training_rates"] = rates and TrainingRates(**rates)
+            adaptation = known.get("adaptation")
+            known["adaptation"] = adaptation and Adaptation(**adaptation)
             kept = cls(**known)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged ({error}); track the movie again") from None
@@ -131,6 +136,9 @@ def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Associat
         scores_are_chances=association.spec.scores_are_chances,
         sees_voxel=association.spec.uses_voxel_size,
         training_rates=association.spec.training_rates,
+        adaptation=association.spec.adaptation,
+        model=str(association.model.path.absolute()),
+        model_digest=association.model.digest,
     )
     kept.write(path)
     if is_private:

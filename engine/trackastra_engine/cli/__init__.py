@@ -8,6 +8,7 @@ import gc
 
 import click
 
+from trackastra_engine.cli.adapt import adapt
 from trackastra_engine.cli.batch import batch
 from trackastra_engine.cli.bench import bench
 from trackastra_engine.cli.convert import convert
@@ -55,5 +56,8 @@ def main() -> None:
     atexit.register(gc.freeze)
 
 
-for command in (track, link, corrections, batch, convert, info, demo, evaluate, bench, serve, shim):
+for command in (
+    *(track, link, corrections, adapt, batch, convert, info),
+    *(demo, evaluate, bench, serve, shim),
+):
     main.add_command(command)

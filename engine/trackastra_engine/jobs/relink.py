@@ -117,6 +117,7 @@ def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections 
         voxel_um,
         kept.ndim,
         training_rates=rates_to_use(linking.rates, kept.training_rates),
+        adaptation=kept.adaptation,
         corrections=corrections,
     )
     found = GrowingRows(concatenate([], kept.ndim))

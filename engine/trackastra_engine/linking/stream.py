@@ -11,6 +11,7 @@ from trackastra_engine.association.edge_stream import FrameEdges
 from trackastra_engine.detection.detections import Detections
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker
+from trackastra_engine.linking.adaptation import adapted
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.linking.corrections import Corrections, corrected_graph
 from trackastra_engine.linking.lineage import Lineage, build_lineage
@@ -24,7 +25,7 @@ from trackastra_engine.linking.rates import (
     movie_rates,
 )
 from trackastra_engine.model.edges import Edges, concatenate_edges
-from trackastra_engine.model.spec import TrainingRates
+from trackastra_engine.model.spec import Adaptation, TrainingRates
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 from trackastra_engine.progress import NOTICE
 
@@ -39,6 +40,7 @@ class FrameLinker:
     limit: float | None  # the longest link, in lengths of a voxel along x
     proportions: NDArray[np.float64]  # (D,) lengths of a voxel, see voxels.proportions
     corrections: Corrections | None = None
+    adaptation: Adaptation | None = None  # of the model
 
     @property
     def is_separable(self) -> bool:
@@ -51,16 +53,23 @@ class FrameLinker:
 
         rates: of the movie, by which scores are corrected first.
         """
+        graph = self.candidates(part, rates)
+        if self.is_separable:
+            graph = self.corrected(graph)
+            return graph.edges.rows(self.link.choose(graph)).shifted(part.first_row)
+        return graph.edges.shifted(part.first_row)
+
+    def candidates(self, part: FrameEdges, rates: MovieRates | None) -> CandidateGraph:
+        """Return the edges from a frame among which links are chosen, with their final scores."""
         edges = part.edges
         if rates is not None:
             edges = corrected(edges, part.detections, rates.weights, self.proportions)
         graph = candidate_graph(
             part.detections, edges, max_distance=self.limit, proportions=self.proportions
         )
-        if self.is_separable:
-            graph = self.corrected(graph)
-            return graph.edges.rows(self.link.choose(graph)).shifted(part.first_row)
-        return graph.edges.shifted(part.first_row)
+        if self.adaptation is not None:
+            graph = adapted(graph, self.adaptation, self.proportions)
+        return graph
 
     def corrected(self, graph: CandidateGraph) -> CandidateGraph:
         """Return the candidates under the corrections, as the linker takes them."""
@@ -81,18 +90,21 @@ class LinkStream:
         ndim: int,
         *,
         training_rates: TrainingRates | None = None,
+        adaptation: Adaptation | None = None,
         corrections: Corrections | None = None,
     ) -> None:
         """Begin a movie.
 
-        training_rates: of the model; None leaves its scores as they are; corrections: links that
-        are decided.
+        training_rates, adaptation: of the model; None leaves its scores as they are; corrections:
+        links that are decided.
 
         Raises InputError if the distance is given in micrometres and the size of voxels is not.
         """
         limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
         self.rates: MovieRates | None = None  # of the movie, once it ended, if they are corrected
-        self._linker = FrameLinker(link, limit, proportions(voxel_um, ndim), corrections)
+        self._linker = FrameLinker(
+            link, limit, proportions(voxel_um, ndim), corrections, adaptation
+        )
         self._is_auto = max_distance is not None and limit is None
         self._training_rates = training_rates
         self._counts = RateCounts.none()

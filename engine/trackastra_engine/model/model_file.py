@@ -42,9 +42,25 @@ def computed_at_once(file: bytes) -> bytes:
                 part = zlib.decompress(base64.b85decode(entry[VALUE]))
     if not part:
         raise ValueError("it was exported for an earlier engine; export the model again")
-    graph = b"".join(kept)
     # Concatenated messages are one message, with concatenated lists.
-    return b"".join([*rest, _number(MODEL_GRAPH << 3 | MESSAGE), _number(len(graph)), graph, part])
+    return b"".join([*rest, _message(MODEL_GRAPH, b"".join(kept)), part])
+
+
+def with_metadata(file: bytes, key: str, text: str) -> bytes:
+    """Return the model of a file with one entry of its metadata replaced, or added."""
+    kept = []
+    for number, whole, content in _fields(file):
+        is_entry = number == MODEL_METADATA
+        named = {field: bytes(part) for field, _, part in _fields(content)} if is_entry else {}
+        if named.get(KEY) != key.encode():
+            kept.append(whole)
+    entry = _message(KEY, key.encode()) + _message(VALUE, text.encode())
+    return b"".join([*kept, _message(MODEL_METADATA, entry)])
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """Return a field as `_fields` reads it."""
+    return b"".join([_number(number << 3 | MESSAGE), _number(len(content)), content])
 
 
 def _fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:

@@ -47,6 +47,12 @@ def model_path(model: str | Path) -> Path:
     return path
 
 
+def file_digest(path: Path) -> str:
+    """Return a digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def embedded_models() -> list[str]:
     """Return the names of the models in this package."""
     folder = resources.files("trackastra_engine.model") / "embedded"
@@ -118,9 +124,12 @@ class AssociationModel:
     @cached_property
     def identity(self) -> str:
         """Return a text that differs if scores may differ, even in their last digits."""
-        with self.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"{digest} {self.device} {import_runtime().__version__}"
+        return f"{self.digest} {self.device} {import_runtime().__version__}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Return a digest of the file."""
+        return file_digest(self.path)
 
     def associate(self, tokens: Tokens, *, max_gap: int = 1) -> Edges:
         """Return scored edges between tokens: all pairs within the cutoff, 1..max_gap frames apart.

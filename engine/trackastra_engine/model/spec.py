@@ -1,7 +1,7 @@
 """The specification of a model, stored as JSON inside the ONNX file."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +40,24 @@ class TrainingRates:
 
 
 @dataclass(frozen=True, slots=True)
+class Adaptation:
+    """Weights by which scores are changed after the network, see linking/adaptation.py."""
+
+    score: float  # of the logarithm of an edge's score
+    second_child: float  # of edges beside a better one from their source
+    rival: float  # of the best score of another edge from the source
+    distance: float  # in diameters
+    growth: float  # logarithm of the ratio of diameters
+    size_change: float  # its magnitude
+    none: float  # of no parent
+    none_score: float  # of the logarithm of the probability of no parent
+
+    def weights(self) -> tuple[float, ...]:
+        """Return the weights in this order."""
+        return astuple(self)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """All properties of a model that the engine needs besides its graph."""
 
@@ -55,6 +73,7 @@ class ModelSpec:
     uses_voxel_size: bool = False  # needs positions and shapes in true proportion, see transform.py
     accepts_planes: bool = False  # a 3D model that also tracks 2D movies, as one plane
     training_rates: TrainingRates | None = None  # None: scores are not corrected, linking/rates.py
+    adaptation: Adaptation | None = None  # of scores to decisions of a person
     description: str = ""  # one line for people, about its training data
     n_parameters: int = 0  # learned numbers, counted at export
     format_version: int = FORMAT_VERSION
@@ -79,6 +98,8 @@ class ModelSpec:
         try:
             if fields.get("training_rates") is not None:
                 fields["training_rates"] = TrainingRates(**fields["training_rates"])
+            if fields.get("adaptation") is not None:
+                fields["adaptation"] = Adaptation(**fields["adaptation"])
             return cls(**fields)
         except TypeError as error:
             raise ModelError(

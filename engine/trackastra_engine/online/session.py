@@ -109,7 +109,9 @@ class Session:
                 raise InputError(
                     "the maximum distance auto needs the whole movie; give a number of pixels"
                 )
-        self._linker = FrameLinker(tracker.link, limit, proportions(relevant, spec.ndim))
+        self._linker = FrameLinker(
+            tracker.link, limit, proportions(relevant, spec.ndim), adaptation=spec.adaptation
+        )
         self._score = tracker.scoring(intensity_range, relevant)
         self.voxel_um = voxel_um
         self.tracker = tracker

@@ -1,0 +1,91 @@
+"""A model whose scores are adapted to the corrections of a result: the command `adapt`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trackastra_engine.association.cache_index import KeptMovie
+from trackastra_engine.detection.detections import concatenate
+from trackastra_engine.errors import InputError, ModelError
+from trackastra_engine.files.atomic import check_output_file, new_file
+from trackastra_engine.growing_rows import GrowingRows
+from trackastra_engine.jobs.decided import corrections_of
+from trackastra_engine.linking.adaptation import gather
+from trackastra_engine.linking.adaptation_fit import (
+    Fit,
+    decided_groups,
+    fit,
+    joined,
+    joined_evidence,
+)
+from trackastra_engine.linking.corrections import Corrections
+from trackastra_engine.linking.options import DEFAULT_OPTIONS
+from trackastra_engine.linking.rates import RateCounts, count_parents, movie_rates
+from trackastra_engine.linking.stream import FrameLinker
+from trackastra_engine.model.model_file import with_metadata
+from trackastra_engine.model.onnx_model import AssociationModel, file_digest, model_path
+from trackastra_engine.model.spec import METADATA_KEY
+from trackastra_engine.movie.voxels import proportions
+
+
+def adapt(
+    results: Path, output: Path, *, corrections: Sequence[Path] = (), overwrite: bool = False
+) -> Fit:
+    """Write the model of a folder of results with its scores adapted to some corrections.
+
+    corrections: tables of links that are decided; without any, those of the folder.
+
+    Raises InputError or ModelError, and then writes nothing, if the corrections are missing, too
+    few, or do not show that the scores get better.
+    """
+    if output.suffix != ".onnx":
+        raise InputError(f"the output {output} is no .onnx file; give a name such as mine.onnx")
+    check_output_file(output, overwrite=overwrite)
+    kept = KeptMovie.read(results)
+    if not kept.scores_are_chances:
+        raise InputError("models of upstream cannot be adapted, as their scores are no chances")
+    decided = corrections_of(corrections, results)
+    if decided is None:
+        raise InputError(f"{results} has no corrections; give some with --corrections")
+    learned = fitted(kept, decided)
+    if not learned.is_proven:
+        raise InputError(
+            f"the {learned.n_decisions} decisions do not show that other scores would be better "
+            f"(gain {learned.gain:.3f} ± {learned.error:.3f}), so that no model was written; "
+            "decide more links, the least certain first"
+        )
+    _write(kept, learned, output)
+    return learned
+
+
+def fitted(kept: KeptMovie, corrections: Corrections) -> Fit:
+    """Return the weights by which corrections of a movie that is kept become likelier.
+
+    Those of a model that was adapted before do not count. Raises InputError if corrections do not
+    fit the movie, or are too few.
+    """
+    found = GrowingRows(concatenate([], kept.ndim))
+    parts = list(kept.edges(found, max_gap=1))
+    corrections.check_known(found.whole())
+    voxel = proportions(kept.voxel_um if kept.sees_voxel else None, kept.ndim)
+    rates = None
+    if kept.training_rates is not None:
+        counts = sum((count_parents(part, voxel) for part in parts), RateCounts.none())
+        rates = movie_rates(counts, kept.training_rates)
+    linker = FrameLinker(DEFAULT_OPTIONS.linker(chances=True), None, voxel)
+    graphs = [linker.candidates(part, rates) for part in parts]
+    seen = [gather(graph, voxel) for graph in graphs]
+    pairs = zip(graphs, seen, strict=True)
+    decided = joined(decided_groups(graph, evidence, corrections) for graph, evidence in pairs)
+    return fit(decided, joined_evidence(seen))
+
+
+def _write(kept: KeptMovie, learned: Fit, output: Path) -> None:
+    """Write the model that scored a movie with other weights."""
+    path = model_path(kept.model)
+    if file_digest(path) != kept.model_digest:
+        raise ModelError(f"{path} is another model than the one of the results; track them again")
+    spec = AssociationModel.load(path, device="cpu").spec
+    spec = replace(spec, name=output.stem, adaptation=learned.adaptation)
+    with new_file(output) as partial:
+        partial.write_bytes(with_metadata(path.read_bytes(), METADATA_KEY, spec.to_json()))
