@@ -3,6 +3,7 @@
 import click
 
 from benchmarks.accuracy import accuracy
+from benchmarks.adaptation import adaptation
 from benchmarks.calibration import calibration
 from benchmarks.cores import cores, throughput
 from benchmarks.corrections import corrections_benchmark
@@ -37,8 +38,8 @@ def main() -> None:
 
 for benchmark in (
     *(scaling, accuracy, errors, calibration, models, motion, rates, gaps, merges, delay, linking),
-    *(corrections_benchmark, stages, transformer, whole, default_model, strides, length, large),
-    *(startup, latency, soak, cores, throughput, gpu_benchmark, formats),
+    *(corrections_benchmark, adaptation, stages, transformer, whole, default_model, strides, length),
+    *(large, startup, latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
 ):
     main.add_command(benchmark)

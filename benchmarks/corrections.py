@@ -95,13 +95,19 @@ def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]
             yield {"order": order, "answers": number, **summary(scores)}
 
 
+def parents(graph: CandidateGraph) -> Rows:
+    """Return the row of the parent (N,) of each detection that greedy linking chooses, or -1."""
+    chosen = graph.edges.rows(linker("greedy", chances=True).choose(graph))
+    found = np.full(len(graph.detections), -1)
+    found[chosen.target] = chosen.source
+    return found
+
+
 def share_of_errors(movie: TrueMovie, graph: CandidateGraph) -> tuple[int, int]:
     """Return the numbers of objects with a wrong or missing parent, all and those in question."""
-    chosen = graph.edges.rows(linker("greedy", chances=True).choose(graph))
-    found, expected = (np.full(len(graph.detections), -1) for _ in range(2))
-    found[chosen.target] = chosen.source
+    expected = np.full(len(graph.detections), -1)
     expected[movie.links[:, 1]] = movie.links[:, 0]
-    is_wrong = found != expected
+    is_wrong = parents(graph) != expected
     asked = questions(graph)[LEAST_CERTAIN]
     return int(is_wrong.sum()), int(is_wrong[asked].sum())
 

@@ -9,6 +9,7 @@ import click
 from benchmarks import (
     accuracy,
     accuracy_summary,
+    adaptation,
     cores,
     corrections,
     default_model,
@@ -73,6 +74,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "gpu": ("gpu", gpu.table),
     "formats": ("formats", formats.table),
     "corrections": ("corrections", corrections.corrections_table),
+    "adaptation": ("adaptation", adaptation.adaptation_table),
 }
 
 

@@ -32,8 +32,8 @@ class Evidence:
 
     def shares(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the adapted probabilities of edges (E,) and of no parent (G,)."""
-        edge = np.log(self.edge) + self.edge_terms @ weights
-        none = np.log(self.none) + self.none_terms @ weights
+        edge = np.log(self.edge) + _weighted(self.edge_terms, weights)
+        none = np.log(self.none) + _weighted(self.none_terms, weights)
         highest = none.copy()
         np.maximum.at(highest, self.group, edge)
         edge, none = np.exp(edge - highest[self.group]), np.exp(none - highest)
@@ -91,6 +91,17 @@ def gather(graph: CandidateGraph, proportions: NDArray[np.float64]) -> Evidence:
     edge_terms[:, :N_EDGE_TERMS] = np.column_stack(terms)
     none_terms[:, N_EDGE_TERMS:] = np.column_stack([np.ones(len(keys)), np.log(none)])
     return Evidence(group, score, none, edge_terms, none_terms)
+
+
+def _weighted(terms: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the weighted sum (E,) of terms, not as a product of matrices.
+
+    Its rounding would depend on how many edges come together, online and offline.
+    """
+    total: FloatArray = np.zeros(len(terms))
+    for column, weight in zip(terms.T, weights.tolist(), strict=True):
+        total += column * weight
+    return total
 
 
 def _rivals(edges: Edges, family: IntArray) -> tuple[FloatArray, NDArray[np.bool_]]:
