@@ -1,4 +1,4 @@
-"""The plugin of napari: its manifest, the files it reads, and, under a display, its widget."""
+"""The plugin of napari: its manifest, the files it reads, and, under a display, its widgets."""
 
 import shutil
 import time
@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from small_movies import dividing_cell, true_lineage
+from small_movies import dividing_cell, true_lineage, write_folder
 from trackastra_engine.errors import InputError
+from trackastra_engine.files.replace import PRIVATE
+from trackastra_engine.jobs.track import Job, run_job
+from trackastra_engine.linking.correction_table import read_corrections
 from trackastra_engine.movie.frames import open_movie
+from trackastra_engine.napari.decisions import choices
 from trackastra_engine.napari.reader import get_reader
 from trackastra_engine.output.ctc import write_ctc
 from trackastra_engine.output.formats import Results
@@ -105,6 +109,56 @@ def test_a_folder_of_the_challenge_is_read_and_others_are_not(movie, tmp_path):
     assert get_reader(str(tmp_path)) is None
     assert get_reader(str(tmp_path / "tracked" / "mask000.tif")) is None
     assert get_reader([str(tmp_path / "tracked")]) is None
+
+
+def test_the_widget_decides_links_and_shows_the_tracks_at_once(movie, tmp_path):
+    napari = pytest.importorskip("napari")
+    from trackastra_engine.napari.decide_widget import LAYER, decide_widget
+
+    images, masks, _ = movie
+    folders = write_folder(tmp_path / "images", images), write_folder(tmp_path / "masks", masks)
+    out = tmp_path / "out"
+    run_job(Job(*folders, Outputs(out, report=False), cache=out / PRIVATE))
+    viewer = napari.Viewer(show=False)
+    try:
+        container = decide_widget(viewer)
+        viewer.window.add_dock_widget(container)
+        widget = container.decide
+        widget.folder.value = out
+        widget.buttons["open"].changed.emit(True)
+        layer = viewer.layers[LAYER]
+        assert len(layer.data) == 15
+        decisions, first = widget._decisions, widget._decisions.questions[0]
+        assert len(widget.parent.choices) == len(choices(first))
+        others = [name for name, place in choices(first).items() if place != first.source]
+        widget.parent.value = others[0]
+        widget.buttons["choose"].changed.emit(True)
+        assert viewer.layers[LAYER] is not layer
+        assert parent_of(decisions, first.target) == choices(first)[others[0]]
+        assert "1 decided" in widget.question.value
+        widget.buttons["undo"].changed.emit(True)
+        assert parent_of(decisions, first.target) == first.source
+        linked = next(row for row, q in enumerate(decisions.questions) if q.source is not None)
+        for _ in range(linked):
+            widget.buttons["next"].changed.emit(True)
+        wrong = decisions.questions[linked]
+        assert viewer.dims.current_step[0] == wrong.target[0]
+        widget.buttons["reject"].changed.emit(True)
+        assert parent_of(decisions, wrong.target) != wrong.source
+        widget.buttons["accept"].changed.emit(True)
+        assert decisions.n_made == 2
+        widget.buttons["save"].changed.emit(True)
+        assert len(read_corrections([out / "corrections.csv"])) == 2
+    finally:
+        viewer.close()
+
+
+def parent_of(decisions, target):
+    """Return the frame and label of the parent in the tracks, or None."""
+    found, edges = decisions.lineage.detections, decisions.lineage.edges
+    (row,) = np.flatnonzero((found.frame == target[0]) & (found.label == target[1]))
+    sources = edges.source[edges.target == row].tolist()
+    return (int(found.frame[sources[0]]), int(found.label[sources[0]])) if sources else None
 
 
 def test_the_widget_tracks_the_chosen_layers(movie, folder):

@@ -1,4 +1,4 @@
-"""Decisions on uncertain links in napari: linked again at once, undone, saved; and the widget."""
+"""Decisions on uncertain links in napari: linked again at once, undone, saved."""
 
 import pytest
 
@@ -82,32 +82,3 @@ def test_places_and_names_for_people(out):
     assert called((3, 4)) == "object 4 of frame 3"
     with pytest.raises(InputError, match="no object 99 of frame 0"):
         place_of(lineage, (0, 99))
-
-
-def test_the_widget_decides_and_shows_the_tracks(out):
-    napari = pytest.importorskip("napari")
-    from trackastra_engine.napari.decide_widget import LAYER, decide_widget
-
-    viewer = napari.Viewer(show=False)
-    try:
-        container = decide_widget(viewer)
-        viewer.window.add_dock_widget(container)
-        widget = container.decide
-        widget.folder.value = out
-        widget.buttons["open"].changed.emit(True)
-        assert len(viewer.layers[LAYER].data) == 15
-        decisions, target = widget._decisions, widget._decisions.questions[0].target
-        widget.parent.value = next(
-            name for name, place in choices(decisions.questions[0]).items() if place is None
-        )
-        widget.buttons["choose"].changed.emit(True)
-        assert parent(decisions, target) is None
-        assert "1 decided" in widget.question.value
-        widget.buttons["next"].changed.emit(True)
-        widget.buttons["undo"].changed.emit(True)
-        assert decisions.n_made == 0
-        widget.buttons["accept"].changed.emit(True)
-        widget.buttons["save"].changed.emit(True)
-        assert len(read_corrections([out / "corrections.csv"])) == 1
-    finally:
-        viewer.close()
