@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 
-from command_line import exported, refusal, run
+from command_line import error_of, exported, run
 from random_graphs import detections_in, graphs
 from trackastra_engine import Tracker
 from trackastra_engine.errors import InputError
@@ -296,7 +296,7 @@ def test_a_model_is_adapted_and_tracks_with_its_weights(tracked, tmp_path):
     assert spec.name == "mine"
     assert spec.adaptation is not None
     before = mine.read_bytes()
-    assert "exists" in refusal(tmp_path, "adapt", out, "-o", mine)
+    assert "exists" in error_of(tmp_path, "adapt", out, "-o", mine)
     again = run("adapt", out, "--corrections", tmp_path / "a.csv", "-o", mine, "--overwrite")
     assert again.exit_code == 0
     assert mine.read_bytes() == before
@@ -307,11 +307,11 @@ def test_decisions_that_prove_nothing_write_nothing(tracked, tmp_path, monkeypat
     given = ("--corrections", tmp_path / "a.csv", "-o", tmp_path / "mine.onnx")
     for few in (true[: MIN_DECISIONS - 1], []):
         write_corrections(Corrections.of(few), tmp_path / "a.csv")
-        assert "too few to learn from" in refusal(tmp_path, "adapt", out, *given)
+        assert "too few to learn from" in error_of(tmp_path, "adapt", out, *given)
     write_corrections(Corrections.of(true), tmp_path / "a.csv")
     unproven = Fit(NOTHING, len(true), gain=0.1, error=0.06)
     monkeypatch.setattr("trackastra_engine.jobs.adapt.fit", lambda *_: unproven)
-    said = refusal(tmp_path, "adapt", out, *given)
+    said = error_of(tmp_path, "adapt", out, *given)
     assert f"the {len(true)} decisions do not show that other scores would be better" in said
     assert "(gain 0.100 ± 0.060)" in said
 
@@ -320,15 +320,15 @@ def test_wrong_calls_get_a_sentence(tracked, tmp_path, monkeypatch):
     out, true = tracked
     write_corrections(Corrections.of(true), tmp_path / "a.csv")
     given = ("--corrections", tmp_path / "a.csv")
-    assert "no .onnx file" in refusal(tmp_path, "adapt", out, *given, "-o", tmp_path / "mine")
+    assert "no .onnx file" in error_of(tmp_path, "adapt", out, *given, "-o", tmp_path / "mine")
     mine = tmp_path / "mine.onnx"
-    assert "has no corrections" in refusal(tmp_path, "adapt", out, "-o", mine)
-    assert "keeps no detections" in refusal(tmp_path, "adapt", tmp_path, *given, "-o", mine)
+    assert "has no corrections" in error_of(tmp_path, "adapt", out, "-o", mine)
+    assert "keeps no detections" in error_of(tmp_path, "adapt", tmp_path, *given, "-o", mine)
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text() + "0,1,1,999,link\n")
-    assert "no such object" in refusal(tmp_path, "adapt", out, *given, "-o", mine)
+    assert "no such object" in error_of(tmp_path, "adapt", out, *given, "-o", mine)
     write_corrections(Corrections.of(true), tmp_path / "a.csv")
     monkeypatch.setattr("trackastra_engine.jobs.adapt.file_digest", lambda path: "another")
-    assert "is another model than" in refusal(tmp_path, "adapt", out, *given, "-o", mine)
+    assert "is another model than" in error_of(tmp_path, "adapt", out, *given, "-o", mine)
 
 
 def test_models_of_upstream_are_not_adapted(masks, tmp_path):

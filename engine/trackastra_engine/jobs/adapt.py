@@ -43,7 +43,7 @@ def adapt(
     check_output_file(output, overwrite=overwrite)
     kept = KeptMovie.read(results)
     if not kept.scores_are_chances:
-        raise InputError("models of upstream cannot be adapted, as their scores are no chances")
+        raise InputError("models of upstream cannot be adapted: their scores are no probabilities")
     decided = corrections_of(corrections, results)
     if decided is None:
         raise InputError(f"{results} has no corrections; give some with --corrections")
