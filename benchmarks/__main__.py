@@ -38,8 +38,8 @@ def main() -> None:
 
 for benchmark in (
     *(scaling, accuracy, errors, calibration, models, motion, rates, gaps, merges, delay, linking),
-    *(corrections_benchmark, adaptation, stages, transformer, whole, default_model, strides, length),
-    *(large, startup, latency, soak, cores, throughput, gpu_benchmark, formats),
+    *(corrections_benchmark, adaptation, strides, stages, transformer, whole, default_model),
+    *(length, large, startup, latency, soak, cores, throughput, gpu_benchmark, formats),
     tables,
 ):
     main.add_command(benchmark)

@@ -1,7 +1,7 @@
 """Speed in the two units that people compare: frames and cells per second."""
 
 
-def speed(cells: float, frames: int, seconds: float) -> str:
+def per_second(cells: float, frames: int, seconds: float) -> str:
     """Return how many frames of so many cells, and how many cells, are done in a second."""
     frames_per_s = frames / seconds
     digits = 1 if frames_per_s < 100 else 0

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import DEVICE_OPTION, command, summary
 from benchmarks.record import write_result
 from trackastra_engine.evaluation.edge_scores import score_edges
@@ -39,7 +39,7 @@ HARD_MOVIE = SimulationParameters(
 STAGES = ("read", "detect", "score", "link", "write")
 
 
-def speed(device: str, *, all_cores: bool) -> dict[str, Any]:
+def measured_speed(device: str, *, all_cores: bool) -> dict[str, Any]:
     """Return the report of `trackastra-engine bench`."""
     with TemporaryDirectory() as name:
         report = Path(name) / "bench.json"
@@ -92,7 +92,7 @@ def speed_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         yield [
             f"{one['cells']:,.0f}",
             *(f"{1e3 * one['stage_s'][stage]:.1f}" for stage in STAGES),
-            *(speed(times["cells"], 1, times["together_s"]) for times in (one, several)),
+            *(per_second(times["cells"], 1, times["together_s"]) for times in (one, several)),
         ]
 
 
@@ -116,8 +116,8 @@ def default_model(device: str, repeats: int) -> None:
     answer = {
         "model": DEFAULT_MODEL,
         "device": device,
-        "one_core": speed(device, all_cores=False),
-        "all_cores": speed(device, all_cores=True),
+        "one_core": measured_speed(device, all_cores=False),
+        "all_cores": measured_speed(device, all_cores=True),
         "strides": compare_strides(repeats, device),
     }
     print(json.dumps(answer, indent=1))

@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import DEVICE_OPTION, worker
 from benchmarks.record import write_result
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
@@ -61,7 +61,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             f"{one['cells']:,}",
             names[one["way"]],
             *(f"{time:.0f} ms" for time in [*times, one["slowest_of_the_first_ms"]]),
-            speed(one["cells"], 1, one["wall_ms"]["p50"] / 1e3),
+            per_second(one["cells"], 1, one["wall_ms"]["p50"] / 1e3),
         ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import DEVICE_OPTION, command, worker
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import SwingingCells
@@ -92,7 +92,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
                 str(row["cells"]),
                 kind,
                 f"{row['cpu_s']:,.0f} s",
-                speed(row["cells"], row["frames"], row["cpu_s"]),
+                per_second(row["cells"], row["frames"], row["cpu_s"]),
                 f"{row['peak_mb']:,} MB",
                 f"{row['detections_mb']:,.0f} MB",
             ]

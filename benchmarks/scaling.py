@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import command
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import SwingingCells
@@ -89,7 +89,7 @@ def cache_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         f"{result['frames']:,}",
         str(result["cells"]),
         f"{kept['plain_cpu_s']:.1f} s",
-        speed(result["cells"], result["frames"], kept["plain_cpu_s"]),
+        per_second(result["cells"], result["frames"], kept["plain_cpu_s"]),
         f"{100 * kept['share_more']:+.1f} %",
         f"{kept['again_cpu_s']:.1f} s",
         f"{kept['link_cpu_s']:.1f} s",
@@ -107,7 +107,7 @@ def workers_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     ]
     for n_workers, seconds, how in rows:
         faster = measured[0]["wall_s"] / seconds
-        speed = speed(result["cells"], result["frames"], seconds)
+        speed = per_second(result["cells"], result["frames"], seconds)
         yield [str(n_workers), f"{seconds:.1f} s", speed, f"{faster:.1f}", how]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.latency import percentiles_ms, pushed
 from benchmarks.paired_runs import DEVICE_OPTION
 from benchmarks.record import write_result
@@ -41,7 +41,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     first, last = (result["wall_ms_by_part"][part] for part in (0, -1))
     for name in ("p50", "p99", "max"):
         yield [f"{name} from push to update", *(f"{part[name]:.1f} ms" for part in (first, last))]
-    speeds = (speed(result["cells"], 1, part["p50"] / 1e3) for part in (first, last))
+    speeds = (per_second(result["cells"], 1, part["p50"] / 1e3) for part in (first, last))
     yield ["at p50", *speeds]
     yield ["memory, at its end", *(f"{megabytes:.0f} MB" for megabytes in result["memory_mb"])]
     yield ["of it, tracks", *(f"{megabytes:.0f} MB" for megabytes in result["tracks_mb"])]

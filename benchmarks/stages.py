@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from benchmarks.candidate_graphs import save_graph, walking_cells
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import UPSTREAM_OPTION, Arrays, compared_task
 from benchmarks.record import write_result
 from benchmarks.seeded_movies import cells_per_frame, simulated_movie
@@ -110,7 +110,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             f"{1e3 * row[part]['cpu_s'] / row['frames']:,.2f} ms" if part in row else ""
             for part in parts.values()
         ]
-        speed = speed(row["cells"], row["frames"], row["engine"]["cpu_s"])
+        speed = per_second(row["cells"], row["frames"], row["engine"]["cpu_s"])
         yield [row["stage"], f"{row['cells']:,}", *times, f"{row['times_faster']:.0f}", speed]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import DEVICE_OPTION, UPSTREAM_OPTION, compared_task
 from benchmarks.random_network import CUTOFF_PX, WIDTH, WINDOW, published_size, write_network
 from benchmarks.record import write_result
@@ -137,7 +137,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         yield [
             f"{window['tokens']:,}",
             f"{engine['cpu_s']:.3f} s",
-            speed(window["tokens"] / WINDOW, 1, engine["cpu_s"]),
+            per_second(window["tokens"] / WINDOW, 1, engine["cpu_s"]),
             f"{window['products_s']:.3f} s" if "products_s" in window else "",
             f"{1e3 * engine['cpu_s'] / window['tokens']:.2f} ms",
             f"{engine['peak_mb']:,} MB",

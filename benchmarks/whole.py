@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.cells_per_second import speed
+from benchmarks.cells_per_second import per_second
 from benchmarks.paired_runs import DEVICE_OPTION, UPSTREAM_OPTION, Program, Run, command, compared
 from benchmarks.random_network import CUTOFF_PX, write_network
 from benchmarks.record import write_result
@@ -117,7 +117,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             f"{row['cells']:,}",
             row["model"],
             f"{engine['cpu_s']:.1f} s",
-            speed(row["cells"], row["frames"], engine["cpu_s"]),
+            per_second(row["cells"], row["frames"], engine["cpu_s"]),
             f"{engine['peak_mb']:,} MB",
             f"{upstream['cpu_s']:.1f} s, {upstream['peak_mb']:,} MB" if upstream else "",
             f"{row['times_faster']:.1f}" if upstream else "",
