@@ -1,8 +1,9 @@
 """A few frames in a row, whose edges are scored without the rest of the movie."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from trackastra_engine.association.aligned_windows import score_aligned
 from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges, Score
 from trackastra_engine.association.window_threads import IN_TURN, WindowThreads
 from trackastra_engine.detection.detections import Detections
@@ -12,7 +13,6 @@ from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.model.tokens import Tokens, prepare_tokens
-from trackastra_engine.motion.alignment import align
 from trackastra_engine.motion.summary import MovieMotion, movie_motion
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 
@@ -47,18 +47,39 @@ class Association:
     def score(self, intensity_range: IntensityRange | None) -> Score:
         """Return how the detections of a window are scored, given what is known of the movie."""
 
+        def associate(windows: Sequence[Tokens]) -> Iterator[Edges]:
+            return (self.model.associate(tokens, max_gap=self.max_gap) for tokens in windows)
+
         def score(detections: Detections) -> Edges:
-            tokens = self.tokens(detections, intensity_range)
-            return self.model.associate(tokens, max_gap=self.max_gap)
+            (edges,) = self._scored([detections], intensity_range, associate)
+            return edges
 
         return score
 
-    def tokens(self, detections: Detections, intensity_range: IntensityRange | None) -> Tokens:
-        """Return what the model sees of a window."""
-        detections = self._as_seen(detections)
-        if self.aligned:
-            detections = align(detections)
-        return prepare_tokens(detections, self.spec.recipe, intensity_range)
+    def score_together(
+        self, windows: Sequence[Detections], intensity_range: IntensityRange | None
+    ) -> list[Edges]:
+        """Return the edges of windows, as many of which are scored at once as fill a GPU."""
+
+        def associate(windows: Sequence[Tokens]) -> Iterator[Edges]:
+            return self.model.associate_together(windows, max_gap=self.max_gap)
+
+        return self._scored(windows, intensity_range, associate)
+
+    def _scored(
+        self,
+        windows: Sequence[Detections],
+        intensity_range: IntensityRange | None,
+        associate: Callable[[Sequence[Tokens]], Iterator[Edges]],
+    ) -> list[Edges]:
+        """Return the edges of windows, which are aligned first if they are to be."""
+
+        def score(seen: Sequence[Detections]) -> list[Edges]:
+            recipe = self.spec.recipe
+            return list(associate([prepare_tokens(one, recipe, intensity_range) for one in seen]))
+
+        seen = [self._as_seen(window) for window in windows]
+        return score_aligned(seen, score) if self.aligned else score(seen)
 
     def motion(self, detections: Detections, n_frames: int) -> MovieMotion | None:
         """Return how the detections of a movie move as a whole; None if none are aligned."""
@@ -155,9 +176,7 @@ class WindowScores:
         Also those of the chunk before: scores depend in their last digits on what is computed with
         them, and chunks must not depend on who made the others.
         """
-        association = self._association
-        tokens = [association.tokens(window, self._intensity_range) for window in windows]
-        scored = association.model.associate_together(tokens, max_gap=association.max_gap)
+        scored = self._association.score_together(windows, self._intensity_range)
         self._known = dict(zip(map(_ends, windows), scored, strict=True))
 
 

@@ -30,7 +30,7 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2  # to be changed when the engine measures or averages otherwise
+FORMAT_VERSION = 3  # to be changed when the engine measures or averages otherwise
 COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
 # What NumPy and zipfile raise for files with a flipped byte, the last two for one in a header.
 DAMAGE = (

@@ -1,13 +1,14 @@
 """The detections of a window, carried along the flows between its frames into the last one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
-from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.detections import Detections, IntArray
 from trackastra_engine.errors import InputError
-from trackastra_engine.motion.flow import flow_between
+from trackastra_engine.motion.flow import Flow, flow_between
 
 Align = Literal["auto", "off"]
 
@@ -18,24 +19,40 @@ def check_align(align: str) -> None:
         raise InputError(f"align is {align!r}; choose auto or off")
 
 
-def align(detections: Detections) -> Detections:
-    """Return the detections of some frames in a row where they would lie in the last frame.
+def flows_of(detections: Detections) -> list[Flow]:
+    """Return the flow from each frame of a window that holds detections to the next such frame.
 
-    Only positions change. The same detections come back if nothing moves. Pairs of frames in which
-    fewer than three detections lie, or between which nothing fits, count as not moving.
+    It is still where a frame between the two holds none.
     """
-    frames, first = np.unique(detections.frame, return_index=True)
-    first = np.append(first, len(detections))
-    centroid = None
-    for place, step in enumerate(np.diff(frames)):
-        if step != 1:
-            continue
+    frames, first = frame_rows(detections)
+    flows = []
+    for place, step in enumerate(np.diff(frames).tolist()):
         begin, middle, end = first[place : place + 3].tolist()
-        flow = flow_between(detections.rows(slice(begin, end)), middle - begin)
-        if flow is None:
-            continue
-        if centroid is None:
-            centroid = detections.centroid.copy()
+        if step == 1:
+            flows.append(flow_between(detections.rows(slice(begin, end)), middle - begin))
+        else:
+            flows.append(Flow.still(detections.centroid[begin:middle], 1.0))
+    return flows
+
+
+def carried(detections: Detections, flows: Sequence[Flow]) -> Detections:
+    """Return the detections of a window where they would lie in its last frame, see `flows_of`.
+
+    Only positions change. The same detections come back if nothing moves.
+    """
+    if all(flow.is_still for flow in flows):
+        return detections
+    _, first = frame_rows(detections)
+    centroid = detections.centroid.copy()
+    for place, flow in enumerate(flows):
+        begin, middle = first[place : place + 2].tolist()
         centroid[begin:middle] += flow.move
-        centroid[:begin] += flow.at(centroid[:begin])
-    return detections if centroid is None else replace(detections, centroid=centroid)
+        if not flow.is_still:
+            centroid[:begin] += flow.at(centroid[:begin])
+    return replace(detections, centroid=centroid)
+
+
+def frame_rows(detections: Detections) -> tuple[IntArray, IntArray]:
+    """Return the F frames that hold detections, and their first rows (F + 1,), with the end."""
+    frames, first = np.unique(detections.frame, return_index=True)
+    return frames, np.append(first, len(detections))

@@ -16,6 +16,7 @@ from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.markers import without_marker_sizes
 from trackastra_engine.motion.counterparts import Counterparts, FramePair, find_counterparts
 from trackastra_engine.motion.remembered import Remembered
+from trackastra_engine.motion.smooth import linear_motion, smooth_move
 from trackastra_engine.motion.votes import field_move, group_moves
 
 MIN_CELLS = 3  # in either frame
@@ -30,7 +31,6 @@ MIN_FIT = 0.25  # of frames that have nothing in common, 99 % have less
 VOTED_FIT = 0.4  # from this fit without a flow on, cells did not go far: no votes are needed
 GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
 MAX_TURNS, MIN_RISE = 8, 1.02  # a turn that raises the fit by less is the last
-NEIGHBOURS = 15  # counterparts whose median move counts around a cell
 INTERPOLATED = 4  # nearest cells whose moves count elsewhere
 # Pairs of frames are remembered, as each is in several windows and in the report: by so many cells
 # of those that move, of 32 bytes in 2D; a pair itself takes as much as some cells.
@@ -44,7 +44,16 @@ class Flow:
     place: FloatArray  # (N, D) pixels
     move: FloatArray  # (N, D) pixels
     fit: float  # share of the cells of the next frame that have a counterpart, 0 to 1
-    fit_without: float  # the same without the flow
+
+    @classmethod
+    def still(cls, place: FloatArray, fit: float) -> "Flow":
+        """Return no flow, for cells that fit so without any."""
+        return cls(place.copy(), np.zeros_like(place), fit)  # a copy: the window may be large
+
+    @property
+    def is_still(self) -> bool:
+        """Return whether nothing is carried anywhere."""
+        return not self.move.any()
 
     def at(self, places: FloatArray) -> FloatArray:
         """Return the moves at other places (P, D), from the nearest cells."""
@@ -58,41 +67,39 @@ class Flow:
         return moves
 
 
-def new_memory() -> Remembered[Flow | None]:
+def new_memory() -> Remembered[Flow]:
     """Return a memory of flows, by a digest of the detections of a pair of frames."""
-    return Remembered(
-        REMEMBERED_CELLS,
-        lambda flow: CELLS_OF_A_PAIR + (0 if flow is None else len(flow.place)),
-    )
+    return Remembered(REMEMBERED_CELLS, lambda flow: CELLS_OF_A_PAIR + len(flow.place))
 
 
 _MEMORY = new_memory()
 
 
-def flow_between(detections: Detections, n_before: int) -> Flow | None:
+def flow_between(detections: Detections, n_before: int) -> Flow:
     """Return the flow between two frames, of which the first holds `n_before` of the detections.
 
-    None if cells move little, or in no way that can be told. It depends on nothing but these
-    detections, and pairs of frames that were seen lately are not computed again.
+    It is still if cells move little, or in no way that can be told; where no cells can be compared,
+    its fit is 1. It depends on nothing but these detections, and pairs of frames that were seen
+    lately are not computed again.
     """
-    n_after = len(detections) - n_before
-    if min(n_before, n_after) < MIN_CELLS:
-        return None
+    if min(n_before, len(detections) - n_before) < MIN_CELLS:
+        return Flow.still(detections.centroid[:n_before], 1.0)
     seen = hashlib.blake2b(np.int64(n_before).tobytes())
     seen.update(detections.centroid.tobytes())
     seen.update(detections.features.tobytes())
     return _MEMORY.found(seen.digest(), lambda: _find_flow(detections, n_before))
 
 
-def _find_flow(detections: Detections, n_before: int) -> Flow | None:
+def _find_flow(detections: Detections, n_before: int) -> Flow:
+    place = detections.centroid[:n_before]
     if not (np.isfinite(detections.centroid).all() and (detections.features[:, 0] > 0).all()):
-        return None
+        return Flow.still(place, 1.0)
     pair = FramePair.of(without_marker_sizes(detections), n_before)
     if pair.spacing <= 0:
-        return None
-    still = find_counterparts(pair, np.zeros_like(pair.place))
+        return Flow.still(place, 1.0)
+    still = find_counterparts(pair, np.zeros_like(place))
     if still.fit >= STILL_FIT:
-        return None
+        return Flow.still(place, still.fit)
     n_after = len(detections) - n_before
     best_move, best = _refined(pair, np.zeros_like(pair.place), still)
     votes: tuple[Callable[[FramePair], FloatArray], ...] = (field_move, group_moves)
@@ -104,10 +111,9 @@ def _find_flow(detections: Detections, n_before: int) -> Flow | None:
         if _gains(found, best, n_after, MIN_GAIN_BETWEEN):
             best_move, best = move, found
     if best.fit < MIN_FIT or not _gains(best, still, n_after, MIN_GAIN):
-        return None
+        return Flow.still(place, still.fit)
     move = _simplest(pair, best_move, best)
-    # A copy: the place is part of a window, which may be large.
-    return Flow(pair.place.copy(), move, find_counterparts(pair, move).fit, still.fit)
+    return Flow(place.copy(), move, find_counterparts(pair, move).fit)
 
 
 def _gains(found: Counterparts, other: Counterparts, n_after: int, min_gain: float) -> bool:
@@ -122,7 +128,7 @@ def _refined(
     for _ in range(MAX_TURNS):
         if len(found.place) < MIN_CELLS:
             break
-        new_move = _smooth_move(pair, found)
+        new_move = smooth_move(pair.place, pair.spacing, found)
         new = find_counterparts(pair, new_move)
         is_last = new.fit < MIN_RISE * found.fit
         if new.fit > found.fit:
@@ -135,52 +141,8 @@ def _refined(
 def _simplest(pair: FramePair, move: FloatArray, found: Counterparts) -> FloatArray:
     """Return the moves (N, D) of a shift or a linear motion if they fit about as well."""
     shift = np.broadcast_to(np.median(found.move, axis=0), move.shape)
-    linear = _linear_motion(found, pair.spacing)(pair.place)
+    linear = linear_motion(found, pair.spacing)(pair.place)
     for simple in (shift, linear):
         if found.fit - find_counterparts(pair, simple).fit < MIN_GAIN:
             return simple
     return move
-
-
-def _smooth_move(pair: FramePair, found: Counterparts) -> FloatArray:
-    """Return the moves (N, D) of all cells that the counterparts of some show."""
-    from scipy.spatial import cKDTree
-
-    predict = _linear_motion(found, pair.spacing)
-    move = predict(pair.place)
-    if len(found.place) >= NEIGHBOURS:
-        rest = found.move - predict(found.place)
-        nearest = cKDTree(found.place).query(pair.place, k=NEIGHBOURS)[1]
-        middle = NEIGHBOURS // 2  # several times faster than np.median
-        move += np.partition(rest[nearest], middle, axis=1)[:, middle]
-    return move
-
-
-def _linear_motion(found: Counterparts, spacing: float) -> Callable[[FloatArray], FloatArray]:
-    """Return shift, turn, stretch and shear of the field, as moves (P, D) at places (P, D).
-
-    Least squares with weights after Geman and McClure, so that other motion does not count.
-    """
-    middle = found.place.mean(axis=0)
-
-    def terms(place: FloatArray) -> FloatArray:
-        return np.column_stack([np.ones(len(place)), (place - middle) / spacing])
-
-    known = terms(found.place)
-    # Few cells tell little of more than their shift: as if two cells a spacing apart had not moved.
-    prior = np.diag([0.0] + [2.0] * (known.shape[1] - 1))
-    prior[0, 0] = 1e-9
-    rest = found.move - np.median(found.move, axis=0)
-    coefficients = np.zeros((known.shape[1], found.move.shape[1]))
-    for _ in range(6):
-        length = np.sqrt((rest**2).sum(axis=1))
-        scale = max(1.5 * float(np.median(length)), 0.05 * spacing)
-        weight = found.likeness**0.25 / (1 + (length / scale) ** 2) ** 2
-        weighted = known * weight[:, None]
-        coefficients = np.linalg.solve(weighted.T @ known + prior, weighted.T @ found.move)
-        rest = found.move - known @ coefficients
-
-    def predict(place: FloatArray) -> FloatArray:
-        return np.asarray(terms(place) @ coefficients)
-
-    return predict

@@ -63,7 +63,7 @@ def movie_motion(detections: Detections, n_frames: int) -> MovieMotion:
         begin, middle, end = first[frame - 1 : frame + 2]
         pair = detections.rows(slice(begin, end))
         flow = flow_between(pair, middle - begin)
-        if flow is None:
+        if flow.is_still:
             continue
         is_aligned[frame] = True
         shift[frame] = flow.move.mean(axis=0)

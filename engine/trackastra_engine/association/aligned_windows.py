@@ -1,0 +1,70 @@
+"""Windows are aligned before they are scored, and once more along their own links if in doubt.
+
+Flows between two frames are found from their detections only. Where few cells fit after them, the
+likely links of the window show a better flow, after which it is scored again. Of the two, that in
+which cells have the likelier parents counts.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.spacing import typical_spacing
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.motion.alignment import carried, flows_of
+from trackastra_engine.motion.flow import Flow
+from trackastra_engine.motion.links import Links, flows_of_links
+
+DOUBTFUL_FIT = 0.35  # of the two frames of a window that fit worst: below it, links are asked
+MAX_PASSES = 4  # of the network
+LEFT_DOUBT = 0.9  # share of the doubt before that a better flow leaves at most
+MIN_CHANGE_SPACINGS = 0.1  # by which it carries some cell elsewhere
+
+Windows = Sequence[Detections]
+
+
+def score_aligned(windows: Windows, score: Callable[[Windows], list[Edges]]) -> list[Edges]:
+    """Return the edges of windows after alignment; score: how some windows are scored together.
+
+    The edges of a window do not depend on the other windows.
+    """
+    flows = [flows_of(window) for window in windows]
+    seen = [carried(*pair) for pair in zip(windows, flows, strict=True)]
+    edges = score(seen)
+    doubtful = [number for number, own in enumerate(flows) if _worst_fit(own) < DOUBTFUL_FIT]
+    for _ in range(MAX_PASSES - 1):
+        better = {}
+        for number in doubtful:
+            window, own = windows[number], edges[number]
+            links = Links(own.source, own.target, own.score)
+            moved = carried(window, flows_of_links(window, links, flows[number]))
+            if _change(moved, seen[number]) >= MIN_CHANGE_SPACINGS * typical_spacing(window):
+                better[number] = moved
+        if not better:
+            break
+        doubtful = []
+        for number, found in zip(better, score(list(better.values())), strict=True):
+            window = windows[number]
+            if _doubt(window, found) < LEFT_DOUBT * _doubt(window, edges[number]):
+                seen[number], edges[number] = better[number], found
+                doubtful.append(number)
+    return edges
+
+
+def _worst_fit(flows: Sequence[Flow]) -> float:
+    return min((flow.fit for flow in flows), default=1.0)
+
+
+def _doubt(window: Detections, edges: Edges) -> float:
+    """Return how far the likeliest parents of cells are from certain, in the mean, 0 to 1."""
+    frame, best = window.frame, np.zeros(len(window))
+    is_next = frame[edges.target] - frame[edges.source] == 1
+    np.maximum.at(best, edges.target[is_next], edges.score[is_next])
+    return float(1 - best[frame > frame[0]].mean())
+
+
+def _change(seen: Detections, before: Detections) -> float:
+    """Return the longest way between the places of a detection in two alignments, in pixels."""
+    squared = ((seen.centroid - before.centroid) ** 2).sum(axis=1)
+    return float(np.sqrt(squared.max(initial=0)))
