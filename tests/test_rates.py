@@ -241,7 +241,9 @@ def same_edges(one, other):
 def test_online_ends_as_offline_also_after_a_restart(masks, tmp_path):
     told = []
     tracker = Tracker.load(device="cpu")
-    watched = Tracker(tracker.model, tracker.link, on_rates=told.append)
+    watched = Tracker(
+        tracker.model, tracker.link, on_found=lambda rates, motion: told.append(rates)
+    )
     expected = watched.track(None, masks)
     plain = Tracker(tracker.model, tracker.link, rates="off").track(None, masks)
     assert not np.array_equal(plain.edges.score, expected.edges.score)

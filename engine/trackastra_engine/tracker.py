@@ -33,6 +33,7 @@ from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model.devices import Device
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel
 from trackastra_engine.motion.alignment import Align, check_align
+from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.frames import ArrayOrPath, Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
@@ -53,8 +54,9 @@ class Tracker:
         Scores edges between detections.
     link : Linker
         Chooses the links, see `linking.linker`.
-    on_rates : callable, optional
-        Called with the rates of each movie by which its scores are corrected.
+    on_found : callable, optional
+        Called with the rates of each movie, if scores are corrected, and its motion, if windows
+        are aligned; otherwise with None.
     max_distance, stride, align, threads, rates
         See `load`.
 
@@ -81,7 +83,7 @@ class Tracker:
         align: Align = "auto",
         threads: int | None = None,
         rates: str = "auto",
-        on_rates: Callable[[MovieRates], object] | None = None,
+        on_found: Callable[[MovieRates | None, MovieMotion | None], object] | None = None,
     ) -> None:
         """Make a tracker; see the class."""
         check_gap(link.max_gap, model.spec)
@@ -96,7 +98,7 @@ class Tracker:
             raise InputError(f"the number of threads is {threads}; give 1 or more")
         self.threads = usable_threads() if threads is None else threads
         self.training_rates = rates_to_use(rates, model.spec.training_rates)
-        self._on_rates = on_rates
+        self._on_found = on_found
 
     @classmethod
     def load(
@@ -268,7 +270,8 @@ class Tracker:
             )
         if kept is not None and index is not None:
             note_kept(kept, index, movie, association)
-        return self._finished(links, found.whole())
+        detections = found.whole()
+        return self._finished(links, detections, association.motion(detections, len(movie)))
 
     def track_detections(
         self,
@@ -322,7 +325,7 @@ class Tracker:
         links = self._links(voxel_um, corrections)
         association = self.association(voxel_um)
         links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
-        return self._finished(links, detections)
+        return self._finished(links, detections, association.motion(detections, n_frames))
 
     def _check_frames(self, frames: IntArray) -> None:
         """Raise InputError if unique frame numbers (F,) cannot be those of a movie."""
@@ -364,11 +367,13 @@ class Tracker:
             corrections=corrections,
         )
 
-    def _finished(self, links: LinkStream, detections: Detections) -> Lineage:
+    def _finished(
+        self, links: LinkStream, detections: Detections, motion: MovieMotion | None
+    ) -> Lineage:
         """Return the lineage of a movie after its last edges."""
-        lineage = links.finish(detections)
-        if self._on_rates is not None and links.rates is not None:
-            self._on_rates(links.rates)
+        lineage = links.finish(detections, motion)
+        if self._on_found is not None:
+            self._on_found(links.rates, motion)
         return lineage
 
     def association(self, voxel_um: VoxelSize | None) -> Association:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from trackastra_engine.association.aligned_windows import score_aligned
 from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges, Score
 from trackastra_engine.association.window_threads import IN_TURN, WindowThreads
-from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.detection.transform import in_true_proportion
 from trackastra_engine.model.edges import Edges, concatenate_edges
@@ -83,14 +83,19 @@ class Association:
 
     def motion(self, detections: Detections, n_frames: int) -> MovieMotion | None:
         """Return how the detections of a movie move as a whole; None if none are aligned."""
-        return movie_motion(self._as_seen(detections), n_frames) if self.aligned else None
+        return movie_motion(detections, n_frames, self._proportions) if self.aligned else None
+
+    @property
+    def _proportions(self) -> FloatArray | None:
+        """Return the proportions (D,) of a voxel, if the model sees them."""
+        spec = self.spec
+        seen = spec.uses_voxel_size and self.voxel_um is not None
+        return proportions(self.voxel_um, spec.ndim) if seen else None
 
     def _as_seen(self, detections: Detections) -> Detections:
         """Return detections in true proportion, if the model sees it."""
-        spec = self.spec
-        if spec.uses_voxel_size and self.voxel_um is not None:
-            return in_true_proportion(detections, proportions(self.voxel_um, spec.ndim))
-        return detections
+        voxel = self._proportions
+        return detections if voxel is None else in_true_proportion(detections, voxel)
 
     def chunks(self, n_frames: int) -> list[Chunk]:
         """Return the chunks of a movie."""

@@ -17,8 +17,9 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.model.spec import Adaptation, TrainingRates
+from trackastra_engine.motion.summary import MovieMotion, movie_motion
 from trackastra_engine.movie.frames import Movie
-from trackastra_engine.movie.voxels import VoxelSize
+from trackastra_engine.movie.voxels import VoxelSize, proportions
 
 Kept = TypeVar("Kept")
 
@@ -43,6 +44,7 @@ class KeptMovie:
     adaptation: Adaptation | None = None  # of the model
     model: str = ""  # its file, and a digest of it
     model_digest: str = ""
+    is_aligned: bool = False  # whether windows were aligned before they were scored
     format_version: int = FORMAT_VERSION
 
     @property
@@ -110,6 +112,14 @@ class KeptMovie:
             yield FrameEdges(first, stop, first_row, joined, near)
             first_row, own = first_row + len(own), following
 
+    def motion(self, detections: Detections) -> MovieMotion | None:
+        """Return how the detections of the movie move as a whole; None if it was not aligned."""
+        if not self.is_aligned:
+            return None
+        sees_voxel = self.sees_voxel and self.voxel_um is not None
+        voxel = proportions(self.voxel_um, self.ndim) if sees_voxel else None
+        return movie_motion(detections, self.n_frames, voxel)
+
     def _detections(self, place: int) -> Detections:
         path = Path(self.folder) / self.chunks[place][2]
         return self._there(read_detections(path)).detections
@@ -139,6 +149,7 @@ def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Associat
         adaptation=association.spec.adaptation,
         model=str(association.model.path.absolute()),
         model_digest=association.model.digest,
+        is_aligned=association.aligned,
     )
     kept.write(path)
     if is_private:

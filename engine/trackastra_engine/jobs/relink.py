@@ -12,7 +12,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.jobs.decided import command_again, corrections_of
-from trackastra_engine.jobs.track import JobResult, given_options
+from trackastra_engine.jobs.track import JobResult, found_facts, given_options
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
@@ -20,6 +20,7 @@ from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.linking.rates import MovieRates, rates_to_use
 from trackastra_engine.linking.review import DoubtfulLink, Review
 from trackastra_engine.linking.stream import LinkStream
+from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.output.formats import FORMATS, Results
 from trackastra_engine.output.report import RunFacts
@@ -31,11 +32,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relinked:
-    """A lineage, its least certain links, and the rates of the movie, if scores are corrected."""
+    """A lineage, its least certain links, and what was found of the movie."""
 
     lineage: Lineage
     doubtful: list[DoubtfulLink]
-    rates: MovieRates | None
+    rates: MovieRates | None  # if scores are corrected
+    motion: MovieMotion | None  # if windows were aligned
 
 
 def link_again(
@@ -88,17 +90,17 @@ def _link(
     linked = time.perf_counter()
     stage_s = (("linking", linked - started),)
     calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
-    found_rates = made.rates.facts() if made.rates is not None else ()
     facts = RunFacts(
         kept.title,
-        (*given_options(linking), *found_rates),
+        (*given_options(linking), *found_facts(made.rates, made.motion)),
         stage_s,
         _command(tracked, outputs.folder, linking),
+        made.motion,
     )
     results = Results(lineage, None, made.doubtful, facts, calibration, corrections)
     write_outputs(results, outputs, progress=progress)
     written = ("writing", time.perf_counter() - linked)
-    return JobResult(lineage, kept.n_frames, (*stage_s, written), made.rates)
+    return JobResult(lineage, kept.n_frames, (*stage_s, written), made.rates, made.motion)
 
 
 def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections | None) -> Relinked:
@@ -122,7 +124,9 @@ def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections 
     )
     found = GrowingRows(concatenate([], kept.ndim))
     links.push(kept.edges(found, linking.max_gap))
-    return Relinked(links.finish(found.whole()), review.links, links.rates)
+    detections = found.whole()
+    motion = kept.motion(detections)
+    return Relinked(links.finish(detections, motion), review.links, links.rates, motion)
 
 
 def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str:

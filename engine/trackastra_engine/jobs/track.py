@@ -33,6 +33,8 @@ from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.system import peak_memory_mb
 from trackastra_engine.tracker import Tracker
 
+Adapted = tuple[MovieRates | None, MovieMotion | None]  # to which a tracking adapted itself
+
 # Options of a job that its report does not list.
 UNLISTED = ("outputs", "are_points", "cache", "device", "threads", "title")
 
@@ -117,8 +119,8 @@ def _run(job: Job, progress: Progress) -> JobResult:
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     corrections = corrections_of(job.corrections, job.outputs.folder)
     movie = _open(job, voxel_um)
-    review, found_rates = Review(), list[MovieRates]()
-    tracker = _tracker(job, review, found_rates)
+    review, adapted = Review(), list[Adapted]()
+    tracker = _tracker(job, review, adapted)
     opened = time.perf_counter()
     if movie is None:
         table = read_point_table(job.masks, voxel_um)
@@ -138,15 +140,12 @@ def _run(job: Job, progress: Progress) -> JobResult:
         )
         n_frames = len(movie)
     known_voxel = voxel_um if movie is None else movie.voxel_um
-    motion = tracker.association(known_voxel).motion(lineage.detections, n_frames)
+    ((rates, motion),) = adapted
     if job.linking.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.linking.min_track_length)
     tracked = time.perf_counter()
     stage_s = (("opening", opened - started), ("tracking", tracked - opened))
-    rates = found_rates[0] if found_rates else None
-    found = [*(rates.facts() if rates is not None else ())]
-    found += [("motion", str(motion))] if motion is not None else []
-    settings = *_settings(job, tracker), *found
+    settings = *_settings(job, tracker), *found_facts(rates, motion)
     facts = RunFacts(_title(job), settings, stage_s, _command(job), motion)
     interval_s = job.interval_s or (None if movie is None else movie.frame_interval_s)
     calibration = Calibration(known_voxel, interval_s).along(lineage.detections.ndim)
@@ -168,8 +167,8 @@ def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | None:
     return replace(movie, frame_interval_s=job.interval_s or movie.frame_interval_s)
 
 
-def _tracker(job: Job, review: Review, found_rates: list[MovieRates]) -> Tracker:
-    """Return the tracker of a job, whose links `review` sees; rates are added to `found_rates`."""
+def _tracker(job: Job, review: Review, adapted: list[Adapted]) -> Tracker:
+    """Return the tracker of a job, whose links `review` sees; what it finds goes to `adapted`."""
     model = AssociationModel.load(job.model, device=job.device)
     longest = job.linking.max_distance
     return Tracker(
@@ -180,7 +179,7 @@ def _tracker(job: Job, review: Review, found_rates: list[MovieRates]) -> Tracker
         align=job.align,
         threads=job.threads,
         rates=job.linking.rates,
-        on_rates=found_rates.append,
+        on_found=lambda rates, motion: adapted.append((rates, motion)),
     )
 
 
@@ -237,6 +236,12 @@ def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
         ("device", tracker.model.device),
         ("engine", version("trackastra-engine")),
     )
+
+
+def found_facts(rates: MovieRates | None, motion: MovieMotion | None) -> list[tuple[str, str]]:
+    """Return names and values of what was found of a movie, for people."""
+    found = [] if rates is None else rates.facts()
+    return found if motion is None else [*found, ("motion", str(motion))]
 
 
 def given_options(options: Any) -> Iterator[tuple[str, str]]:

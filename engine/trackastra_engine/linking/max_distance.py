@@ -10,6 +10,7 @@ from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.voxels import VoxelSize
 
 logger = logging.getLogger(__name__)
@@ -67,13 +68,30 @@ class MaxDistance:
         return self.length / voxel[-1]
 
 
-def typical_reach(graph: CandidateGraph, proportions: FloatArray) -> float | None:
+def own_lengths(
+    graph: CandidateGraph, proportions: FloatArray, motion: MovieMotion | None
+) -> FloatArray:
+    """Return the length (E,) of each edge in pixels of x, without what cells move together.
+
+    motion: of the movie, if its windows were aligned.
+    """
+    if motion is None or not motion.flows:
+        return graph.lengths(proportions)
+    place, frame = graph.detections.centroid, graph.detections.frame
+    source, target = graph.edges.source, graph.edges.target
+    way = place[target] - motion.carried(place[source], frame[source], frame[target])
+    return np.asarray(np.linalg.norm(way * proportions, axis=1))
+
+
+def typical_reach(
+    graph: CandidateGraph, proportions: FloatArray, motion: MovieMotion | None = None
+) -> float | None:
     """Return how far likely links go without being odd, in pixels; None if too few tell.
 
-    At least a median diameter, as cells that hardly move divide nevertheless.
+    At least a median diameter, as cells that hardly move divide nevertheless. See `own_lengths`.
     """
     is_likely = (graph.edges.score >= LIKELY_SCORE) & (graph.n_missed == 0)
-    length = graph.lengths(proportions)[is_likely]
+    length = own_lengths(graph, proportions, motion)[is_likely]
     if len(length) < MIN_LINKS:
         return None
     first, third = np.quantile(length, [0.25, 0.75])
@@ -83,17 +101,21 @@ def typical_reach(graph: CandidateGraph, proportions: FloatArray) -> float | Non
     return float(max(diameter, third + FENCE_QUARTILES * (third - first)))
 
 
-def auto_distance(graph: CandidateGraph, proportions: FloatArray) -> float | None:
+def auto_distance(
+    graph: CandidateGraph, proportions: FloatArray, motion: MovieMotion | None = None
+) -> float | None:
     """Return the longest link to consider, in pixels, from the likely links of a movie."""
-    reach = typical_reach(graph, proportions)
+    reach = typical_reach(graph, proportions, motion)
     return None if reach is None else AUTO_FENCES * reach
 
 
-def warn_of_far_links(lineage: Lineage, proportions: FloatArray) -> None:
+def warn_of_far_links(
+    lineage: Lineage, proportions: FloatArray, motion: MovieMotion | None = None
+) -> None:
     """Warn if links go far beyond what is typical, with examples, the farthest first."""
     graph = CandidateGraph(lineage.detections, lineage.edges)
-    reach = typical_reach(graph, proportions)
-    per_frame = graph.lengths(proportions)
+    reach = typical_reach(graph, proportions, motion)
+    per_frame = own_lengths(graph, proportions, motion)
     per_frame /= 1 + graph.n_missed
     far = np.flatnonzero(per_frame > (np.inf if reach is None else reach))
     if len(far) == 0:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,12 @@ from trackastra_engine.linking.adaptation import adapted
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.linking.corrections import Corrections, corrected_graph
 from trackastra_engine.linking.lineage import Lineage, build_lineage
-from trackastra_engine.linking.max_distance import MaxDistance, auto_distance, warn_of_far_links
+from trackastra_engine.linking.max_distance import (
+    MaxDistance,
+    auto_distance,
+    own_lengths,
+    warn_of_far_links,
+)
 from trackastra_engine.linking.merges import discount_merges
 from trackastra_engine.linking.rates import (
     MovieRates,
@@ -26,6 +31,7 @@ from trackastra_engine.linking.rates import (
 )
 from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.spec import Adaptation, TrainingRates
+from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 from trackastra_engine.progress import NOTICE
 
@@ -48,22 +54,35 @@ class FrameLinker:
         corrections = self.corrections
         return self.link.is_separable and (corrections is None or corrections.longest_link == 1)
 
-    def links(self, part: FrameEdges, rates: MovieRates | None = None) -> Edges:
-        """Return the links or candidates from a frame, as rows of the movie's detections.
-
-        rates: of the movie, by which scores are corrected first.
-        """
-        graph = self.candidates(part, rates)
+    def links(
+        self,
+        part: FrameEdges,
+        rates: MovieRates | None = None,
+        is_near: NDArray[np.bool_] | None = None,
+    ) -> Edges:
+        """Return the links or candidates from a frame, as rows of the movie's detections."""
+        graph = self.candidates(part, rates, is_near)
         if self.is_separable:
             graph = self.corrected(graph)
             return graph.edges.rows(self.link.choose(graph)).shifted(part.first_row)
         return graph.edges.shifted(part.first_row)
 
-    def candidates(self, part: FrameEdges, rates: MovieRates | None) -> CandidateGraph:
-        """Return the edges from a frame among which links are chosen, with their final scores."""
+    def candidates(
+        self,
+        part: FrameEdges,
+        rates: MovieRates | None,
+        is_near: NDArray[np.bool_] | None = None,
+    ) -> CandidateGraph:
+        """Return the edges from a frame among which links are chosen, with their final scores.
+
+        rates: of the movie, by which scores are corrected first; is_near: (E,) the edges that are
+        considered then, all if None.
+        """
         edges = part.edges
         if rates is not None:
             edges = corrected(edges, part.detections, rates.weights, self.proportions)
+        if is_near is not None:
+            edges = edges.rows(np.flatnonzero(is_near))
         graph = candidate_graph(
             part.detections, edges, max_distance=self.limit, proportions=self.proportions
         )
@@ -128,8 +147,11 @@ class LinkStream:
             if self._training_rates is not None:
                 self._counts += count_parents(part, self._linker.proportions)
 
-    def finish(self, detections: Detections) -> Lineage:
+    def finish(self, detections: Detections, motion: MovieMotion | None = None) -> Lineage:
         """Return the lineage of all detections of the movie; warn if it holds odd links.
+
+        motion: of the movie, if windows were aligned: what cells move together makes no link odd,
+        nor too long if the movie decides the longest one.
 
         Raises InputError if corrections name detections that the movie does not have.
         """
@@ -138,12 +160,8 @@ class LinkStream:
             linker.corrections.check_known(detections)
         if self._training_rates is not None:
             self.rates = known_rates(self._counts, self._training_rates)
-        if self._is_auto:
-            limit = auto_distance(CandidateGraph(detections, edges), linker.proportions)
-            logger.log(NOTICE, "%s", _said(limit))
-            linker = replace(linker, limit=limit)
         if self._waits:
-            edges = self._linked(linker, detections, edges)
+            edges = self._linked(detections, edges, motion)
         if linker.is_separable:
             lineage = build_lineage(detections, edges)
         else:
@@ -151,11 +169,12 @@ class LinkStream:
             if linker.link.max_gap > 1:
                 graph = discount_merges(graph)
             lineage = linker.link(linker.corrected(graph))
-        warn_of_far_links(lineage, linker.proportions)
+        warn_of_far_links(lineage, linker.proportions, motion)
         return lineage
 
-    def _linked(self, linker: FrameLinker, detections: Detections, edges: Edges) -> Edges:
+    def _linked(self, detections: Detections, edges: Edges, motion: MovieMotion | None) -> Edges:
         """Return the links or candidates of the edges that waited."""
+        is_near = self._near(CandidateGraph(detections, edges), motion) if self._is_auto else None
         kept = GrowingRows(concatenate_edges([]))
         for frames, rows, own in self._waiting:
             scored = Edges(edges.source[own], edges.target[own], edges.score[own])
@@ -166,8 +185,16 @@ class LinkStream:
                 detections.rows(rows),
                 scored.shifted(-rows.start),
             )
-            kept.add(linker.links(part, self.rates))
+            near = None if is_near is None else is_near[own]
+            kept.add(self._linker.links(part, self.rates, near))
         return kept.whole()
+
+    def _near(self, graph: CandidateGraph, motion: MovieMotion | None) -> NDArray[np.bool_] | None:
+        """Return which edges (E,) are as short as the likely ones of the movie; None if all are."""
+        proportions = self._linker.proportions
+        limit = auto_distance(graph, proportions, motion)
+        logger.log(NOTICE, "%s", _said(limit))
+        return None if limit is None else own_lengths(graph, proportions, motion) <= limit
 
 
 def known_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | None:

@@ -1,14 +1,16 @@
 """How a movie moves as a whole, for people: shift and growth from each frame to the next, jumps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.spacing import typical_spacing
-from trackastra_engine.motion.flow import flow_between
+from trackastra_engine.detection.transform import in_true_proportion
+from trackastra_engine.motion.flow import Flow, flow_between
 
 JUMP_SPACINGS = 0.5  # from this shift on, a cell looks like its neighbour
 N_NAMED = 5  # jumps that a text names
@@ -22,11 +24,28 @@ class MovieMotion:
     growth: FloatArray  # (T,) of distances between cells: 0.07 for 7 % more
     is_aligned: NDArray[np.bool_]  # (T,)
     is_jump: NDArray[np.bool_]  # (T,)
+    flows: Mapping[int, Flow]  # into each frame that was aligned
+    proportions: FloatArray  # (D,) of a voxel as alignment saw it, see movie/voxels.py
 
     @property
     def length(self) -> FloatArray:
         """Return the length (T,) of the shifts in pixels."""
         return np.asarray(np.sqrt((self.shift**2).sum(axis=1)))
+
+    def carried(self, place: FloatArray, frame: IntArray, until: IntArray) -> FloatArray:
+        """Return where places (P, D) would lie in later frames if they moved with the others.
+
+        frame: (P,) of each place; until: (P,) the later frames; all positions in pixels.
+        """
+        moved = place * self.proportions
+        order = np.argsort(frame, kind="stable")
+        longest = int((until - frame).max(initial=0))
+        for into, flow in self.flows.items():
+            begin, stop = np.searchsorted(frame, [into - longest, into], sorter=order)
+            near = order[begin:stop]
+            near = near[until[near] >= into]
+            moved[near] += flow.at(moved[near])
+        return np.asarray(moved / self.proportions)
 
     def figures(self) -> dict[str, Any]:
         """Return the frames that were aligned, with shift and growth, and those that jump."""
@@ -54,10 +73,20 @@ class MovieMotion:
         return found
 
 
-def movie_motion(detections: Detections, n_frames: int) -> MovieMotion:
-    """Return how the detections of a movie move as a whole, as alignment sees it."""
+def movie_motion(
+    detections: Detections, n_frames: int, proportions: FloatArray | None = None
+) -> MovieMotion:
+    """Return how the detections of a movie move as a whole, as alignment sees it.
+
+    proportions: (D,) of a voxel, if windows are scored in true proportion.
+    """
+    if proportions is None:
+        proportions = np.ones(detections.ndim)
+    else:
+        detections = in_true_proportion(detections, proportions)
     shift, growth = np.zeros((n_frames, detections.ndim)), np.zeros(n_frames)
     is_aligned, is_jump = np.zeros((2, n_frames), bool)
+    flows = {}
     first = np.searchsorted(detections.frame, np.arange(n_frames + 1)).tolist()
     for frame in range(n_frames - 1, 0, -1):  # flows between the last frames are still remembered
         begin, middle, end = first[frame - 1 : frame + 2]
@@ -65,11 +94,11 @@ def movie_motion(detections: Detections, n_frames: int) -> MovieMotion:
         flow = flow_between(pair, middle - begin)
         if flow.is_still:
             continue
-        is_aligned[frame] = True
+        flows[frame], is_aligned[frame] = flow, True
         shift[frame] = flow.move.mean(axis=0)
         growth[frame] = _growth(flow.place, flow.move)
         is_jump[frame] = np.linalg.norm(shift[frame]) >= JUMP_SPACINGS * typical_spacing(pair)
-    return MovieMotion(shift, growth, is_aligned, is_jump)
+    return MovieMotion(shift, growth, is_aligned, is_jump, flows, proportions)
 
 
 def _growth(place: FloatArray, move: FloatArray) -> float:
