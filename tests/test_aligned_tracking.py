@@ -1,6 +1,7 @@
 """A movie that jumps is tracked the same way online, in chunks, and by workers."""
 
 import json
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import tifffile
 
 from command_line import run
 from test_motion import STEP, field, frames_of
-from test_streaming import RandomModel
+from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import chunks as chunk_module
 from trackastra_engine.linking import linker
@@ -60,15 +61,28 @@ def test_a_jump_of_the_stage_costs_no_link(align, n_tracks, masks):
         assert len(lineage.tracklets) > n_tracks / 2  # many tracks end where the stage jumps
 
 
-def test_edges_are_the_same_for_all_inputs_of_a_movie(masks, movie_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fits", [True, False])
+def test_edges_are_the_same_for_all_inputs_of_a_movie(
+    fits, masks, movie_file, tmp_path, monkeypatch
+):
+    """Of a movie that jumps, or in which no cell is where one was, so that links are asked."""
+    if not fits:
+        masks, movie_file = crowd(), tmp_path / "crowd.tif"
+        tifffile.imwrite(movie_file, masks, imagej=True, metadata={"axes": "TYX"})
     monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
-    tracker = Tracker(KnownModel(), linker("greedy"))
+    tracker = Tracker(KnownModel(), linker("greedy"), threads=1)
+    off = Tracker(KnownModel(), linker("greedy"), align="off")
     movie = open_movie(None, movie_file)
     expected = tracker.track_movie(movie)
+    off.track_movie(movie)
+    assert (tracker.model.n_windows > off.model.n_windows) != fits
     session = Session(tracker)
     for mask in masks:
         session.push(None, mask)
     others = {"online": session.finish(), "first": tracker.track_movie(movie, cache=tmp_path)}
+    for n in (2, 3, 8):
+        several = Tracker(tracker.model, tracker.link, threads=n)
+        others[f"{n} threads"] = several.track_movie(movie)
     tracker.model.n_windows = 0
     others["cached"] = tracker.track_movie(movie, cache=tmp_path)
     assert tracker.model.n_windows == 0
@@ -76,15 +90,23 @@ def test_edges_are_the_same_for_all_inputs_of_a_movie(masks, movie_file, tmp_pat
         for one, other in zip(links(lineage), links(expected), strict=True):
             np.testing.assert_array_equal(one, other, err_msg=name)
         np.testing.assert_array_equal(lineage.edges.score, expected.edges.score, err_msg=name)
-    off = Tracker(KnownModel(), linker("greedy"), align="off")
+    off.model.n_windows = 0
     off.track_movie(movie, cache=tmp_path)
     assert off.model.n_windows == 9  # nothing that was aligned is taken for what is not
 
 
 class KnownModel(RandomModel):
-    """Random scores that depend on tokens alone, under a name by which a cache knows them."""
+    """Random scores that depend on tokens only, under a name by which a cache knows them.
+
+    In some windows all parents are likelier than in others.
+    """
 
     identity = "random"
+
+    def associate(self, tokens, max_gap=1):
+        edges = super().associate(tokens, max_gap)
+        certainty = 0.6 + 0.4 * np.sin(1e3 * tokens.coordinates.sum(dtype=float)) ** 2
+        return replace(edges, score=certainty * edges.score)
 
 
 def test_workers_align_as_one_process_does(movie_file):
@@ -128,6 +150,41 @@ def test_the_motion_of_a_movie_is_reported(movie_file, tmp_path):
     page = (out / "report.html").read_text("utf-8")
     assert '"title":"Motion of the field","y":"pixels"' in page
     assert "2 of 11 frames aligned, jumps of up to 43 px before frame 4, 8" in page
+
+
+@pytest.mark.parametrize("mode", ["greedy", "lap"])
+def test_a_jump_makes_no_link_too_long(mode, masks, caplog):
+    """The stage moves by 43 pixels, the likely links allow 24, and no cell moves by itself."""
+    tracker = Tracker.load("general_2d", mode=mode, max_distance="auto", device="cpu")
+    with caplog.at_level(logging.DEBUG):
+        lineage = tracker.track(None, masks)
+    assert len(lineage.tracklets) == 49
+    assert "links are limited to 2" in caplog.text
+    assert "longer than is typical" not in caplog.text
+
+
+def test_linking_again_reports_the_motion_and_takes_lengths_after_it(movie_file, tmp_path):
+    out, reported = tmp_path / "out", "2 of 11 frames aligned, jumps of up to 43 px"
+    assert run("track", "--masks", movie_file, "-o", out).exit_code == 0
+    again = run("link", out, "--max-distance", "auto")
+    assert again.exit_code == 0, again.output
+    assert ": 49 tracks" in again.stdout
+    assert reported in (out / "report.html").read_text("utf-8")
+    run("track", "--masks", movie_file, "-o", out, "--align", "off", "--overwrite")
+    assert run("link", out).exit_code == 0
+    assert "frames aligned" not in (out / "report.html").read_text("utf-8")
+
+
+def test_places_are_carried_over_frames_and_in_true_proportion():
+    place, diameter = field(216, 3)
+    places = [place, place + [30, 0, 10], place + [30, 0, 10], place + [30, -40, 10]]
+    scale = np.array([0.5, 1, 1])  # what is seen has planes half as far apart
+    motion = movie_motion(frames_of([p / scale for p in places], diameter), 4, scale)
+    assert sorted(motion.flows) == [1, 3]
+    frame, until = np.array([1, 0, 2, 0]), np.array([2, 3, 3, 1])
+    start = np.array([places[t][7] / scale for t in frame])
+    expected = [places[t][7] / scale for t in until]
+    np.testing.assert_allclose(motion.carried(start, frame, until), expected, atol=0.1 * STEP)
 
 
 def test_growth_is_that_of_distances():

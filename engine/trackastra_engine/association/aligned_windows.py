@@ -19,7 +19,9 @@ from trackastra_engine.motion.links import Links, flows_of_links
 DOUBTFUL_FIT = 0.35  # of the two frames of a window that fit worst: below it, links are asked
 MAX_PASSES = 4  # of the network
 LEFT_DOUBT = 0.9  # share of the doubt before that a better flow leaves at most
-MIN_CHANGE_SPACINGS = 0.7  # by which it carries some cell elsewhere; at .5 it looks like its neighbour
+MIN_CHANGE_SPACINGS = (
+    0.7  # by which it carries some cell elsewhere; at .5 it looks like its neighbour
+)
 
 Windows = Sequence[Detections]
 

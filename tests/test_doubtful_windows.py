@@ -1,0 +1,117 @@
+"""Windows whose cells fit badly are aligned anew along their links, if those become likelier."""
+
+import numpy as np
+import pytest
+
+from test_motion import STEP, field
+from trackastra_engine.association.aligned_windows import MAX_PASSES, score_aligned
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.motion.alignment import flows_of
+from trackastra_engine.motion.links import Links, flows_of_links
+
+N_CELLS = 100
+
+
+def window(move, n_frames=4, seed=0):
+    """Return frames of the same cells in the same order; move: where they go from each to the next.
+
+    In each frame they have other sizes, so that they cannot be told apart by their looks.
+    """
+    rng = np.random.default_rng(seed)
+    places = [field(N_CELLS)[0]]
+    for _ in range(n_frames - 1):
+        places.append(move(places[-1]) + rng.normal(0, 0.03 * STEP, (N_CELLS, 2)))
+    frame = np.repeat(np.arange(n_frames), N_CELLS)
+    diameter = rng.choice([6.0, 14.0, 30.0], len(frame))
+    return detections_of_points(frame, np.concatenate(places), diameter=diameter)
+
+
+def growing(place):
+    """Return places after growth, by which cells at the edge come where others had been."""
+    return place.mean(axis=0) + 1.2 * (place - place.mean(axis=0))
+
+
+class NearModel:
+    """Scores the true links by how near their ends lie, as a network does: certain if they meet."""
+
+    def __init__(self, sharpness=1.0):
+        self.passes = []
+        self.sharpness = sharpness
+
+    def __call__(self, windows):
+        self.passes.append(len(windows))
+        return [self.edges(seen) for seen in windows]
+
+    def edges(self, seen):
+        source = np.arange(len(seen) - N_CELLS)
+        away = np.linalg.norm(seen.centroid[source + N_CELLS] - seen.centroid[source], axis=1)
+        score = np.exp(-self.sharpness * (away / STEP) ** 2)
+        return Edges(source, source + N_CELLS, score)
+
+
+def test_links_lead_to_an_alignment_in_which_they_are_likelier():
+    found, model = window(growing), NearModel()
+    assert max(flow.fit for flow in flows_of(found)) < 0.35
+    (edges,) = score_aligned([found], model)
+    assert 2 <= len(model.passes) <= MAX_PASSES
+    assert model.edges(found).score.mean() < 0.8
+    assert edges.score.min() > 0.95
+
+
+def test_an_alignment_that_leaves_doubt_is_dropped():
+    found = window(growing)
+    calls = []
+
+    def score(windows):
+        calls.append(len(windows))
+        edges = NearModel().edges(found)
+        return [Edges(edges.source, edges.target, edges.score * 0.95 ** (len(calls) - 1))]
+
+    (edges,) = score_aligned([found], score)
+    assert calls == [1, 1]
+    np.testing.assert_array_equal(edges.score, NearModel().edges(found).score)
+
+
+@pytest.mark.parametrize("move", [lambda place: place, lambda place: place + [0.4 * STEP, 0]])
+def test_windows_that_fit_are_scored_once(move):
+    place, diameter = field(N_CELLS)
+    places = [place]
+    for _ in range(3):
+        places.append(move(places[-1]))
+    frame = np.repeat(np.arange(4), N_CELLS)
+    found = detections_of_points(frame, np.concatenate(places), diameter=np.tile(diameter, 4))
+    model = NearModel()
+    score_aligned([found], model)
+    assert model.passes == [1]
+
+
+def test_cells_that_hardly_move_are_scored_once_however_they_look():
+    model = NearModel()
+    score_aligned([window(lambda place: place)], model)
+    assert model.passes == [1]
+
+
+def test_windows_do_not_depend_on_those_scored_with_them():
+    windows = [window(growing), window(lambda place: place, seed=1), window(growing, seed=2)]
+    together, model = score_aligned(windows, NearModel()), NearModel()
+    score_aligned(windows, model)
+    assert model.passes[:2] == [3, 2]
+    for number, alone in enumerate(windows):
+        (edges,) = score_aligned([alone], NearModel())
+        np.testing.assert_array_equal(edges.score, together[number].score)
+
+
+def test_too_few_likely_links_change_no_flow():
+    found = window(growing)
+    flows = flows_of(found)
+    edges = NearModel().edges(found)
+    unlikely = Links(edges.source, edges.target, np.minimum(edges.score, 0.3))
+    assert flows_of_links(found, unlikely, flows) == flows
+    between = edges.source < N_CELLS
+    some = Links(edges.source[between], edges.target[between], edges.score[between])
+    changed = flows_of_links(found, some, flows)
+    assert changed[0] is not flows[0]
+    assert changed[1:] == flows[1:]
+    error = np.linalg.norm(changed[0].place + changed[0].move - found.centroid[100:200], axis=1)
+    assert np.median(error) < 0.1 * STEP
