@@ -20,6 +20,7 @@ from benchmarks.linking import linking
 from benchmarks.merges import merges
 from benchmarks.models import models
 from benchmarks.motion import motion
+from benchmarks.motion_constants import motion_constants
 from benchmarks.rates import rates
 from benchmarks.scaling import scaling
 from benchmarks.soak import soak
@@ -37,10 +38,10 @@ def main() -> None:
 
 
 for benchmark in (
-    *(scaling, accuracy, errors, calibration, models, motion, rates, gaps, merges, delay, linking),
-    *(corrections_benchmark, adaptation, strides, stages, transformer, whole, default_model),
-    *(length, large, startup, latency, soak, cores, throughput, gpu_benchmark, formats),
-    tables,
+    *(scaling, accuracy, errors, calibration, models, motion, motion_constants, rates, merges),
+    *(gaps, delay, linking, corrections_benchmark, adaptation, strides, stages, transformer),
+    *(whole, default_model, length, large, startup, latency, soak, cores, throughput),
+    *(gpu_benchmark, formats, tables),
 ):
     main.add_command(benchmark)
 

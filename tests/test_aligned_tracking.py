@@ -177,7 +177,7 @@ def test_linking_again_reports_the_motion_and_takes_lengths_after_it(movie_file,
 
 def test_places_are_carried_over_frames_and_in_true_proportion():
     place, diameter = field(216, 3)
-    places = [place, place + [30, 0, 10], place + [30, 0, 10], place + [30, -40, 10]]
+    places = [place + np.array(way) for way in ([0, 0, 0], [30, 0, 10], [30, 0, 10], [30, -40, 10])]
     scale = np.array([0.5, 1, 1])  # what is seen has planes half as far apart
     motion = movie_motion(frames_of([p / scale for p in places], diameter), 4, scale)
     assert sorted(motion.flows) == [1, 3]

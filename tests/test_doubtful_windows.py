@@ -73,7 +73,7 @@ def test_an_alignment_that_leaves_doubt_is_dropped():
     np.testing.assert_array_equal(edges.score, NearModel().edges(found).score)
 
 
-@pytest.mark.parametrize("move", [lambda place: place, lambda place: place + [0.4 * STEP, 0]])
+@pytest.mark.parametrize("move", [lambda place: place, lambda place: place + 0.4 * STEP])
 def test_windows_that_fit_are_scored_once(move):
     place, diameter = field(N_CELLS)
     places = [place]
