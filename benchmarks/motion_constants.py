@@ -7,7 +7,7 @@ fewest errors, and the errors of the set itself with it are compared with those 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.movie_variants import densest, variants, with_errors
 from benchmarks.our_trackers import candidates, chosen_links, load_model
-from benchmarks.real_movies import DATA_OPTION, RealPart, real_parts
+from benchmarks.real_movies import DATA_OPTION, RealPart, parts_for_choosing
 from benchmarks.record import write_result
-from benchmarks.true_movies import TrueMovie
+from benchmarks.true_movies import TrueMovie, as_points
 from trackastra_engine.association import aligned_windows
 from trackastra_engine.association.edge_stream import NEGLIGIBLE_SCORE
 from trackastra_engine.evaluation.edge_scores import Scores
@@ -88,22 +88,6 @@ class RememberingModel(AssociationModel):
         return self._known[key]
 
 
-def choice_parts(data: Path) -> list[RealPart]:
-    """Return the parts on which constants may be chosen: of each set, no part that is for tests.
-
-    ecoli has only one, in which no constant can be left out of the choice but by leaving it out.
-    """
-    validated = real_parts(data, "validate")
-    named = {part.name.split()[0] for part in validated}
-    learned = [part for part in real_parts(data, "train") if part.name.split()[0] not in named]
-    named |= {part.name for part in learned}
-    return [
-        *(part for part in real_parts(data, "test") if part.name.split()[0] not in named),
-        *learned,
-        *validated,
-    ]
-
-
 def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
     """Yield names and movies of a part and its harder versions, as points where it has masks."""
     whole = part.read()
@@ -111,7 +95,7 @@ def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
     if part.ndim == 2:
         makers["with errors"] = with_errors
     for name, make in makers.items():
-        movie = replace(make(whole), masks=None, images=None)
+        movie = as_points(make(whole))
         yield name, densest(movie, N_FRAMES_3D) if part.ndim == 3 else movie
 
 
@@ -200,12 +184,11 @@ def motion_constants(data: Path | None) -> None:
         raise click.UsageError("give --data, the folder of the real movies")
     models = {ndim: load_model(f"general_{ndim}d") for ndim in (2, 3)}
     rows = []
-    for part in choice_parts(data):
+    for part in parts_for_choosing(data):
         for version, movie in versions(part):
             model = RememberingModel(models[part.ndim])
             own = [
-                {"set": part.name.split()[0], "version": version, **row}
-                for row in rows_of(model, movie)
+                {"set": part.set_name, "version": version, **row} for row in rows_of(model, movie)
             ]
             rows += own
             print(f"{part.name}, {version}: {own[0]['errors']} errors", flush=True)

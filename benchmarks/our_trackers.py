@@ -8,6 +8,7 @@ from trackastra_engine import Tracker
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.motion.alignment import Align
 
 MODES = ("greedy", "ilp", "lap")
 
@@ -17,7 +18,9 @@ def load_model(model: str) -> AssociationModel:
     return AssociationModel.load(model, device="cpu")
 
 
-def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) -> CandidateGraph:
+def candidates(
+    model: AssociationModel, movie: TrueMovie, *, with_images: bool, align: Align = "auto"
+) -> CandidateGraph:
     """Return the candidate edges of a movie with their scores."""
     seen: list[CandidateGraph] = []
 
@@ -27,7 +30,7 @@ def candidates(model: AssociationModel, movie: TrueMovie, *, with_images: bool) 
 
     images = movie.images if with_images else None
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
-    tracker = Tracker(model, Linker(keep_nothing, is_separable=False))
+    tracker = Tracker(model, Linker(keep_nothing, is_separable=False), align=align)
     if movie.masks is None:
         tracker.track_detections(movie.detections, voxel_um=voxel)
     else:

@@ -53,6 +53,11 @@ class RealPart:
     last: int = ALL_FRAMES[1]
 
     @property
+    def set_name(self) -> str:
+        """Return the name of the set."""
+        return self.name.split()[0]
+
+    @property
     def is_table(self) -> bool:
         """Return whether the movie is a table of points rather than masks."""
         return (self.folder / "points.csv").is_file()
@@ -83,6 +88,22 @@ def real_parts(root: Path, part: Part) -> list[RealPart]:
             movies = tuple(sorted(set(folders) - others))
         found += [RealPart(f"{name} {movie}", root / name / movie) for movie in movies]
     return found
+
+
+def parts_for_choosing(root: Path) -> list[RealPart]:
+    """Return the movies on which constants may be chosen: of each set its validation parts.
+
+    Of sets without any, what models learned from; and ecoli, which has nothing but a part for
+    tests.
+    """
+    found: dict[str, list[RealPart]] = {}
+    parts: tuple[Part, ...] = ("validate", "train", "test")
+    for part in parts:
+        by_set: dict[str, list[RealPart]] = {}
+        for movie in real_parts(root, part):
+            by_set.setdefault(movie.set_name, []).append(movie)
+        found = {**by_set, **found}
+    return [movie for name in sorted(found) for movie in found[name]]
 
 
 def read_tables(folder: Path, first: int, last: int) -> TrueMovie:

@@ -54,6 +54,11 @@ class TrueMovie:
         return frame_and_label[links].reshape(-1, 4)
 
 
+def as_points(movie: TrueMovie) -> TrueMovie:
+    """Return the movie with the same detections, sizes and shapes included, without its pixels."""
+    return replace(movie, masks=None, images=None)
+
+
 def read_movie(folder: Path, first: int, last: int) -> TrueMovie:
     """Return frames `first` to `last` of a ground truth folder of the Cell Tracking Challenge."""
     table = np.loadtxt(folder / "TRA" / "man_track.txt", dtype=int, ndmin=2)

@@ -1,5 +1,7 @@
 """Windows whose cells fit badly are aligned anew along their links, if those become likelier."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,34 @@ def test_windows_do_not_depend_on_those_scored_with_them():
     for number, alone in enumerate(windows):
         (edges,) = score_aligned([alone], NearModel())
         np.testing.assert_array_equal(edges.score, together[number].score)
+
+
+GRID = STEP * np.stack(np.meshgrid(*[np.arange(10.0)] * 2), axis=-1).reshape(-1, 2)
+ODD = {
+    "two cells": detections_of_points([0, 0, 1, 1, 2, 2], [[0, 0], [9, 9]] * 3),
+    "an empty frame": detections_of_points(np.repeat([0, 2], 100), np.tile(GRID, (2, 1))),
+    "one frame": detections_of_points(np.zeros(100, int), GRID),
+    "the same place": replace(window(growing), centroid=np.zeros((4 * N_CELLS, 2))),
+    "the same cells on a grid": detections_of_points(np.repeat([0, 1], 100), np.tile(GRID, (2, 1))),
+    "NaN": replace(window(growing), centroid=np.full((4 * N_CELLS, 2), np.nan)),
+    "one NaN": replace(
+        window(growing), centroid=np.where(np.arange(400)[:, None] == 7, np.nan, GRID[0])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_windows_are_scored_as_they_are(name):
+    seen = []
+
+    def score(windows):
+        seen.append(windows)
+        return [Edges(np.array([0]), np.array([1]), np.array([0.4]))]
+
+    (edges,) = score_aligned([ODD[name]], score)
+    assert len(seen) == 1
+    assert seen[0][0] is ODD[name]
+    assert len(edges) == 1
 
 
 def test_too_few_likely_links_change_no_flow():
