@@ -31,8 +31,8 @@ from trackastra_engine.motion import flow
 from trackastra_engine.motion.alignment import Align
 from trackastra_engine.motion.summary import movie_motion
 
-N_FRAMES = 12  # of each movie, those with the most cells; of 2D movies all
-N_PAIRS = 5  # runs of movies that do not move, without alignment and with it
+N_FRAMES = 8  # of each movie, those with the most cells; of 2D movies all
+N_PAIRS = 3  # runs of movies that do not move, without alignment and with it
 TURN = 0.05  # radians a frame
 GROUP_SPACINGS = 0.5  # step of either half of the field in a frame
 

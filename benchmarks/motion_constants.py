@@ -50,12 +50,12 @@ class Constant:
         """Let the constant have another value for a while."""
         used = self.used
         setattr(self.place, self.name, value)
-        flow._KNOWN.clear()
+        flow._MEMORY = flow.new_memory()
         try:
             yield
         finally:
             setattr(self.place, self.name, used)
-            flow._KNOWN.clear()
+            flow._MEMORY = flow.new_memory()
 
 
 CONSTANTS = (

@@ -23,14 +23,14 @@ MIN_CELLS = 3  # in either frame
 # Shares of the cells that have a counterpart. Of pairs of frames of five real sets (whole, every
 # 2nd to 6th frame, shifted, turned, sheared), those that gained have fits that rose by .08 to .9
 # and by more than 4 cells; wrong flows rose by up to .06, or .11 where there were 5 cells.
-STILL_FIT = 0.75  # from this fit on, models need no flow
+STILL_FIT = 0.55  # from this fit on, models need no flow; .75 changed no score and cost more time
 MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
 MIN_GAIN_BETWEEN = 0.05  # of a flow from votes over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
 MIN_FIT = 0.25  # of frames that have nothing in common, 99 % have less
 VOTED_FIT = 0.4  # from this fit without a flow on, cells did not go far: no votes are needed
 GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
-MAX_TURNS, MIN_RISE = 8, 1.02  # a turn that raises the fit by less is the last
+MAX_TURNS, MIN_RISE = 8, 1.05  # a turn that raises the fit by less is the last
 INTERPOLATED = 4  # nearest cells whose moves count elsewhere
 # Pairs of frames are remembered, as each is in several windows and in the report: by so many cells
 # of those that move, of 32 bytes in 2D; a pair itself takes as much as some cells.
