@@ -31,7 +31,7 @@ def flows_of(detections: Detections) -> list[Flow]:
         if step == 1:
             flows.append(flow_between(detections.rows(slice(begin, end)), middle - begin))
         else:
-            flows.append(Flow.still(detections.centroid[begin:middle], 1.0))
+            flows.append(Flow.still(detections.ndim, 1.0))
     return flows
 
 
@@ -45,10 +45,11 @@ def carried(detections: Detections, flows: Sequence[Flow]) -> Detections:
     _, first = frame_rows(detections)
     centroid = detections.centroid.copy()
     for place, flow in enumerate(flows):
+        if flow.is_still:
+            continue
         begin, middle = first[place : place + 2].tolist()
         centroid[begin:middle] += flow.move
-        if not flow.is_still:
-            centroid[:begin] += flow.at(centroid[:begin])
+        centroid[:begin] += flow.at(centroid[:begin])
     return replace(detections, centroid=centroid)
 
 

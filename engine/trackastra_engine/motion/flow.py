@@ -46,9 +46,9 @@ class Flow:
     fit: float  # share of the cells of the next frame that have a counterpart, 0 to 1
 
     @classmethod
-    def still(cls, place: FloatArray, fit: float) -> "Flow":
-        """Return no flow, for cells that fit so without any."""
-        return cls(place.copy(), np.zeros_like(place), fit)  # a copy: the window may be large
+    def still(cls, n_axes: int, fit: float) -> "Flow":
+        """Return no flow, of no cells: they fit so without any."""
+        return cls(np.zeros((0, n_axes)), np.zeros((0, n_axes)), fit)
 
     @property
     def is_still(self) -> bool:
@@ -83,7 +83,7 @@ def flow_between(detections: Detections, n_before: int) -> Flow:
     lately are not computed again.
     """
     if min(n_before, len(detections) - n_before) < MIN_CELLS:
-        return Flow.still(detections.centroid[:n_before], 1.0)
+        return Flow.still(detections.ndim, 1.0)
     seen = hashlib.blake2b(np.int64(n_before).tobytes())
     seen.update(detections.centroid.tobytes())
     seen.update(detections.features.tobytes())
@@ -93,13 +93,13 @@ def flow_between(detections: Detections, n_before: int) -> Flow:
 def _find_flow(detections: Detections, n_before: int) -> Flow:
     place = detections.centroid[:n_before]
     if not (np.isfinite(detections.centroid).all() and (detections.features[:, 0] > 0).all()):
-        return Flow.still(place, 1.0)
+        return Flow.still(detections.ndim, 1.0)
     pair = FramePair.of(without_marker_sizes(detections), n_before)
     if pair.spacing <= 0:
-        return Flow.still(place, 1.0)
+        return Flow.still(detections.ndim, 1.0)
     still = find_counterparts(pair, np.zeros_like(place))
     if still.fit >= STILL_FIT:
-        return Flow.still(place, still.fit)
+        return Flow.still(detections.ndim, still.fit)
     n_after = len(detections) - n_before
     best_move, best = _refined(pair, np.zeros_like(pair.place), still)
     votes: tuple[Callable[[FramePair], FloatArray], ...] = (field_move, group_moves)
@@ -111,7 +111,7 @@ def _find_flow(detections: Detections, n_before: int) -> Flow:
         if _gains(found, best, n_after, MIN_GAIN_BETWEEN):
             best_move, best = move, found
     if best.fit < MIN_FIT or not _gains(best, still, n_after, MIN_GAIN):
-        return Flow.still(place, still.fit)
+        return Flow.still(detections.ndim, still.fit)
     move = _simplest(pair, best_move, best)
     return Flow(place.copy(), move, find_counterparts(pair, move).fit)
 
