@@ -52,7 +52,11 @@ class Run:
         self.model.n_windows, self.frames = 0, []
         link = linker(mode, max_gap=options.pop("max_gap", 1))
         movie = open_movie(images, masks)
-        options = {"threads": 1, **options}  # so that windows are counted one by one
+        options = {
+            "threads": 1,
+            "align": "off",
+            **options,
+        }  # each window is scored and counted once
         lineage = Tracker(self.model, link, **options).track_movie(self.watched(movie), cache=cache)
         found, kept = lineage.detections, lineage.edges
         arrays = [found.frame, found.label, found.centroid, found.features]

@@ -243,8 +243,8 @@ def likely_requests(draw):
     n, shape = draw(st.integers(0, 9)), draw(st.sampled_from([(9, 9), (9, 9), (3, 4), (2, 3, 3)]))
     shapes = {"mask": shape, "image": shape, "position": (n, 2)}
     arrays = {}
-    for name in sorted(REQUESTS[kind].needs | REQUESTS[kind].takes):
-        if name in REQUESTS[kind].takes and draw(st.booleans()):
+    for name in sorted(REQUESTS[kind].required | REQUESTS[kind].optional):
+        if name in REQUESTS[kind].optional and draw(st.booleans()):
             continue
         dtype = np.dtype(draw(st.sampled_from(DTYPES)))
         size = int(np.prod(shapes.get(name, (n,))))
