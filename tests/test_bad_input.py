@@ -49,7 +49,7 @@ def test_missing_path(track_error, tmp_path):
 
 def test_empty_folder(track_error, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty, holds no .tif" in track_error(tmp_path / "empty")
+    assert "empty, contains no .tif" in track_error(tmp_path / "empty")
 
 
 def test_different_numbers_of_images_and_masks(track_error, tmp_path):
@@ -64,12 +64,12 @@ def test_different_shapes(track_error, tmp_path):
 
 def test_masks_of_float_type(track_error, tmp_path):
     folder = write_folder(tmp_path / "float", dividing_cell()[1].astype(np.float32) / 2)
-    assert "is of type float32 and holds 0.5, which is no label" in track_error(masks=folder)
+    assert "is of type float32 and contains 0.5, which is no label" in track_error(masks=folder)
 
 
 def test_negative_label(track_error, tmp_path):
     folder = write_folder(tmp_path / "signed", -dividing_cell()[1].astype(np.int16))
-    assert "holds the negative label -2" in track_error(masks=folder)
+    assert "contains the negative label -2" in track_error(masks=folder)
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])

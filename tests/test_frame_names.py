@@ -121,7 +121,7 @@ def test_planes_of_volumes_are_not_taken_for_frames_without_a_word(tmp_path, cap
     for path in write_folder(tmp_path / "other", MASKS[:2], "t1_z{}.tif").iterdir():
         path.rename(tmp_path / "more" / path.name)
     sentence = error_of(None, tmp_path / "more")
-    assert "holds 2 series, t*_z0.tif (2 files), t*_z1.tif (2 files)" in sentence
+    assert "contains 2 series, t*_z0.tif (2 files), t*_z1.tif (2 files)" in sentence
     assert sentence.endswith("or save the planes of each volume as one file")
 
 
@@ -147,7 +147,7 @@ def test_masks_that_count_from_another_number_are_paired_in_order_with_a_warning
         tifffile.imwrite(masks / f"m{number}.tif", mask)
     movie = open_movie(images, masks)
     np.testing.assert_array_equal(labels_of(movie), MASKS)
-    assert "images are numbered from 0 to 5 but masks from 1 to 6; paired in this" in caplog.text
+    assert "images are numbered from 0 to 5 but masks from 1 to 6; they are paired" in caplog.text
 
 
 def test_a_missing_frame_is_reported(tmp_path, caplog):
@@ -155,7 +155,7 @@ def test_a_missing_frame_is_reported(tmp_path, caplog):
     for folder in (images, masks):
         (folder / "t002.tif").unlink()
     assert len(open_movie(images, masks)) == 5
-    assert "a frame is missing between t001 and t003; frames on both sides" in caplog.text
+    assert "a frame is missing between t001 and t003; the frames on both sides" in caplog.text
 
 
 def test_every_tenth_frame_is_a_movie_without_a_warning(tmp_path, caplog):
@@ -177,7 +177,9 @@ def test_a_copy_next_to_the_frames_is_named(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     tifffile.imwrite(folder / "t003 (1).tif", MASKS[3])
     sentence = error_of(None, folder)
-    assert "holds t003 (1).tif, not named as the 6 files t*.tif: remove it, or choose" in sentence
+    assert (
+        "contains t003 (1).tif, not named like the 6 files t*.tif; remove it, or choose" in sentence
+    )
 
 
 def test_a_link_to_nothing_is_named(tmp_path):
@@ -185,14 +187,14 @@ def test_a_link_to_nothing_is_named(tmp_path):
     folder = write_folder(tmp_path / "m", MASKS)
     (folder / "t002.tif").unlink()
     os.symlink("nowhere.tif", folder / "t002.tif")
-    assert "t002.tif is a link to a file that is not there; fetch it" in error_of(None, folder)
+    assert "t002.tif is a link to a missing file; fetch it" in error_of(None, folder)
 
 
 def test_placeholders_of_git_lfs_and_git_annex_are_named(tmp_path):
     for text in ("version https://git-lfs.github.com/spec/v1\n", "/annex/objects/MD5E-s99.tif\n"):
         folder = write_folder(tmp_path / text[1:5], MASKS)
         (folder / "t000.tif").write_text(text)
-        assert "t000.tif stands for a file that was not fetched yet" in error_of(None, folder)
+        assert "t000.tif is a placeholder for a file that was not fetched" in error_of(None, folder)
 
 
 def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_warning(tmp_path, caplog):
@@ -201,7 +203,7 @@ def test_a_folder_of_movies_is_not_taken_for_volumes_without_a_warning(tmp_path,
     for number in range(2):
         tifffile.imwrite(folder / f"m{number}.tif", MASKS, metadata={"axes": "TYX"}, imagej=True)
     open_movie(None, folder)
-    assert "m0.tif is a movie of 6 planes by itself, but taken as one frame" in caplog.text
+    assert "m0.tif is a movie of 6 planes, but is read as one frame" in caplog.text
 
 
 def test_a_folder_of_folders_gets_a_hint(tmp_path):
@@ -225,7 +227,7 @@ def two_wells(tmp_path):
 def test_two_wells_in_a_folder_are_rejected_by_name(two_wells, tmp_path):
     done = run("track", "--masks", two_wells, "-o", tmp_path / "out")
     assert done.exit_code == 2
-    assert "holds 2 series, Exp_B2_1_*.tif (3 files), Exp_B3_1_*.tif (3 files);" in done.stderr
+    assert "contains 2 series, Exp_B2_1_*.tif (3 files), Exp_B3_1_*.tif (3 files);" in done.stderr
     assert 'choose one with --mask-pattern, such as --mask-pattern "Exp_B2_1_*"' in done.stderr
 
 
@@ -292,7 +294,7 @@ def test_names_without_numbers_are_read_in_order_with_a_warning(tmp_path, caplog
         tifffile.imwrite(folder / f"{name}.tif", mask)
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal(labels_of(open_movie(None, folder)), MASKS)
-    assert "have no number of the frame in common; read in the order a.tif, b.tif" in caplog.text
+    assert "have no common number of the frame; read in the order a.tif, b.tif" in caplog.text
 
 
 def test_other_frames_are_not_compared(tmp_path):

@@ -131,7 +131,7 @@ def test_without_a_time_axis_the_guess_is_logged(tmp_path, masks, axes, caplog):
     with caplog.at_level(logging.WARNING, "trackastra_engine"):
         movie = open_movie(None, path)
     assert movie.frame_shape == (40, 48)
-    assert "masks.tif does not say which axis is time; read as (t, y, x)" in caplog.text
+    assert "masks.tif does not name the time axis; read as (t, y, x)" in caplog.text
 
 
 def test_a_folder_of_volumes(tmp_path, volumes):
@@ -186,7 +186,7 @@ def test_missing_path(tmp_path):
 
 def test_folder_without_tiffs(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    assert "holds no .tif or .tiff file, but notes.txt; give" in error_of(None, tmp_path)
+    assert "contains no .tif or .tiff file, but notes.txt; give" in error_of(None, tmp_path)
 
 
 def test_different_numbers_of_images_and_masks(masks):
@@ -216,11 +216,11 @@ def test_masks_of_float_type(tmp_path, masks):
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (0.5, "is of type float32 and holds 0.5, which is no label; expected whole numbers"),
-        (np.nan, "holds nan; expected whole numbers from 0 to 16777215"),
-        (-1, "holds -1; expected whole numbers from 0"),
-        (np.inf, "holds inf; expected whole numbers from 0"),
-        (2**24, "holds 1.67772e+07; expected whole numbers from 0 to 16777215"),
+        (0.5, "is of type float32 and contains 0.5, which is no label; expected whole numbers"),
+        (np.nan, "contains nan; expected whole numbers from 0 to 16777215"),
+        (-1, "contains -1; expected whole numbers from 0"),
+        (np.inf, "contains inf; expected whole numbers from 0"),
+        (2**24, "contains 1.67772e+07; expected whole numbers from 0 to 16777215"),
     ],
 )
 def test_floats_that_are_not_labels(masks, value, reason):
@@ -270,7 +270,9 @@ def test_masked_pixels_are_background_and_have_no_intensity(masks):
 def test_negative_label(masks):
     signed = masks.astype(np.int32)
     signed[2, 0, 0] = -7
-    assert "frame 2 in the array of the masks holds the negative label -7" in error_of(None, signed)
+    assert "frame 2 in the array of the masks contains the negative label -7" in error_of(
+        None, signed
+    )
 
 
 def test_one_frame_only(tmp_path, masks):
@@ -332,7 +334,7 @@ def test_a_tiff_of_a_few_bytes(tmp_path, length):
 def test_labels_beyond_int64_are_rejected():
     masks = np.ones((2, 4, 4), np.uint64)
     masks[1, 0, 0] = 2**63
-    with pytest.raises(InputError, match=r"frame 1 in .* holds the label 9223372036854775808"):
+    with pytest.raises(InputError, match=r"frame 1 in .* contains the label 9223372036854775808"):
         list(open_movie(None, masks))
 
 
@@ -341,7 +343,7 @@ def test_a_truncated_imagej_stack_of_one_header(tmp_path):
     path = tmp_path / "masks.tif"
     description = "ImageJ=1.53t\nimages=5\nframes=5\nhyperstack=true\n"
     tifffile.imwrite(path, np.ones((40, 48), np.uint16), description=description, metadata=None)
-    assert "promises 5 planes but 1 are there" in error_of(None, path)
+    assert "announces 5 planes but it contains 1;" in error_of(None, path)
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])

@@ -275,9 +275,17 @@ def test_errors_of_a_folder_are_reported(tmp_path, table, complaint):
         ("man_track003.tif", None, "1 frame without a mask between man_track002 and man_track004"),
         ("man_track004.tif", "man_track014.tif", "7 frames without a mask between man_track006"),
         ("man_track004.tif", "man_track0005.tif", "two files of one frame, man_track0005.tif and"),
-        ("man_track004.tif", "notes.tif", "holds notes.tif, not named as the 6 files man_track*"),
-        ("man_track004.tif", "man_track_4.tif", "holds man_track_4.tif, not named as the 6 files"),
-        ("man_track*.tif", None, "holds no .tif or .tiff file"),
+        (
+            "man_track004.tif",
+            "notes.tif",
+            "contains notes.tif, not named like the 6 files man_track*",
+        ),
+        (
+            "man_track004.tif",
+            "man_track_4.tif",
+            "contains man_track_4.tif, not named like the 6 files",
+        ),
+        ("man_track*.tif", None, "contains no .tif or .tiff file"),
     ],
 )
 def test_missing_and_misnamed_masks_are_reported(tmp_path, old, new, complaint):

@@ -51,18 +51,18 @@ def test_a_file_of_a_set_without_its_companion_is_its_own_movie(tmp_path, caplog
     folder = write_set(tmp_path / "set")
     (folder / "m.companion.ome").unlink()
     np.testing.assert_array_equal(labels_of(folder / "m0.ome.tif"), MASKS[:3])
-    assert "is described by m.companion.ome, which is not there" in caplog.text
-    assert "does not say which axis is time" in caplog.text
+    assert "is described by m.companion.ome, which does not exist" in caplog.text
+    assert "does not name the time axis" in caplog.text
 
 
 def test_a_companion_without_its_files(tmp_path):
     folder = write_set(tmp_path / "set")
     (folder / "m1.ome.tif").unlink()
-    assert "is truncated or part of a set: 6 planes are promised but 3" in error_of(
+    assert "is truncated or part of a set: it announces 6 planes but contains 3" in error_of(
         None, folder / "m.companion.ome"
     )
     (folder / "m0.ome.tif").unlink()
-    assert "names m0.ome.tif, m1.ome.tif, of which none lies" in error_of(
+    assert "names m0.ome.tif, m1.ome.tif, but its folder contains" in error_of(
         None, folder / "m.companion.ome"
     )
     (folder / "m.companion.ome").write_text("<OME")
@@ -70,7 +70,7 @@ def test_a_companion_without_its_files(tmp_path):
 
 
 def write_stopped(path, promised):
-    """Write an OME-TIFF whose header promises more frames than the file has."""
+    """Write an OME-TIFF whose header announces more frames than the file has."""
     tifffile.imwrite(path, MASKS, photometric="minisblack", metadata={"axes": "TYX"}, ome=True,
                      compression="zlib")  # fmt: skip
     text = tifffile.TiffFile(path).ome_metadata
@@ -82,7 +82,9 @@ def write_stopped(path, promised):
 def test_an_acquisition_that_stopped_early_is_tracked_to_its_last_frame(tmp_path, caplog):
     path = write_stopped(tmp_path / "m.ome.tif", 9)
     np.testing.assert_array_equal(labels_of(path), MASKS)
-    assert "promises 9 frames but holds 6, as if the acquisition had stopped early" in caplog.text
+    assert (
+        "announces 9 frames but contains 6, as if the acquisition had stopped early" in caplog.text
+    )
     images = write_stopped(tmp_path / "images.ome.tif", 8)
     np.testing.assert_array_equal(labels_of(MASKS, images), MASKS)
 
@@ -97,7 +99,7 @@ def test_an_incomplete_frame_needs_allow_incomplete(tmp_path):
                 plane, photometric="minisblack", metadata=None, compression="zlib",
                 description=STOPPED if index == 0 else None,
             )  # fmt: skip
-    assert "11 are there; copy or export it again, or give allow_incomplete" in error_of(None, path)
+    assert "contains 11; copy or export it again, or give allow_incomplete" in error_of(None, path)
     found = labels_of(path, allow_incomplete=True)
     np.testing.assert_array_equal(found[:, 0], MASKS[:5])
 
@@ -126,7 +128,10 @@ def test_a_black_frame_of_an_image_has_no_chunk(tmp_path, zarr_format, caplog):
     path = write_image(tmp_path / "im.zarr", images, "tyx", zarr_format=zarr_format)
     movie = open_movie(path, MASKS)
     np.testing.assert_array_equal([frame.image for frame in movie], images)
-    assert "im.zarr has no data of frame 2, which is taken as empty" in caplog.text
+    assert (
+        "im.zarr has no data of frame 2; this and other such frames are read as empty"
+        in caplog.text
+    )
 
 
 def test_images_that_were_not_written_to_their_end(tmp_path, caplog):
@@ -136,4 +141,4 @@ def test_images_that_were_not_written_to_their_end(tmp_path, caplog):
     sentence = error_of(path, MASKS)
     assert "there is no data of frame 4; copy or export it again, or give allow_incomp" in sentence
     np.testing.assert_array_equal(labels_of(MASKS, path, allow_incomplete=True), MASKS[:4])
-    assert "holds 4 of its 6 frames; the others are left out" in caplog.text
+    assert "contains 4 of its 6 frames; the others are left out" in caplog.text

@@ -119,11 +119,11 @@ def test_a_scene_and_a_channel_are_read_frame_by_frame(standin):
 
 
 def test_the_contents_of_a_file_are_listed_where_a_choice_is_missing(standin):
-    with pytest.raises(InputError, match=r"holds 2 images \(well A, well B\); choose one with"):
+    with pytest.raises(InputError, match=r"contains 2 images \(well A, well B\); choose one with"):
         open_movie(None, standin)
     with pytest.raises(InputError, match=r"2 channels \(DAPI, GFP\); choose one with channel"):
         open_movie(None, standin, selection=Selection(position="1"))
-    with pytest.raises(InputError, match="no position well C; there are well A, well B"):
+    with pytest.raises(InputError, match="no position well C; choose one of well A, well B"):
         open_movie(None, standin, selection=Selection(position="well C"))
     with pytest.raises(InputError, match="no level 3"):
         open_movie(None, standin, selection=Selection(position="0", level=3, channel="0"))

@@ -86,7 +86,7 @@ def test_damaged_metadata_is_rejected(tmp_path):
 
 def test_a_group_without_an_image_is_rejected(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
-    assert "a.zarr holds no image" in error_of(None, tmp_path / "a.zarr")
+    assert "a.zarr contains no image" in error_of(None, tmp_path / "a.zarr")
 
 
 def test_scales_without_units_are_ignored(tmp_path):

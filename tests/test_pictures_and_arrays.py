@@ -45,7 +45,7 @@ def test_folders_of_pictures(tmp_path, suffix, encode):
 def test_colours_of_pictures_are_channels(tmp_path):
     write_colours(tmp_path / "m", lambda mask: np.stack([0 * mask, mask, 0 * mask], axis=-1))
     sentence = error_of(None, tmp_path / "m")
-    assert "t0.png is a picture in colours, which are no labels; save the labels" in sentence
+    assert "t0.png is a colour picture, and colours are no labels; save the labels" in sentence
     assert "has 3 channels; choose one with channel" in error_of(tmp_path / "m", MASKS)
     np.testing.assert_array_equal(labels_of(tmp_path / "m", channel=1), MASKS)
 
@@ -64,7 +64,7 @@ def test_gray_that_was_saved_as_colours_is_gray(tmp_path, n_channels):
     if n_channels > 2:
         colours = np.stack([0 * MASKS[2], MASKS[2], MASKS[2]], axis=-1).astype(np.uint8)
         (tmp_path / "m" / "t2.png").write_bytes(imagecodecs.png_encode(colours))
-        with pytest.raises(InputError, match=r"t2\.png is a picture in colours but t0"):
+        with pytest.raises(InputError, match=r"t2\.png is a colour picture but t0"):
             labels_of(tmp_path / "m")
 
 
@@ -164,7 +164,7 @@ def test_archives_of_numpy(tmp_path):
     np.testing.assert_array_equal(labels_of(both, both), MASKS)
     np.testing.assert_array_equal([frame.image for frame in open_movie(both, both)], IMAGES)
     np.savez(tmp_path / "two.npz", a=MASKS, b=MASKS)
-    assert "holds the arrays a, b; expected one, or one called masks" in error_of(
+    assert "contains the arrays a, b; save only one, or call one masks" in error_of(
         None, tmp_path / "two.npz"
     )
     whole = both.read_bytes()
@@ -188,7 +188,7 @@ def test_archives_of_cellpose_are_read_without_running_code(tmp_path, capsys):
     np.testing.assert_array_equal([frame.labels for frame in movie], MASKS)
     np.testing.assert_array_equal([frame.image for frame in movie], IMAGES)
     np.save(folder / "img2_seg.npy", {"masks": Dangerous()})
-    assert "it holds builtins.print, which is no array" in error_of(None, folder)
+    assert "it contains builtins.print, which is no array" in error_of(None, folder)
     assert capsys.readouterr().out == ""
 
 

@@ -113,7 +113,7 @@ def test_an_image_and_its_labels_on_a_web_server(server, zarr_format):
 def test_images_are_numbered_where_a_server_lists_nothing(server):
     write_series(server.folder / "a.zarr", [MASKS, MASKS + 1], "tyx")
     address = f"{server.address}/a.zarr"
-    with pytest.raises(InputError, match="holds 2 images, 0, 1; choose one with"):
+    with pytest.raises(InputError, match="contains 2 images, 0, 1; choose one with"):
         open_movie(None, address)
     movie = open_movie(None, address, selection=Selection(position="1"))
     np.testing.assert_array_equal(next(iter(movie)).labels, MASKS[0] + 1)
@@ -198,7 +198,7 @@ def test_a_table_of_movies_may_have_addresses(tmp_path):
 
 
 def test_users_in_addresses_are_rejected_without_repeating_them():
-    with pytest.raises(InputError, match="holds a user or password") as raised:
+    with pytest.raises(InputError, match="contains a user or password") as raised:
         open_movie(None, "https://me:secret@host/a.zarr")
     assert "secret" not in str(raised.value)
 

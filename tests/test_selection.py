@@ -29,12 +29,12 @@ def test_a_position_of_a_plate_is_that_of_images_and_masks(tmp_path, zarr_format
             masks_of(images, masks, **chosen), MASKS * np.uint16(number + 1)
         )
     np.testing.assert_array_equal(images_of(images / "A/1/1", MASKS, channel=0), TWO[:, 0] + 1)
-    assert "plate holds 2 wells, A/1, B/02; choose one with position" in error_of(images, MASKS)
+    assert "plate contains 2 wells, A/1, B/02; choose one with position" in error_of(images, MASKS)
     sentence = error_of(images, MASKS, position="A/1", channel=0)
-    assert "A/1 holds 2 images, 0, 1; choose one with position, such as position='A/1/0'" in (
+    assert "A/1 contains 2 images, 0, 1; choose one with position, such as position='A/1/0'" in (
         sentence
     )
-    assert "has no position C/1; there are A/1, B/02" in error_of(images, MASKS, position="C/1")
+    assert "has no position C/1; choose one of A/1, B/02" in error_of(images, MASKS, position="C/1")
     assert "there is no " in error_of(images / "C/1/0", MASKS)
 
 
@@ -46,7 +46,7 @@ def test_a_plate_of_one_field_needs_no_position(tmp_path):
 def test_series_of_bioformats2raw_are_numbered(tmp_path):
     series = write_series(tmp_path / "series", [MASKS * (n + 1) for n in range(11)], "tyx")
     np.testing.assert_array_equal(masks_of(None, series, position="10"), MASKS * np.uint16(11))
-    assert "series holds 11 images, 0, 1, 2, 3, 4, 5, ..." in error_of(None, series)
+    assert "series contains 11 images, 0, 1, 2, 3, 4, 5, ..." in error_of(None, series)
 
 
 def test_images_of_an_ome_tiff_are_numbered_or_named(tmp_path):
@@ -59,7 +59,7 @@ def test_images_of_an_ome_tiff_are_numbered_or_named(tmp_path):
         np.testing.assert_array_equal(masks_of(None, path, position=position), MASKS * (number + 1))
         movie = open_movie(None, path, selection=Selection(position=position))
         assert movie.frame_interval_s == number + 1
-    assert "holds 2 images (left, right); choose one with position" in error_of(None, path)
+    assert "contains 2 images (left, right); choose one with position" in error_of(None, path)
     assert "choose one with position" in error_of(None, path, position="2")
 
 
@@ -98,8 +98,8 @@ def test_labels_are_masks_by_their_path_or_if_they_are_the_only_ones(tmp_path, z
     assert f"masks are the labels {labels}" in caplog.text
     np.testing.assert_array_equal(masks_of(None, image / "labels"), MASKS)
     write_labels(image, "cells", MASKS, "tyx")
-    assert "image holds 2 label images, cells, nuclei; give the path" in error_of(None, image)
-    assert "holds cells, nuclei" in error_of(None, image / "labels" / "nulcei")
+    assert "image contains 2 label images, cells, nuclei; give the path" in error_of(None, image)
+    assert "contains cells, nuclei" in error_of(None, image / "labels" / "nulcei")
 
 
 def test_axes_of_masks_follow_those_of_images(tmp_path):
@@ -164,14 +164,14 @@ def test_a_colour_is_a_channel(tmp_path):
         path = tmp_path / "rgb.tif"
         tifffile.imwrite(path, colours, photometric="rgb", **options)
         np.testing.assert_array_equal(masks_of(None, path, channel=2), MASKS * 3)
-        assert "rgb.tif is a picture in colours, which are no labels" in error_of(None, path)
+        assert "rgb.tif is a colour picture, and colours are no labels" in error_of(None, path)
 
 
 def test_guessed_axes_are_reported(tmp_path, caplog):
     path = tmp_path / "two.tif"
     tifffile.imwrite(path, TWO, photometric="minisblack")
     images_of(path, MASKS, channel=1)
-    assert "two.tif does not say which axis is time; read as (t, c, y, x)" in caplog.text
+    assert "two.tif does not name the time axis; read as (t, c, y, x)" in caplog.text
     caplog.clear()
     masks_of(None, MASKS)
     masks_of(None, write_image(tmp_path / "image", MASKS, "tyx"))

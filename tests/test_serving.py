@@ -129,7 +129,7 @@ def test_clients_are_independent_and_survive_errors():
         assert first.ask("push", {"mask": MASK})["frame"] == 0
         with pytest.raises(RuntimeError, match="field of view 0 has no frames"):
             second.ask("finish", {})
-        with pytest.raises(RuntimeError, match=r"holds 1\.5, which is no label"):
+        with pytest.raises(RuntimeError, match=r"contains 1\.5, which is no label"):
             first.ask("push", {"mask": MASK + 0.5})
         assert first.ask("push", {"mask": MASK})["frame"] == 1
         first.close()

@@ -30,7 +30,7 @@ def test_folders_of_the_challenge_are_given_by_their_root(tmp_path):
     for folder in (root, root / "01_GT", truth):
         assert evaluate(found, folder).edges.f1 == 1
     write_folder(root / "02", IMAGES)
-    assert "holds the movies 01, 02; give one of them, such as" in error_of(root, root)
+    assert "contains the movies 01, 02; give one of them, such as" in error_of(root, root)
 
 
 def test_plain_zarr_arrays_have_names_too(tmp_path):
@@ -65,7 +65,7 @@ def test_quiet_runs_print_warnings_only(masks_path, tmp_path):
     tifffile.imwrite(tmp_path / "m.tif", MASKS)
     done = run("track", "--masks", tmp_path / "m.tif", "-o", tmp_path / "other", "--quiet")
     assert "Warning: " in done.stderr
-    assert "does not say which axis is time" in done.stderr
+    assert "does not name the time axis" in done.stderr
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "._tracks.csv"])

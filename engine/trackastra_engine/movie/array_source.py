@@ -1,4 +1,4 @@
-"""Frames of an array: numpy's, a memory map's, Zarr's or Dask's."""
+"""Frames of an array of numpy, a memory map, Zarr or Dask."""
 
 import logging
 import math
@@ -24,12 +24,12 @@ from trackastra_engine.movie.selection import Part
 logger = logging.getLogger(__name__)
 
 MOST_COLOURS = 4  # red, green, blue and opacity
-BLOCK_BYTES = 2**27  # of frames that are read at once, where they are stored together
+BLOCK_BYTES = 2**27  # limit of one read, for frames that are stored together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArraySource:
-    """Frames of an array: numpy's, a memory map's, Zarr's or Dask's."""
+    """Frames of an array of numpy, a memory map, Zarr or Dask."""
 
     name: str
     n_frames: int
@@ -37,8 +37,8 @@ class ArraySource:
     dtype: np.dtype[Any]
     array: Any  # has [index]
     calibration: Calibration = UNKNOWN
-    order: FrameOrder = TIME_FIRST  # which indices find frames, and how they are turned
-    frames_at_once: int = 1  # that are stored together, such as in one chunk
+    order: FrameOrder = TIME_FIRST  # the axes, and the channel to read
+    frames_at_once: int = 1  # frames per read; more than 1 if a chunk contains several
     kind: str = "masks"  # or images
 
     @classmethod
@@ -52,16 +52,18 @@ class ArraySource:
         channels: tuple[str, ...] = (),
         sizes: Mapping[str, float] | None = None,
     ) -> "ArraySource":
-        """Return the frames of an array that has shape, dtype, [index] and perhaps chunks.
+        """Return the frames of an array with shape, dtype, [index] and optionally chunks.
 
-        axes: a letter for each axis if they are known; channels: their names; sizes: micrometres
-        along z, y and x, and seconds along t.
+        axes: a letter for each axis, if known; channels: their names; sizes: micrometres along z, y
+        and x, and seconds along t.
+
+        Raises InputError if the array is no movie, or lacks the selected part.
         """
-        part.refuse_subdivision(name)
+        part.reject_subdivision(name)
         if any(length != length for length in array.shape):  # NaN
             raise InputError(
-                f"{name} is of Dask and has chunks of unknown lengths, {tuple(array.shape)}; call "
-                "its compute_chunk_sizes() first"
+                f"{name} is a Dask array with chunks of unknown lengths, {tuple(array.shape)}; "
+                "call its compute_chunk_sizes() first"
             )
         shape = tuple(int(length) for length in array.shape)
         if len(shape) < 3 or 0 in shape:
@@ -86,48 +88,47 @@ class ArraySource:
         )
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
-        """Read the arrays of some frames, one at a time, or as many as are stored together."""
+        """Read the arrays of some frames, in blocks of `frames_at_once`."""
         if self.frames_at_once == 1:
             for index in indices:
-                taken = self.array[self.order.index(index)]
-                yield self.order.arranged(unmasked(taken, self.kind))
+                pixels = self.array[self.order.index(index)]
+                yield self.order.arranged(unmasked(pixels, self.kind))
             return
         start, block = 0, np.empty(0)
         for index in indices:
             if not start <= index < start + len(block):
-                start, block = index, np.empty(0)  # the old one goes before the new one comes
+                start, block = index, np.empty(0)  # free the old block before the new read
                 end = min(self.n_frames, index - index % self.frames_at_once + self.frames_at_once)
-                taken = self.array[self.order.index(slice(start, end))]
-                block = self.order.arranged(unmasked(taken, self.kind))
+                pixels = self.array[self.order.index(slice(start, end))]
+                block = self.order.arranged(unmasked(pixels, self.kind))
             yield block[index - start]
 
     def stamp(self, index: int) -> str | None:
-        """Return what changes if a frame does; None of what is in memory, which nobody knows."""
-        if not hasattr(self.array, "stamp"):  # of what is in memory there is none
+        """Return a text that changes if a frame changes; None for arrays in memory."""
+        if not hasattr(self.array, "stamp"):
             return None
         return f"{self.array.stamp(self.order.index(index))} {self.order}"
 
 
 def _usual_axes(shape: tuple[int, ...], name: str, part: Part) -> str:
-    """Return the axes of an array without names: y and x last, but for up to four channels."""
-    if len(shape) > 3 and shape[-1] == 1:  # as arrays of Keras and DeepCell are
+    """Return the axes of an unnamed array: y and x last, or before up to four channels."""
+    if len(shape) > 3 and shape[-1] == 1:  # the layout of Keras and DeepCell arrays
         return UNKNOWN_AXIS * (len(shape) - 3) + "yxs"
     if len(shape) > 3 and shape[-1] <= MOST_COLOURS:
         return UNKNOWN_AXIS * (len(shape) - 3) + "yxc"
     if len(shape) == 3 and 2 * shape[-1] <= min(shape[:-1]) and part.axes is None:
         logger.warning(
-            "%s has the shape %s, which is read as (t, y, x); if time is the last axis, say so "
-            "with %s",
+            "%s has the shape %s, read as (t, y, x); if time is the last axis, specify it with %s",
             *(name, shape, option(part.axes_name, "yxt")),
         )
     return UNKNOWN_AXIS * (len(shape) - 2) + "yx"
 
 
 def _frames_at_once(array: Any, order: FrameOrder, frame_bytes: int) -> int:
-    """Return how many frames to read at once, so that a chunk of several is not read for each."""
+    """Return the number of frames per read, so that a chunk is not read once for each frame."""
     chunks = getattr(array, "chunks", None)
     if chunks is None or "t" not in order.axes:
         return 1
-    along_time = chunks[order.axes.index("t")]  # of Dask's arrays a length for each chunk
+    along_time = chunks[order.axes.index("t")]  # for Dask, a length for each chunk
     stored_together = along_time if isinstance(along_time, int) else max(along_time)
     return max(1, min(int(stored_together), BLOCK_BYTES // max(frame_bytes, 1)))

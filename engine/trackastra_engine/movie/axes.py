@@ -1,4 +1,4 @@
-"""Which axis of an array is time, channel or space: as it is told, as files say, or guessed."""
+"""Identify the axes of an array, time, channel and space: given, named in the file, or guessed."""
 
 import logging
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ from trackastra_engine.movie.selection import LETTERS, Part
 logger = logging.getLogger(__name__)
 
 UNKNOWN_AXIS = "?"
-FRAME_AXES = "tzyx"  # in the order of our frames
+FRAME_AXES = "tzyx"  # in the order of frames in the engine
 
 
-# Names of dimensions, as xarray has them.
+# Names of dimensions in xarray.
 LETTER_OF_NAME = {
     **dict.fromkeys(("t", "time", "frame", "frames", "timepoint", "times"), "t"),
     **dict.fromkeys(("c", "ch", "channel", "channels", "band", "wavelength"), "c"),
@@ -28,31 +28,31 @@ LETTER_OF_NAME = {
 
 @dataclass(frozen=True, slots=True)
 class FrameOrder:
-    """How frames lie in an array: a letter for each of its axes, and the channel to take.
+    """The axes of an array, a letter for each, and the channel to read.
 
-    Axes at the end that have no letter are those of a frame.
+    Axes at the end without a letter are the axes of a frame.
     """
 
     axes: str  # t, c, z, y, x; an axis of another name has the length 1
     channel: int = 0
 
     def index(self, frames: int | slice) -> Any:
-        """Return the index that takes one frame, or some, of an array."""
-        taken = {"t": frames, "c": self.channel}
+        """Return the index that selects one frame, or some, of an array."""
+        chosen = {"t": frames, "c": self.channel}
         index = [
-            taken.get(letter, slice(None) if letter in FRAME_AXES else 0) for letter in self.axes
+            chosen.get(letter, slice(None) if letter in FRAME_AXES else 0) for letter in self.axes
         ]
         while len(index) > 1 and index[-1] == slice(None):
             index.pop()
         return index[0] if len(index) == 1 else tuple(index)
 
-    def arranged(self, taken: NDArray[Any]) -> NDArray[Any]:
-        """Return what was taken by an index as ([Z,] Y, X), or of several frames (T, [Z,] Y, X)."""
-        kept = [letter for letter in self.axes if letter in FRAME_AXES]
-        if len(kept) > taken.ndim:
-            kept.remove("t")
-        order = sorted(range(len(kept)), key=lambda at: FRAME_AXES.index(kept[at]))
-        return taken if order == list(range(len(kept))) else taken.transpose(order)
+    def arranged(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels of `index` as ([Z,] Y, X), or (T, [Z,] Y, X) for several frames."""
+        letters = [letter for letter in self.axes if letter in FRAME_AXES]
+        if len(letters) > pixels.ndim:
+            letters.remove("t")
+        order = sorted(range(len(letters)), key=lambda at: FRAME_AXES.index(letters[at]))
+        return pixels if order == list(range(len(letters))) else pixels.transpose(order)
 
     def sizes(self, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """Return the number of frames, 1 without a time axis, and the shape of one."""
@@ -78,15 +78,15 @@ def find_order(
     channels: tuple[str, ...] = (),
     is_usual: bool = False,
 ) -> FrameOrder:
-    """Return how frames lie in an array or file of this shape.
+    """Return the axes and the channel of an array or file of this shape.
 
-    found: what is known of its axes, a letter for each, ? if unknown; channels: their names, if
-    known; is_usual: that unknown axes are (t, [z,] y, x) need not be said.
+    found: a letter for each axis, ? if unknown; channels: their names, if known; is_usual: do not
+    warn that unknown axes are read as (t, [z,] y, x).
 
-    Raises InputError if it cannot be a movie, or not the one that was asked for.
+    Raises InputError if it is no movie, or lacks the selected axes or channel.
     """
-    told = _told(found, shape, part, name)
-    axes = told or _guessed(found, shape, part, name, is_usual)
+    stated = _stated(found, shape, part, name)
+    axes = stated or _guessed(found, shape, part, name, is_usual)
     known = [letter for letter in axes if letter in LETTERS]
     sizes = zip(axes, shape, strict=True)
     is_surplus = any(size > 1 for letter, size in sizes if letter not in LETTERS)
@@ -96,11 +96,11 @@ def find_order(
             f"them with {part.axes_option}"
         )
     channel = _channel(axes, shape, part, name, channels)
-    return FrameOrder(_of_planes(told, shape) if told else axes, channel)
+    return FrameOrder(_of_planes(stated, shape) if stated else axes, channel)
 
 
-def _told(found: str, shape: tuple[int, ...], part: Part, name: str) -> str | None:
-    """Return the axes that the user gave, or the file, or the user for the images beside it."""
+def _stated(found: str, shape: tuple[int, ...], part: Part, name: str) -> str | None:
+    """Return the axes given by the user, the file, or by the user for the images of these masks."""
     if part.axes is not None:
         if len(part.axes) != len(shape):
             raise InputError(
@@ -116,13 +116,13 @@ def _told(found: str, shape: tuple[int, ...], part: Part, name: str) -> str | No
 
 
 def _of_planes(axes: str, shape: tuple[int, ...]) -> str:
-    """Return the axes without a name for z if that is one plane, as many programs write it."""
+    """Return the axes, with z unnamed if it has one plane, as many programs write it."""
     is_plane = "z" in axes and shape[axes.index("z")] == 1
     return axes.replace("z", UNKNOWN_AXIS) if is_plane else axes
 
 
 def _guessed(found: str, shape: tuple[int, ...], part: Part, name: str, is_usual: bool) -> str:
-    """Return the axes with unknown ones named: time, the channel if one is asked for, then z."""
+    """Return the axes with unknown ones named: time, the channel if one is selected, then z."""
     wanted = "tcz" if part.channel is not None else "tz"
     missing = [letter for letter in wanted if letter not in found]
     if found.count(UNKNOWN_AXIS) > len(missing):
@@ -133,15 +133,15 @@ def _guessed(found: str, shape: tuple[int, ...], part: Part, name: str, is_usual
     following = iter(missing)
     axes = "".join(next(following) if letter == UNKNOWN_AXIS else letter for letter in found)
     if not (is_usual and part.channel is None):
-        what = "which axis is time" if "t" not in found else "what its axes are"
-        logger.warning("%s does not say %s; read as (%s)", name, what, ", ".join(axes))
+        missing_name = "the time axis" if "t" not in found else "all its axes"
+        logger.warning("%s does not name %s; read as (%s)", name, missing_name, ", ".join(axes))
     return axes
 
 
 def _channel(
     axes: str, shape: tuple[int, ...], part: Part, name: str, channels: tuple[str, ...]
 ) -> int:
-    """Return the number of the channel that is asked for, or the only one."""
+    """Return the number of the selected channel, or of the only one."""
     n_channels = shape[axes.index("c")] if "c" in axes else 0
     wanted, option = part.channel, part.channel_option
     if wanted is None and n_channels <= 1:

@@ -1,4 +1,4 @@
-"""What files say of the size of voxels and of the time between frames, in one unit each."""
+"""Read the voxel size and the time between frames from files, in one unit each."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from trackastra_engine.movie.voxels import VoxelSize
 if TYPE_CHECKING:
     import tifffile
 
-# As ImageJ, OME-XML and OME-Zarr write them, in lower case; ImageJ escapes the micro sign.
+# Units of ImageJ, OME-XML and OME-Zarr, in lower case; ImageJ escapes the micro sign.
 UM_PER_UNIT = {
     "m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3,
     "um": 1.0, "\u00b5m": 1.0, "\u03bcm": 1.0, "\\u00b5m": 1.0,
@@ -29,14 +29,14 @@ S_PER_UNIT = {
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a file says of space and time; None where it says nothing, or nothing possible."""
+    """Voxel size and frame interval of a file; None if missing or not a positive number."""
 
     voxel_um: VoxelSize | None = None
     frame_interval_s: float | None = None
 
     @classmethod
     def of(cls, sizes: dict[str, float], ndim: int) -> "Calibration":
-        """Return it from micrometres along z, y and x, and seconds along t, as far as known."""
+        """Return it from the known sizes: micrometres along z, y and x, and seconds along t."""
         voxel = tuple(sizes.get(axis, math.nan) for axis in "zyx"[3 - ndim :])
         interval = sizes.get("t", math.nan)
         return cls(
@@ -45,14 +45,17 @@ class Calibration:
         )
 
     def along(self, ndim: int) -> "Calibration":
-        """Return it for 2 or 3 spatial axes: planes taken as volumes get a z as long as x."""
+        """Return it for 2 or 3 spatial axes: planes read as volumes get the z size of x."""
         voxel = self.voxel_um
         if voxel is None or len(voxel) == ndim:
             return self
         return replace(self, voxel_um=(voxel[-1], *voxel))
 
     def at_level(self, step: tuple[float, float]) -> "Calibration":
-        """Return it for a level of a pyramid, of which a pixel is so many along y and x."""
+        """Return it for a level of a pyramid.
+
+        step: size of its pixels along y and x, in pixels of the finest level.
+        """
         if self.voxel_um is None or step == (1.0, 1.0):
             return self
         *depth, y, x = self.voxel_um
@@ -63,17 +66,17 @@ UNKNOWN = Calibration()
 
 
 def check_interval(interval_s: float) -> None:
-    """Raise InputError unless a time between frames that a user gave is possible."""
+    """Raise InputError unless a time between frames from the user is positive and finite."""
     if not _is_possible(interval_s):
         raise InputError(f"the time between frames is {interval_s} s; give a positive number")
 
 
 def tiff_calibration(file: "tifffile.TiffFile", ndim: int, image: int = 0) -> Calibration:
-    """Return what a TIFF of ImageJ or in OME's form says of one of its images, the first or later.
+    """Return the calibration of one image of an ImageJ TIFF or OME-TIFF.
 
-    ndim: 2 or 3 spatial axes.
+    ndim: 2 or 3 spatial axes; image: its number, from 0.
 
-    The resolution of other TIFFs is not believed: programs write 72 or 96 dots per inch there.
+    The resolution of other TIFFs is ignored: many programs write 72 or 96 dots per inch.
     """
     description = file.pages[0].description
     sizes = _ome_sizes(description, image) if "<OME" in description else _imagej_sizes(file)
@@ -81,7 +84,7 @@ def tiff_calibration(file: "tifffile.TiffFile", ndim: int, image: int = 0) -> Ca
 
 
 def in_unit(axis: str, value: object, unit: object) -> float:
-    """Return a length in micrometres, or along t a time in seconds; NaN if it is neither."""
+    """Return a length in micrometres, or along t a time in seconds; NaN for any other value."""
     known = S_PER_UNIT if axis == "t" else UM_PER_UNIT
     return _number(value) * known.get(str(unit).lower(), math.nan)
 
@@ -97,7 +100,7 @@ def _imagej_sizes(file: "tifffile.TiffFile") -> dict[str, float]:
     }
     for axis, name in (("y", "YResolution"), ("x", "XResolution")):
         tag = file.pages[0].tags.get(name)
-        if tag is not None and tag.value[0] > 0:  # voxels in so many units
+        if tag is not None and tag.value[0] > 0:  # a ratio: pixels, units
             sizes[axis] = in_unit(axis, tag.value[1] / tag.value[0], unit)
     return sizes
 

@@ -1,4 +1,4 @@
-"""Files of red, green and blue: gray that was saved as colours, and masks that are pictures."""
+"""RGB files: read gray that was saved in colours, and reject masks that are colour pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ class OpenFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """Return where it is."""
+        """Return its place."""
 
     @property
     def outer_shape(self) -> tuple[int, ...]:
@@ -33,10 +33,10 @@ class OpenFile(Protocol):
 
 
 def of_colours(file: OpenFile, part: Part, *, may_be_gray: bool) -> Part:
-    """Return the part with a channel, if the colours of the first frame are equal (gray).
+    """Return the part with channel 0 selected if the colours of the first frame are equal (gray).
 
-    may_be_gray: whether a channel is chosen where they are. Raises InputError for masks whose
-    colours differ and of which no channel is chosen: colours are no labels.
+    may_be_gray: whether to select it. Raises InputError for masks whose colours differ, unless a
+    channel is selected: colours are no labels.
     """
     is_chosen = part.channel is not None or part.axes is not None
     if is_chosen or not file.has_colours_last or file.outer_shape[-1] < N_COLOURS:
@@ -45,13 +45,13 @@ def of_colours(file: OpenFile, part: Part, *, may_be_gray: bool) -> Part:
         return replace(part, channel="0") if may_be_gray else part
     if part.kind == "masks":
         raise InputError(
-            f"{file.path} is a picture in colours, which are no labels; save the labels of the "
+            f"{file.path} is a colour picture, and colours are no labels; save the labels of the "
             f"segmentation as TIFF or gray PNG, or choose a channel with {part.channel_option}"
         )
     return part
 
 
 def are_equal(file: OpenFile) -> bool:
-    """Return whether the colours of the first frame of a file are the same, which makes gray."""
+    """Return whether the colours of the first frame of a file are equal, so that it is gray."""
     first, *others = map(file.plane, range(N_COLOURS))
     return all(np.array_equal(first, other) for other in others)

@@ -18,13 +18,13 @@ from trackastra_engine.movie.sources import FolderSource
 
 @dataclass(frozen=True, slots=True)
 class CtcLayout:
-    """How the files of one kind of folder are called."""
+    """Names of the files in one kind of folder."""
 
     kind: str  # for messages
     masks: str
     tracks: str
-    subfolder: str  # where they may lie inside the folder that is named
-    movie_folder: str  # the same, behind the number of the movie, in the folder of a data set
+    subfolder: str  # of the given folder, which may contain them
+    movie_folder: str  # the same in the folder of a data set, after the number of the movie
 
 
 RESULT = CtcLayout("tracks", "mask*.tif", "res_track.txt", "ctc", "RES")
@@ -34,7 +34,7 @@ TRUTH = CtcLayout("ground truth", "man_track*.tif", "man_track.txt", "TRA", "GT/
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CtcFolder:
-    """Masks labelled by track, and the table of the tracks, whose rows fit each other."""
+    """Masks labelled by track, and the table of the tracks, with consistent rows."""
 
     movie: Movie
     tracks: NDArray[np.int64]  # (K, 4) int64: label, first frame, last frame, parent's label or 0
@@ -43,7 +43,7 @@ class CtcFolder:
     def labels(self) -> Iterator[NDArray[np.integer[Any]]]:
         """Read the masks ([Z,] Y, X) one at a time.
 
-        Raises InputError where a mask is damaged, or its labels are not those of the table.
+        Raises InputError if a mask is damaged, or its labels differ from those of the table.
         """
         for frame in self.movie:
             self._check_labels(frame.index, frame.labels)
@@ -56,24 +56,25 @@ class CtcFolder:
         if len(unknown := np.setdiff1d(there, listed)):
             raise InputError(
                 f"label {unknown[0]} is in the mask of frame {index} of {self.movie.masks.name} "
-                f"but {self.table.name} lists no such track there (frames count from 0)"
+                f"but not in {self.table.name} (frames count from 0); correct one of them"
             )
         if len(missing := np.setdiff1d(listed, there)):
             raise InputError(
                 f"{self.table} lists track {missing[0]} in frame {index} (frames count from 0) "
-                f"but the mask of that frame does not hold it"
+                f"but the mask of that frame does not contain it; correct one of them"
             )
 
 
 def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcFolder:
-    """Return the tracks of a folder, of which the table is read but no mask yet.
+    """Return the tracks of a folder; read the table, but no mask yet.
 
-    The files may lie in `layout.subfolder` of the folder; `others` are tried where there is no
-    table of the first layout. Raises InputError if some are missing or the table contradicts
-    itself.
+    The files may be in `layout.subfolder` of the folder; `others` are tried if there is no table of
+    the first layout. Raises InputError if files are missing or the table contradicts itself.
     """
     if not folder.is_dir():
-        raise InputError(f"the folder of the {layout.kind}, {folder}, does not exist")
+        raise InputError(
+            f"the folder of the {layout.kind}, {folder}, does not exist; check its path"
+        )
     for known in (layout, *others):
         table = find_table(folder, known)
         if table is not None:
@@ -85,7 +86,7 @@ def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcF
 
 
 def find_table(folder: Path, layout: CtcLayout) -> Path | None:
-    """Return the table of the tracks in a folder, or in `layout.subfolder` of it, if there is."""
+    """Return the table of the tracks in a folder or its `layout.subfolder`; None without one."""
     places = [folder / layout.tracks, folder / layout.subfolder / layout.tracks]
     of_movies = list(folder.glob(f"[0-9][0-9]_{layout.movie_folder}/{layout.tracks}"))
     if len(of_movies) == 1:  # the folder of a data set of the challenge, with one movie
@@ -95,7 +96,9 @@ def find_table(folder: Path, layout: CtcLayout) -> Path | None:
 
 def _open(place: Path, layout: CtcLayout) -> CtcFolder:
     if not any(place.glob(layout.masks)):
-        raise InputError(f"there is no {layout.masks} in {place} beside its {layout.tracks}")
+        raise InputError(
+            f"there is no {layout.masks} in {place} next to {layout.tracks}; copy the masks there"
+        )
     listed = frame_files(place, layout.kind, layout.masks)
     if missing := listed.missing():
         raise InputError(

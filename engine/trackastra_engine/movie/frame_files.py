@@ -1,4 +1,4 @@
-"""The files of a folder that are the frames of a movie, by the numbers in their names."""
+"""Find the files of a folder that are the frames of a movie, by the numbers in their names."""
 
 import logging
 import re
@@ -15,12 +15,14 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-# Kinds of files; the first of which a folder has some is taken.
+# Kinds of files, in the order of preference.
 FAMILIES = ((".tif", ".tiff"), PNG, JPEG2000, (".npy",))
 SUFFIXES = tuple(suffix for family in FAMILIES for suffix in family)
 TIMEPOINT = re.compile(r"time_?point_?\d+", re.IGNORECASE)  # folders of ImageXpress
-THUMBNAIL = re.compile(r"_thumb(?![a-z])", re.IGNORECASE)  # that ImageXpress puts beside images
-# What Cellpose puts beside the images: masks, and things that are neither.
+THUMBNAIL = re.compile(
+    r"_thumb(?![a-z])", re.IGNORECASE
+)  # previews of ImageXpress, next to the images
+# Files that Cellpose writes next to the images: masks, and others.
 CELLPOSE_MASKS = "_cp_masks"
 CELLPOSE_OTHERS = ("_cp_output", "_cp_outlines", "_cp_flows", "_flows", "_flow")
 MASK_WORDS = re.compile(r"mask|label|segm|(?<![a-z])seg(?![a-z])|objects", re.IGNORECASE)
@@ -35,9 +37,9 @@ class FrameFiles:
 
     folder: Path
     files: list[Path]
-    numbers: tuple[Number, ...]  # (T,) of the frames; empty if names have none
-    gaps: list[tuple[str, str, int]]  # files between which so many frames are missing
-    kind: str = "number"  # how numbers are written: number, or of times elapsed, timed, stamp
+    numbers: tuple[Number, ...]  # (T,) of the frames; empty without numbers in the names
+    gaps: list[tuple[str, str, int]]  # two files, and the number of frames missing between them
+    kind: str = "number"  # format of the numbers, as in Series: number, or a time
 
     def missing(self) -> str:
         """Return a phrase that names the first missing frames; empty if there are none."""
@@ -45,21 +47,20 @@ class FrameFiles:
             return ""
         before, after, n_missing = self.gaps[0]
         more = sum(gap[2] for gap in self.gaps) - n_missing
-        what = "a frame is" if n_missing == 1 else f"{n_missing} frames are"
-        return f"{what} missing between {before} and {after}" + (f", and {more} more" * bool(more))
+        first = "a frame is" if n_missing == 1 else f"{n_missing} frames are"
+        return f"{first} missing between {before} and {after}" + (f", and {more} more" * bool(more))
 
 
 def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFiles:
     """Return the files of a folder that make one movie, sorted by frame.
 
-    kind: images or masks, for messages, and to know one from the other where both lie together;
-    pattern: a glob of names, or a regular expression with a group named `frame`.
+    kind: images or masks, for messages, and to separate them if a folder contains both; pattern: a
+    glob of names, or a regular expression with a group named `frame`.
 
-    Raises InputError if there are none, several series, two files of one frame, or links to files
-    that are not there.
+    Raises InputError for no files, several series, two files of one frame, or broken links.
     """
     if (place := _of_challenge(folder, kind)) != folder:
-        logger.log(NOTICE, "%s are those in %s", kind, place)
+        logger.log(NOTICE, "%s are read from %s", kind, place)
         folder = place
     files = _files(folder, kind, pattern)
     if pattern is not None and "(?P<frame>" in pattern:
@@ -75,38 +76,38 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
     path_of = {_stem(path, folder): path for path in files}
     if len(path_of) < len(files):
         twice = [path.name for path in files if path_of[_stem(path, folder)] != path]
-        raise InputError(f"{folder} holds {twice[0]} and another file of that name; remove one")
+        raise InputError(f"{folder} contains {twice[0]} and another file of that name; remove one")
     if (doubled := found.doubled()) is not None:
         raise InputError(
-            f"{folder} holds two files of one frame, {doubled[0]}{suffix} and {doubled[1]}{suffix};"
-            f" remove one, or choose files with {_option(kind)}"
+            f"{folder} contains two files of one frame, {doubled[0]}{suffix} and "
+            f"{doubled[1]}{suffix}; remove one, or choose files with {_option(kind)}"
         )
     if not found.numbers and len(found.files) > 1:
         logger.warning(
-            "names in %s have no number of the frame in common; read in the order %s",
+            "names in %s have no common number of the frame; read in the order %s",
             folder,
             _listed([name + suffix for name in found.files]),
         )
     elif found.word in PLANE_WORDS:
         logger.warning(
-            "frames of %s are those of %s%s; if these are planes of one volume, save each volume "
+            "frames of %s are the files %s%s; if these are planes of one volume, save each volume "
             "as one file",
             *(folder, found.pattern, suffix),
         )
     elif found.kind != "number" or found.pattern.count("*") > 1:
-        logger.log(NOTICE, "frames of %s are those of %s%s", folder, found.pattern, suffix)
+        logger.log(NOTICE, "frames of %s are the files %s%s", folder, found.pattern, suffix)
     paths = [path_of[name] for name in found.files]
     return FrameFiles(folder, paths, found.numbers, found.gaps(), found.kind)
 
 
 def masks_of_challenge(folder: Path) -> Path | None:
-    """Return where masks lie in a folder such as 01_ST or 01_GT of the challenge, if they do."""
+    """Return the folder of the masks in one such as 01_ST or 01_GT of the challenge, or None."""
     names = ("TRA", "SEG") if folder.name.endswith("_GT") else ("SEG", "TRA")
     return next((folder / name for name in names if _has_files(folder / name)), None)
 
 
 def _of_challenge(folder: Path, kind: str) -> Path:
-    """Return the folder of images or masks in one of the Cell Tracking Challenge, or itself."""
+    """Return the folder of images or masks in a folder of the challenge; others as they are."""
     if _listed_files(folder):
         return folder
     if kind == "masks" and (place := masks_of_challenge(folder)) is not None:
@@ -116,13 +117,13 @@ def _of_challenge(folder: Path, kind: str) -> Path:
         return folder
     if len(movies) > 1:
         raise InputError(
-            f"{folder} holds the movies {_listed([path.name for path in movies])}; give one of "
+            f"{folder} contains the movies {_listed([path.name for path in movies])}; give one of "
             f"them, such as {movies[0]} for images and {movies[0]}_ST or {movies[0]}_GT for masks"
         )
     if kind != "masks":
         return movies[0]
-    beside = (folder / f"{movies[0].name}_{name}" for name in ("ST", "GT", "ERR_SEG"))
-    found = [path for path in beside if path.is_dir()]
+    companions = (folder / f"{movies[0].name}_{name}" for name in ("ST", "GT", "ERR_SEG"))
+    found = [path for path in companions if path.is_dir()]
     return (masks_of_challenge(found[0]) or found[0]) if found else folder
 
 
@@ -137,7 +138,7 @@ def _stem(path: Path, folder: Path) -> str:
 def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
     """Return the files that may be frames, in any order.
 
-    Hidden files are left out: macOS puts `._t001.tif` beside `t001.tif` on foreign disks.
+    Hidden files are left out: macOS writes `._t001.tif` next to `t001.tif` on foreign disks.
     """
     found = _listed_files(folder)
     if not found:
@@ -149,7 +150,7 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
             for path in _listed_files(place)
             if not THUMBNAIL.search(path.name)
         ]
-    found = of_pattern(found, folder, pattern) if pattern else _beside_cellpose(found, kind)
+    found = of_pattern(found, folder, pattern) if pattern else _of_cellpose(found, kind)
     for family in FAMILIES:
         if files := [path for path in found if path.suffix.lower() in family]:
             _check_others(found, files, folder, kind)
@@ -157,47 +158,47 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
     else:
         if found := _listed_files(folder):
             raise InputError(
-                f"{folder} holds {len(found)} files such as {found[0].name}, but none fits "
-                f"{pattern}"
+                f"{folder} contains {len(found)} files such as {found[0].name}, but none fits "
+                f"{pattern}; correct the pattern"
                 if pattern
-                else f"{folder} holds no {kind}"
+                else f"{folder} contains no {kind}; give a folder with {kind}"
             )
         raise InputError(
-            f"the folder of the {kind}, {folder}, holds no .tif or .tiff file{_unknown(folder)}; "
-            f"give a folder with one TIFF per frame, or one TIFF stack{_hint(folder)}"
+            f"the folder of the {kind}, {folder}, contains no .tif or .tiff file{_unknown(folder)};"
+            f" give a folder with one TIFF per frame, or one TIFF stack{_hint(folder)}"
         )
     for path in files:
         if not path.exists():
             raise InputError(
-                f"{path} is a link to a file that is not there; fetch it (git annex get) or mount "
-                "the disk that holds it"
+                f"{path} is a link to a missing file; fetch it (git annex get) or mount the disk "
+                "that contains it"
             )
     return files
 
 
 def _check_others(found: list[Path], files: list[Path], folder: Path, kind: str) -> None:
-    """Raise InputError if other kinds of files continue the series of those that are read."""
+    """Raise InputError if files of other kinds continue the series of the read files."""
     names = {_stem(path, folder) for path in files}
     others = {_stem(path, folder): path for path in found if _stem(path, folder) not in names}
     for one in find_series({*names, *others}) if others else ():
         added = [others[name] for name in one.files if name in others]
         if added and len(added) < len(one.files):
             raise InputError(
-                f"{folder} holds {added[0].name} besides {len(files)} files such as "
+                f"{folder} contains {added[0].name} besides {len(files)} files such as "
                 f"{files[0].name}; save all frames as one kind of file, or choose some with "
                 f"{_option(kind)}"
             )
 
 
 def _unknown(folder: Path) -> str:
-    """Return which file a folder holds instead of frames, for a message; empty if none."""
+    """Return, for a message, a file in a folder without frames; empty if none."""
     names = (path.name for path in sorted(folder.iterdir()) if path.is_file())
     name = next((name for name in names if not name.startswith(".")), None)
     return "" if name is None else f", but {name}"
 
 
 def _hint(folder: Path) -> str:
-    """Return which folders below hold files of frames, for a message; empty if none does."""
+    """Return, for a message, the subfolders with files of frames; empty if none."""
     below = [path.name for path in sorted(folder.iterdir()) if _has_files(path)]
     return f", such as one of the folders in it, {_listed(below)}" if below else ""
 
@@ -212,8 +213,8 @@ def _listed_files(folder: Path) -> list[Path]:
     )
 
 
-def _beside_cellpose(files: list[Path], kind: str) -> list[Path]:
-    """Return the files of Cellpose's masks, or the others, where it put its files beside them."""
+def _of_cellpose(files: list[Path], kind: str) -> list[Path]:
+    """Return the masks or the images in a folder with files of Cellpose; else all files."""
     masks = [path for path in files if path.stem.endswith(CELLPOSE_MASKS)]
     archives = [path for path in files if path.name.endswith(CELLPOSE_ARCHIVE)]
     if kind == "masks":
@@ -224,7 +225,7 @@ def _beside_cellpose(files: list[Path], kind: str) -> list[Path]:
 
 
 def _of_kind(series: list[Series], folder: Path, kind: str) -> list[Series]:
-    """Return the only series whose names say that it is masks, or that it is not, or all."""
+    """Return the only series of this kind by words for masks in its names, or all series."""
     are_masks = [bool(MASK_WORDS.search(Path(one.pattern).name)) for one in series]
     wanted = [
         one for one, is_mask in zip(series, are_masks, strict=True) if is_mask == (kind == "masks")
@@ -236,19 +237,19 @@ def _of_kind(series: list[Series], folder: Path, kind: str) -> list[Series]:
 
 
 def _about_series(series: Sequence[Series], folder: Path, kind: str, suffix: str) -> str:
-    """Return the sentence that lists several series, or names the files that are unlike others."""
+    """Return the message that lists several series, or a few files with different names."""
     longest = max(series, key=lambda one: len(one.files))
     odd = [name for one in series if one is not longest for name in one.files]
     choose = f"choose one with {_option(kind)}, such as {_option(kind, longest.pattern)}"
     if len(odd) <= 2 < len(longest.files):
         return (
-            f"{folder} holds {_listed([name + suffix for name in odd])}, not named as the "
-            f"{len(longest.files)} files {longest.pattern}{suffix}: remove it, or {choose}"
+            f"{folder} contains {_listed([name + suffix for name in odd])}, not named like the "
+            f"{len(longest.files)} files {longest.pattern}{suffix}; remove it, or {choose}"
         )
     names = [f"{one.pattern}{suffix} ({_counted(len(one.files))})" for one in series]
     if all(PLANE.search(one.pattern) for one in series):
         choose += ", or save the planes of each volume as one file"
-    return f"{folder} holds {len(series)} series, {_listed(names)}; {choose}"
+    return f"{folder} contains {len(series)} series, {_listed(names)}; {choose}"
 
 
 def _counted(n_files: int) -> str:

@@ -1,16 +1,16 @@
-"""Which frame a file name means: the number that varies, and the series that it belongs to.
+"""Find the frame number in file names, and the series that each file belongs to.
 
-Names are cut into numbers and the text between them. Files of the same text are compared: a number
-that varies is the frame, or tells series apart, such as wells, positions and channels. The words
-before numbers decide, as microscopes and programs write them:
+Names are split into numbers and the text between them. Files with the same text are compared: a
+number that varies is the frame, or separates series, such as wells, positions and channels. The
+words before numbers decide, in the formats of microscopes and programs:
 
 - Micro-Manager: img_000000001_DAPI_000, img_channel000_position001_time000000002_z000
 - Incucyte: Vessel_B2_1_00d06h30m, Vessel_B2_1_2021y03m02d_10h00m (well, image, time)
 - ImageXpress and MetaMorph: TimePoint_2/Plate_B02_s1_w1, Plate_w1DAPI_s1_t2
 - Leica: Series001_t00_ch00; Zeiss: _s01t02; Yokogawa: _B03_T0001F001L01A01Z01C01;
   Operetta: r01c01f01p01-ch1sk2fk1fl1
-- days and hours in fields of their own: day1_hour06, 1d_6h; dates: 2021-03-31, 31.03.2021
-- CellProfiler and Cellpose: the name of the image, and a word behind it
+- days and hours in separate fields: day1_hour06, 1d_6h; dates: 2021-03-31, 31.03.2021
+- CellProfiler and Cellpose: the name of the image, followed by a word
 """
 
 import re
@@ -32,7 +32,7 @@ from trackastra_engine.movie.name_numbers import (
 )
 
 TIME_WORDS = {"t", "time", "timepoint", "timestep", "tp", "frame", "fr", "sk"}
-# Words that never count frames, and letters that do if no other number varies.
+# Words that never count frames, and those that do only if no other number varies.
 PLACE_WORDS = {
     *("pos", "position", "well", "site", "field", "fov", "scene", "tile", "xy", "stage", "view"),
     *("ch", "channel", "wavelength", "wv", "fld"),
@@ -49,15 +49,15 @@ class Series:
 
     pattern: str  # of their names, with * for the frame
     files: tuple[str, ...]
-    numbers: tuple[Number, ...]  # (F,) ascending; empty where names hold no number that varies
-    kind: str = "number"  # or elapsed, timed, stamp, clock, date: how a time is written
+    numbers: tuple[Number, ...]  # (F,) ascending; empty if no number in the names varies
+    kind: str = "number"  # or the format of a time: elapsed, timed, stamp, clock, date
     word: str = ""  # before the number, in lower case
 
     def gaps(self) -> list[tuple[str, str, int]]:
-        """Return between which two files frames are missing, and how many.
+        """Return the pairs of files between which frames are missing, and the number of these.
 
-        The shortest step is that from frame to frame; the median one of times of a clock, which
-        are never quite regular.
+        One frame is the shortest step; for times of a clock, which are slightly irregular, it is
+        the median step.
         """
         steps = [after - before for before, after in pairwise(self.numbers)]
         if not steps or min(steps) <= 0:
@@ -76,7 +76,7 @@ class Series:
 
 
 def find_series(names: Iterable[str]) -> list[Series]:
-    """Return the series that some names, without suffixes, make; in natural order."""
+    """Return the series of some names, without suffixes, in natural order."""
     ordered = sorted(names, key=natural_key)
     cuts = [cut_name(name, TOKEN) for name in ordered]
     if len({len(CLOCKS.intersection(cut.kinds)) for cut in cuts}) > 1:
@@ -91,13 +91,13 @@ def find_series(names: Iterable[str]) -> list[Series]:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Return a key by which t9999 comes before t10000."""
+    """Return a sort key that puts t9999 before t10000."""
     parts = re.split(r"(\d+)", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
 def _split(group: list[CutName]) -> list[Series]:
-    """Return the series of names that differ in nothing but numbers."""
+    """Return the series of names that differ only in numbers."""
     values = [
         [value_of(*pair) for pair in zip(name.written, name.kinds, strict=True)] for name in group
     ]
@@ -110,7 +110,7 @@ def _split(group: list[CutName]) -> list[Series]:
     apart = [
         at
         for at in varying
-        if at != frame and (words[at] in PLACE_WORDS or _tells_apart(columns, frame, at))
+        if at != frame and (words[at] in PLACE_WORDS or _separates(columns, frame, at))
     ]
     series: dict[object, list[int]] = {}
     for row in range(len(group)):
@@ -121,11 +121,11 @@ def _split(group: list[CutName]) -> list[Series]:
     ]
 
 
-def _tells_apart(columns: Sequence[Sequence[Number]], frame: int | None, at: int) -> bool:
-    """Return whether a column tells series apart: frames repeat, or go back and forth with it.
+def _separates(columns: Sequence[Sequence[Number]], frame: int | None, at: int) -> bool:
+    """Return whether a column separates series: frames repeat, or their order differs from it.
 
-    Frames that are numbered evenly, or in the order of all numbers, are one series: what else
-    differs is the time of each, for example.
+    Frames that are numbered evenly, or in the order of all numbers, are one series: another number
+    that varies is then, for example, their time.
     """
     if frame is None or len(set(columns[frame])) < len(columns[frame]):
         return True
@@ -164,19 +164,19 @@ def _frame_column(
     kinds: Sequence[str],
     varying: Sequence[int],
 ) -> int | None:
-    """Return which number counts frames, or None if none can."""
+    """Return the column of the number that counts frames, or None."""
     usable = [at for at in varying if words[at] not in PLACE_WORDS]
     if not TIME_WORDS.isdisjoint(words):  # a time that may not vary
         usable = [at for at in usable if words[at] not in MINOR_WORDS]
     plain = [at for at in usable if kinds[at] == "number" and words[at] not in MINOR_WORDS]
-    alone = [at for at in plain if len(set(columns[at])) == len(columns[at])]
-    even = [at for at in alone if is_even(columns[at])]
+    unique = [at for at in plain if len(set(columns[at])) == len(columns[at])]
+    even = [at for at in unique if is_even(columns[at])]
     by_one = [at for at in even if max(columns[at]) - min(columns[at]) == len(columns[at]) - 1]
-    natural = [at for at in alone if _is_natural(columns, at)]
+    natural = [at for at in unique if _is_natural(columns, at)]
     for candidates in (
         [at for at in usable if kinds[at] in ("elapsed", "timed")],
         [at for at in plain if words[at] in TIME_WORDS],
-        by_one or even or natural or alone,
+        by_one or even or natural or unique,
         [at for at in usable if kinds[at] in CLOCKS],
         plain,
         usable,

@@ -15,8 +15,8 @@ N_SHOWN = 4  # names that a message lists
 def check_pairs(images: object, masks: object) -> None:
     """Raise InputError if masks and images are of different frames, by the names of their files.
 
-    Numbers that count alike from different starts, or that have nothing in common, are paired in
-    their order, which is reported.
+    As many masks as images are paired in their order, with a warning, if both have regular steps,
+    no common number, or numbers of different kinds.
     """
     if not (isinstance(images, FolderSource) and isinstance(masks, FolderSource)):
         return
@@ -29,14 +29,14 @@ def check_pairs(images: object, masks: object) -> None:
     are_regular = _is_regular(of_images) and _is_regular(of_masks)
     if is_as_many and (are_regular or not common or not are_alike):
         logger.warning(
-            "images are numbered from %s to %s but masks from %s to %s; paired in this order, %s "
-            "with %s",
+            "images are numbered from %s to %s but masks from %s to %s; they are paired in order, "
+            "%s with %s",
             *(of_images[0], of_images[-1], of_masks[0], of_masks[-1]),
             *(images.files[0].name, masks.files[0].name),
         )
         return
     if not common:
-        return  # and another number of frames, which is refused for itself
+        return  # the numbers of frames differ, which another check rejects
     problems = [
         f"there is no {kind} for {_listed(other, known)}"
         for kind, known, other in (
@@ -51,7 +51,7 @@ def check_pairs(images: object, masks: object) -> None:
 
 
 def check_same_numbers(tracks: object, truth: object) -> None:
-    """Raise InputError if tracks would be compared with a truth of other frames."""
+    """Raise InputError if the files of tracks and truth are numbered differently."""
     if not (isinstance(tracks, FolderSource) and isinstance(truth, FolderSource)):
         return
     for index, numbers in enumerate(zip(tracks.numbers, truth.numbers, strict=False)):

@@ -1,4 +1,4 @@
-"""Stage 1: paths or arrays become a movie, whose frames are read one at a time."""
+"""Stage 1: open paths or arrays as a movie, and read its frames one at a time."""
 
 import logging
 import os
@@ -29,9 +29,9 @@ from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
 
-REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # ftp://, gs:// and their like
+REMOTE = r"[a-zA-Z][a-zA-Z0-9+.-]+:/"  # ftp://, gs:// and similar
 
-BYTES_AT_ONCE = 2**29  # of the pixels of all frames that threads have at a time
+BYTES_AT_ONCE = 2**29  # limit for the pixels of all frames in threads
 
 ArrayLike: TypeAlias = Any  # has shape, dtype and [index]: numpy, a memory map, zarr, dask
 ArrayOrPath: TypeAlias = str | os.PathLike[str] | ArrayLike
@@ -47,11 +47,11 @@ class Frame:
 
 
 class FrameSource(Protocol):
-    """The T arrays of one kind, images or masks, wherever they come from."""
+    """The T arrays of one kind, images or masks, from any source."""
 
     @property
     def name(self) -> str:
-        """Return what messages call it."""
+        """Return its name in messages."""
 
     @property
     def n_frames(self) -> int:
@@ -67,23 +67,23 @@ class FrameSource(Protocol):
 
     @property
     def calibration(self) -> Calibration:
-        """Return the size of a voxel and the time between frames, if the files say it."""
+        """Return the size of a voxel and the time between frames, if the files give them."""
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
         """Read the arrays of some frames, one at a time."""
 
     def stamp(self, index: int) -> str | None:
-        """Return what changes if the files of a frame do; None if there are no files."""
+        """Return a text that changes if the files of a frame change; None without files."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Movie:
-    """T frames that are read again, one at a time, by every iteration."""
+    """T frames; every iteration reads them again, one at a time."""
 
     masks: FrameSource
     images: FrameSource | None
-    voxel_um: VoxelSize | None = None  # size of a voxel, if the files or the user say it
-    frame_interval_s: float | None = None  # time between frames, if the files say it
+    voxel_um: VoxelSize | None = None  # size of a voxel, if the files or the user give it
+    frame_interval_s: float | None = None  # time between frames, if the files give it
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -105,8 +105,8 @@ class Movie:
     def frames(self, indices: Iterable[int]) -> Generator[Frame, None, None]:
         """Read some frames, one at a time.
 
-        Raises InputError where a file is damaged, or a frame differs from the first in its
-        shape, or its labels are negative or not integers.
+        Raises InputError if a file is damaged, the shape of a frame differs from that of the first,
+        or labels are negative or not integers.
         """
         chosen = list(indices)
         masks = self.masks.read(chosen)
@@ -121,7 +121,7 @@ class Movie:
             yield Frame(index, image, labels)
 
     def threads(self, most: int) -> int:
-        """Return how many threads, at least one, may have a frame each for bounded memory."""
+        """Return the number of threads, at least one, with a frame each in bounded memory."""
         sources = [source for source in (self.masks, self.images) if source is not None]
         frame_bytes = sum(source.dtype.itemsize for source in sources) * prod(self.frame_shape)
         return max(1, min(most, BYTES_AT_ONCE // max(1, frame_bytes)))
@@ -136,7 +136,7 @@ class Movie:
         if array.shape != self.frame_shape:
             raise InputError(
                 f"the {kind} of frame {index} in {source.name} is {_size(array.shape)} but the "
-                f"first frame is {_size(self.frame_shape)}; all frames must have one shape"
+                f"first frame is {_size(self.frame_shape)}; all frames must have the same shape"
             )
 
 
@@ -147,7 +147,7 @@ def open_movie(
     selection: Selection = EVERYTHING,
     voxel_um: VoxelSize | None = None,
 ) -> Movie:
-    """Return the movie of masks, and images if there are any, without reading it.
+    """Return the movie of masks, and images if given, without reading all of it.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def open_movie(
         A folder of files, a TIFF stack, an OME-Zarr (also at https:// or s3://), another file of
         engine/README.md, or an array of numpy, Zarr, Dask or xarray.
     selection : Selection
-        Axes, channels, position and level, if these hold more or do not name them.
+        Axes, channels, position and level, if the files contain more or do not name their axes.
     voxel_um : tuple of float, optional
         Size of a voxel along ([z,] y, x) in micrometres, instead of the size in the images or
         masks.
@@ -175,7 +175,7 @@ def open_movie(
     >>> len(movie), movie.frame_shape
     (6, (40, 48))
     """
-    mask_source = _open_source(masks, selection.of_masks(beside_images=images is not None))
+    mask_source = _open_source(masks, selection.of_masks(with_images=images is not None))
     check_label_type(mask_source.dtype, mask_source.name)
     image_source = None if images is None else _open_source(images, selection.of_images())
     if image_source is not None:
@@ -184,12 +184,12 @@ def open_movie(
         check_pairs(image_source, mask_source)
         _check_images(image_source, mask_source)
     for phrase in _missing(image_source, mask_source):
-        logger.warning("%s; frames on both sides are taken as neighbours", phrase)
+        logger.warning("%s; the frames on both sides are treated as neighbours", phrase)
     if mask_source.n_frames < 2:
         raise InputError(
             f"{mask_source.name} is a movie of one frame; tracking needs at least two: give a "
             f"folder with one TIFF per frame, or one stack (t, y, x) or (t, z, y, x), and name its "
-            f"axes with {option('axes')} if they are others than it says"
+            f"axes with {option('axes')} if the file names them wrongly"
         )
     if voxel_um is not None:
         check_voxel_size(voxel_um, len(mask_source.frame_shape))
@@ -206,7 +206,7 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
         if not (hasattr(source, "shape") and hasattr(source, "dtype")):
             raise InputError(
                 f"the {part.kind} are of type {type(source).__name__}; expected a path or one "
-                f"array (t, y, x) or (t, z, y, x): numpy.stack makes one of a list of frames"
+                f"array (t, y, x) or (t, z, y, x): make one of a list of frames with numpy.stack"
             )
         return ArraySource.open(source, f"the array of the {part.kind}", part)
     if (address := remote_address(source)) is not None:
@@ -237,35 +237,35 @@ def _open_source(source: ArrayOrPath, part: Part) -> FrameSource:
 
 
 def _missing(*sources: FrameSource | None) -> Iterator[str]:
-    """Yield which frames are left out in folders, once where they are numbered alike."""
-    told: set[str] = set()
+    """Yield phrases about missing frames in folders, once for each kind of numbers."""
+    reported: set[str] = set()
     for source in sources:
-        if isinstance(source, FolderSource) and source.missing and source.kind not in told:
-            told.add(source.kind)
+        if isinstance(source, FolderSource) and source.missing and source.kind not in reported:
+            reported.add(source.kind)
             yield f"{source.name}: {source.missing}"
 
 
 def _of_same_length(images: FrameSource, masks: FrameSource) -> tuple[FrameSource, FrameSource]:
-    """Return both without the frames at the end that the other has not."""
+    """Return both, without the frames at the end that the other lacks."""
     n_frames = min(images.n_frames, masks.n_frames)
     if images.n_frames == masks.n_frames:
         return images, masks
     logger.warning(
-        "%s has %d frames and %s %d; the first %d of both are taken",
+        "%s has %d frames and %s %d; the first %d of both are used",
         *(images.name, images.n_frames, masks.name, masks.n_frames, n_frames),
     )
     return _shortened(images, n_frames), _shortened(masks, n_frames)
 
 
 def _shortened(source: Any, n_frames: int) -> Any:
-    """Return a source, all of which are dataclasses, of its first frames alone."""
+    """Return the first frames of a source; all sources are dataclasses."""
     return replace(source, n_frames=n_frames)
 
 
 def _check_images(images: FrameSource, masks: FrameSource) -> None:
-    """Raise InputError unless each mask has an image of its shape and of real numbers."""
+    """Raise InputError unless each mask has an image of equal shape and of real numbers."""
     if images.n_frames != masks.n_frames:
-        hint = f", or {option('allow_incomplete')} to leave out those at the end that have none"
+        hint = f", or {option('allow_incomplete')} to leave out unpaired frames at the end"
         raise InputError(
             f"there are {images.n_frames} images in {images.name} but {masks.n_frames} masks in "
             f"{masks.name}; give one mask for each image{hint}"
@@ -276,7 +276,7 @@ def _check_images(images: FrameSource, masks: FrameSource) -> None:
             f"images in {images.name} are {_size(images.frame_shape)} but masks in {masks.name} "
             f"are {_size(masks.frame_shape)}; both must be ([z,] y, x) of the same size"
             + (
-                f": choose one with {option('channel')} if the images have channels"
+                f": choose a channel with {option('channel')} if the images have several"
                 if is_deeper
                 else ""
             )

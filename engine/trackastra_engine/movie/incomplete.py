@@ -1,4 +1,4 @@
-"""Acquisitions that stopped early: files that promise more frames than they hold."""
+"""Acquisitions that stopped early: files that announce more frames than they contain."""
 
 import logging
 
@@ -13,10 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 def n_complete(tiff: OpenTiff, planes: NDArray[np.intp], *, allow_incomplete: bool) -> int:
-    """Return of how many frames, from the first on, a stack holds all planes (T, Z).
+    """Return the number of complete frames at the start of a stack.
 
-    Frames may be missing at the end, whole ones in any case, which is reported. Raises InputError
-    if others are, as of files that were not copied to their end.
+    planes: (T, Z), indices of the planes of each frame.
+
+    Whole frames may be missing at the end, and with `allow_incomplete` any frames after a complete
+    one; a warning reports them. Raises InputError for other missing planes, as in a partial copy.
     """
     is_there = tiff.is_there[planes]
     if is_there.all():
@@ -25,13 +27,13 @@ def n_complete(tiff: OpenTiff, planes: NDArray[np.intp], *, allow_incomplete: bo
     is_at_end = not is_there[n_frames:].any() and not tiff.misses_files
     if n_frames == 0 or not (is_at_end or allow_incomplete):
         raise InputError(
-            f"{tiff.path} is truncated or part of a set: {tiff.n_planes} planes are promised but "
-            f"{np.count_nonzero(tiff.is_there)} are there; {EXPORT_AGAIN}"
-            + (f", or give {option('allow_incomplete')} to take what is there" * (n_frames > 0))
+            f"{tiff.path} is truncated or part of a set: it announces {tiff.n_planes} planes but "
+            f"contains {np.count_nonzero(tiff.is_there)}; {EXPORT_AGAIN}"
+            + (f", or give {option('allow_incomplete')} to use complete frames" * (n_frames > 0))
         )
     logger.warning(
-        "%s promises %d frames but holds %d, as if the acquisition had stopped early; the others "
-        "are left out",
+        "%s announces %d frames but contains %d, as if the acquisition had stopped early; the "
+        "others are left out",
         tiff.path,
         len(planes),
         n_frames,

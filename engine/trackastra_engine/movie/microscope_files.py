@@ -18,16 +18,26 @@ from trackastra_engine.movie.calibration import in_unit
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.sources import file_stamp
 
-# Names by which files are known to need bioio; others are tried if it is installed.
+# Suffixes of files that need bioio; it also tries others if it is installed.
 SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims", ".dv", ".r3d", ".sld", ".lof")
 TIFF_SUFFIXES = (".tif", ".tiff", ".ome")
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # also of other names, such as .lsm
-UNITS = {"y": "micrometer", "x": "micrometer", "z": "micrometer", "t": "second"}  # if none is given
+TIFF_SIGNATURES = (
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+)  # also of files with other suffixes, such as .lsm
+UNITS = {
+    "y": "micrometer",
+    "x": "micrometer",
+    "z": "micrometer",
+    "t": "second",
+}  # if the file gives none
 N_SHOWN = 6  # images that a message lists
 
 
 def is_for_bioio(path: Path) -> bool:
-    """Return whether a file may be one that bioio reads, and no TIFF, nor the metadata of one."""
+    """Return whether bioio may read a file that is neither a TIFF nor metadata of one."""
     suffix = path.suffix.lower()
     if suffix in SUFFIXES or suffix in TIFF_SUFFIXES:
         return suffix in SUFFIXES
@@ -39,18 +49,18 @@ def open_microscope_file(path: Path, part: Part) -> ArraySource:
     """Return the frames of one image (scene) of a file.
 
     Raises MissingDependencyError without bioio or a reader for the file, and InputError if it is
-    damaged or does not hold what is asked for.
+    damaged or lacks the selected part.
     """
     image = _opened(path)
     _choose_image(image, part, path)
     array = BioImageArray(path, str(image.current_scene), part.level, image)
     if array.n_samples > 1:
-        raise InputError(f"{path} is in colour; save its channels apart, each in shades of grey")
-    taken = replace(part, position=None, level=0)
+        raise InputError(f"{path} is in colour; save its channels separately, each in gray")
+    rest = replace(part, position=None, level=0)
     return ArraySource.open(
         array,
         str(path),
-        taken,
+        rest,
         axes="tczyx",
         channels=tuple(map(str, image.channel_names or ())),
         sizes=_sizes(image),
@@ -58,7 +68,7 @@ def open_microscope_file(path: Path, part: Part) -> ArraySource:
 
 
 class BioImageArray:
-    """One image of a file as an array (t, c, z, y, x), of which parts are read by an index."""
+    """One image of a file as an array (t, c, z, y, x), read in parts by an index."""
 
     def __init__(self, path: Path, scene: str, level: int, image: Any = None) -> None:
         self._path, self._scene, self._level = path, scene, level
@@ -73,7 +83,7 @@ class BioImageArray:
         self.dtype = np.dtype(self._data.dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let another process open the file again."""
+        """Make other processes open the file for themselves."""
         return BioImageArray, (self._path, self._scene, self._level)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
@@ -88,7 +98,7 @@ class BioImageArray:
             ) from error
 
     def stamp(self, index: Any) -> str:
-        """Return what changes if the file does, or another part of it is taken."""
+        """Return a text that changes if the file, or the selected part of it, changes."""
         return f"{file_stamp(self._path)} {self._scene} {self._level} {index}"
 
 
@@ -97,34 +107,34 @@ def _opened(path: Path) -> Any:
         from bioio import BioImage
     except ImportError:
         raise MissingDependencyError(
-            f"{path} is a file of a microscope: reading it needs a package; install "
+            f"{path} is a microscope file, which needs another package; install "
             "trackastra-engine[formats]"
         ) from None
     try:
         return BioImage(path)
     except Exception as error:  # readers raise errors of their own classes
-        known = "UnsupportedFileFormatError"  # that of bioio says nothing of the file
+        known = "UnsupportedFileFormatError"  # its message in bioio does not describe the file
         reason = "" if type(error).__name__ == known else f" ({first_line(error)})"
         raise InputError(
-            f"no reader of bioio that is installed takes {path}{reason}: it is damaged, or needs "
-            "another one, such as bioio-bioformats; copy it again, install one, or export it as "
-            "OME-TIFF or OME-Zarr"
+            f"no installed reader of bioio can read {path}{reason}: it is damaged or needs another "
+            "reader; copy it again, install one such as bioio-bioformats, or export it as OME-TIFF "
+            "or OME-Zarr"
         ) from error
 
 
 def _choose_image(image: Any, part: Part, path: Path) -> None:
-    """Let a file of several images be that of the position; raises InputError if there is none."""
+    """Select the image of the position; raises InputError if the file does not contain it."""
     names = [str(name) for name in image.scenes]
     known = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
     position = part.position
     if len(names) > 1 and position is None:
         raise InputError(
-            f"{path} holds {len(names)} images ({known}); choose one with {option('position')}, a "
-            f"number from 0 to {len(names) - 1} or a name"
+            f"{path} contains {len(names)} images ({known}); choose one with {option('position')}, "
+            f"a number from 0 to {len(names) - 1} or a name"
         )
     if position is not None and len(names) > 1:
         if position not in names and position not in map(str, range(len(names))):
-            raise InputError(f"{path} has no position {position}; there are {known}")
+            raise InputError(f"{path} has no position {position}; choose one of {known}")
         image.set_scene(position if position in names else int(position))
     levels = list(image.resolution_levels)
     if part.level not in levels:
@@ -135,13 +145,13 @@ def _choose_image(image: Any, part: Part, path: Path) -> None:
 
 
 def _sizes(image: Any) -> dict[str, float]:
-    """Return micrometres along z, y and x, and seconds along t, as far as the file says them."""
+    """Return micrometres along z, y and x, and seconds along t, if the file gives them."""
     scale, described = image.scale, getattr(image, "dimension_properties", None)
     sizes = {}
     for axis, unit in UNITS.items():
         about = getattr(described, axis.upper(), None)
         value = getattr(scale, axis.upper(), None)
         if value is not None:
-            told = getattr(about, "unit", None)
-            sizes[axis] = in_unit(axis, float(value), told or unit)
+            stated = getattr(about, "unit", None)
+            sizes[axis] = in_unit(axis, float(value), stated or unit)
     return {axis: size for axis, size in sizes.items() if not math.isnan(size)}

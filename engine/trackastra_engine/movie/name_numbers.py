@@ -1,4 +1,4 @@
-"""File names, cut into numbers and the text between them; times of several fields become one."""
+"""Split file names into numbers and the text between them, and join the fields of a time."""
 
 import math
 import re
@@ -26,7 +26,11 @@ TOKEN = re.compile(f"(?P<guid>{GUID}){STAMP}{NUMBERS}", re.IGNORECASE)
 TOKEN_WITHOUT_STAMP = re.compile(f"(?P<guid>{GUID}){NUMBERS}", re.IGNORECASE)
 CLOCKS = {"stamp", "clock", "date"}  # kinds of numbers: date and time of day, or one of the two
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # by the first letter of a unit
-UNIT_BELOW = {"d": ("h", 24), "h": ("m", 60), "m": ("s", 60)}  # and how many of it make one
+UNIT_BELOW = {
+    "d": ("h", 24),
+    "h": ("m", 60),
+    "m": ("s", 60),
+}  # next smaller unit, and its number in one
 UNIT_WORD = re.compile(
     r"(?<![a-z])(days?|hours?|hrs?|min(?:ute)?s?|sec(?:ond)?s?)[ _=-]?$", re.IGNORECASE
 )
@@ -37,7 +41,7 @@ MICROMANAGER_1 = re.compile(r"img_\d{9}_.*_\d{3}")  # time, channel, plane
 
 @dataclass(frozen=True, slots=True)
 class CutName:
-    """A name, cut into K numbers and the K + 1 texts around them."""
+    """A name, split into K numbers and the K + 1 texts around them."""
 
     name: str
     texts: tuple[str, ...]
@@ -46,7 +50,7 @@ class CutName:
 
     @property
     def template(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what files of one series have in common."""
+        """Return the parts that are common to files of one series."""
         return tuple(text.lower() for text in self.texts), self.kinds
 
     def words(self) -> list[str]:
@@ -62,12 +66,12 @@ class CutName:
 
 
 def cut_name(name: str, token: re.Pattern[str]) -> CutName:
-    """Return a name, cut where an expression finds numbers."""
+    """Return a name, split at the numbers that an expression finds."""
     texts, written, kinds, end = [""], [], [], 0
     for match in token.finditer(name):
         texts[-1] += name[end : match.start()]
         end, kind = match.end(), str(match.lastgroup)
-        if kind == "guid":  # of ImageXpress, another for each file
+        if kind == "guid":  # of ImageXpress, different for each file
             texts[-1] += "*"
             continue
         texts.append("")
@@ -78,7 +82,7 @@ def cut_name(name: str, token: re.Pattern[str]) -> CutName:
 
 
 def with_decimals(group: list[CutName]) -> list[CutName]:
-    """Return names in which numbers around a point or comma are one, where steps become equal."""
+    """Return names with numbers around a point or comma joined, if steps become equal."""
     for at in range(len(group[0].kinds) - 1):
         kinds = group[0].kinds[at : at + 2]
         if group[0].texts[at + 1] not in (".", ",") or set(kinds) != {"number"}:
@@ -96,10 +100,10 @@ def with_decimals(group: list[CutName]) -> list[CutName]:
 
 
 def with_units_joined(group: list[CutName]) -> list[CutName]:
-    """Return names in which the fields of one time are one number, such as day1_hour06 or 1d_6h.
+    """Return names with the fields of one time joined to one number, as in day1_hour06 or 1d_6h.
 
-    Only where the larger unit varies and the smaller one stays below it. Single letters before
-    numbers are no units: d1 may be a dish.
+    Only if the larger unit varies and the smaller one stays below it. Single letters before numbers
+    are no units: d1 may be a dish.
     """
     for at in range(len(group[0].kinds) - 1):
         units = [_units(group[0], column) for column in (at, at + 1)]
@@ -151,7 +155,7 @@ def is_even(numbers: Sequence[Number]) -> bool:
 
 
 def value_of(written: str, kind: str) -> Number:
-    """Return a number, or a time in seconds or as its digits, that sorts as frames do."""
+    """Return a number, or a time in seconds or as its digits, in the order of frames."""
     if kind == "elapsed":
         parts = re.findall(r"(\d+(?:\.\d+)?)[-_ ]?([dhms])", written.lower().replace(",", "."))
         seconds = math.fsum(float(number) * SECONDS[unit] for number, unit in parts)

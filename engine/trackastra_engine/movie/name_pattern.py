@@ -1,4 +1,4 @@
-"""Files of a folder that a user chooses by a pattern: a glob, or a regular expression."""
+"""Files of a folder that a user selects by a pattern: a glob, or a regular expression."""
 
 import fnmatch
 import re
@@ -33,7 +33,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def matched(files: list[Path], folder: Path, pattern: str) -> Series:
-    """Return the series whose frames a regular expression finds."""
+    """Return the series with the frame numbers that a regular expression finds."""
     expression, numbered = _compiled(pattern), []
     for path in files:
         match = expression.search(str(path.relative_to(folder)))
@@ -42,7 +42,7 @@ def matched(files: list[Path], folder: Path, pattern: str) -> Series:
             number: Number = int(text) if text.isdecimal() else float(text)
         except ValueError:
             raise InputError(
-                f"the pattern {pattern!r} takes {text!r} of {path.name} for the frame; its group "
+                f"the pattern {pattern!r} matches {text!r} of {path.name} as the frame; its group "
                 "frame must match a number"
             ) from None
         numbered.append((number, str(path.relative_to(folder).with_suffix(""))))

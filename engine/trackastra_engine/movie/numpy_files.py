@@ -22,7 +22,7 @@ NAMES = {"masks": ("masks", "labels", "mask", "y"), "images": ("images", "image"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileArray:
-    """An array that lies in a file; other processes get its path."""
+    """An array in a file; other processes receive only its path."""
 
     array: NDArray[Any]
     path: Path
@@ -45,26 +45,26 @@ class FileArray:
         return np.asarray(self.array[index])
 
     def stamp(self, index: Any) -> str:
-        """Return what changes if the file does."""
+        """Return a text that changes if the file changes."""
         return f"{file_stamp(self.path)} {index}"
 
 
 def open_numpy(path: Path, part: Part) -> ArraySource:
     """Return the frames of a file of NumPy.
 
-    Raises InputError if it is damaged, or holds several arrays of which none is meant.
+    Raises InputError if it is damaged, or contains several arrays and none with a known name.
     """
     return ArraySource.open(read_array(path, part.kind), str(path), part)
 
 
 def read_array(path: Path, kind: str) -> FileArray:
-    """Return the array of a file: of images or masks, if there are several."""
+    """Return the array of a file; kind: images or masks, selects one of several."""
     try:
         is_archive = path.suffix.lower() == ".npz"
         array = _of_archive(path, kind) if is_archive else read_npy(path, in_place=True)
     except InputError:
         raise
-    # A damaged file makes NumPy, or zipfile, raise whatever it leads to.
+    # On a damaged file, NumPy and zipfile raise many kinds of errors.
     except Exception as error:
         raise InputError(
             f"{path} is truncated or damaged ({first_line(error)}); {EXPORT_AGAIN}"
@@ -81,5 +81,5 @@ def _of_archive(path: Path, kind: str) -> NDArray[Any]:
         if len(names) == 1 or wanted:
             return np.asarray(archive[(wanted or names)[0]])
     raise InputError(
-        f"{path} holds the arrays {', '.join(names)}; expected one, or one called {kind}"
+        f"{path} contains the arrays {', '.join(names)}; save only one, or call one {kind}"
     )

@@ -1,6 +1,6 @@
-"""Images of OME-Zarr (0.1 to 0.5) and arrays of plain Zarr: which of a store is meant.
+"""Find the image or array of a store in OME-Zarr (0.1 to 0.5) or plain Zarr.
 
-A store may hold a plate of wells and fields, several images (as of bioformats2raw), one image and
+A store may contain a plate of wells and fields, several images (of bioformats2raw), one image and
 its labels, or an array; an image is a pyramid of arrays.
 """
 
@@ -26,14 +26,14 @@ from trackastra_engine.progress import NOTICE
 logger = logging.getLogger(__name__)
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zarray")
-LETTER_OF_TYPE = {"time": "t", "channel": "c"}  # of axes whose names are others
+LETTER_OF_TYPE = {"time": "t", "channel": "c"}  # of axes with other names
 N_SHOWN = 6  # positions that a message lists
 
 Metadata = dict[str, Any]
 
 
 def is_in_zarr(path: Path) -> bool:
-    """Tell whether a path is a Zarr group or array, or a missing one."""
+    """Return whether a path is a Zarr group or array, or lies in one and is missing."""
     if path.suffix.lower() == ".zip" and path.is_file():
         return _root_in_zip(path) is not None
     if path.exists():
@@ -42,7 +42,7 @@ def is_in_zarr(path: Path) -> bool:
 
 
 def _root_in_zip(path: Path) -> str | None:
-    """Return where in a zip file a Zarr group or array lies, or None."""
+    """Return the place of a Zarr group or array in a zip file, or None."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
@@ -59,8 +59,8 @@ def _has_metadata(path: Path) -> bool:
 def open_omezarr(place: Path | str, part: Part) -> ArraySource:
     """Return the frames of an image in a Zarr store, at a path or a remote address.
 
-    Raises InputError if it is damaged, or does not hold what is asked for, and
-    MissingDependencyError for an address without the package that reads it.
+    Raises InputError if it is damaged or lacks the selected part, and MissingDependencyError for an
+    address without the package that reads it.
     """
     with _opened(place) as node:
         import zarr
@@ -93,8 +93,8 @@ def _images_below(node: Any, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _opened(place: Path | str) -> Iterator[Any]:
-    """Give what a store holds, and say in one sentence what is wrong with it."""
-    import zarr  # 0.5 s: only where there is such a store
+    """Open a store as a Zarr group or array; raises InputError for all its errors."""
+    import zarr  # 0.5 s: only for such stores
 
     try:
         if isinstance(place, str):
@@ -109,20 +109,20 @@ def _opened(place: Path | str) -> Iterator[Any]:
     except FileNotFoundError:
         there = f"there is no Zarr group or array at {place}; check the address"
         raise InputError(_not_there(place) if isinstance(place, Path) else there) from None
-    # Metadata that is not what it should be makes zarr, or us, raise whatever it leads to.
+    # On invalid metadata, zarr or the code here raises many kinds of errors.
     except Exception as error:
         if isinstance(place, Path):
-            reason, advice = "is damaged, or no Zarr that can be read", COPY_AGAIN
+            reason, advice = "is damaged, or no readable Zarr", COPY_AGAIN
         else:
             reason, advice = "cannot be reached or is damaged", "check address and connection"
         raise InputError(f"{place} {reason} ({first_line(error)}); {advice}") from error
 
 
 def _find_image(node: Any, name: str, part: Part) -> tuple[Any, str, Part]:
-    """Return the image or array that is meant, its name, and what is still to be chosen in it."""
+    """Return the selected image or array, its name, and the part with the rest to select in it."""
     import zarr
 
-    position, taken = part.position, ""
+    position, chosen = part.position, ""
     while isinstance(node, zarr.Group):
         about = _metadata(node)
         if "multiscales" in about:
@@ -131,13 +131,13 @@ def _find_image(node: Any, name: str, part: Part) -> tuple[Any, str, Part]:
             child = f"labels/{_only_label(node, name)}"
             logger.log(NOTICE, "masks are the labels %s/%s", name, child)
         elif position is None:
-            child = _only_position(node, about, name, taken)
+            child = _only_position(node, about, name, chosen)
         else:
             child, position = position.strip("/"), None
             if child not in node:
                 positions = _listed(_positions(node, about))
-                raise InputError(f"{name} has no position {child}; there are {positions}")
-            taken = f"{child}/"
+                raise InputError(f"{name} has no position {child}; choose one of {positions}")
+            chosen = f"{child}/"
         node, name = node[child], f"{name}/{child}"
     return node, name, replace(part, position=position)
 
@@ -149,28 +149,28 @@ def _metadata(group: Any) -> Metadata:
 
 
 def _positions(group: Any, about: Metadata) -> list[str]:
-    """Return the names of what a group holds that is not an image itself."""
+    """Return the names of the positions or images in a group."""
     for kind, listed in (("plate", "wells"), ("well", "images")):
         if kind in about:
             return [str(child["path"]) for child in about[kind][listed]]
     if about.get("labels"):
         return list(about["labels"])
-    if not can_list(group.store):  # as bioformats2raw numbers them
+    if not can_list(group.store):  # numbered by bioformats2raw
         return list(takewhile(group.__contains__, map(str, count())))
     return sorted((name for name in group if name != "OME"), key=lambda name: (len(name), name))
 
 
-def _only_position(group: Any, about: Metadata, name: str, taken: str) -> str:
-    """Return the only position in a group; taken: the position so far, such as A/1/."""
+def _only_position(group: Any, about: Metadata, name: str, chosen: str) -> str:
+    """Return the only position in a group; chosen: the position so far, such as A/1/."""
     positions = _positions(group, about)
     if len(positions) == 1:
         return positions[0]
     if not positions:
-        raise InputError(f"{name} holds no image; {COPY_AGAIN}")
+        raise InputError(f"{name} contains no image; {COPY_AGAIN}")
     kind = "wells" if "plate" in about else "images"
     raise InputError(
-        f"{name} holds {len(positions)} {kind}, {_listed(positions)}; choose one with "
-        f"{option('position')}, such as {option('position', taken + positions[0])}"
+        f"{name} contains {len(positions)} {kind}, {_listed(positions)}; choose one with "
+        f"{option('position')}, such as {option('position', chosen + positions[0])}"
     )
 
 
@@ -179,21 +179,21 @@ def _only_label(image: Any, name: str) -> str:
     labels = _positions(group, _metadata(group))
     if len(labels) != 1:
         raise InputError(
-            f"{name} holds {len(labels)} label images, {_listed(labels)}; give the path of one, "
+            f"{name} contains {len(labels)} label images, {_listed(labels)}; give the path of one, "
             f"such as {name}/labels/{labels[0] if labels else 'NAME'}, as masks"
         )
     return labels[0]
 
 
 def _not_there(path: Path) -> str:
-    """Return the sentence for a path that is missing in a store, which names what is there."""
+    """Return the message for a path that is missing in a store, with the paths that exist."""
     import zarr
 
     above = next((parent for parent in path.parents if _has_metadata(parent)), None)
     group = zarr.open(str(above), mode="r") if above and not path.exists() else None
     there = _positions(group, _metadata(group)) if isinstance(group, zarr.Group) else []
     if there:
-        return f"there is no {path}; {above} holds {_listed(there)}"
+        return f"there is no {path}; {above} contains {_listed(there)}"
     return f"there is no Zarr group or array at {path}; check the path, or {COPY_AGAIN}"
 
 
@@ -202,7 +202,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _plain_source(array: Any, name: str, part: Part) -> ArraySource:
-    """Return the frames of an array whose axes have names, as Zarr or xarray know them, or none."""
+    """Return the frames of an array; its axes may have names of Zarr or xarray."""
     names = getattr(array.metadata, "dimension_names", None)
     names = names or array.attrs.get("_ARRAY_DIMENSIONS")
     axes = axes_of_dims(names) if names else None
@@ -215,7 +215,7 @@ def _image_source(image: Any, name: str, part: Part) -> ArraySource:
     pyramid = about["multiscales"][0]
     dataset = _level(pyramid["datasets"], name, part)
     axes = [
-        axis if isinstance(axis, dict) else {"name": axis}  # names alone in 0.3, none before
+        axis if isinstance(axis, dict) else {"name": axis}  # only names in 0.3, none before
         for axis in pyramid.get("axes", LETTERS)
     ]
     letters = "".join(map(_letter, axes))
@@ -239,7 +239,7 @@ def _image_source(image: Any, name: str, part: Part) -> ArraySource:
 def _level(datasets: list[Metadata], name: str, part: Part) -> Metadata:
     if 0 <= part.level < len(datasets):
         return datasets[part.level]
-    if part.is_beside and len(datasets) == 1:
+    if part.is_with_images and len(datasets) == 1:
         return datasets[0]
     raise InputError(
         f"{name} has no level {part.level}; its {len(datasets)} levels are counted from 0, the "
@@ -253,7 +253,7 @@ def _letter(axis: Metadata) -> str:
 
 
 def _scale(owner: Metadata, n_axes: int) -> list[float]:
-    """Return what the transformations of a level, or of the whole pyramid, say of each axis."""
+    """Return the scale of each axis, from the transformations of a level or a pyramid; else 1."""
     for transformation in owner.get("coordinateTransformations", []):
         if transformation["type"] == "scale":
             return [float(size) for size in transformation.get("scale", [math.nan] * n_axes)]
@@ -268,7 +268,7 @@ def _stored(source: ArraySource, part: Part) -> ArraySource:
     n_frames = source.n_frames
     if part.allow_incomplete and (n_written := array.n_written(n_frames)) < n_frames:
         logger.warning(
-            "%s holds %d of its %d frames; the others are left out",
+            "%s contains %d of its %d frames; the others are left out",
             source.name,
             n_written,
             n_frames,

@@ -17,9 +17,9 @@ from trackastra_engine.movie.tiff_damage import EXPORT_AGAIN
 PNG, JPEG2000 = (".png",), (".jp2", ".j2k", ".jpx", ".jpf")
 PICTURES = (*PNG, *JPEG2000, ".npy")
 CELLPOSE_ARCHIVE = "_seg.npy"
-# Where the header of a PNG begins, says what the pixels are, and ends in its checksum.
+# Offsets in a PNG: start of the header, its colour type, and its checksum.
 PNG_HEADER, PNG_COLOUR, PNG_CHECK = 12, 25, 29
-# All that a pickled dictionary of arrays needs; any other object could run code.
+# Objects that a pickled dictionary of arrays needs; any other could run code.
 ARRAY_PARTS = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
 
 
@@ -71,7 +71,7 @@ def open_picture(path: Path) -> Picture:
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist; it was there when the movie was opened") from None
+        raise InputError(f"{path} does not exist any more; restore it") from None
     # Decoders raise errors of their own classes.
     except Exception as error:
         raise InputError(
@@ -88,7 +88,7 @@ def _decoded(path: Path) -> NDArray[Any]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return read_npy(path)
-    import imagecodecs  # 0.1 s: only where there are such files
+    import imagecodecs  # 0.1 s: only for such files
 
     if suffix in JPEG2000:
         return np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
@@ -97,7 +97,7 @@ def _decoded(path: Path) -> NDArray[Any]:
         data = _as_gray(data)
     pixels = np.asarray(imagecodecs.png_decode(data))
     if is_palette:
-        # Indices of less than 8 bits come spread over 8.
+        # The decoder scales indices of fewer than 8 bits to 8 bits.
         return np.asarray(pixels // (255 // (2 ** data[PNG_COLOUR - 1] - 1)))
     if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
         pixels = pixels[..., :-1]  # the last is opacity
@@ -105,22 +105,24 @@ def _decoded(path: Path) -> NDArray[Any]:
 
 
 def _as_gray(data: bytes) -> bytes:
-    """Return a PNG without its palette, whose header calls the indices gray values."""
+    """Return a PNG without its palette, with the indices declared as gray values."""
     header = data[PNG_HEADER:PNG_COLOUR] + b"\0" + data[PNG_COLOUR + 1 : PNG_CHECK]
-    kept = data[:PNG_HEADER] + header + zlib.crc32(header).to_bytes(4, "big")
+    gray = data[:PNG_HEADER] + header + zlib.crc32(header).to_bytes(4, "big")
     at = PNG_CHECK + 4
     while at < len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         if data[at + 4 : at + 8] in (b"IDAT", b"IEND"):
-            kept += data[at:end]
+            gray += data[at:end]
         at = end
-    return kept
+    return gray
 
 
 def read_npy(path: Path, *, in_place: bool = False) -> NDArray[Any]:
     """Return the array of an .npy file, or the masks of Cellpose's _seg.npy.
 
-    in_place: leave a plain array in the file, of which parts are read when they are asked for.
+    in_place: memory-map a plain array, so that its parts are read on demand.
+
+    Raises InputError if the file contains other Python objects.
     """
     try:
         return np.asanyarray(np.load(path, mmap_mode="r" if in_place else None))
@@ -137,16 +139,16 @@ def read_npy(path: Path, *, in_place: bool = False) -> NDArray[Any]:
         return np.stack([np.asarray(frame) for frame in found])  # one array per frame
     if not isinstance(found, dict) or "masks" not in found:
         raise InputError(
-            f"{path} holds Python objects but neither frames of one shape nor masks of Cellpose; "
-            "save an array of numbers"
+            f"{path} contains Python objects, but neither frames of one shape nor masks of "
+            "Cellpose; save an array of numbers"
         )
     return np.asarray(found["masks"])
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads arrays and what Python has of its own, and nothing that could run code."""
+    """Unpickles arrays and built-in types only, so that no code can run."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "numpy" and name in ARRAY_PARTS:
             return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no array")
+        raise pickle.UnpicklingError(f"it contains {module}.{name}, which is no array")

@@ -1,7 +1,7 @@
-"""OME-Zarr of a web server or of S3, by the package obstore (the extra `remote`).
+"""OME-Zarr on a web server or S3, by the package obstore (the extra `remote`).
 
-Credentials come from the environment only (AWS_ACCESS_KEY_ID and the like); without them, S3 is
-asked as anybody would.
+Credentials are read only from the environment (AWS_ACCESS_KEY_ID and the like); without them,
+requests to S3 are not signed.
 """
 
 import os
@@ -19,23 +19,27 @@ from trackastra_engine.errors import InputError, MissingDependencyError
 
 Result = TypeVar("Result")
 
-ADDRESS = re.compile(r"(https?|s3):[\\/]+", re.IGNORECASE)  # a Path has one slash of it
-CREDENTIALS = (  # of which one is in the environment if requests to S3 are to be signed
+ADDRESS = re.compile(r"(https?|s3):[\\/]+", re.IGNORECASE)  # a Path keeps only one slash
+CREDENTIALS = (  # variables; requests to S3 are signed if one is set
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
-ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # of a server like S3
+ENDPOINTS = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT",
+)  # variables with the address of a server like S3
 TIMEOUT_S = 30
-WAITS_S = (0.5, 2.0, 8.0)  # before a request that failed is tried again
-BYTES_AHEAD = 2**28  # that may be read before their use
-MAX_AHEAD = 8  # parts, such as frames, that are read at a time
+WAITS_S = (0.5, 2.0, 8.0)  # before each retry of a failed request
+BYTES_AHEAD = 2**28  # limit of data read ahead
+MAX_AHEAD = 8  # parts, such as frames, read at a time
 STATES_AT_ONCE = 32
 
 
 def remote_address(source: object) -> str | None:
-    """Return the address that a path or text is, as s3://bucket/image.zarr; None if it is none."""
+    """Return the address in a path or text, such as s3://bucket/image.zarr; None for others."""
     match = ADDRESS.match(str(source))
     if match is None:
         return None
@@ -43,21 +47,21 @@ def remote_address(source: object) -> str | None:
 
 
 def open_store(address: str) -> Any:
-    """Return the store at an address, for zarr; nothing is read yet.
+    """Return the store at an address, for zarr, without reading it.
 
-    Raises MissingDependencyError without obstore, and InputError for an address that names a user.
+    Raises MissingDependencyError without obstore, and InputError for an address with a user.
     """
     parts = urlsplit(address)
     if parts.username is not None or parts.password is not None:
         raise InputError(
-            f"the address of {parts.hostname} holds a user or password; give credentials by the "
-            "environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"the address of {parts.hostname} contains a user or password; give credentials in "
+            "the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     try:
         from obstore.store import HTTPStore, S3Store
     except ImportError:
         raise MissingDependencyError(
-            f"{address} is not on this machine: reading it needs a package; install "
+            f"{address} is a remote address, which needs another package; install "
             "trackastra-engine[remote]"
         ) from None
     from zarr.storage import ObjectStore
@@ -82,20 +86,20 @@ def open_store(address: str) -> Any:
 
 
 def is_remote(store: Any) -> bool:
-    """Return whether a store of zarr is one of `open_store`."""
+    """Return whether a store of zarr was made by `open_store`."""
     return hasattr(store, "store")
 
 
 def can_list(store: Any) -> bool:
-    """Return whether a store of zarr can say what it holds, as web servers cannot."""
+    """Return whether a store of zarr can list its content; web servers cannot."""
     return type(getattr(store, "store", None)).__name__ != "HTTPStore"
 
 
 class ReadAhead:
-    """An array of a remote store, of which what follows is read while a part is used.
+    """An array of a remote store that reads the following parts while a part is used.
 
-    Threads read some parts at a time, and try again where a connection drops. All else is as of the
-    array.
+    Threads read some parts at a time, and retry if a connection drops. All other attributes are
+    those of the array.
     """
 
     def __init__(self, array: Any, time_axis: int) -> None:
@@ -105,14 +109,14 @@ class ReadAhead:
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let another process read it, too."""
+        """Make other processes read the array for themselves."""
         return ReadAhead, (self._array, self._time_axis)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._array, name)
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> Any:
-        """Return a part, and begin with those after it along time."""
+        """Return a part, and start to read the parts after it along time."""
         if self._time_axis < 0:
             return persistently(lambda: self._array[index])
         along_time = index[self._time_axis]
@@ -122,8 +126,8 @@ class ReadAhead:
         ]
         with self._lock:
             wanted = [frames, *self._following(frames)]
-            for begun in [begun for begun in self._parts if begun not in wanted]:
-                self._parts.pop(begun).cancel()
+            for started in [started for started in self._parts if started not in wanted]:
+                self._parts.pop(started).cancel()
             for some in wanted:
                 if some not in self._parts:
                     place = some.start if is_one else slice(some.start, some.stop)
@@ -132,7 +136,7 @@ class ReadAhead:
         return part.result()
 
     def _following(self, frames: range) -> list[range]:
-        """Return the frames that are read next, most likely, as many as fit into BYTES_AHEAD."""
+        """Return the frames that are probably read next, as many as fit into BYTES_AHEAD."""
         shape, axis = self._array.shape, self._time_axis
         part_bytes = prod(shape[:axis] + shape[axis + 1 :]) * self._array.dtype.itemsize
         n_ahead = BYTES_AHEAD // max(1, part_bytes * len(frames))
@@ -150,22 +154,22 @@ class ReadAhead:
 
 
 class RemoteChunks:
-    """What a server says of the chunks of an array, without reading them."""
+    """Existence and state of the chunks of an array on a server, without reading them."""
 
     def __init__(self, array: Any) -> None:
         self._store, self._path = array.store.store, array.path
         self._states: dict[str, str] = {}
 
     def any_there(self, keys: Iterable[str]) -> bool:
-        """Return whether one of some chunks is there."""
+        """Return whether at least one of some chunks exists."""
         return any(self.ask(keys))
 
     def stamp(self, keys: Iterable[str]) -> str:
-        """Return what changes if some chunks do."""
+        """Return a text that changes if some chunks change."""
         return " ".join((repr(self._store), *self.ask(keys)))
 
     def ask(self, keys: Iterable[str]) -> list[str]:
-        """Return what the server says of some chunks, empty for one that is not there."""
+        """Return size, time and tag of some chunks as texts; empty for a missing chunk."""
         names = [f"{self._path}/{key}".strip("/") for key in keys]
         unknown = [name for name in names if name not in self._states]
         with ThreadPoolExecutor(STATES_AT_ONCE) as threads:
@@ -183,12 +187,12 @@ class RemoteChunks:
 
 
 def persistently(request: Callable[[], Result]) -> Result:
-    """Return what a request gives, which is tried again unless there is no such thing."""
+    """Return the result of a request; retry all errors except a missing file."""
     for wait_s in WAITS_S:
         try:
             return request()
         except FileNotFoundError:
             raise
-        except Exception:  # of the network, in classes of the package
+        except Exception:  # network errors, in classes of the package
             time.sleep(wait_s)
     return request()

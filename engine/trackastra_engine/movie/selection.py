@@ -1,44 +1,46 @@
-"""Which part of the images and masks is the movie, where they hold more or do not say it."""
+"""Select the movie in images and masks that contain more, or do not name their axes."""
 
 from dataclasses import dataclass
 
 from trackastra_engine.errors import InputError, option
 
-LETTERS = "tczyx"  # time, channel and space, in the order in which they are told and guessed
+LETTERS = "tczyx"  # time, channel and space, in their usual order
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What to take of images, or of masks."""
+    """The part of the images, or of the masks, to read."""
 
     kind: str  # images or masks, for messages
     axes: str | None = None
     channel: str | None = None
     position: str | None = None
     level: int = 0
-    axes_if_unnamed: str | None = None  # those of the images, for masks beside them
-    is_beside: bool = False  # of masks beside images, which may have no positions and one level
+    axes_if_unnamed: str | None = None  # axes of the images, for their masks
+    is_with_images: bool = (
+        False  # masks given with images; they may have no positions and one level
+    )
     pattern: str | None = None
     allow_incomplete: bool = False
     axes_name: str = "axes"  # of the option that names the axes, for messages
-    channel_name: str = "channel"  # of that which chooses the channel
+    channel_name: str = "channel"  # of the option that selects the channel
 
     @property
     def axes_option(self) -> str:
-        """Return what messages call the option that names the axes."""
+        """Return the name, in messages, of the option for the axes."""
         return option(self.axes_name)
 
     @property
     def channel_option(self) -> str:
-        """Return what messages call the option that chooses the channel."""
+        """Return the name, in messages, of the option for the channel."""
         return option(self.channel_name)
 
-    def refuse_subdivision(self, name: str) -> None:
-        """Raise InputError if a position or level of what has none is asked for."""
-        asked = "position" if self.position is not None else "level" if self.level else None
-        if asked and not self.is_beside:
+    def reject_subdivision(self, name: str) -> None:
+        """Raise InputError if a position, level or pattern is given for an input without them."""
+        given = "position" if self.position is not None else "level" if self.level else None
+        if given and not self.is_with_images:
             raise InputError(
-                f"{name} has no {asked}s; leave {option(asked)} out, or give a plate, a pyramid or "
+                f"{name} has no {given}s; leave {option(given)} out, or give a plate, a pyramid or "
                 "a file of several images"
             )
         if self.pattern is not None:
@@ -49,16 +51,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which part of the images and masks is the movie.
+    """The part of the images and masks that is the movie.
 
-    All options are those of the images, or of the masks if there are no images. Masks besides
-    images use the position and level if they have several, and the axes, without channels, if
-    they do not name theirs.
+    All options apply to the images, or to the masks if there are no images. Masks given with images
+    use the position and level if they have several, and the axes, without channels, if they do not
+    name their own.
 
     Parameters
     ----------
     axes, mask_axes : str, optional
-        All axes in their order, such as "tcyx"; by default those of the files.
+        All axes in their order, such as "tcyx"; by default the axes in the files.
     channel, mask_channel : str or int, optional
         Name of a channel, or its number from 0.
     position : str, optional
@@ -66,7 +68,7 @@ class Selection:
     level : int
         Of a pyramid; 0 is the full resolution.
     pattern, mask_pattern : str, optional
-        Files of a folder: a glob, or a regular expression with a group `frame`.
+        Selects files of a folder: a glob, or a regular expression with a group `frame`.
     allow_incomplete : bool
         Whether frames may be missing at the end.
 
@@ -89,7 +91,7 @@ class Selection:
     allow_incomplete: bool = False
 
     def of_images(self) -> Part:
-        """Return what to take of the images; raises InputError if the axes are none."""
+        """Return the part of the images to read; raises InputError if the axes are invalid."""
         channel = None if self.channel is None else str(self.channel)
         return Part(
             "images",
@@ -101,15 +103,15 @@ class Selection:
             allow_incomplete=self.allow_incomplete,
         )
 
-    def of_masks(self, *, beside_images: bool) -> Part:
-        """Return what to take of the masks, with which images come or not; see `of_images`."""
+    def of_masks(self, *, with_images: bool) -> Part:
+        """Return the part of the masks to read, given with images or without; see `of_images`."""
         axes, axes_name = self.mask_axes, "mask_axes"
         channel, channel_name = self.mask_channel, "mask_channel"
-        if axes is None and not beside_images:
+        if axes is None and not with_images:
             axes, axes_name = self.axes, "axes"
-        if channel is None and not beside_images:
+        if channel is None and not with_images:
             channel, channel_name = self.channel, "channel"
-        pattern = self.pattern if not beside_images else None
+        pattern = self.pattern if not with_images else None
         return Part(
             "masks",
             _checked(axes),
@@ -117,7 +119,7 @@ class Selection:
             self.position,
             self.level,
             _checked(self.axes),
-            beside_images,
+            with_images,
             self.mask_pattern or pattern,
             self.allow_incomplete,
             axes_name,

@@ -1,4 +1,4 @@
-"""Where frames come from: a folder of files, or one TIFF stack; arrays: array_source.py."""
+"""Read frames from a folder of files or one TIFF stack; for arrays, see array_source.py."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FolderSource:
-    """Frames of a folder that holds one TIFF file each, of which a channel may be taken."""
+    """Frames of a folder with one file for each frame, of which a channel may be selected."""
 
     name: str
     n_frames: int
@@ -39,24 +39,24 @@ class FolderSource:
     files: list[Path]
     calibration: Calibration
     order: FrameOrder  # of the whole movie
-    numbers: tuple[Number, ...] = ()  # (T,) of the frames in the names of the files, if they have
-    kind: str = "number"  # how these are written: number, or of times elapsed, timed, stamp
-    missing: str = ""  # which frames are left out, by these numbers
-    is_gray: bool = False  # whether files have colours, all equal
+    numbers: tuple[Number, ...] = ()  # (T,) of the frames, from the names of the files, if any
+    kind: str = "number"  # format of the numbers, as in Series: number, or a time
+    missing: str = ""  # phrase about missing frames, by these numbers
+    is_gray: bool = False  # whether files have equal colours
 
     @classmethod
     def open(cls, listed: FrameFiles, part: Part) -> "FolderSource":
-        """Return the frames of files in a folder, of which the first is looked into."""
+        """Return the frames of files in a folder; opens the first file."""
         folder, files = listed.folder, listed.files
-        replace(part, pattern=None).refuse_subdivision(str(folder))
+        replace(part, pattern=None).reject_subdivision(str(folder))
         part = replace(
             part, axes=_time_first(part.axes), axes_if_unnamed=_time_first(part.axes_if_unnamed)
         )
         with _open_frame(files[0]) as tiff:
             if "t" in tiff.axes and tiff.n_planes > 1:
                 logger.warning(
-                    "%s is a movie of %d planes by itself, but taken as one frame, as it lies in a "
-                    "folder of several files; give its path if it is the movie",
+                    "%s is a movie of %d planes, but is read as one frame because its folder has "
+                    "several files; give its path if it is the movie",
                     *(files[0], tiff.n_planes),
                 )
             found = tiff.axes.replace("t", UNKNOWN_AXIS)
@@ -83,25 +83,25 @@ class FolderSource:
         """Read the arrays of some frames, one at a time."""
         outer = replace(self.order, axes=self.order.axes[1:-2])
         for index in indices:
-            # An OME file may describe a set of files, of which it is but one frame.
+            # An OME file may describe a set of files, and be only one frame of it.
             with _open_frame(self.files[index]) as tiff:
                 if self.is_gray and not are_equal(tiff):
                     raise InputError(
-                        f"{tiff.path} is a picture in colours but {self.files[0].name} is gray; "
-                        "all must be alike"
+                        f"{tiff.path} is a colour picture but {self.files[0].name} is gray; save "
+                        "all files alike"
                     )
                 planes = _planes(tiff, outer)
                 depth = planes.shape if "z" in outer.axes else ()
                 yield _read_planes(tiff, planes).reshape(*depth, *tiff.plane_shape)
 
     def stamp(self, index: int) -> str:
-        """Return what changes if a frame does."""
+        """Return a text that changes if a frame changes."""
         return f"{file_stamp(self.files[index])} {self.order}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackSource:
-    """Frames of one TIFF file that holds the whole movie, or tells where its other planes are."""
+    """Frames of one TIFF file that contains the whole movie, or names its other files."""
 
     name: str
     n_frames: int
@@ -110,18 +110,18 @@ class StackSource:
     path: Path
     planes: NDArray[np.intp]  # (T, Z), the planes of each frame
     calibration: Calibration
-    files: list[set[Path]]  # which hold each frame, of a set of files
+    files: list[set[Path]]  # that contain each frame, in a set of files
     part: Part
 
     @classmethod
     def open(cls, path: Path, part: Part) -> "StackSource":
-        """Return the frames of a stack; where the file does not name its axes, guess and log it."""
+        """Return the frames of a stack; guess axes that the file does not name, and log it."""
         with open_tiff(path, part) as tiff:
             of_colours(tiff, part, may_be_gray=False)
             found = tiff.axes
             if "t" not in found and UNKNOWN_AXIS not in found:
-                # A stack of planes is a movie all the same: of unknown axes ImageJ makes Z, and
-                # tifffile, for ImageJ, C.
+                # A stack of planes is still a movie: ImageJ names an unknown axis Z, and tifffile,
+                # for ImageJ, C.
                 found = found.replace("z" if "z" in found else "c", UNKNOWN_AXIS)
             shape = (*tiff.outer_shape, *tiff.plane_shape)
             if tiff.has_last_of_one and part.axes is not None and len(part.axes) > len(shape):
@@ -148,13 +148,13 @@ class StackSource:
             )
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
-        """Read the arrays of some frames, one at a time, while the file stays open."""
+        """Read the arrays of some frames, one at a time, from a file opened once."""
         with open_tiff(self.path, self.part) as tiff:
             for index in indices:
                 yield _read_planes(tiff, self.planes[index]).reshape(self.frame_shape)
 
     def stamp(self, index: int) -> str:
-        """Return what changes if a frame does."""
+        """Return a text that changes if a frame changes."""
         files = " ".join(map(file_stamp, self.files[index]))
         return f"{files} image {self.part.position} planes {self.planes[index].tolist()}"
 
@@ -170,7 +170,7 @@ def _open_frame(path: Path) -> Iterator[OpenTiff | Picture]:
 
 
 def file_stamp(path: Path) -> str:
-    """Return where a file is, its size, and when it was last changed."""
+    """Return the path, size and time of change of a file."""
     status = path.stat()
     return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
@@ -181,15 +181,15 @@ def _time_first(axes: str | None) -> str | None:
 
 
 def _planes(tiff: OpenTiff | Picture, outer: FrameOrder) -> NDArray[np.intp]:
-    """Return which planes make each frame, ([T,] [Z,]), by the order of the axes before y and x."""
+    """Return the planes of each frame, ([T,] [Z,]), by the axes before y and x."""
     planes = np.arange(tiff.n_planes).reshape(tiff.outer_shape)
     if planes.ndim != len(outer.axes):
         raise InputError(
-            f"{tiff.path} holds {tiff.outer_shape} planes but other files of its folder have the "
-            f"axes ({', '.join(outer.axes)}); all must be alike"
+            f"{tiff.path} contains {tiff.outer_shape} planes but other files of its folder have "
+            f"the axes ({', '.join(outer.axes)}); save all files alike"
         )
-    taken = planes[outer.index(slice(None))] if outer.axes else planes
-    return outer.arranged(np.asarray(taken))
+    selected = planes[outer.index(slice(None))] if outer.axes else planes
+    return outer.arranged(np.asarray(selected))
 
 
 def _read_planes(tiff: OpenTiff | Picture, indices: NDArray[np.intp]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""An array of a Zarr store that tells where its data is damaged, or is not there."""
+"""An array of a Zarr store that reports damaged and missing data."""
 
 import logging
 import zipfile
@@ -16,23 +16,23 @@ from trackastra_engine.movie.remote import RemoteChunks, is_remote
 logger = logging.getLogger(__name__)
 
 COPY_AGAIN = "copy or export it again"
-ASKED_AT_ONCE = 32  # frames whose chunks a server is asked for at a time
+ASKED_AT_ONCE = 32  # frames whose chunks are looked up together on a server
 
 
 class StoredArray:
     """An array of a Zarr store, whose parts are read by an index.
 
-    A chunk that is not there is full of the fill value, as the format has it. But images of which
-    the last frames have no chunk at all were not copied, or not written, to their end: they are
-    refused. Other frames may be empty, of which the first is reported, once.
+    By the format, a missing chunk consists of the fill value. But images whose last frames have no
+    chunk at all were not completely copied or written: they are rejected. Other frames may be
+    empty; the first such frame is reported, once.
     """
 
     def __init__(self, array: Any, name: str, kind: str, time_axis: int) -> None:
         self._array, self._name, self._kind, self._time_axis = array, name, kind, time_axis
-        self._has_told = False
+        self._has_warned = False
         store = array.store
         self._remote = RemoteChunks(array) if is_remote(store) else None
-        self._in_zip: set[str] | None = None  # names of what it holds
+        self._in_zip: set[str] | None = None  # names of the files in it
         if hasattr(store, "root"):
             self._place = Path(store.root, array.path)
         elif self._remote is None:
@@ -54,8 +54,8 @@ class StoredArray:
                 f"{self._name} is truncated or damaged: frame {self._frame(at)} cannot be read "
                 f"({first_line(error)}); {COPY_AGAIN}"
             ) from error
-        if not self._holds(at, part):
-            self._tell_missing(self._frame(at))
+        if not self._has_chunk(at, part):
+            self._report_missing(self._frame(at))
         return part
 
     def _at(self, at: tuple[int | slice, ...], frame: int) -> tuple[int | slice, ...]:
@@ -67,7 +67,7 @@ class StoredArray:
         return int(along_time.start if isinstance(along_time, slice) else along_time)
 
     def stamp(self, index: Any) -> str:
-        """Return what changes if the part at an index does."""
+        """Return a text that changes if the part at an index changes."""
         at = index if isinstance(index, tuple) else (index,)
         if self._remote is not None:
             following = range(self._frame(at), self._array.shape[self._time_axis])[:ASKED_AT_ONCE]
@@ -78,8 +78,8 @@ class StoredArray:
         files = [self._place, *(self._place / key for key in self._keys(at))]
         return " ".join(map(_file_state, files))
 
-    def _holds(self, at: tuple[int | slice, ...], part: NDArray[Any]) -> bool:
-        """Return whether a part has a chunk; a server is only asked if it looks empty."""
+    def _has_chunk(self, at: tuple[int | slice, ...], part: NDArray[Any]) -> bool:
+        """Return whether a part has a chunk; a server is asked only if the part looks empty."""
         seen = self._remote is not None and bool(part.any())
         return seen or any(map(self._exists, self._keys(at)))
 
@@ -91,7 +91,7 @@ class StoredArray:
         return str(PurePosixPath(self._array.path, key)) in self._in_zip
 
     def _keys(self, at: tuple[int | slice, ...]) -> Iterator[str]:
-        """Yield the names of the chunks that may hold some of these pixels."""
+        """Yield the names of the chunks that may contain some of these pixels."""
         array = self._array
         at += (slice(None),) * (array.ndim - len(at))
         spans = []
@@ -102,7 +102,7 @@ class StoredArray:
             yield array.metadata.encode_chunk_key(chunk)
 
     def n_written(self, n_frames: int) -> int:
-        """Return the number of the last frame of which there is data, and 1."""
+        """Return the number of frames up to the last frame with data."""
         while n_frames > 0 and not self._has_data(n_frames - 1):
             n_frames -= 1
         return n_frames
@@ -111,25 +111,25 @@ class StoredArray:
         at = (slice(None),) * self._time_axis + (frame,)
         return any(map(self._exists, self._keys(at)))
 
-    def _tell_missing(self, frame: int) -> None:
+    def _report_missing(self, frame: int) -> None:
         if self._kind != "masks" and frame >= self.n_written(self._array.shape[self._time_axis]):
             raise InputError(
                 f"{self._name} is truncated: there is no data of frame {frame}; {COPY_AGAIN}, or "
-                f"give {option('allow_incomplete')} to take what is there"
+                f"give {option('allow_incomplete')} to use the frames before"
             )
-        if not self._has_told:
+        if not self._has_warned:
             logger.warning(
-                "%s has no data of frame %d, which is taken as empty, as other such frames are; if "
-                "the %s were not written or copied to their end, tracks are not whole",
+                "%s has no data of frame %d; this and other such frames are read as empty, so "
+                "tracks are incomplete if the %s were not completely written or copied",
                 self._name,
                 frame,
                 self._kind,
             )
-        self._has_told = True
+        self._has_warned = True
 
 
 def _file_state(path: Path) -> str:
-    """Return the path of a file, its size, and when it was last changed; a folder's path alone."""
+    """Return the path, size and time of change of a file, or only the path of a folder."""
     if not path.is_file():
         return f"{path.absolute()}"
     status = path.stat()

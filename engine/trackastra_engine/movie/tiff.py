@@ -1,8 +1,8 @@
-"""TIFF files, read plane by plane and never trusted to be whole.
+"""TIFF files, read plane by plane and checked for truncation.
 
-A copy that stopped half-way is the commonest damage, and tifffile reads some such files without a
-word: of a cut ImageJ stack it shows one plane, of a cut page zeros. So the chain of pages must end
-properly, promised planes must be there, and the data of a page must lie inside the file.
+An interrupted copy is the most common damage, and tifffile reads some such files without an error:
+one plane of a truncated ImageJ stack, zeros of a truncated page. So the chain of pages must end
+properly, all announced planes must exist, and the data of a page must lie inside the file.
 """
 
 import math
@@ -23,10 +23,10 @@ from trackastra_engine.movie.companion import describe_by_companion, first_of_co
 from trackastra_engine.movie.selection import Part
 from trackastra_engine.movie.tiff_damage import (
     EXPORT_AGAIN,
-    refuse_broken_chain,
-    refuse_cut_page,
-    refuse_cut_stack,
-    refuse_placeholder,
+    reject_broken_chain,
+    reject_cut_page,
+    reject_cut_stack,
+    reject_placeholder,
 )
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ class OpenTiff:
 
     path: Path
     file: "tifffile.TiffFile"
-    axes: str  # letters of the axes before Y and X: t, c, z, or ? for one that is not known
+    axes: str  # letters of the axes before Y and X: t, c, z, or ? if unknown
     outer_shape: tuple[int, ...]  # their lengths, product P
     plane_shape: tuple[int, int]
     dtype: np.dtype[Any]
-    pages: list[Any]  # fewer than promised where all planes lie behind `data_offset`
+    pages: list[Any]  # fewer than P if all planes lie behind `data_offset`
     planes_per_page: int
     has_colours_last: bool  # pages are (Y, X, C)
-    image: int  # which of the images of the file these planes make
-    has_last_of_one: bool  # whether an axis of length 1 behind X was left out
-    step: tuple[float, float]  # along y and x from pixel to pixel, in those of the finest level
-    data_offset: int | None  # where P uncompressed planes start, if they are in one piece
-    # The planes of the page that was read last, by its number.
+    image: int  # number of the image in the file
+    has_last_of_one: bool  # whether an axis of length 1 after X was left out
+    step: tuple[float, float]  # size of a pixel along y and x, in pixels of the finest level
+    data_offset: int | None  # byte where P uncompressed planes start, if they are contiguous
+    # Cache: the planes of the last page read, by its number.
     decoded: dict[int, NDArray[Any]] = field(default_factory=dict)
 
     @property
@@ -73,7 +73,7 @@ class OpenTiff:
             return np.asarray(self.decoded[number][place])
         except InputError:
             raise
-        # Decoders raise errors of their own classes, which need not even be importable.
+        # Decoders raise errors of their own classes, which may not be importable.
         except Exception as error:
             raise InputError(
                 f"{self.path} is truncated or damaged: plane {index} cannot be read "
@@ -82,12 +82,12 @@ class OpenTiff:
 
     @property
     def n_bytes(self) -> int:
-        """Return how many bytes all planes have."""
+        """Return the number of bytes of all planes."""
         return self.n_planes * math.prod(self.plane_shape) * self.dtype.itemsize
 
     @property
     def is_there(self) -> NDArray[np.bool_]:
-        """Return which planes (P,) the file, or its set, holds of those that it promises."""
+        """Return, for each announced plane (P,), whether the file or its set contains it."""
         if self.data_offset is not None:
             return np.ones(self.n_planes, bool)
         pages = [page is not None for page in self.pages]
@@ -96,7 +96,7 @@ class OpenTiff:
 
     @property
     def misses_files(self) -> bool:
-        """Return whether the file is described as part of a set, of which others are not there."""
+        """Return whether the file belongs to a set of which other files are missing."""
         if not self.file.is_ome:
             return False
         named = ElementTree.fromstring(self.file.ome_metadata or "").findall(".//{*}UUID")
@@ -105,13 +105,13 @@ class OpenTiff:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Return the names of the channels, of a file in OME's form."""
+        """Return the names of the channels of an OME-TIFF; empty for other files."""
         if not self.file.is_ome:
             return ()
         images = ElementTree.fromstring(self.file.ome_metadata or "").findall(
             "./{*}Image/{*}Pixels"
         )
-        of_image = images[self.image : self.image + 1]  # none where another file describes them
+        of_image = images[self.image : self.image + 1]  # empty if another file describes them
         return tuple(
             channel.get("Name", "")
             for pixels in of_image
@@ -119,16 +119,16 @@ class OpenTiff:
         )
 
     def path_of(self, index: int) -> Path:
-        """Return the file that holds a plane, which is another one in sets of files."""
+        """Return the file that contains a plane; in sets of files, this may be another file."""
         if self.data_offset is not None:
             return self.path
         page = self.pages[index // self.planes_per_page]
         return self.path if page is None else Path(page.parent.filehandle.path)
 
     def _planes_of_page(self, number: int, index: int) -> NDArray[Any]:
-        """Return the planes (P, Y, X) of a page, of which the one at an index is asked for."""
+        """Return the planes (P, Y, X) of a page; index: the requested plane, for messages."""
         page = self.pages[number]
-        refuse_cut_page(self.path, page, index)
+        reject_cut_page(self.path, page, index)
         with _opened(page.parent.filehandle):
             planes = np.asarray(page.asarray())
         if self.has_colours_last:
@@ -145,7 +145,7 @@ class OpenTiff:
 
 @contextmanager
 def _opened(handle: Any) -> Iterator[None]:
-    """Open a file of a set, which tifffile leaves closed, as long as it is read."""
+    """Keep a file of a set open while it is read; tifffile leaves it closed."""
     was_closed = handle.closed
     handle.open()
     try:
@@ -159,12 +159,12 @@ def _opened(handle: Any) -> Iterator[None]:
 def open_tiff(
     path: Path, part: Part | None = None, *, is_alone: bool = False
 ) -> Iterator[OpenTiff]:
-    """Open a TIFF and check what can be checked without reading pixels.
+    """Open a TIFF and check it as far as possible without reading pixels.
 
-    part: which image, if the file holds several; is_alone: read only the planes of this very file,
-    where OME metadata may describe a set.
+    part: the image, if the file contains several; is_alone: read only the planes of this file, even
+    if OME metadata describes a set.
 
-    Raises InputError if the file is not a TIFF, is truncated, or does not hold the image.
+    Raises InputError if the file is not a TIFF, is truncated, or does not contain the image.
     """
     import tifffile  # 0.2 s with numpy: only when a TIFF is read
 
@@ -172,13 +172,13 @@ def open_tiff(
     try:
         file = tifffile.TiffFile(place)
     except tifffile.TiffFileError as error:
-        refuse_placeholder(place)
-        what = "is not a TIFF file" if "not a TIFF" in str(error) else "is a damaged TIFF file"
+        reject_placeholder(place)
+        problem = "is not a TIFF file" if "not a TIFF" in str(error) else "is a damaged TIFF file"
         raise InputError(
-            f"{path} {what} ({first_line(error)}); give a folder of TIFF files or one TIFF stack"
+            f"{path} {problem} ({first_line(error)}); give a folder of TIFF files or one TIFF stack"
         ) from error
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist; it was there when the movie was opened") from None
+        raise InputError(f"{path} does not exist any more; restore it") from None
     except struct.error as error:
         raise InputError(f"{path} is truncated: it ends in its header; {EXPORT_AGAIN}") from error
     with file:
@@ -193,7 +193,7 @@ def _checked(
     try:
         if len(file.pages) == 0:
             raise InputError(f"{path} is truncated: it is a TIFF without a page; {EXPORT_AGAIN}")
-        refuse_broken_chain(path, file)
+        reject_broken_chain(path, file)
         if is_alone and file.is_ome and not _is_whole(file):
             file.is_ome = False
         image = _image(path, file, part)
@@ -201,7 +201,7 @@ def _checked(
         return _layout(path, file, image, level)
     except InputError:
         raise
-    # A damaged header makes tifffile raise whatever its values lead to: KeyError, struct.error ...
+    # On a damaged header, tifffile raises many kinds of errors: KeyError, struct.error ...
     except Exception as error:
         raise InputError(
             f"{path} is truncated or damaged: its pages cannot be listed "
@@ -210,19 +210,19 @@ def _checked(
 
 
 def _is_whole(file: "tifffile.TiffFile") -> bool:
-    """Tell whether OME metadata describes the planes of this very file, and no set of files."""
+    """Return whether OME metadata describes the planes of this file only, not a set of files."""
     images = ElementTree.fromstring(file.ome_metadata or "").findall("./{*}Image/{*}Pixels")
     sizes = [[int(pixels.get(f"Size{axis}", 1)) for axis in "TCZ"] for pixels in images]
     return sum(map(math.prod, sizes)) == len(file.pages)
 
 
 def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
-    """Return which image of the file is meant."""
+    """Return the number of the selected image of the file."""
     names = [series.name for series in file.series]
     is_one = len(names) == 1 or _is_written_plane_by_plane(file)
     if part is None or is_one:
         if part is not None and (part.position or part.pattern) is not None:
-            part.refuse_subdivision(str(path))
+            part.reject_subdivision(str(path))
         return 0
     if part.position is None and not file.is_ome:
         return 0  # others may be thumbnails
@@ -230,18 +230,18 @@ def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
         return names.index(part.position)
     if part.position is None or part.position not in map(str, range(len(names))):
         raise InputError(
-            f"{path} holds {len(names)} images ({', '.join(names)}); choose one with "
+            f"{path} contains {len(names)} images ({', '.join(names)}); choose one with "
             f"{option('position')}, a number from 0 to {len(names) - 1} or a name"
         )
     return int(part.position)
 
 
 def _level(path: Path, n_levels: int, part: Part) -> int:
-    """Return which level of the pyramid of an image is meant."""
+    """Return the selected level of the pyramid of an image."""
     if 0 <= part.level < n_levels:
         return part.level
     if n_levels == 1:
-        part.refuse_subdivision(str(path))  # but for masks beside images
+        part.reject_subdivision(str(path))  # except for masks given with images
         return 0
     raise InputError(
         f"{path} has no level {part.level}; its {n_levels} levels are counted from 0, the full "
@@ -255,7 +255,7 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> Op
     if 0 < level < len(series.levels):
         series = series.levels[level]
     axes, shape = series.axes, series.shape
-    # As arrays of Keras and DeepCell are saved.
+    # The layout of saved Keras and DeepCell arrays.
     has_last_of_one = shape[-1] == 1 and axes[-3:-1] == "YX"
     if has_last_of_one:
         axes, shape = axes[:-1], shape[:-1]
@@ -265,7 +265,7 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> Op
         shape = (*shape[:-3], shape[-1], *shape[-3:-1])
     if not axes.endswith("YX") or math.prod(shape) == 0:
         raise InputError(
-            f"{path} has the axes {axes} {shape}; expected planes (y, x), of which ([t, z, c])"
+            f"{path} has the axes {axes} {shape}; expected ([t, z, c,] y, x), no axis empty"
         )
     *outer_shape, height, width = shape
     axes, pages, data_offset = axes[:-2], list(series.pages), series.dataoffset
@@ -280,7 +280,7 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> Op
         plane_shape=(height, width),
         dtype=np.dtype(series.dtype).newbyteorder("="),
         pages=pages,
-        # tifffile writes volumes of 3 or 4 planes as the colours of one page, if not told better.
+        # By default, tifffile writes volumes of 3 or 4 planes as the colours of one page.
         planes_per_page=math.prod(series.keyframe.shape) // (height * width),
         has_colours_last=has_colours_last,
         image=image,
@@ -289,11 +289,11 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> Op
         data_offset=None if has_colours_last else data_offset,
     )
     end = None if opened.data_offset is None else opened.data_offset + opened.n_bytes
-    refuse_cut_stack(path, file, opened.n_planes, end)
+    reject_cut_stack(path, file, opened.n_planes, end)
     return opened
 
 
 def _is_written_plane_by_plane(file: "tifffile.TiffFile") -> bool:
-    """Tell whether a program wrote a stack as many single images, one `write` a frame."""
+    """Return whether a stack was written as many single images, with one `write` per frame."""
     kinds = {(series.shape, str(series.dtype)) for series in file.series}
     return len(file.series) > 1 and len(kinds) == 1 and file.series[0].ndim == 2

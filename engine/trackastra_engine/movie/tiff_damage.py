@@ -1,4 +1,4 @@
-"""TIFF files that are cut, known before or while their planes are read."""
+"""Checks for truncated TIFF files, before or while their planes are read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 EXPORT_AGAIN = "copy or export it again"
 
 
-def refuse_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
-    """Raise InputError if the last page names a next page, which then lies beyond the end."""
+def reject_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
+    """Raise InputError if the last page points to a next page, beyond the end of the file."""
     tiff, handle = file.tiff, file.filehandle
     last = file.pages[len(file.pages) - 1].offset
     n_tags = int.from_bytes(_bytes_at(handle, last, tiff.tagnosize), _order(file))
@@ -24,27 +24,27 @@ def refuse_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
         )
 
 
-def refuse_placeholder(path: Path) -> None:
-    """Raise InputError if a file only stands for one that git-annex or Git LFS would fetch."""
+def reject_placeholder(path: Path) -> None:
+    """Raise InputError if a file is a placeholder of git-annex or Git LFS."""
     with path.open("rb") as file:
         start = file.read(1000)
     if start.startswith(b"version https://git-lfs") or b"/annex/" in start:
         raise InputError(
-            f"{path} stands for a file that was not fetched yet; fetch it with git annex get or "
-            "git lfs pull"
+            f"{path} is a placeholder for a file that was not fetched yet; fetch it with "
+            "git annex get or git lfs pull"
         )
 
 
-def refuse_cut_stack(path: Path, file: "tifffile.TiffFile", n_planes: int, end: int | None) -> None:
-    """Raise InputError if planes that the header promises lie behind the end of the file.
+def reject_cut_stack(path: Path, file: "tifffile.TiffFile", n_planes: int, end: int | None) -> None:
+    """Raise InputError if planes that the header announces lie beyond the end of the file.
 
-    end: the byte where the last of the planes ends, if they are in one piece.
+    end: the byte where the last plane ends, if the planes are contiguous.
     """
-    promised = int((file.imagej_metadata or {}).get("images", 1)) if file.is_imagej else 1
-    if promised > n_planes:
+    announced = int((file.imagej_metadata or {}).get("images", 1)) if file.is_imagej else 1
+    if announced > n_planes:
         raise InputError(
-            f"{path} is truncated: its ImageJ header promises {promised} planes but "
-            f"{n_planes} are there; {EXPORT_AGAIN}"
+            f"{path} is truncated: its ImageJ header announces {announced} planes but "
+            f"it contains {n_planes}; {EXPORT_AGAIN}"
         )
     if end is not None and end > file.filehandle.size:
         raise InputError(
@@ -53,8 +53,8 @@ def refuse_cut_stack(path: Path, file: "tifffile.TiffFile", n_planes: int, end: 
         )
 
 
-def refuse_cut_page(path: Path, page: Any, index: int) -> None:
-    """Raise InputError if data of a page, of the plane at an index, lies behind the end."""
+def reject_cut_page(path: Path, page: Any, index: int) -> None:
+    """Raise InputError if data of a page, for the plane at an index, lies beyond the end."""
     ends = [
         offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
     ]

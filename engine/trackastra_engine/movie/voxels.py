@@ -1,4 +1,4 @@
-"""The size of voxels: as users give it, and what it means for distances."""
+"""The size of voxels: parsing, checking, and the proportions of its axes."""
 
 import math
 
@@ -11,7 +11,7 @@ VoxelSize = tuple[float, ...]  # micrometres along ([z,] y, x)
 
 
 def parse_voxel_size(text: str) -> VoxelSize:
-    """Return the size that a text such as "2,0.5,0.5" gives; raises InputError for any other."""
+    """Return the size in a text such as "2,0.5,0.5"; raises InputError for any other text."""
     try:
         return tuple(float(size) for size in text.split(","))
     except ValueError:
@@ -21,7 +21,7 @@ def parse_voxel_size(text: str) -> VoxelSize:
 
 
 def check_voxel_size(voxel: VoxelSize, ndim: int) -> None:
-    """Raise InputError unless a size that a user gave fits a movie of 2 or 3 spatial axes."""
+    """Raise InputError unless a size from the user fits a movie of 2 or 3 spatial axes."""
     axes = ",".join("zyx"[3 - ndim :])
     if len(voxel) != ndim or not _is_possible(voxel):
         raise InputError(
@@ -31,9 +31,9 @@ def check_voxel_size(voxel: VoxelSize, ndim: int) -> None:
 
 
 def proportions(voxel: VoxelSize | None, ndim: int) -> NDArray[np.float64]:
-    """Return how long a voxel is along each axis (D,), in its lengths along x; 1 if not known.
+    """Return the size of a voxel along each axis (D,), relative to x; 1 if unknown.
 
-    A movie of planes that is taken as volumes gets a z as long as x.
+    For planes read as volumes, z is as long as x.
     """
     if voxel is None:
         return np.ones(ndim)
