@@ -113,7 +113,9 @@ STOPPED = (
 
 
 def test_masks_of_a_part_of_the_movie(tmp_path):
-    assert "or allow_incomplete to leave out those at the end" in error_of(IMAGES, MASKS[:4])
+    assert "or allow_incomplete to leave out unpaired frames at the end" in error_of(
+        IMAGES, MASKS[:4]
+    )
     np.testing.assert_array_equal(labels_of(MASKS[:4], IMAGES, allow_incomplete=True), MASKS[:4])
     images = write_folder(tmp_path / "images", IMAGES)
     masks = write_folder(tmp_path / "masks", MASKS[:4])

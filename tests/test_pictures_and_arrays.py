@@ -135,7 +135,7 @@ def test_arrays_of_other_axes_are_not_read_without_a_word(caplog):
     assert "has 3 channels; choose one with channel" in error_of(None, colours)
     np.testing.assert_array_equal(labels_of(colours, channel=1), MASKS)
     open_movie(None, np.moveaxis(MASKS, 0, -1))
-    assert "(40, 48, 6), which is read as (t, y, x); if time is the last axis" in caplog.text
+    assert "(40, 48, 6), read as (t, y, x); if time is the last axis" in caplog.text
     np.testing.assert_array_equal(labels_of(np.moveaxis(MASKS, 0, -1), axes="yxt"), MASKS)
 
 

@@ -18,7 +18,7 @@ class OpenFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """Return its place."""
+        """Return its path."""
 
     @property
     def outer_shape(self) -> tuple[int, ...]:

@@ -56,12 +56,12 @@ class CtcFolder:
         if len(unknown := np.setdiff1d(there, listed)):
             raise InputError(
                 f"label {unknown[0]} is in the mask of frame {index} of {self.movie.masks.name} "
-                f"but not in {self.table.name} (frames count from 0); correct one of them"
+                f"but {self.table.name} does not list it there (frames count from 0); correct one"
             )
         if len(missing := np.setdiff1d(listed, there)):
             raise InputError(
                 f"{self.table} lists track {missing[0]} in frame {index} (frames count from 0) "
-                f"but the mask of that frame does not contain it; correct one of them"
+                f"but the mask of that frame does not contain it; correct one"
             )
 
 

@@ -19,9 +19,7 @@ logger = logging.getLogger(__name__)
 FAMILIES = ((".tif", ".tiff"), PNG, JPEG2000, (".npy",))
 SUFFIXES = tuple(suffix for family in FAMILIES for suffix in family)
 TIMEPOINT = re.compile(r"time_?point_?\d+", re.IGNORECASE)  # folders of ImageXpress
-THUMBNAIL = re.compile(
-    r"_thumb(?![a-z])", re.IGNORECASE
-)  # previews of ImageXpress, next to the images
+THUMBNAIL = re.compile(r"_thumb(?![a-z])", re.IGNORECASE)  # previews of ImageXpress
 # Files that Cellpose writes next to the images: masks, and others.
 CELLPOSE_MASKS = "_cp_masks"
 CELLPOSE_OTHERS = ("_cp_output", "_cp_outlines", "_cp_flows", "_flows", "_flow")

@@ -21,18 +21,8 @@ from trackastra_engine.movie.sources import file_stamp
 # Suffixes of files that need bioio; it also tries others if it is installed.
 SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".ims", ".dv", ".r3d", ".sld", ".lof")
 TIFF_SUFFIXES = (".tif", ".tiff", ".ome")
-TIFF_SIGNATURES = (
-    b"II*\0",
-    b"MM\0*",
-    b"II+\0",
-    b"MM\0+",
-)  # also of files with other suffixes, such as .lsm
-UNITS = {
-    "y": "micrometer",
-    "x": "micrometer",
-    "z": "micrometer",
-    "t": "second",
-}  # if the file gives none
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # also of .lsm and other suffixes
+UNITS = {"y": "micrometer", "x": "micrometer", "z": "micrometer", "t": "second"}  # by default
 N_SHOWN = 6  # images that a message lists
 
 

@@ -26,11 +26,7 @@ TOKEN = re.compile(f"(?P<guid>{GUID}){STAMP}{NUMBERS}", re.IGNORECASE)
 TOKEN_WITHOUT_STAMP = re.compile(f"(?P<guid>{GUID}){NUMBERS}", re.IGNORECASE)
 CLOCKS = {"stamp", "clock", "date"}  # kinds of numbers: date and time of day, or one of the two
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # by the first letter of a unit
-UNIT_BELOW = {
-    "d": ("h", 24),
-    "h": ("m", 60),
-    "m": ("s", 60),
-}  # next smaller unit, and its number in one
+UNIT_BELOW = {"d": ("h", 24), "h": ("m", 60), "m": ("s", 60)}  # smaller unit, and how many
 UNIT_WORD = re.compile(
     r"(?<![a-z])(days?|hours?|hrs?|min(?:ute)?s?|sec(?:ond)?s?)[ _=-]?$", re.IGNORECASE
 )

@@ -93,7 +93,7 @@ def _images_below(node: Any, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _opened(place: Path | str) -> Iterator[Any]:
-    """Open a store as a Zarr group or array; raises InputError for all its errors."""
+    """Open a store as a Zarr group or array; errors in the store become InputError."""
     import zarr  # 0.5 s: only for such stores
 
     try:
@@ -112,7 +112,7 @@ def _opened(place: Path | str) -> Iterator[Any]:
     # On invalid metadata, zarr or the code here raises many kinds of errors.
     except Exception as error:
         if isinstance(place, Path):
-            reason, advice = "is damaged, or no readable Zarr", COPY_AGAIN
+            reason, advice = "is damaged, or no Zarr that can be read", COPY_AGAIN
         else:
             reason, advice = "cannot be reached or is damaged", "check address and connection"
         raise InputError(f"{place} {reason} ({first_line(error)}); {advice}") from error

@@ -26,11 +26,7 @@ CREDENTIALS = (  # variables; requests to S3 are signed if one is set
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
-ENDPOINTS = (
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT",
-)  # variables with the address of a server like S3
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # of a server like S3
 TIMEOUT_S = 30
 WAITS_S = (0.5, 2.0, 8.0)  # before each retry of a failed request
 BYTES_AHEAD = 2**28  # limit of data read ahead

@@ -17,9 +17,7 @@ class Part:
     position: str | None = None
     level: int = 0
     axes_if_unnamed: str | None = None  # axes of the images, for their masks
-    is_with_images: bool = (
-        False  # masks given with images; they may have no positions and one level
-    )
+    is_with_images: bool = False  # masks given with images may have no positions and one level
     pattern: str | None = None
     allow_incomplete: bool = False
     axes_name: str = "axes"  # of the option that names the axes, for messages
