@@ -83,7 +83,7 @@ class Case:
         graph = self.graph
         if learned is not None:
             graph = adapted(graph, learned.adaptation, self.proportions)
-        edges = graph.edges.rows(linker("greedy", chances=True).choose(graph))
+        edges = graph.edges.rows(linker("greedy", probabilities=True).choose(graph))
         return summary(self.movie.score(np.column_stack([edges.source, edges.target])))
 
 

@@ -39,7 +39,7 @@ Rows = NDArray[np.int64]
 
 def questions(graph: CandidateGraph) -> dict[str, list[int]]:
     """Return the rows of the detections in question, in each order."""
-    review, link = Review(), linker("greedy", chances=True)
+    review, link = Review(), linker("greedy", probabilities=True)
     chosen = graph.edges.rows(review.watch(link).choose(graph))
     row = {place: number for number, place in enumerate(_places(graph))}
     asked = np.unique(graph.edges.target)
@@ -86,7 +86,7 @@ def answers(movie: TrueMovie, graph: CandidateGraph, asked: Sequence[int]) -> Co
 
 def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]:
     """Yield the scores after each number of answers, for each order of the questions."""
-    link = linker("greedy", chances=True)
+    link = linker("greedy", probabilities=True)
     for order, asked in questions(graph).items():
         for number in N_ANSWERS:
             corrected = corrected_graph(graph, answers(movie, graph, asked[:number]))
@@ -97,7 +97,7 @@ def rows_of(movie: TrueMovie, graph: CandidateGraph) -> Iterator[dict[str, Any]]
 
 def parents(graph: CandidateGraph) -> Rows:
     """Return the row of the parent (N,) of each detection that greedy linking chooses, or -1."""
-    chosen = graph.edges.rows(linker("greedy", chances=True).choose(graph))
+    chosen = graph.edges.rows(linker("greedy", probabilities=True).choose(graph))
     found = np.full(len(graph.detections), -1)
     found[chosen.target] = chosen.source
     return found

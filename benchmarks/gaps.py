@@ -36,7 +36,7 @@ class SpoiledMovie:
         """Return the counts of a linker: all links of up to MAX_GAP frames, and those over gaps."""
         rows = np.flatnonzero(self.graph.n_missed < max_gap)
         seen = CandidateGraph(self.graph.detections, self.graph.edges.rows(rows))
-        chosen = seen.edges.rows(linker(mode, max_gap=max_gap, chances=True).choose(seen))
+        chosen = seen.edges.rows(linker(mode, max_gap=max_gap, probabilities=True).choose(seen))
         frame, child = self.graph.detections.frame, np.flatnonzero(self.parent >= 0)
         child = child[frame[child] - frame[self.parent[child]] <= MAX_GAP]
         expected = np.column_stack([self.parent[child], child])

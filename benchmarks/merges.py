@@ -46,7 +46,7 @@ def measure(model: AssociationModel, name: str, movie: TrueMovie) -> Iterable[Ro
         rates = known.rates()
         graph = known.graph(None if rates is None else rates.weights, MAX_GAP)
         for mode in MODES:
-            link = linker(mode, max_gap=MAX_GAP, chances=True)
+            link = linker(mode, max_gap=MAX_GAP, probabilities=True)
             for rule, changed in RULES.items():
                 about = {"movie": name, "version": version, "linker": mode, "rule": rule}
                 yield {**about, **accuracy(shown, link(changed(graph)).edges)}

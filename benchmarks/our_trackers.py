@@ -40,5 +40,5 @@ def candidates(
 
 def chosen_links(graph: CandidateGraph, mode: str) -> NDArray[np.int64]:
     """Return the links (E, 2) that the linker of a mode selects from the scored edges."""
-    edges = linker(mode, chances=True)(graph).edges
+    edges = linker(mode, probabilities=True)(graph).edges
     return np.column_stack([edges.source, edges.target])

@@ -95,7 +95,7 @@ FILMS: dict[str, Film] = {
                 cycle_spread=0.3,
                 distance=0.65,
                 alignment=0.9,
-                death_chance=0.07,
+                death_probability=0.07,
                 rounding=0.3,
             ),
         )
@@ -108,7 +108,7 @@ FILMS: dict[str, Film] = {
             spacing=3.0,
             motion=Motion(flow=0.1, diffusion=0.12, persistent=0.2, persistence=0.9),
             shape=Shape(diameter_px=8, growth=0.0),
-            division=Division(cycle_frames=float("inf"), death_chance=0.005),
+            division=Division(cycle_frames=float("inf"), death_probability=0.005),
         )
     ),
     "nuclei_3d": Film(

@@ -59,7 +59,7 @@ class ScoredMovie:
 
 def scored(model: AssociationModel, movie: TrueMovie) -> ScoredMovie:
     """Return the movie with its edges, scored by a model that knows rates of its training."""
-    tracker = Tracker(model, linker("greedy", max_gap=MAX_GAP, chances=True))
+    tracker = Tracker(model, linker("greedy", max_gap=MAX_GAP, probabilities=True))
     detections = movie.detections
     voxel = tracker.relevant_voxel(detections.ndim, (movie.z_step, 1.0, 1.0)[-detections.ndim :])
     shape = proportions(voxel, detections.ndim)

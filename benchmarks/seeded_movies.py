@@ -28,7 +28,7 @@ def simulated_movie(
         motion=MOTION,
         shape=Shape(diameter_px=diameter_px),
         # Births and deaths are equally frequent.
-        division=Division(cycle_frames=CYCLE_FRAMES, death_chance=np.log(2) / CYCLE_FRAMES),
+        division=Division(cycle_frames=CYCLE_FRAMES, death_probability=np.log(2) / CYCLE_FRAMES),
     )
     movie = render(parameters, seed)
     view = (slice(None), slice(shape[0]), slice(shape[1]))

@@ -38,7 +38,7 @@ def measure(model: AssociationModel, movie: TrueMovie, stride: int) -> dict[str,
     """Return the accuracy of greedy links, aligned and by rates, and CPU seconds."""
     flow._MEMORY = flow.new_memory()
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
-    link = linker("greedy", chances=model.spec.scores_are_chances)
+    link = linker("greedy", probabilities=model.spec.scores_are_probabilities)
     tracker = Tracker(model, link, stride=stride, threads=1)
     begin = time.process_time()
     edges = tracker.track_detections(movie.detections, voxel_um=voxel).edges

@@ -128,8 +128,8 @@ def test_a_rule_is_learned_and_accidents_are_not_proven():
     score = adapted(graph, learned.adaptation, SQUARE).edges.score
     assert (score[::2] > 0.6).all()
     assert (score[1::2] < 0.4).all()
-    by_chance = [fitted(*chain(60, rng, lambda i: rng.random() < 0.5)) for _ in range(20)]
-    assert sum(one.is_proven for one in by_chance) <= 2  # 5 % by chance
+    at_random = [fitted(*chain(60, rng, lambda i: rng.random() < 0.5)) for _ in range(20)]
+    assert sum(one.is_proven for one in at_random) <= 2  # 5 % at random
 
 
 def test_undecided_detections_hold_the_scores():
@@ -249,7 +249,7 @@ def test_online_links_as_offline(changed, masks):
     for mask in masks:
         session.push(None, mask)
     same_edges(session.finish(), expected)
-    ilp = Tracker(tracker.model, linker("ilp", chances=True, max_gap=2))
+    ilp = Tracker(tracker.model, linker("ilp", probabilities=True, max_gap=2))
     assert 0 < len(ilp.track(None, masks).edges) < len(masks) * 60
 
 

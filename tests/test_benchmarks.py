@@ -93,7 +93,7 @@ def test_a_part_of_the_frames_is_a_movie(truth_folder):
 @pytest.fixture(scope="module")
 def rendered():
     parameters = SimulationParameters(
-        n_frames=5, n_cells=30, division=Division(cycle_frames=8, death_chance=0.02)
+        n_frames=5, n_cells=30, division=Division(cycle_frames=8, death_probability=0.02)
     )
     return render(parameters, 3)
 

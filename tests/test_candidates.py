@@ -92,13 +92,15 @@ def greedy_twin(detections, edges, max_children, min_link_score, min_division_sc
 
 
 @given(graphs(), st.sampled_from([0.5, 0.8]), st.booleans())
-def test_greedy_equals_a_loop(graph, min_division_score, chances):
-    with_divisions = linker("greedy", chances=chances, min_division_score=min_division_score)
-    without = linker("greedy_nodiv", chances=chances)
+def test_greedy_equals_a_loop(graph, min_division_score, probabilities):
+    with_divisions = linker(
+        "greedy", probabilities=probabilities, min_division_score=min_division_score
+    )
+    without = linker("greedy_nodiv", probabilities=probabilities)
     for link, max_children in ((with_divisions, 2), (without, 1)):
         kept = link(CandidateGraph(*graph)).edges
         pairs = set(zip(kept.source.tolist(), kept.target.tolist(), strict=True))
-        least = 0.3 if chances else 0.5
+        least = 0.3 if probabilities else 0.5
         assert pairs == greedy_twin(*graph, max_children, least, min_division_score)
 
 

@@ -199,7 +199,7 @@ def test_of_probabilities_the_links_that_exceed_their_price_most_are_selected(gr
         if len(set(edges.target[rows])) == len(rows) and n_children.max(initial=0) <= 2:
             worth = (edges.score[rows] - 0.3).sum() - 0.3 * (n_children == 2).sum()
             best = max(best, worth)
-    found = linker("ilp", chances=True).choose(graph)
+    found = linker("ilp", probabilities=True).choose(graph)
     n_children = np.bincount(edges.source[found], minlength=1)
     worth = (edges.score[found] - 0.3).sum() - 0.3 * (n_children == 2).sum()
     assert worth == pytest.approx(best)

@@ -100,19 +100,19 @@ def test_a_second_child_needs_more_of_scores_that_are_probabilities(mode):
     for score, is_division in ((0.55, False), (0.65, True)):
         edges = Edges(np.array([0, 0]), np.array([1, 2]), np.array([0.99, score]))
         graph = CandidateGraph(detections_in(frames, 0), edges)
-        assert len(linker(mode, chances=True)(graph).edges) == 1 + is_division
+        assert len(linker(mode, probabilities=True)(graph).edges) == 1 + is_division
         assert len(linker(mode)(graph).edges) == 2
-        assert len(linker(mode, chances=True, min_division_score=0.5)(graph).edges) == 2
+        assert len(linker(mode, probabilities=True, min_division_score=0.5)(graph).edges) == 2
 
 
 @pytest.mark.parametrize("mode", ["greedy", "greedy_nodiv", "ilp", "ilp_nodiv", "lap"])
 def test_a_link_needs_less_of_scores_that_are_probabilities(mode):
     edges = Edges(np.array([0]), np.array([1]), np.array([0.35]))
     graph = CandidateGraph(detections_in([0, 1], 0), edges)
-    assert len(linker(mode, chances=True)(graph).edges) == 1
+    assert len(linker(mode, probabilities=True)(graph).edges) == 1
     assert len(linker(mode)(graph).edges) == (not mode.startswith("greedy"))
     weak = replace(graph, edges=replace(edges, score=np.array([0.25])))
-    assert len(linker(mode, chances=True)(weak).edges) == (mode == "lap")
+    assert len(linker(mode, probabilities=True)(weak).edges) == (mode == "lap")
 
 
 def test_no_gap_replaces_the_detection_between():

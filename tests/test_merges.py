@@ -23,7 +23,7 @@ def graph(frames, edges):
 
 
 def links(mode, given, max_gap=2):
-    stream = LinkStream(linker(mode, max_gap=max_gap, chances=True), None, None, 2)
+    stream = LinkStream(linker(mode, max_gap=max_gap, probabilities=True), None, None, 2)
     stop = int(given.detections.frame[-1]) + 1
     keep = np.flatnonzero(given.n_missed < max_gap)
     edges = given.edges.rows(keep)

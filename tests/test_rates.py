@@ -204,10 +204,12 @@ def test_garbage_and_few_cells_are_not_corrected_which_is_logged(score, caplog):
     part = FrameEdges(0, 1, 0, cells(np.repeat([0, 1], n)), edges)
     few = scored_movie(0.01, 0.01, MIN_TARGETS // 4, rng)
     for movie in (part, few):
-        links = LinkStream(linker("greedy", chances=True), None, None, 2, training_rates=TRAINING)
+        links = LinkStream(
+            linker("greedy", probabilities=True), None, None, 2, training_rates=TRAINING
+        )
         links.push([movie])
         with caplog.at_level(logging.DEBUG):
-            plain = LinkStream(linker("greedy", chances=True), None, None, 2)
+            plain = LinkStream(linker("greedy", probabilities=True), None, None, 2)
             plain.push([movie])
             found = links.finish(movie.detections)
         assert links.rates is None

@@ -17,7 +17,7 @@ from trackastra_engine.movie.frames import Frame
 from trackastra_engine.online import Session, load_session, save_session
 from trackastra_engine.online.changes import _changed
 from trackastra_engine.simulation import random_parameters, render
-from trackastra_engine.simulation.parameters import REGIME_CHANCES
+from trackastra_engine.simulation.parameters import REGIME_PROBABILITIES
 from trackastra_export.export import export_model
 from trackastra_training.checkpoint import load_model, load_spec
 
@@ -188,7 +188,7 @@ def test_contents_of_an_update():
     assert [u.final_frame for u in updates] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("regime", REGIME_CHANCES)
+@pytest.mark.parametrize("regime", REGIME_PROBABILITIES)
 def test_simulated_movies_are_tracked_as_a_whole(tracker, regime):
     rng = np.random.default_rng(5)
     parameters = random_parameters(rng, regime=regime, max_cells=50)

@@ -122,7 +122,7 @@ def test_random_movies_are_of_every_kind(ndim):
     drawn = [random_parameters(np.random.default_rng(seed), ndim=ndim) for seed in range(200)]
     for has_property in (
         lambda p: any(p.motion.drift),
-        lambda p: p.motion.jump_chance > 0,
+        lambda p: p.motion.jump_probability > 0,
         lambda p: p.brightness.is_present,
         lambda p: p.brightness.bleaching > 0,
         lambda p: p.errors == Errors(),
@@ -252,7 +252,7 @@ def test_a_colony_may_grow_to_a_thousand_cells():
 
 def test_a_cell_that_leaves_shrinks_and_its_neighbours_close_the_gap():
     division = Division(
-        cycle_frames=np.inf, death_chance=0.05, leave_frames=5, leave_shrinkage=0.04
+        cycle_frames=np.inf, death_probability=0.05, leave_frames=5, leave_shrinkage=0.04
     )
     calm = Motion(flow=0.0, diffusion=0.0, persistent=0.0, rotation=0.0, repulsion=0.0)
     skin = replace(SKIN, n_frames=12, n_cells=120, division=division, motion=calm, margin_px=0.0)

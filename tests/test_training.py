@@ -72,9 +72,9 @@ def naive_loss(logits, frame, coordinates, association, weight, cutoff) -> float
         score = 0.0
         if frame[j] > frame[i] and distance[i, j] <= cutoff:
             score = np.exp(logits[i, j]) / (1 + np.exp(logits[rivals, j]).sum())
-        for share, chance in ((1, score), (0.01, 1 / (1 + np.exp(-logits[i, j])))):
-            chance = chance if association[i, j] else 1 - chance
-            total -= share * weight[i, j] * max(np.log(chance), -100) if weight[i, j] else 0
+        for share, probability in ((1, score), (0.01, 1 / (1 + np.exp(-logits[i, j])))):
+            probability = probability if association[i, j] else 1 - probability
+            total -= share * weight[i, j] * max(np.log(probability), -100) if weight[i, j] else 0
     return total
 
 

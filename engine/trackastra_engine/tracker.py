@@ -157,8 +157,8 @@ class Tracker:
         """
         longest = None if max_distance is None else MaxDistance.parse(max_distance)
         loaded = AssociationModel.load(model, device=device)
-        chances = loaded.spec.scores_are_chances
-        link = linker(mode, chances=chances) if isinstance(mode, str) else mode
+        probabilities = loaded.spec.scores_are_probabilities
+        link = linker(mode, probabilities=probabilities) if isinstance(mode, str) else mode
         return cls(
             loaded,
             link,

@@ -65,7 +65,7 @@ def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec
         cutoff=config.spatial_pos_cutoff,
         averaging="all",
         max_frame_gap=2,
-        scores_are_chances=True,
+        scores_are_probabilities=True,
         uses_voxel_size=config.coord_dim == 3,
         description=description,
     )

@@ -96,7 +96,7 @@ def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovi
     edges = associate_movie(score, spec, movie.detections)
     model.train(was_training)
     graph = candidate_graph(movie.detections, edges)
-    return linker("greedy", chances=spec.scores_are_chances)(graph).edges
+    return linker("greedy", probabilities=spec.scores_are_probabilities)(graph).edges
 
 
 def _neighbour_edges(scores: NDArray[np.float32], frame: IntArray) -> Edges:

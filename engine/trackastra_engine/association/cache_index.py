@@ -16,7 +16,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
 from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
-from trackastra_engine.model.spec import Adaptation, TrainingRates
+from trackastra_engine.model.spec import PROBABILITIES_KEY, Adaptation, TrainingRates
 from trackastra_engine.motion.summary import MovieMotion, movie_motion
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.voxels import VoxelSize, proportions
@@ -38,7 +38,7 @@ class KeptMovie:
     max_gap: int  # frames of the longest edges
     voxel_um: VoxelSize | None
     frame_interval_s: float | None
-    scores_are_chances: bool
+    scores_are_probabilities: bool
     sees_voxel: bool  # whether distances are measured in true proportion in any case
     training_rates: TrainingRates | None = None  # of the model
     adaptation: Adaptation | None = None  # of the model
@@ -54,8 +54,10 @@ class KeptMovie:
 
     def write(self, path: Path) -> None:
         """Write it to a file, which is replaced if it exists."""
+        fields = asdict(self)
+        fields[PROBABILITIES_KEY] = fields.pop("scores_are_probabilities")
         with new_file(path) as partial:
-            partial.write_text(json.dumps(asdict(self)), "utf-8")
+            partial.write_text(json.dumps(fields), "utf-8")
 
     @classmethod
     def read(cls, results: Path) -> "KeptMovie":
@@ -73,6 +75,7 @@ class KeptMovie:
             known = json.loads(path.read_text("utf-8"))
             known["folder"] = str(path.parent / known["folder"])
             known["voxel_um"] = known["voxel_um"] and tuple(known["voxel_um"])
+            known["scores_are_probabilities"] = known.pop(PROBABILITIES_KEY)
             rates = known.get("training_rates")
             known["training_rates"] = rates and TrainingRates(**rates)
             adaptation = known.get("adaptation")
@@ -143,7 +146,7 @@ def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Associat
         max_gap=association.max_gap,
         voxel_um=movie.voxel_um,
         frame_interval_s=movie.frame_interval_s,
-        scores_are_chances=association.spec.scores_are_chances,
+        scores_are_probabilities=association.spec.scores_are_probabilities,
         sees_voxel=association.spec.uses_voxel_size,
         training_rates=association.spec.training_rates,
         adaptation=association.spec.adaptation,

@@ -118,8 +118,8 @@ _LINKING = (
     click.option(
         "--ilp-costs",
         metavar="COSTS",
-        help="Cost preset for --mode ilp: chances, gt, deepcell_gt, deepcell_gt_tuned, "
-        "deepcell_res_tuned, or a TOML file.  [default: chances, with upstream's models gt]",
+        help="Cost preset for --mode ilp: probabilities, gt, deepcell_gt, deepcell_gt_tuned, "
+        "deepcell_res_tuned, or a TOML file.  [default: probabilities, with upstream's models gt]",
     ),
     click.option(
         "--ilp-time-limit",

@@ -42,7 +42,7 @@ def adapt(
         raise InputError(f"the output {output} is no .onnx file; give a name such as mine.onnx")
     check_output_file(output, overwrite=overwrite)
     kept = KeptMovie.read(results)
-    if not kept.scores_are_chances:
+    if not kept.scores_are_probabilities:
         raise InputError("models of upstream cannot be adapted: their scores are no probabilities")
     decided = corrections_of(corrections, results)
     if decided is None:
@@ -72,7 +72,7 @@ def fitted(kept: KeptMovie, corrections: Corrections) -> Fit:
     if kept.training_rates is not None:
         counts = sum((count_parents(part, voxel) for part in parts), RateCounts.none())
         rates = movie_rates(counts, kept.training_rates)
-    linker = FrameLinker(DEFAULT_OPTIONS.linker(chances=True), None, voxel)
+    linker = FrameLinker(DEFAULT_OPTIONS.linker(probabilities=True), None, voxel)
     graphs = [linker.candidates(part, rates) for part in parts]
     seen = [gather(graph, voxel) for graph in graphs]
     pairs = zip(graphs, seen, strict=True)

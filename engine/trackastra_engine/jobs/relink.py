@@ -109,7 +109,7 @@ def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections 
     Raises InputError if the cache is not complete, or does not fit the options.
     """
     review = Review()
-    link = linking.linker(chances=kept.scores_are_chances)
+    link = linking.linker(probabilities=kept.scores_are_probabilities)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
     voxel_um = kept.voxel_um if kept.sees_voxel or in_um else None

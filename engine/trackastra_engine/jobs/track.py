@@ -173,7 +173,7 @@ def _tracker(job: Job, review: Review, adapted: list[Adapted]) -> Tracker:
     longest = job.linking.max_distance
     return Tracker(
         model,
-        review.watch(job.linking.linker(chances=model.spec.scores_are_chances)),
+        review.watch(job.linking.linker(probabilities=model.spec.scores_are_probabilities)),
         max_distance=None if longest is None else MaxDistance.parse(longest),
         stride=job.stride,
         align=job.align,

@@ -10,7 +10,12 @@ from functools import partial
 from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.candidates import CandidateGraph
-from trackastra_engine.linking.costs import CHANCES, DIVISION_CHANCE, LINK_CHANCE, LinkCosts
+from trackastra_engine.linking.costs import (
+    DIVISION_PROBABILITY,
+    LINK_PROBABILITY,
+    PROBABILITIES,
+    LinkCosts,
+)
 from trackastra_engine.linking.greedy import MIN_LINK_SCORE, choose_greedily
 from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
 from trackastra_engine.linking.lap import LapCosts, choose_by_assignment
@@ -53,7 +58,7 @@ def linker(
     mode: str,
     *,
     max_gap: int = 1,
-    chances: bool = False,
+    probabilities: bool = False,
     min_division_score: float | None = None,
     costs: LinkCosts | None = None,
     time_limit_s: float | None = None,
@@ -67,14 +72,14 @@ def linker(
     max_gap : int
         Frames from the source to the target of the longest links: 1 for neighbouring frames, 2
         for links over one frame in which a cell was missed.
-    chances : bool
-        Whether scores are probabilities (`ModelSpec.scores_are_chances`), which "greedy" and
+    probabilities : bool
+        Whether scores are probabilities (`ModelSpec.scores_are_probabilities`), which "greedy" and
         "ilp" accept from 0.3; otherwise they are upstream's.
     min_division_score : float, optional
         The score that a second child needs: by default 0.6 for probabilities and 0.5 for
         upstream's scores; with "ilp" the score from which a division pays.
     costs : LinkCosts, optional
-        Of "ilp" and "ilp_nodiv"; by default `CHANCES` for probabilities, otherwise "gt".
+        Of "ilp" and "ilp_nodiv"; by default `PROBABILITIES` for probabilities, otherwise "gt".
     time_limit_s : float, optional
         Seconds, of "ilp" and "ilp_nodiv".
 
@@ -89,18 +94,18 @@ def linker(
 
     Examples
     --------
-    >>> tracker = Tracker.load("general_2d", mode=linker("greedy", max_gap=2, chances=True))
+    >>> tracker = Tracker.load("general_2d", mode=linker("greedy", max_gap=2, probabilities=True))
     >>> tracker.track(images, masks).n_divisions
     1
     """
     if mode not in MODES:
         raise InputError(f"there is no linker {mode!r}; choose one of {', '.join(MODES)}")
     divisions = not mode.endswith("_nodiv")
-    link_score = LINK_CHANCE if chances else MIN_LINK_SCORE
+    link_score = LINK_PROBABILITY if probabilities else MIN_LINK_SCORE
     if min_division_score is not None:
         _check_division_score(min_division_score, mode, link_score)
     if mode.startswith("ilp"):
-        costs = costs or (CHANCES if chances else LinkCosts())
+        costs = costs or (PROBABILITIES if probabilities else LinkCosts())
         if min_division_score is not None:
             costs = costs.with_min_division_score(min_division_score)
         limit = TIME_LIMIT_S if time_limit_s is None else time_limit_s
@@ -114,7 +119,7 @@ def linker(
         )
     score = min_division_score
     if score is None:
-        score = DIVISION_CHANCE if chances else MIN_LINK_SCORE
+        score = DIVISION_PROBABILITY if probabilities else MIN_LINK_SCORE
     if mode == "lap":
         choose = partial(choose_by_assignment, costs=LapCosts(split=1 - score))
         return Linker(choose, is_separable=False, max_gap=max_gap)

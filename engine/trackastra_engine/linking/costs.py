@@ -87,12 +87,14 @@ class LinkCosts:
 # divisions than from 0.3 and 0.75, and 26 have better ones; from 0.15 and 0.5, three and 25. With
 # one data set left out in turn, the mean of both F1 preferred 0.2 and 0.4 thrice, 0.15 and 0.5
 # once, 0.3 and 0.5 once; with these, masks with errors lose more links.
-LINK_CHANCE, DIVISION_CHANCE = 0.3, 0.6
-CHANCES = LinkCosts(appear=-LINK_CHANCE, disappear=0.0, split=DIVISION_CHANCE - LINK_CHANCE)
+LINK_PROBABILITY, DIVISION_PROBABILITY = 0.3, 0.6
+PROBABILITIES = LinkCosts(
+    appear=-LINK_PROBABILITY, disappear=0.0, split=DIVISION_PROBABILITY - LINK_PROBABILITY
+)
 # Beside it, the values of upstream's ILP_CONFIGS (ilp.py), which were tuned on the data sets they
 # are named after.
 CONFIGURATIONS = {
-    "chances": CHANCES,
+    "probabilities": PROBABILITIES,
     "gt": LinkCosts(),
     "deepcell_gt": LinkCosts(split=1.0),
     "deepcell_gt_tuned": LinkCosts(appear=0.5, split=1.0),

@@ -19,15 +19,15 @@ class LinkingOptions:
     ilp_costs: str | None = None  # a name, or a TOML file
     ilp_time_limit_s: float | None = None
 
-    def linker(self, *, chances: bool) -> Linker:
+    def linker(self, *, probabilities: bool) -> Linker:
         """Return the linker with these options; raises InputError if there is none.
 
-        chances: whether scores are chances, see `linking.linker`.
+        probabilities: whether scores are probabilities, see `linking.linker`.
         """
         return linker(
             self.mode,
             max_gap=self.max_gap,
-            chances=chances,
+            probabilities=probabilities,
             min_division_score=self.min_division_score,
             costs=read_costs(self.ilp_costs) if self.ilp_costs else None,
             time_limit_s=self.ilp_time_limit_s,

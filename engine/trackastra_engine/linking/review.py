@@ -21,7 +21,7 @@ class DoubtfulLink:
 
     target: Place
     source: Place | None
-    score: float  # of the link; without one, the chance that there is none
+    score: float  # of the link; without one, the probability that there is none
     certainty: float  # the score less that of the best alternative, -1 to 1
     alternatives: tuple[tuple[Place | None, float], ...]  # the best first
 
@@ -29,8 +29,9 @@ class DoubtfulLink:
 class Review:
     """Keeps the least certain links of those that a linker chooses.
 
-    The scores of the candidate edges to a detection from one frame are the chances of its sources
-    (paper, eq. 5); what they lack to 1 is the chance that it has none, an alternative as well.
+    The scores of candidate edges from one frame to a detection are the probabilities of its
+    sources (paper, eq. 5). Their difference to 1 is the probability of no source, also an
+    alternative.
     """
 
     def __init__(self) -> None:
@@ -73,7 +74,7 @@ class Review:
 
 
 def _certainty(score: FloatArray, is_chosen: NDArray[np.bool_], starts: IntArray) -> FloatArray:
-    """Return, for each target, the chance of its choice less that of the best alternative."""
+    """Return, for each target, the probability of its choice less that of the best alternative."""
     none = np.maximum(0, 1 - np.add.reduceat(score, starts))
     chosen = np.maximum.reduceat(np.where(is_chosen, score, -1), starts)
     other = np.maximum.reduceat(np.where(is_chosen, -1, score), starts)
@@ -94,15 +95,15 @@ def _described(
         return int(detections.frame[row]), int(detections.label[row])
 
     choices: list[tuple[Place | None, float, bool]] = [
-        (place(row), chance, chosen)
-        for row, chance, chosen in zip(
+        (place(row), probability, chosen)
+        for row, probability, chosen in zip(
             source.tolist(), score.tolist(), is_chosen.tolist(), strict=True
         )
     ]
     choices.append((None, max(0.0, 1 - float(score.sum())), not is_chosen.any()))
     ((own, own_score, _),) = (choice for choice in choices if choice[2])
     others = sorted(
-        ((place, chance) for place, chance, chosen in choices if not chosen),
+        ((place, probability) for place, probability, chosen in choices if not chosen),
         key=lambda other: -other[1],
     )
     return DoubtfulLink(place(target), own, own_score, own_score - others[0][1], tuple(others))

@@ -11,6 +11,7 @@ from trackastra_engine.errors import ModelError
 
 FORMAT_VERSION = 1
 METADATA_KEY = "trackastra_engine.model_spec"
+PROBABILITIES_KEY = "scores_are_chances"  # in files, of `scores_are_probabilities`
 
 Recipe = Literal["upstream", "relative"]
 Normalisation = Literal["movie", "window"]
@@ -69,7 +70,7 @@ class ModelSpec:
     cutoff: float  # reach of attention and association, in the units of the token coordinates
     averaging: Averaging  # which windows count in an edge's mean score, see edge_stream.py
     max_frame_gap: int = 1  # longest link, in frames, that the model was trained for
-    scores_are_chances: bool = False  # probabilities, for linking/costs.py
+    scores_are_probabilities: bool = False  # probabilities, for linking/costs.py
     uses_voxel_size: bool = False  # needs positions and shapes in true proportion, see transform.py
     accepts_planes: bool = False  # a 3D model that also tracks 2D movies, as one plane
     training_rates: TrainingRates | None = None  # None: scores are not corrected, linking/rates.py
@@ -80,7 +81,9 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """Return the spec as one JSON object."""
-        return json.dumps(asdict(self), sort_keys=True)
+        fields = asdict(self)
+        fields[PROBABILITIES_KEY] = fields.pop("scores_are_probabilities")
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "ModelSpec":
@@ -96,6 +99,8 @@ class ModelSpec:
                 f"{FORMAT_VERSION}; export the model again with the matching version"
             )
         try:
+            if PROBABILITIES_KEY in fields:
+                fields["scores_are_probabilities"] = fields.pop(PROBABILITIES_KEY)
             if fields.get("training_rates") is not None:
                 fields["training_rates"] = TrainingRates(**fields["training_rates"])
             if fields.get("adaptation") is not None:

@@ -29,7 +29,7 @@ def random_cycles(
 def leave(cells: Cells, parameters: SimulationParameters, rng: np.random.Generator) -> Cells:
     """Return the cells that remain a frame later; some begin to leave and shrink."""
     division, is_fated = parameters.division, rng.random(len(cells))
-    begins = is_fated < division.death_chance
+    begins = is_fated < division.death_probability
     if not division.leave_frames:
         return cells.rows(np.flatnonzero(~begins))
     leaving = np.where(cells.leaving >= 0, cells.leaving + 1, np.where(begins, 0.0, -1.0))

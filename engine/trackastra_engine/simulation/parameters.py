@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 Regime = Literal["nuclei", "rods", "packed", "particles"]
-REGIME_CHANCES: dict[Regime, float] = {
+REGIME_PROBABILITIES: dict[Regime, float] = {
     "nuclei": 0.36,
     "rods": 0.22,
     "packed": 0.36,
@@ -27,7 +27,7 @@ class Motion:
     """Motion of cells; lengths in typical spacings, steps per frame."""
 
     drift: tuple[float, ...] = (0.0, 0.0)  # (D,) step of all cells together
-    jump_chance: float = 0.0  # probability per frame that the stage jumps
+    jump_probability: float = 0.0  # probability per frame that the stage jumps
     jump: float = 0.0  # standard deviation of such a jump along each axis
     flow: float = 0.05  # typical step of a smooth flow field
     flow_wavelength: float = 10.0
@@ -71,7 +71,7 @@ class Division:
     rounding: float = 0.5  # share of the elongation lost around division
     shrinkage: float = 0.1  # loss in the logarithm of the diameter around division
     is_cleavage: bool = False  # daughters share the volume of their mother, as in embryos
-    death_chance: float = 0.0  # per cell and frame
+    death_probability: float = 0.0  # per cell and frame
     leave_frames: int = 0  # duration of a death, during which the neighbours move in
     leave_shrinkage: float = 0.04  # loss in the logarithm of the diameter per frame of it
 
@@ -132,7 +132,7 @@ def random_parameters(
     max_cells: 500 work as well; training uses 150, as it sees about 64 of a frame at once.
     """
     if regime is None:
-        regime = rng.choice(list(REGIME_CHANCES), p=list(REGIME_CHANCES.values()))
+        regime = rng.choice(list(REGIME_PROBABILITIES), p=list(REGIME_PROBABILITIES.values()))
     is_packed, is_rod = regime == "packed", regime == "rods"
     low = 40 if is_packed else 6
     spacing = {"packed": 0.85, "rods": 1.2}.get(regime, _log_uniform(rng, 1.05, 4.0))
@@ -166,7 +166,7 @@ def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motio
         drift[:] = 0
     return Motion(
         drift=tuple(drift),
-        jump_chance=rng.choice([0.0, 0.1], p=[0.7, 0.3]),
+        jump_probability=rng.choice([0.0, 0.1], p=[0.7, 0.3]),
         jump=_log_uniform(rng, 0.1, 2.0),
         flow=_log_uniform(rng, 0.01, 0.25 if is_packed else 0.5),
         flow_wavelength=_log_uniform(rng, 5, 30),
@@ -203,7 +203,7 @@ def _random_shape(rng: np.random.Generator, regime: Regime) -> Shape:
 
 def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
     if regime == "particles":
-        return Division(cycle_frames=np.inf, death_chance=_log_uniform(rng, 0.001, 0.08))
+        return Division(cycle_frames=np.inf, death_probability=_log_uniform(rng, 0.001, 0.08))
     if regime == "rods":
         return Division(
             _log_uniform(rng, 3.5, 20), 0.15, asymmetry=rng.uniform(0.02, 0.15), brightness=0.0
@@ -222,7 +222,9 @@ def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
         shrinkage=rng.uniform(0.0, 0.3),
         is_cleavage=regime == "nuclei" and rng.random() < 0.3,
         leave_frames=int(rng.integers(0, 7)) if is_packed else 0,
-        death_chance=rng.uniform(0.0, 1.2) / cycle if is_packed else _log_uniform(rng, 1e-4, 0.02),
+        death_probability=rng.uniform(0.0, 1.2) / cycle
+        if is_packed
+        else _log_uniform(rng, 1e-4, 0.02),
     )
 
 

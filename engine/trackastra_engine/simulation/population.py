@@ -42,7 +42,7 @@ def simulate_outlines(
     for frame in range(parameters.n_frames):
         yield _outlines(cells, offset, frame, parameters, rng)
         offset = offset + np.asarray(motion.drift) * spacing
-        if rng.random() < motion.jump_chance:
+        if rng.random() < motion.jump_probability:
             offset = offset + rng.normal(size=parameters.ndim) * motion.jump * spacing
         cells, next_identity = _step(cells, next_identity, flow, frame, parameters, rng)
 
@@ -123,7 +123,7 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
     drift = np.asarray(parameters.motion.drift) * spacing * parameters.n_frames
     # The view moves over the tissue by -drift, so the tissue must extend that far.
     padding = PADDING_SPACINGS * spacing
-    if parameters.motion.jump_chance:
+    if parameters.motion.jump_probability:
         padding += 2 * parameters.motion.jump * spacing
     low = np.minimum(0, -drift) - padding
     high = np.maximum(0, -drift) + view + padding
