@@ -323,7 +323,9 @@ def test_wrong_calls_get_a_sentence(tracked, tmp_path, monkeypatch):
     assert "no .onnx file" in error_of(tmp_path, "adapt", out, *given, "-o", tmp_path / "mine")
     mine = tmp_path / "mine.onnx"
     assert "has no corrections" in error_of(tmp_path, "adapt", out, "-o", mine)
-    assert "keeps no detections" in error_of(tmp_path, "adapt", tmp_path, *given, "-o", mine)
+    assert "contains no cached detections" in error_of(
+        tmp_path, "adapt", tmp_path, *given, "-o", mine
+    )
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text() + "0,1,1,999,link\n")
     assert "no such object" in error_of(tmp_path, "adapt", out, *given, "-o", mine)
     write_corrections(Corrections.of(true), tmp_path / "a.csv")

@@ -225,7 +225,7 @@ def test_no_flipped_byte_of_a_file_stops_a_run_or_changes_edges(tmp_path, change
 
 
 def test_arrays_are_not_cached(tmp_path):
-    with pytest.raises(InputError, match="arrays in memory cannot be known again"):
+    with pytest.raises(InputError, match="arrays in memory cannot be cached"):
         Run(crowd(8, 5), tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 

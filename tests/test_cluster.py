@@ -148,7 +148,7 @@ main({command})
             assert process.communicate(timeout=60) == ("", "Stopped; no results were written.\n")
         finally:
             process.kill()  # or the end of the block waits for it
-    assert said.startswith("Warning: the Dask cluster has no worker; the work goes on when")
+    assert said.startswith("Warning: the Dask cluster has no worker; the work continues when")
     assert process.returncode == 130
     assert not (tmp_path / "out").exists()
 

@@ -216,7 +216,7 @@ def test_results_that_cannot_be_learned_from_are_reported(tracked, tmp_path):
     out, spec = tracked[0], read_model("general_2d")[1]
     with pytest.raises(InputError, match="there is no folder"):
         read_corrected(CorrectedResult(tmp_path / "nothing"), spec)
-    with pytest.raises(InputError, match="keeps no detections and edges"):
+    with pytest.raises(InputError, match="contains no cached detections and edges"):
         read_corrected(CorrectedResult(tmp_path), spec)
     with pytest.raises(InputError, match="has no corrections; name a file"):
         read_corrected(CorrectedResult(out), spec)

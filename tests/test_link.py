@@ -90,7 +90,7 @@ def test_results_that_cannot_be_linked_again(tracked, tmp_path):
     )
     assert "give 1 or 2" in error_of(tmp_path, "link", out, "--max-gap", "0")
     new = ("-o", tmp_path / "new")
-    assert "keeps no detections" in error_of(tmp_path, "link", tmp_path / "nowhere", *new)
+    assert "contains no cached detections" in error_of(tmp_path, "link", tmp_path / "nowhere", *new)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "edges.csv").write_text("")
     assert "is not empty; choose another" in error_of(tmp_path, "link", out, *new)
@@ -108,7 +108,7 @@ def test_after_points_the_movie_of_an_earlier_run_cannot_be_linked(tracked, mode
     command = ("track", "--points", points, "--model", model, "-o", out, "--no-report")
     result = run(*command, "--overwrite")
     assert result.exit_code == 0, result.output
-    assert "keeps no detections" in error_of(tmp_path, "link", out)
+    assert "contains no cached detections" in error_of(tmp_path, "link", out)
 
 
 def test_the_cache_of_an_earlier_run_with_other_options_is_removed(tracked):

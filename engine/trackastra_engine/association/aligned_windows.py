@@ -1,8 +1,8 @@
-"""Windows are aligned before they are scored, and once more along their own links if in doubt.
+"""Align windows before they are scored, and again along their own links if in doubt.
 
-Flows between two frames are found from their detections only. Where few cells fit after them, the
-likely links of the window show a better flow, after which it is scored again. Of the two, that in
-which cells have the likelier parents counts.
+Flows between two frames are found from their detections only. If few cells fit after them, the
+likely links of the window define a better flow, after which the window is scored again. The result
+is the scoring in which cells have the likelier parents.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,18 +16,17 @@ from trackastra_engine.motion.alignment import carried, flows_of
 from trackastra_engine.motion.flow import Flow
 from trackastra_engine.motion.links import Links, flows_of_links
 
-DOUBTFUL_FIT = 0.35  # of the two frames of a window that fit worst: below it, links are asked
+DOUBTFUL_FIT = 0.35  # of the two frames of a window that fit worst: below it, links define flows
 MAX_PASSES = 4  # of the network
-LEFT_DOUBT = 0.9  # share of the doubt before that a better flow leaves at most
-MIN_CHANGE_SPACINGS = (
-    0.7  # by which it carries some cell elsewhere; at .5 it looks like its neighbour
-)
+LEFT_DOUBT = 0.9  # largest doubt after a better flow, as a share of that before
+# Smallest change of the place of some cell by a better flow; at .5 it is taken for its neighbour.
+MIN_CHANGE_SPACINGS = 0.7
 
 Windows = Sequence[Detections]
 
 
 def score_aligned(windows: Windows, score: Callable[[Windows], list[Edges]]) -> list[Edges]:
-    """Return the edges of windows after alignment; score: how some windows are scored together.
+    """Return the edges of windows after alignment; score: returns the edges of some windows.
 
     The edges of a window do not depend on the other windows.
     """
@@ -59,7 +58,7 @@ def _worst_fit(flows: Sequence[Flow]) -> float:
 
 
 def _doubt(window: Detections, edges: Edges) -> float:
-    """Return how far the likeliest parents of cells are from certain, in the mean, 0 to 1."""
+    """Return 1 minus the mean score of the likeliest parents of cells, 0 to 1."""
     frame, best = window.frame, np.zeros(len(window))
     is_next = frame[edges.target] - frame[edges.source] == 1
     np.maximum.at(best, edges.target[is_next], edges.score[is_next])
@@ -67,6 +66,6 @@ def _doubt(window: Detections, edges: Edges) -> float:
 
 
 def _change(seen: Detections, before: Detections) -> float:
-    """Return the longest way between the places of a detection in two alignments, in pixels."""
+    """Return the largest distance of a detection between two alignments, in pixels."""
     squared = ((seen.centroid - before.centroid) ** 2).sum(axis=1)
     return float(np.sqrt(squared.max(initial=0)))

@@ -1,4 +1,4 @@
-"""A few frames in a row, whose edges are scored without the rest of the movie."""
+"""Score the edges of a chunk, some consecutive frames, without the rest of the movie."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,36 +16,36 @@ from trackastra_engine.model.tokens import Tokens, prepare_tokens
 from trackastra_engine.motion.summary import MovieMotion, movie_motion
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 
-CHUNK_FRAMES = 32  # at most so many are lost with a run that dies
+CHUNK_FRAMES = 32  # the most that are lost when a run is interrupted
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Frames whose detections, and edges from these, are made and kept together."""
+    """Frames whose detections, and edges from these, are computed and stored together."""
 
     frames: range
-    reach: range  # all frames of the windows that hold one of `frames`
+    reach: range  # all frames of the windows that contain one of `frames`
     ends_movie: bool  # whether the last window of the movie is one of these windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Association:
-    """How detections become edges: by which model, and with which options."""
+    """The model and the options by which detections become edges."""
 
     model: AssociationModel
     stride: int = 1  # frames from a window to the next
     max_gap: int = 1  # frames
-    voxel_um: VoxelSize | None = None  # if the model sees it
+    voxel_um: VoxelSize | None = None  # if the model uses it
     aligned: bool = False  # whether windows are aligned before they are scored, see motion/
-    threads: int = 1  # that measure frames and score windows, which changes no edge
+    threads: int = 1  # that measure frames and score windows; their number changes no edge
 
     @property
     def spec(self) -> ModelSpec:
-        """Return what is to be known of the model."""
+        """Return the spec of the model."""
         return self.model.spec
 
     def score(self, intensity_range: IntensityRange | None) -> Score:
-        """Return how the detections of a window are scored, given what is known of the movie."""
+        """Return the function that scores the detections of a window of a movie."""
 
         def associate(windows: Sequence[Tokens]) -> Iterator[Edges]:
             return (self.model.associate(tokens, max_gap=self.max_gap) for tokens in windows)
@@ -59,7 +59,7 @@ class Association:
     def score_together(
         self, windows: Sequence[Detections], intensity_range: IntensityRange | None
     ) -> list[Edges]:
-        """Return the edges of windows, as many of which are scored at once as fill a GPU."""
+        """Return the edges of windows, scored in batches that fill a GPU."""
 
         def associate(windows: Sequence[Tokens]) -> Iterator[Edges]:
             return self.model.associate_together(windows, max_gap=self.max_gap)
@@ -72,7 +72,7 @@ class Association:
         intensity_range: IntensityRange | None,
         associate: Callable[[Sequence[Tokens]], Iterator[Edges]],
     ) -> list[Edges]:
-        """Return the edges of windows, which are aligned first if they are to be."""
+        """Return the edges of windows, aligned first if `aligned`."""
 
         def score(seen: Sequence[Detections]) -> list[Edges]:
             recipe = self.spec.recipe
@@ -82,24 +82,24 @@ class Association:
         return score_aligned(seen, score) if self.aligned else score(seen)
 
     def motion(self, detections: Detections, n_frames: int) -> MovieMotion | None:
-        """Return how the detections of a movie move as a whole; None if none are aligned."""
+        """Return the common motion of the detections of a movie; None without alignment."""
         return movie_motion(detections, n_frames, self._proportions) if self.aligned else None
 
     @property
     def _proportions(self) -> FloatArray | None:
-        """Return the proportions (D,) of a voxel, if the model sees them."""
+        """Return the proportions (D,) of a voxel, if the model uses them."""
         spec = self.spec
         seen = spec.uses_voxel_size and self.voxel_um is not None
         return proportions(self.voxel_um, spec.ndim) if seen else None
 
     def _as_seen(self, detections: Detections) -> Detections:
-        """Return detections in true proportion, if the model sees it."""
+        """Return detections in true proportion, if the model uses it."""
         voxel = self._proportions
         return detections if voxel is None else in_true_proportion(detections, voxel)
 
     def chunks(self, n_frames: int) -> list[Chunk]:
         """Return the chunks of a movie."""
-        last_window = max(0, n_frames - self.spec.window)  # it ends with the movie in any case
+        last_window = max(0, n_frames - self.spec.window)  # it always ends with the movie
         chunks = []
         for first in range(0, n_frames, CHUNK_FRAMES):
             stop = min(first + CHUNK_FRAMES, n_frames)
@@ -113,7 +113,7 @@ class Association:
         """Return the edges from the detections of a chunk, the first of which is row 0.
 
         frames: the detections of each frame within the chunk's reach. The edges are those of an
-        EdgeStream over the whole movie: the same windows are averaged in their order.
+        EdgeStream over the whole movie: the same windows are averaged in the same order.
         """
         if self.model.is_at_once:
             frames = list(frames)
@@ -124,7 +124,7 @@ class Association:
     def stream(
         self, score: Score, first_frame: int, threads: WindowThreads = IN_TURN
     ) -> EdgeStream:
-        """Return a stream of edges from a frame on, where a window must begin."""
+        """Return a stream of edges from a frame, at which a window must begin."""
         return EdgeStream(
             score,
             self.spec,
@@ -153,15 +153,15 @@ class Association:
 
 
 def joined_edges(parts: Sequence[FrameEdges]) -> Edges:
-    """Return the edges from some frames in a row; row 0 is the first detection of the first."""
+    """Return the edges from consecutive frames; row 0 is the first detection of the first."""
     first_row = parts[0].first_row
     return concatenate_edges(part.edges.shifted(part.first_row - first_row) for part in parts)
 
 
 class WindowScores:
-    """Scores the windows of a movie, those of a chunk together where that is faster.
+    """Scores the windows of a movie, those of a chunk together if that is faster.
 
-    Windows of one movie hold the same if their first and last frames with detections are the same.
+    Windows of one movie are equal if their first and last frames with detections are the same.
     """
 
     def __init__(self, association: Association, intensity_range: IntensityRange | None) -> None:
@@ -176,15 +176,15 @@ class WindowScores:
         return self._score(detections) if known is None else known
 
     def prepare(self, windows: Sequence[Detections]) -> None:
-        """Score all windows of a chunk together, as a GPU computes them fastest.
+        """Score all windows of a chunk together, which is fastest on a GPU.
 
-        Also those of the chunk before: scores depend in their last digits on what is computed with
-        them, and chunks must not depend on who made the others.
+        This includes windows of the chunk before: the last digits of scores depend on the other
+        windows of a batch, and a chunk must not depend on how the others were computed.
         """
         scored = self._association.score_together(windows, self._intensity_range)
         self._known = dict(zip(map(_ends, windows), scored, strict=True))
 
 
 def _ends(detections: Detections) -> tuple[int, int]:
-    """Return the first and the last frame that has detections."""
+    """Return the first and the last frame with detections."""
     return int(detections.frame[0]), int(detections.frame[-1])

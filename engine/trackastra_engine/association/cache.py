@@ -1,8 +1,8 @@
-"""Chunks kept in files, each under a key that tells from what it was made.
+"""Store chunks in files, each under a key of its inputs.
 
-A key is a hash of all that changes what is kept: the frames (path, size and time of change of their
-files, not their pixels, which would have to be read), the model, options, and versions. So what is
-found is never out of date, and one folder may serve many movies.
+A key is a hash of all inputs that change the stored result: the frames (path, size and time of
+change of their files, not their pixels, which would have to be read), the model, options, and
+versions. So a stored result is never out of date, and one folder can be the cache of many movies.
 """
 
 import hashlib
@@ -30,31 +30,31 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 3  # to be changed when the engine measures or averages otherwise
+FORMAT_VERSION = 3  # change it when the engine measures or averages differently
 COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
-# What NumPy and zipfile raise for files with a flipped byte, the last two for one in a header.
+# Errors of NumPy and zipfile for files with a flipped byte, the last two for one in a header.
 DAMAGE = (
     *(ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error),
     *(RuntimeError, OSError),
 )
-INTENSITIES = "intensities/"  # begins the names of their arrays
+INTENSITIES = "intensities/"  # prefix of the names of their arrays
 
 Arrays = Mapping[str, NDArray[Any]]
 Kept = TypeVar("Kept")
 
 
 class ChunkCache:
-    """The chunks of one movie in files of a folder, which appear when they are complete."""
+    """The chunks of one movie in files of a folder, each written only when complete."""
 
     def __init__(self, folder: Path, association: Association, movie: Movie) -> None:
-        """Look at the files of a movie: whatever happens to them later, its frames are these.
+        """Read the stamps of the files of a movie; later changes to them are not seen.
 
-        Raises InputError if the folder is a file, or the movie an array in memory.
+        Raises InputError if the folder is a file, or the movie is an array in memory.
         """
         if folder.is_file():
             raise InputError(f"the cache {folder} is a file; give a folder")
         self.folder = folder
-        self.files: list[tuple[int, int, str, str]] = []  # of the chunks asked for, see KeptMovie
+        self.files: list[tuple[int, int, str, str]] = []  # of the requested chunks, see KeptMovie
         self._frames = [_stamp(movie, index) for index in range(len(movie))]
         spec, versions = association.spec, [version(name) for name in COMPUTED_WITH]
         self._measuring = _hash(FORMAT_VERSION, versions, spec.ndim, needs_range(spec, movie))
@@ -65,7 +65,7 @@ class ChunkCache:
         self._scoring = _hash(self._measuring, association.model.identity, options)
 
     def forget_others(self) -> None:
-        """Remove what a run did not need, from a folder that is only for its movie; report it."""
+        """Remove and report files that a run did not need, from a folder for one movie only."""
         needed = {name for *_, found, edges in self.files for name in (found, edges)}
         unused = [path for path in self.folder.glob("*.npz*") if path.name not in needed]
         for path in unused:
@@ -74,28 +74,28 @@ class ChunkCache:
         if n_measured:
             logger.log(
                 NOTICE,
-                "removed %d cached chunks of other files or of another version from %s; what they "
-                "held was recomputed",
+                "removed %d cached chunks of other files or of another version from %s; their "
+                "content was recomputed",
                 n_measured,
                 self.folder,
             )
 
     def has_detections(self, chunk: Chunk) -> bool:
-        """Return whether the detections of a chunk are kept."""
+        """Return whether the detections of a chunk are stored."""
         return self._detections_path(chunk).is_file()
 
     def detections(self, chunk: Chunk) -> Measured | None:
-        """Return what was measured of a chunk, or None if that is not kept or damaged."""
+        """Return the measurements of a chunk, or None if they are not stored or damaged."""
         return read_detections(self._detections_path(chunk))
 
     def keep_detections(self, chunk: Chunk, measured: Measured) -> None:
-        """Keep what was measured of a chunk."""
+        """Store the measurements of a chunk."""
         found = measured.detections
         counts = {INTENSITIES + name: part for name, part in measured.intensities.state().items()}
         _write(self._detections_path(chunk), {**_arrays(found), **counts})
 
     def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
-        """Return the edges of a chunk, or None if they are not kept or damaged."""
+        """Return the edges of a chunk, or None if they are not stored or damaged."""
         path = self._edges_path(chunk, intensity_range)
         ends = chunk.frames.start, chunk.frames.stop
         self.files.append((*ends, self._detections_path(chunk).name, path.name))
@@ -104,7 +104,7 @@ class ChunkCache:
     def keep_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
     ) -> None:
-        """Keep the edges of a chunk."""
+        """Store the edges of a chunk."""
         _write(self._edges_path(chunk, intensity_range), _arrays(edges))
 
     def _detections_path(self, chunk: Chunk) -> Path:
@@ -121,20 +121,20 @@ class ChunkCache:
 
 
 def read_detections(path: Path) -> Measured | None:
-    """Return what was measured of a chunk, or None if that is not kept or damaged."""
+    """Return the measurements of a chunk, or None if they are not stored or damaged."""
     return _read(path, _as_measured)
 
 
 def read_edges(path: Path) -> Edges | None:
-    """Return the edges of a chunk, or None if they are not kept or damaged."""
+    """Return the edges of a chunk, or None if they are not stored or damaged."""
     return _read(path, _as_edges)
 
 
 def _stamp(movie: Movie, index: int) -> str:
-    """Return what changes if a frame does."""
+    """Return a text that changes if the files of a frame change."""
     stamps = [source.stamp(index) for source in (movie.masks, movie.images) if source is not None]
     if None in stamps:
-        raise InputError("arrays in memory cannot be known again in a cache; give paths of files")
+        raise InputError("arrays in memory cannot be cached; give paths of files")
     return _hash(*stamps)
 
 
@@ -173,5 +173,5 @@ def _read(path: Path, unpacked: Callable[[Arrays], Kept]) -> Kept | None:
     except FileNotFoundError:
         return None
     except DAMAGE as error:
-        logger.warning("%s is damaged (%s); what it held is made again", path, error)
+        logger.warning("%s is damaged (%s); its content is recomputed", path, error)
         return None

@@ -1,4 +1,4 @@
-"""Which kept chunks make a movie, noted in a file, so that it can be linked again from them."""
+"""A file that lists the cached chunks of a movie, so that the movie can be linked again."""
 
 import json
 from collections.abc import Iterator
@@ -29,17 +29,17 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class KeptMovie:
-    """A movie whose detections and edges are kept."""
+    """A movie whose detections and edges are cached."""
 
     title: str
-    folder: str  # that keeps them; relative to the file in which this is noted, if beside it
+    folder: str  # of the cache; relative to the file of this index, if next to it
     chunks: list[tuple[int, int, str, str]]  # first frame, stop, files of detections and edges
     ndim: int  # of the detections
     max_gap: int  # frames of the longest edges
     voxel_um: VoxelSize | None
     frame_interval_s: float | None
     scores_are_probabilities: bool
-    sees_voxel: bool  # whether distances are measured in true proportion in any case
+    sees_voxel: bool  # whether distances are always measured in true proportion
     training_rates: TrainingRates | None = None  # of the model
     adaptation: Adaptation | None = None  # of the model
     model: str = ""  # its file, and a digest of it
@@ -53,7 +53,7 @@ class KeptMovie:
         return self.chunks[-1][1]
 
     def write(self, path: Path) -> None:
-        """Write it to a file, which is replaced if it exists."""
+        """Write the index to a file, which is replaced if it exists."""
         fields = asdict(self)
         fields[PROBABILITIES_KEY] = fields.pop("scores_are_probabilities")
         with new_file(path) as partial:
@@ -61,15 +61,15 @@ class KeptMovie:
 
     @classmethod
     def read(cls, results: Path) -> "KeptMovie":
-        """Return what was noted in a folder of results.
+        """Return the index in a folder of results.
 
-        Raises InputError if nothing was, or by another version.
+        Raises InputError if it is missing, damaged or of another version.
         """
         path = results / PRIVATE / FILE_NAME
         if not path.is_file():
             raise InputError(
-                f"{results} keeps no detections and edges of a movie; give the output folder of a "
-                "movie that trackastra-engine track has tracked from masks"
+                f"{results} contains no cached detections and edges; give an output folder of "
+                "trackastra-engine track that was tracked from masks"
             )
         try:
             known = json.loads(path.read_text("utf-8"))
@@ -90,7 +90,7 @@ class KeptMovie:
     def edges(self, found: GrowingRows[Detections], max_gap: int) -> Iterator[FrameEdges]:
         """Yield the edges of each chunk, and add its detections to `found`.
 
-        Raises InputError if a chunk is gone or damaged, or no edges of that length were scored.
+        Raises InputError if a chunk is missing or damaged, or no edges of that length were scored.
         """
         if max_gap < 1:
             scored = " or ".join(map(str, range(1, self.max_gap + 1)))
@@ -108,7 +108,7 @@ class KeptMovie:
             n_near = int(np.searchsorted(following.frame, stop + max_gap))
             joined = concatenate([own, following.rows(slice(n_near))], self.ndim)
             edges = self._there(read_edges(Path(self.folder) / edge_file))
-            # Those that lead beyond `joined` are among the ones that are too long.
+            # Edges to targets outside `joined` are too long.
             edges = edges.rows(np.flatnonzero(edges.target < len(joined)))
             gap = joined.frame[edges.target] - joined.frame[edges.source]
             near = edges.rows(np.flatnonzero(gap <= max_gap))
@@ -116,7 +116,7 @@ class KeptMovie:
             first_row, own = first_row + len(own), following
 
     def motion(self, detections: Detections) -> MovieMotion | None:
-        """Return how the detections of the movie move as a whole; None if it was not aligned."""
+        """Return the common motion of the detections of the movie; None without alignment."""
         if not self.is_aligned:
             return None
         sees_voxel = self.sees_voxel and self.voxel_um is not None
@@ -129,14 +129,12 @@ class KeptMovie:
 
     def _there(self, part: Kept | None) -> Kept:
         if part is None:
-            raise InputError(
-                f"what was kept in {self.folder} is not complete; track the movie again"
-            )
+            raise InputError(f"the cache in {self.folder} is not complete; track the movie again")
         return part
 
 
 def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Association) -> None:
-    """Write which chunks of a cache make a movie; a cache beside that file keeps only these."""
+    """Write the index of a movie; a cache in the same folder then removes all other chunks."""
     is_private = path.parent == cache.folder
     kept = KeptMovie(
         title="/".join(Path((movie.images or movie.masks).name).absolute().parts[-2:]),

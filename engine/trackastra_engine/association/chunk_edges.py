@@ -1,4 +1,4 @@
-"""The edges of a movie's chunks: what is kept is taken, and the rest is made, in their order."""
+"""The edges of a movie's chunks in order, read from a cache or computed."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,22 +14,22 @@ from trackastra_engine.model.edges import Edges
 
 
 class EdgeKeeper(Protocol):
-    """Something that may know the edges of chunks: a cache, or a cluster."""
+    """A source of edges of chunks: a cache, or a cluster."""
 
     def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
-        """Return the edges of a chunk, if they are known."""
+        """Return the edges of a chunk, or None if they are not available."""
 
     def keep_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
     ) -> None:
-        """Keep the edges of a chunk, which were not known."""
+        """Store the edges of a chunk that were not available."""
 
 
 class ChunkEdges:
-    """Gives the edges of each chunk of a movie.
+    """Yields the edges of each chunk of a movie.
 
-    Missing chunks in a row are made by one stream, whose windows are scored some at a time; so
-    those of a chunk begin before the last ones of the chunk before have ended. A GPU scores the
+    One stream computes consecutive missing chunks and scores several windows at a time, so the
+    first windows of a chunk start before the last ones of the chunk before end. A GPU scores the
     windows of a chunk together, and chunks one after the other.
     """
 
@@ -42,7 +42,7 @@ class ChunkEdges:
         keeper: EdgeKeeper | None,
         final: Callable[[int], None],
     ) -> None:
-        """Look for edges with a keeper, if there is one; report how many frames have theirs."""
+        """Read edges from a store, if given; report the number of finished frames to `final`."""
         self._association = association
         self._coming = iter(chunks)
         self._frames = frames
@@ -50,8 +50,8 @@ class ChunkEdges:
         self._keeper = keeper
         self._final = final
         self._score = WindowScores(association, intensity_range)
-        self._missing: deque[Chunk] = deque()  # in a row, in their order
-        self._known: tuple[Chunk, Edges] | None = None  # the chunk behind these
+        self._missing: deque[Chunk] = deque()  # consecutive
+        self._known: tuple[Chunk, Edges] | None = None  # the chunk after these
 
     def given(self, threads: WindowThreads) -> Iterator[tuple[Chunk, Edges]]:
         """Yield each chunk with its edges, whose row 0 is the chunk's first detection."""
@@ -68,7 +68,7 @@ class ChunkEdges:
                 yield known
 
     def _looked_up(self) -> Chunk | None:
-        """Look for the edges of the next chunk; return it if it is missing."""
+        """Read the edges of the next chunk; return the chunk if they are missing."""
         chunk = next(self._coming, None)
         if chunk is None:
             return None
@@ -86,7 +86,7 @@ class ChunkEdges:
         yield self._missing.popleft(), edges
 
     def _streamed(self, chunk: Chunk, threads: WindowThreads) -> Iterator[tuple[Chunk, Edges]]:
-        """Yield a missing chunk, and those behind it, as soon as their frames are final."""
+        """Yield a missing chunk, and those after it, as soon as their frames are final."""
         parts = []
         for part in self._parts(chunk, threads):
             if self._missing and part.frame in self._missing[0].frames:

@@ -1,4 +1,4 @@
-"""The chunks of a movie made in this process, where none are kept; their edges come in order."""
+"""Compute the chunks of a movie in this process if they are not cached; yield edges in order."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -37,16 +37,16 @@ def edges_of_movie(
     Frames are read and measured in a thread while windows of earlier ones are scored.
     """
     intensities = IntensityHistogram()
-    # A GPU scores a chunk in one go, and meanwhile the next is measured.
+    # While a GPU scores a chunk, the next one is measured.
     n_ahead = CHUNK_FRAMES if association.model.is_at_once else ITEMS_AHEAD
     with computed_ahead(_measured(association, movie, cache, intensities), n_ahead) as measured:
         frames: Iterable[Detections] = gathered(found, measured, movie, progress)
-        if needs_range(association.spec, movie):  # the first window is scored when all were seen
+        if needs_range(association.spec, movie):  # it is known only after the last frame
             deque(frames, maxlen=0)
             frames = split_frames(found.whole(), len(movie))
         known = intensities.range()
         yield from edges_of_chunks(association, frames, len(movie), known, cache, progress)
-        deque(measured, maxlen=0)  # the thread keeps the last chunk after its last frame
+        deque(measured, maxlen=0)  # the thread stores the last chunk after its last frame
 
 
 def edges_of_chunks(
@@ -85,7 +85,7 @@ def _measured(
     spec, chunks = association.spec, association.chunks(len(movie))
     threads = movie.threads(association.threads)
     missing = {chunk for chunk in chunks if cache is None or not cache.has_detections(chunk)}
-    # In one go: a stack of many planes is slow to open.
+    # One iterator for all, as a stack of many planes is slow to open.
     unread = movie.frames(index for chunk in chunks if chunk in missing for index in chunk.frames)
     for chunk in chunks:
         found = None if cache is None or chunk in missing else cache.detections(chunk)
@@ -104,7 +104,7 @@ def _measured(
 def gathered(
     found: GrowingRows[Detections], frames: Iterable[Detections], movie: Movie, progress: Progress
 ) -> Iterator[Detections]:
-    """Yield the detections of each frame, added to those found; warn of unlabelled masks."""
+    """Yield the detections of each frame, and add them to `found`; warn of unlabelled masks."""
     watch = LabelWatch()
     for index, detections in enumerate(frames):
         found.add(detections)

@@ -1,7 +1,8 @@
-"""The chunks of a movie made by the workers of a Dask cluster, which open its files by path.
+"""Compute the chunks of a movie on the workers of a Dask cluster, which open its files by path.
 
-A task measures a chunk, another scores it from what its neighbours' tasks found; so no frame is
-read twice, and what a lost worker held is made again by the others. Results come back in order.
+One task measures a chunk, another scores it from the measurements of the chunk and its neighbours;
+so no frame is read twice, and the other workers recompute the results of a lost worker. Results are
+returned in order.
 """
 
 import logging
@@ -31,11 +32,11 @@ logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-LOCAL = "local:"  # begins the address of workers on this machine, before their number
+LOCAL = "local:"  # prefix of the address of workers on this machine, before their number
 CONNECT_S = 30
-PATIENCE_S = 10  # without a result, until it is told that there is no worker
-AHEAD_PER_THREAD = 2  # chunks that are begun before their results are asked for
-LOST = "the connection to the Dask scheduler was lost; see that it runs, and track again"
+PATIENCE_S = 10  # without a result, before a warning that there is no worker
+AHEAD_PER_THREAD = 2  # chunks that are started before their results are needed
+LOST = "the connection to the Dask scheduler was lost; check that it runs, and track again"
 
 
 def edges_on_cluster(
@@ -48,13 +49,13 @@ def edges_on_cluster(
 ) -> Generator[FrameEdges, None, None]:
     """Yield the edges of each chunk of a movie, and add its detections to `found`.
 
-    address: of a Dask scheduler, or local:N for N workers here. The edges are those that this
-    process would make, to the bit, if workers compute with the same device and versions.
+    address: of a Dask scheduler, or local:N for N workers here. The edges are equal
+    to those of this process, to the bit, if workers have the same device and versions.
 
-    Raises InputError if there is no such cluster, it is lost, or the movie is in memory.
+    Raises InputError if the cluster is not available or is lost, or the movie is in memory.
     """
     if movie.masks.stamp(0) is None:
-        raise InputError("workers open a movie by path; give paths of files in place of arrays")
+        raise InputError("workers open a movie by path; give paths of files instead of arrays")
     with _connected(address) as client:
         work = _Workers(client, association, movie, cache)
         frames: Iterable[Detections] = gathered(found, work.frames(), movie, progress)
@@ -68,7 +69,7 @@ def edges_on_cluster(
 
 
 class _Workers:
-    """Knows the edges of all chunks, as a cache that is full: what is not kept, workers make."""
+    """A source of the edges of all chunks: from the cache if stored, otherwise from workers."""
 
     def __init__(
         self, client: "Client", association: Association, movie: Movie, cache: ChunkCache | None
@@ -77,12 +78,12 @@ class _Workers:
         self._client, self._association, self._cache = client, association, cache
         self._spec, self._chunks = association.spec, association.chunks(len(movie))
         self._needs_range = needs_range(self._spec, movie)
-        # A task, as all can have its result, and it is made again if the worker that has it dies.
+        # A task, so that all workers can use its result and recompute it if its worker is lost.
         self._movie = client.submit(_itself, movie, pure=False)
-        self._measured: list[Any] = []  # of each chunk: what was kept, or the task that makes it
+        self._measured: list[Any] = []  # of each chunk: the cached result, or its task
         self._scored: list[Any] = []
-        self._n_taken = 0  # chunks whose edges were asked for
-        self._has_told = False
+        self._n_taken = 0  # chunks whose edges were requested
+        self._has_warned = False
 
     def frames(self) -> Iterator[Detections]:
         """Yield the detections of each frame."""
@@ -105,18 +106,18 @@ class _Workers:
             self._cache.keep_edges(chunk, intensity_range, edges)
         self._scored[place] = None
         if place > 1:
-            self._measured[place - 2] = None  # later chunks see one before them
+            self._measured[place - 2] = None  # later chunks need only the one before them
         self._n_taken += 1
         return edges
 
     def keep_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
     ) -> None:
-        """Do nothing: whatever `edges` returned is kept."""
+        """Do nothing: `edges` has stored them."""
 
     @property
     def _n_ahead(self) -> int:
-        # Asked each time, as workers come and go.
+        # Counted each time, as the number of workers changes.
         return 1 + AHEAD_PER_THREAD * self._n_threads()
 
     def _measure_until(self, stop: int) -> None:
@@ -138,14 +139,14 @@ class _Workers:
             self._scored.append(begun)
 
     def _result(self, begun: Any) -> Any:
-        """Return what was kept, or what a task makes, for which a worker may still have to come."""
+        """Return a cached result, or that of a task; wait if there is no worker yet."""
         if not hasattr(begun, "result"):
             return begun
-        # Not Dask's own waiting, which an interrupt at its begin ends with a traceback.
+        # Not Dask's own waiting, in which an interrupt at the start causes a traceback.
         is_done = Event()
         begun.add_done_callback(lambda _: is_done.set())
         while not is_done.wait(PATIENCE_S):
-            self._tell_if_nobody_works()
+            self._warn_without_workers()
         from distributed import CancelledError, KilledWorker
         from distributed.comm import CommClosedError
 
@@ -155,8 +156,8 @@ class _Workers:
             raise InputError(LOST) from None
         except KilledWorker:
             raise InputError(
-                "several Dask workers died of the same work, as they do where memory ends; give "
-                "each more of it, and track again"
+                "several Dask workers died of the same work, probably for lack of memory; give "
+                "each more memory, and track again"
             ) from None
 
     def _n_threads(self) -> int:
@@ -165,10 +166,10 @@ class _Workers:
         except OSError:
             raise InputError(LOST) from None
 
-    def _tell_if_nobody_works(self) -> None:
-        if not self._has_told and not self._n_threads():
-            logger.warning("the Dask cluster has no worker; the work goes on when one has come")
-            self._has_told = True
+    def _warn_without_workers(self) -> None:
+        if not self._has_warned and not self._n_threads():
+            logger.warning("the Dask cluster has no worker; the work continues when one connects")
+            self._has_warned = True
 
 
 def _itself(value: Value) -> Value:
@@ -176,7 +177,7 @@ def _itself(value: Value) -> Value:
 
 
 def _measure(movie: Movie, frames: range, ndim: int, needs_range: bool) -> Measured:
-    """Return what the pixels of some frames say; runs on a worker."""
+    """Return the measurements of some frames; runs on a worker."""
     measuring = measure(movie.frames(frames), ndim, needs_range=needs_range)
     while True:
         try:
@@ -192,7 +193,7 @@ def _score(
     around: Sequence[Measured],
     intensity_range: IntensityRange | None,
 ) -> Edges:
-    """Return the edges of a chunk, given what was measured around it; runs on a worker."""
+    """Return the edges of a chunk from the measurements around it; runs on a worker."""
     detections = concatenate((part.detections for part in around), association.spec.ndim)
     frames = split_frames(detections, len(chunk.reach), chunk.reach.start)
     return association.edges(chunk, frames, WindowScores(association, intensity_range))
@@ -200,7 +201,7 @@ def _score(
 
 @contextmanager
 def _connected(address: str) -> Iterator["Client"]:
-    """Give a client of the cluster at an address, or of one on this machine.
+    """Yield a client of the cluster at an address, or of one on this machine.
 
     Raises InputError if there is none.
     """
@@ -221,7 +222,7 @@ def _connected(address: str) -> Iterator["Client"]:
         client = Client(address, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"there is no Dask scheduler at {address} ({error}); give its address, such as "
+            f"there is no Dask scheduler at {address} ({error}); give an address such as "
             "tcp://10.0.0.1:8786, or local:N for N workers on this machine"
         ) from None
     with client:

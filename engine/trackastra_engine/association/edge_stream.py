@@ -1,8 +1,8 @@
-"""Stages 3 to 5, frame by frame: detections become edges with their mean scores.
+"""Stages 3 to 5, frame by frame: compute edges with mean scores from detections.
 
-A window slides over the frames as they come; its detections are scored together, and each edge's
-score is averaged over the windows that saw it. A whole movie goes the same way as one that grows,
-but that some of its windows may be scored at a time.
+A window slides over the frames as they arrive; its detections are scored together, and each edge's
+score is averaged over the windows that contain it. A whole movie is processed like a growing one,
+except that several of its windows may be scored at a time.
 """
 
 from collections import deque
@@ -26,25 +26,25 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.model.edges import MIN_SCORE, Edges, concatenate_edges
 from trackastra_engine.model.spec import ModelSpec
 
-NEGLIGIBLE_SCORE = 1e-4  # weaker ones are not even counted in a mean: at most this is lost
+NEGLIGIBLE_SCORE = 1e-4  # lower scores are left out of means, which changes them by at most this
 
 Score: TypeAlias = Callable[[Detections], Edges]  # of the detections of a window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameEdges:
-    """All edges from the detections of one frame, or of some in a row, and what they join."""
+    """All edges from the detections of one frame or consecutive frames, and these detections."""
 
     frame: int  # the first one
     stop: int  # the one after the last
     first_row: int  # of `detections`, among those of the movie
-    detections: Detections  # of these frames, and of those that their edges lead to
+    detections: Detections  # of these frames, and of those of the targets
     edges: Edges  # rows of `detections`, sorted by source, then target
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
-    """A window whose scoring was begun."""
+    """A window whose scoring has started."""
 
     start: int  # its first frame
     frames: list[Detections]
@@ -52,12 +52,12 @@ class _Window:
 
     @property
     def n_detections(self) -> int:
-        """Return how many detections it holds."""
+        """Return the number of detections."""
         return sum(map(len, self.frames))
 
 
 def check_gap(max_gap: int, spec: ModelSpec) -> None:
-    """Raise InputError if the model has not learned to score links over so many frames."""
+    """Raise InputError if the model was not trained for links over `max_gap` frames."""
     if not 1 <= max_gap <= spec.max_frame_gap:
         learned = "1 frame" if spec.max_frame_gap == 1 else f"1 to {spec.max_frame_gap} frames"
         raise InputError(
@@ -67,21 +67,21 @@ def check_gap(max_gap: int, spec: ModelSpec) -> None:
 
 
 def check_stride(stride: int, spec: ModelSpec, *, max_gap: int = 1) -> None:
-    """Raise InputError if windows so many frames apart leave out pairs of frames."""
+    """Raise InputError if windows at this stride leave out pairs of frames."""
     if not 1 <= stride <= spec.window - max_gap:
         raise InputError(
-            f"the stride is {stride}, but windows of {spec.window} frames hold every pair of "
-            f"frames at strides of 1 to {spec.window - max_gap}; choose one of these"
+            f"the stride is {stride}, but windows of {spec.window} frames cover every pair of "
+            f"frames only at strides of 1 to {spec.window - max_gap}; choose one of these"
         )
 
 
 class EdgeStream:
-    """Makes edges of frames that come one by one: each is given when its mean is final.
+    """Computes edges of frames that arrive one by one; returns each when its mean is final.
 
-    That is so when all windows that hold its source have been scored; a movie shorter than the
-    window is one window. The mean (paper, eq. 8) counts every window that holds both detections,
-    or, with the averaging "above_threshold", only those that scored the edge at least MIN_SCORE, as
-    upstream does (predict.py). Edges whose mean lies below MIN_SCORE are left out.
+    A mean is final when all windows that contain its source have been scored; a movie shorter than
+    the window is one window. The mean (paper, eq. 8) counts every window that contains both
+    detections, or, with the averaging "above_threshold", only those that scored the edge at least
+    MIN_SCORE, as in upstream (predict.py). Edges whose mean is below MIN_SCORE are left out.
     """
 
     def __init__(
@@ -97,30 +97,30 @@ class EdgeStream:
         """Begin a movie, or a part of one.
 
         score: returns the edges, 1 to `max_gap` frames long, between the detections of a window;
-        stride: frames from a window to the next; the last one ends with the movie all the same;
-        first_frame: the number of the first frame that will come, where the first window begins;
-        threads: score some windows at a time, so that edges come when later frames have come.
+        stride: frames from a window to the next; the last one always ends with the movie;
+        first_frame: the number of the first frame that will arrive, and of the first window;
+        threads: score several windows at a time, so that edges are returned some frames later.
 
-        Raises InputError if windows so far apart leave out pairs of frames.
+        Raises InputError if windows at this stride leave out pairs of frames.
         """
         check_stride(stride, spec, max_gap=max_gap)
         self._score = score
         self._spec = spec
         self._stride = stride
         self._max_gap = max_gap
-        self._begin = self._n_frames = first_frame  # so many frames came, or are left out
+        self._begin = self._n_frames = first_frame  # frames that arrived, or are left out
         self._threads = threads
-        self._begun: deque[_Window] = deque()  # those not scored yet, in their order
+        self._begun: deque[_Window] = deque()  # those not scored yet, in order
         self._starts: deque[int] = deque(maxlen=spec.window)  # of the latest windows scored
-        # What is not final: from this frame and row on, detections by frame, and the edges from
-        # them, which each window scored anew; rows count from the first detection of the frame.
+        # Results that are not final, from this frame and row: detections by frame, and the edges
+        # from them, of each window; rows count from the first detection of the frame.
         self._first_frame = first_frame
         self._first_row = 0
         self._frames: list[Detections] = []
         self._scored: list[list[Edges]] = []
 
     def push(self, detections: Detections) -> list[FrameEdges]:
-        """Take the next frame, and return the edges of those that become final by it."""
+        """Add the next frame, and return the edges of frames that are now final."""
         self._frames.append(detections)
         self._scored.append([])
         self._n_frames += 1
@@ -137,7 +137,7 @@ class EdgeStream:
         return closed + self.close(self._n_frames)
 
     def copy(self) -> "EdgeStream":
-        """Return a stream that goes on from here without changing this one."""
+        """Return an independent stream in the same state."""
         stream = copy(self)
         stream._begun, stream._starts = self._begun.copy(), self._starts.copy()
         stream._frames = self._frames.copy()
@@ -146,11 +146,11 @@ class EdgeStream:
 
     @property
     def n_final(self) -> int:
-        """Return the number of frames, from the first on, whose edges were given."""
+        """Return the number of frames, from the first, whose edges were returned."""
         return self._first_frame
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return what `restore` needs to go on, besides the detections of the frames."""
+        """Return the arrays that `restore` needs besides the detections of the frames."""
         by_frame = [concatenate_edges(parts) for parts in self._scored]
         edges = concatenate_edges(by_frame)
         return {
@@ -162,9 +162,9 @@ class EdgeStream:
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]], frames: Sequence[Detections]) -> None:
-        """Go on from a state; frames: the detections of all frames that came.
+        """Continue from a state; frames: the detections of all frames that arrived.
 
-        Raises ValueError if the two do not belong together.
+        Raises ValueError if the two do not match.
         """
         n_scored = state["n_scored"].tolist()
         self._n_frames = len(frames)
@@ -174,7 +174,7 @@ class EdgeStream:
         self._starts.extend(state["starts"].tolist())
         edges = Edges(state["source"], state["target"], state["score"])
         if self._first_frame < 0 or sum(n_scored) != len(edges):
-            raise ValueError("edges belong to frames that are not there")
+            raise ValueError("edges belong to missing frames")
         ends = np.cumsum([0, *map(len, self._frames)])
         for offset, own in enumerate(np.split(np.arange(len(edges)), np.cumsum(n_scored)[:-1])):
             scored = edges.rows(own)
@@ -182,7 +182,7 @@ class EdgeStream:
             if not (
                 _lie_in(scored.source, 0, n_rows[1]) and _lie_in(scored.target, *n_rows[[1, -1]])
             ):
-                raise ValueError("edges lead to detections that are not there")
+                raise ValueError("edges lead to missing detections")
             self._scored.append([scored])
 
     @property
@@ -193,7 +193,7 @@ class EdgeStream:
         return self._starts[-1] if self._starts else None
 
     def _begin_window(self, start: int) -> list[FrameEdges]:
-        """Begin to score the window from a frame to the last one, and use those that must end."""
+        """Start to score the window from a frame on; finish windows above the limits."""
         frames = self._frames[start - self._first_frame :]
         window = concatenate(frames, self._spec.ndim)
         free = self._threads.max_detections - len(window)
@@ -206,7 +206,7 @@ class EdgeStream:
         return closed
 
     def _score_window(self, window: Detections) -> Edges:
-        """Return the edges of a window that count, if it has anything to associate."""
+        """Return the edges of a window that count; none if it has detections in one frame only."""
         if not len(window) or window.frame[0] == window.frame[-1]:
             return concatenate_edges([])
         edges = self._score(window)
@@ -214,7 +214,7 @@ class EdgeStream:
         return edges.rows(np.flatnonzero(edges.score >= floor))
 
     def _end_window(self) -> list[FrameEdges]:
-        """Use the edges of the first window that was begun; return those of frames now final."""
+        """Add the edges of the first window that was started; return those of frames now final."""
         window = self._begun.popleft()
         edges = window.edges()
         self._starts.append(window.start)
@@ -227,14 +227,14 @@ class EdgeStream:
         return self._close(min(window.start + 1, self._n_frames))
 
     def close(self, stop: int) -> list[FrameEdges]:
-        """Return the edges of the frames before `stop`, which no window to come may hold."""
+        """Return the edges of the frames before `stop`, which no later window may contain."""
         closed = []
         while self._begun:
             closed += self._end_window()
         return closed + self._close(stop)
 
     def _close(self, stop: int) -> list[FrameEdges]:
-        """Return the edges of the frames before `stop`, whose windows were all used."""
+        """Return the edges of the frames before `stop`, whose windows are all finished."""
         closed = []
         while self._first_frame < stop:
             closed.append(self._mean_edges())
@@ -262,7 +262,7 @@ class EdgeStream:
         return FrameEdges(first, first + 1, row, detections, edges)
 
     def _n_windows_with(self, frame: IntArray) -> IntArray:
-        """Return how many windows hold the first frame that is not final and another, for each."""
+        """Return the number of windows with the first frame that is not final and each `frame`."""
         starts = np.array(self._starts)
         n_begun = int(np.searchsorted(starts, self._first_frame, side="right"))
         return n_begun - np.searchsorted(starts, frame - self._spec.window, side="right")

@@ -1,4 +1,4 @@
-"""What the pixels of a chunk say: its detections, and its intensities where they matter."""
+"""Measure the pixels of a chunk: its detections, and its intensities if the model needs them."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from trackastra_engine.prefetch import computed_side_by_side
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """What was measured of some frames."""
+    """The measurements of some frames."""
 
     detections: Detections
-    intensities: IntensityHistogram  # of all pixels, but empty for models that need no range
+    intensities: IntensityHistogram  # of all pixels; empty for models that need no range
 
 
 def needs_range(spec: ModelSpec, movie: Movie) -> bool:
-    """Return whether the first window can be scored only when all frames were seen."""
+    """Return whether windows can be scored only after all frames were measured."""
     return spec.normalisation == "movie" and movie.images is not None
 
 
 def measure(
     frames: Iterable[Frame], ndim: int, *, needs_range: bool, threads: int = 1
 ) -> Generator[Detections, None, Measured]:
-    """Yield the detections of each frame, and return all that was measured.
+    """Yield the detections of each frame, and return all measurements.
 
-    threads: measure so many frames at a time. Raises InputError if an object has pixels that are
-    no numbers.
+    threads: number of frames measured at a time. Raises InputError if pixels of an object are not
+    finite.
     """
     found, intensities = [], IntensityHistogram()
 
@@ -43,8 +43,8 @@ def measure(
         for frame, detections in results:
             if frame.image is not None and not np.isfinite(detections.features).all():
                 raise InputError(
-                    f"the image of frame {frame.index} holds pixels inside objects that are not "
-                    "finite numbers; replace NaN and infinity, by the background for example"
+                    f"the image of frame {frame.index} contains pixels inside objects that are not "
+                    "finite numbers; replace NaN and infinity, for example by the background"
                 )
             if frame.image is not None and needs_range:
                 intensities.add(frame.image)

@@ -1,4 +1,4 @@
-"""The detections of a window, carried along the flows between its frames into the last one."""
+"""Move the detections of a window along the flows between its frames into the last one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,15 +14,15 @@ Align = Literal["auto", "off"]
 
 
 def check_align(align: str) -> None:
-    """Raise InputError if this is no way to align windows."""
+    """Raise InputError if `align` is not one of the choices."""
     if align not in get_args(Align):
         raise InputError(f"align is {align!r}; choose auto or off")
 
 
 def flows_of(detections: Detections) -> list[Flow]:
-    """Return the flow from each frame of a window that holds detections to the next such frame.
+    """Return the flow from each frame of a window that has detections to the next such frame.
 
-    It is still where a frame between the two holds none.
+    The flow is zero if a frame between the two has none.
     """
     frames, first = frame_rows(detections)
     flows = []
@@ -36,9 +36,9 @@ def flows_of(detections: Detections) -> list[Flow]:
 
 
 def carried(detections: Detections, flows: Sequence[Flow]) -> Detections:
-    """Return the detections of a window where they would lie in its last frame, see `flows_of`.
+    """Return the detections of a window at their places in its last frame, see `flows_of`.
 
-    Only positions change. The same detections come back if nothing moves.
+    Only positions change. If nothing moves, the same detections are returned.
     """
     if all(flow.is_still for flow in flows):
         return detections
@@ -54,6 +54,6 @@ def carried(detections: Detections, flows: Sequence[Flow]) -> Detections:
 
 
 def frame_rows(detections: Detections) -> tuple[IntArray, IntArray]:
-    """Return the F frames that hold detections, and their first rows (F + 1,), with the end."""
+    """Return the F frames with detections, and their first rows (F + 1,), with the end."""
     frames, first = np.unique(detections.frame, return_index=True)
     return frames, np.append(first, len(detections))

@@ -1,4 +1,4 @@
-"""Which cells of two frames look alike and lie together, once those of the first have moved."""
+"""Find cells of two frames that are similar and close, after those of the first have moved."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 # and 0.01 to 0.1 of the inertia over the squared diameter.
 PLACE_SPACINGS, LOG_SIZE, SHAPE = 0.25, 0.2, 0.1
 FARTHEST = 4.0  # standard deviations, beyond which cells are not compared
-# A cell with an aspect from this one on will divide across its long axis: halves of it are looked
-# for, too. Rods have 3.7 to 9.7, nuclei up to 1.9.
+# A cell with at least this aspect divides across its long axis: its halves are searched, too. Rods
+# have 3.7 to 9.7, nuclei up to 1.9.
 ROD_ASPECT = 2.0
-HALF_ROD = np.sqrt(12) / 4  # from its middle to that of a half, in standard deviations of a rod
+HALF_ROD = np.sqrt(12) / 4  # from its centre to that of a half, in standard deviations of a rod
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FramePair:
-    """What two frames hold: N cells and halves of them, and M cells that they may have become."""
+    """Two frames: N cells with halves of rods, and M cells of the next frame."""
 
     spacing: float  # pixels, see typical_spacing
     place: FloatArray  # (N, D) pixels, of the cells of the first frame
@@ -44,8 +44,8 @@ class FramePair:
 
     @classmethod
     def of(cls, detections: Detections, n_before: int) -> "FramePair":
-        """Return the pair of two frames, of which the first holds `n_before` of the detections."""
-        from scipy.spatial import cKDTree  # 0.3 s, which models that see pixels have no use for
+        """Return the pair of two frames; the first contains `n_before` of the detections."""
+        from scipy.spatial import cKDTree  # 0.3 s, and not needed by models that see pixels
 
         first, second = detections.rows(slice(n_before)), detections.rows(slice(n_before, None))
         before, after = _with_halves(first), _whole(second)
@@ -55,7 +55,7 @@ class FramePair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counterparts:
-    """K parts of the first frame and cells of the second that are each other's likest."""
+    """K pairs of a part of the first frame and a cell of the second, each the best for the other."""
 
     place: FloatArray  # (K, D) pixels, in the first frame
     move: FloatArray  # (K, D) pixels, to the second
@@ -64,7 +64,7 @@ class Counterparts:
 
 
 def find_counterparts(pair: FramePair, move: FloatArray) -> Counterparts:
-    """Return the counterparts that cells have if they move by (N, D) pixels."""
+    """Return the counterparts of cells that move by (N, D) pixels."""
     from scipy.spatial import cKDTree
 
     place = pair.before.place + move[pair.before.cell]
@@ -84,7 +84,7 @@ def find_counterparts(pair: FramePair, move: FloatArray) -> Counterparts:
 
 
 def _mutual(part: IntArray, cell: IntArray, squared: FloatArray, size: tuple[int, int]) -> IntArray:
-    """Return the pairs, by place, of which neither has a likelier partner than the other."""
+    """Return the rows of the pairs in which each is the best partner of the other."""
     best_of_part, best_of_cell = (np.full(n, FARTHEST**2) for n in size)
     np.minimum.at(best_of_part, part, squared)
     np.minimum.at(best_of_cell, cell, squared)
@@ -98,7 +98,7 @@ def _whole(frame: Detections) -> Parts:
 
 
 def _with_halves(frame: Detections) -> Parts:
-    """Return the cells of a frame, and behind them the two halves of each rod."""
+    """Return the cells of a frame, followed by the two halves of each rod."""
     whole = _whole(frame)
     covariance, ndim = covariances(frame), frame.ndim
     variance, axes = np.linalg.eigh(covariance)

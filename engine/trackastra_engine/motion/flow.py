@@ -1,9 +1,9 @@
-"""How cells move together from one frame to the next, found from these two frames alone.
+"""Find how cells move together from one frame to the next, from these two frames only.
 
-A flow is where cells go, smoothly in space. It is refined in turns: the counterparts of cells after
-the flow so far show a better flow. Turns begin with no motion, and where that does not fit, with
-what most pairs of cells vote for. A flow is taken only if cells fit much better with it than
-without: a wrong one does more harm than none.
+A flow is a motion of cells that is smooth in space. It is refined in iterations: the counterparts
+of cells after one flow define a better flow. Iterations start without motion, and if that does not
+fit, from the motion for which most pairs of cells vote. A flow is used only if cells fit much
+better with it than without: a wrong flow does more harm than none.
 """
 
 import hashlib
@@ -20,26 +20,26 @@ from trackastra_engine.motion.smooth import linear_motion, smooth_move
 from trackastra_engine.motion.votes import field_move, group_moves
 
 MIN_CELLS = 3  # in either frame
-# Shares of the cells that have a counterpart. Of pairs of frames of five real sets (whole, every
-# 2nd to 6th frame, shifted, turned, sheared), those that gained have fits that rose by .08 to .9
+# Shares of the cells that have a counterpart. For pairs of frames of five real sets (whole, every
+# 2nd to 6th frame, shifted, turned, sheared), the fits of those that gained rose by .08 to .9
 # and by more than 4 cells; wrong flows rose by up to .06, or .11 where there were 5 cells.
-STILL_FIT = 0.65  # from this fit on, models need no flow; .55 made 3 % more errors, .75 as many
+STILL_FIT = 0.65  # from this fit, models need no flow; .55 made 3 % more errors, .75 as many
 MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
 MIN_GAIN_BETWEEN = 0.05  # of a flow from votes over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
-MIN_FIT = 0.25  # of frames that have nothing in common, 99 % have less
-VOTED_FIT = 0.4  # from this fit without a flow on, cells did not go far: no votes are needed
-GOOD_FIT = 0.9  # from this fit on, no other flow can be much better
-MAX_TURNS, MIN_RISE = 8, 1.05  # a turn that raises the fit by less is the last
-INTERPOLATED = 4  # nearest cells whose moves count elsewhere
-# Pairs of frames are remembered, as each is in several windows and in the report: by so many cells
-# of those that move, of 32 bytes in 2D; a pair itself takes as much as some cells.
+MIN_FIT = 0.25  # 99 % of unrelated frames have less
+VOTED_FIT = 0.4  # from this fit without a flow, motion is small: no votes are needed
+GOOD_FIT = 0.9  # from this fit, no other flow can be much better
+MAX_TURNS, MIN_RISE = 8, 1.05  # the last iteration is one that raises the fit by less
+INTERPOLATED = 4  # nearest cells, from which moves at other places are interpolated
+# Flows are cached, as each pair of frames is in several windows and in the report. The limit is in
+# cells of frames that move, of 32 bytes in 2D; each pair needs as much memory as some more cells.
 REMEMBERED_CELLS, CELLS_OF_A_PAIR = 2**18, 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:
-    """Where the N cells of a frame are carried on the way to the next frame."""
+    """The motion of the N cells of a frame to the next frame."""
 
     place: FloatArray  # (N, D) pixels
     move: FloatArray  # (N, D) pixels
@@ -47,16 +47,16 @@ class Flow:
 
     @classmethod
     def still(cls, n_axes: int, fit: float) -> "Flow":
-        """Return no flow, of no cells: they fit so without any."""
+        """Return the flow without motion, which has no cells, with the fit of the cells."""
         return cls(np.zeros((0, n_axes)), np.zeros((0, n_axes)), fit)
 
     @property
     def is_still(self) -> bool:
-        """Return whether nothing is carried anywhere."""
+        """Return whether nothing moves."""
         return not self.move.any()
 
     def at(self, places: FloatArray) -> FloatArray:
-        """Return the moves at other places (P, D), from the nearest cells."""
+        """Return the moves (P, D) at other places (P, D), from the nearest cells."""
         from scipy.spatial import cKDTree
 
         n_nearest = min(INTERPOLATED, len(self.place))
@@ -68,7 +68,7 @@ class Flow:
 
 
 def new_memory() -> Remembered[Flow]:
-    """Return a memory of flows, by a digest of the detections of a pair of frames."""
+    """Return a cache of flows; its keys are digests of the detections of a pair of frames."""
     return Remembered(REMEMBERED_CELLS, lambda flow: CELLS_OF_A_PAIR + len(flow.place))
 
 
@@ -76,11 +76,10 @@ _MEMORY = new_memory()
 
 
 def flow_between(detections: Detections, n_before: int) -> Flow:
-    """Return the flow between two frames, of which the first holds `n_before` of the detections.
+    """Return the flow between two frames; the first contains `n_before` of the detections.
 
-    It is still if cells move little, or in no way that can be told; where no cells can be compared,
-    its fit is 1. It depends on nothing but these detections, and pairs of frames that were seen
-    lately are not computed again.
+    It is zero if cells move little, or if their motion is not clear; if no cells can be compared,
+    its fit is 1. It depends on these detections only. Flows of recent pairs of frames are cached.
     """
     if min(n_before, len(detections) - n_before) < MIN_CELLS:
         return Flow.still(detections.ndim, 1.0)
@@ -124,7 +123,7 @@ def _gains(found: Counterparts, other: Counterparts, n_after: int, min_gain: flo
 def _refined(
     pair: FramePair, move: FloatArray, found: Counterparts
 ) -> tuple[FloatArray, Counterparts]:
-    """Return the moves (N, D) that fit best of those that follow from each other."""
+    """Return the moves (N, D) with the best fit of an iteration, and their counterparts."""
     for _ in range(MAX_TURNS):
         if len(found.place) < MIN_CELLS:
             break
@@ -139,7 +138,7 @@ def _refined(
 
 
 def _simplest(pair: FramePair, move: FloatArray, found: Counterparts) -> FloatArray:
-    """Return the moves (N, D) of a shift or a linear motion if they fit about as well."""
+    """Return the moves (N, D) of a shift or a linear motion if they fit nearly as well."""
     shift = np.broadcast_to(np.median(found.move, axis=0), move.shape)
     linear = linear_motion(found, pair.spacing)(pair.place)
     for simple in (shift, linear):

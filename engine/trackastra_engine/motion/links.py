@@ -1,4 +1,4 @@
-"""Flows that likely links between the cells of a window show, for windows that fit badly."""
+"""Find flows from the likely links between the cells of a window, for windows that fit badly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class Links:
 
 
 def flows_of_links(detections: Detections, links: Links, flows: Sequence[Flow]) -> list[Flow]:
-    """Return the flows of a window that its likely links show, see `flows_of`.
+    """Return the flows of a window from its likely links, see `flows_of`.
 
-    flows: those that stay where there are too few links.
+    flows: used between frames that have too few links.
     """
     frames, first = frame_rows(detections)
     is_likely = links.score > LIKELY_SCORE

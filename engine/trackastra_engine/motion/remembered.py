@@ -1,4 +1,4 @@
-"""Results that were found lately, each of them once, whichever thread asks for it first."""
+"""Cache recent results; each is computed once, by the first thread that needs it."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,10 +10,10 @@ Found = TypeVar("Found")
 
 
 class Remembered(Generic[Found]):
-    """The latest results, by key. Threads that ask for the same key wait for the first of them."""
+    """The latest results, by key. Threads that need the same key wait for the first of them."""
 
     def __init__(self, most: int, size: Callable[[Found], int]) -> None:
-        """Remember results of so large a size together, or the last one."""
+        """Cache results up to a total size of `most`, and at least the last one."""
         self._most = most
         self._size = size
         self._lock = Lock()
@@ -22,7 +22,7 @@ class Remembered(Generic[Found]):
         self._total = 0
 
     def found(self, key: bytes, find: Callable[[], Found]) -> Found:
-        """Return the result of a key, by `find` if it is not remembered; raises its errors."""
+        """Return the result of a key, from `find` if it is not cached; raises its errors."""
         with self._lock:
             known = self._known.get(key)
             new = self._known[key] = Future() if known is None else known
@@ -40,7 +40,7 @@ class Remembered(Generic[Found]):
         return result
 
     def _note(self, key: bytes, size: int) -> None:
-        """Note that a result is finished, and forget the oldest where there is no room."""
+        """Register a finished result, and remove the oldest above the limit."""
         with self._lock:
             self._sizes[key] = size
             self._total += size

@@ -1,4 +1,4 @@
-"""How all cells of a frame move if some of them are known to: smoothly in space."""
+"""Extend the known moves of some cells to all cells of a frame, smoothly in space."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ import numpy as np
 from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.motion.counterparts import Counterparts
 
-NEIGHBOURS = 15  # counterparts whose median move counts around a cell
+NEIGHBOURS = 15  # nearest counterparts of a cell, whose median move is used
 
 
 def smooth_move(place: FloatArray, spacing: float, found: Counterparts) -> FloatArray:
-    """Return the moves (N, D) at some places (N, D) that the counterparts of some cells show."""
+    """Return the moves (N, D) at places (N, D), from the counterparts of some cells."""
     from scipy.spatial import cKDTree
 
     predict = linear_motion(found, spacing)
@@ -27,7 +27,7 @@ def smooth_move(place: FloatArray, spacing: float, found: Counterparts) -> Float
 def linear_motion(found: Counterparts, spacing: float) -> Callable[[FloatArray], FloatArray]:
     """Return shift, turn, stretch and shear of the field, as moves (P, D) at places (P, D).
 
-    Least squares with weights after Geman and McClure, so that other motion does not count.
+    Least squares with weights after Geman and McClure, so that outliers do not count.
     """
     middle = found.place.mean(axis=0)
 
@@ -35,7 +35,7 @@ def linear_motion(found: Counterparts, spacing: float) -> Callable[[FloatArray],
         return np.column_stack([np.ones(len(place)), (place - middle) / spacing])
 
     known = terms(found.place)
-    # Few cells tell little of more than their shift: as if two cells a spacing apart had not moved.
+    # Few cells determine little except their shift: as if two cells a spacing apart did not move.
     prior = np.diag([0.0] + [2.0] * (known.shape[1] - 1))
     prior[0, 0] = 1e-9
     rest = found.move - np.median(found.move, axis=0)

@@ -1,4 +1,4 @@
-"""How a movie moves as a whole, for people: shift and growth from each frame to the next, jumps."""
+"""Summarise the motion of a movie: shift and growth from each frame to the next, and jumps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import in_true_proportion
 from trackastra_engine.motion.flow import Flow, flow_between
 
-JUMP_SPACINGS = 0.5  # from this shift on, a cell looks like its neighbour
+JUMP_SPACINGS = 0.5  # from this shift, a cell is taken for its neighbour
 N_NAMED = 5  # jumps that a text names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MovieMotion:
-    """What alignment found on the way into each of T frames; all 0 where nothing was aligned."""
+    """The motion found by alignment into each of T frames; 0 where nothing was aligned."""
 
     shift: FloatArray  # (T, D) pixels, the mean of the cells
     growth: FloatArray  # (T,) of distances between cells: 0.07 for 7 % more
     is_aligned: NDArray[np.bool_]  # (T,)
     is_jump: NDArray[np.bool_]  # (T,)
     flows: Mapping[int, Flow]  # into each frame that was aligned
-    proportions: FloatArray  # (D,) of a voxel as alignment saw it, see movie/voxels.py
+    proportions: FloatArray  # (D,) of a voxel, as alignment used them, see movie/voxels.py
 
     @property
     def length(self) -> FloatArray:
@@ -33,7 +33,7 @@ class MovieMotion:
         return np.asarray(np.sqrt((self.shift**2).sum(axis=1)))
 
     def carried(self, place: FloatArray, frame: IntArray, until: IntArray) -> FloatArray:
-        """Return where places (P, D) would lie in later frames if they moved with the others.
+        """Return the positions (P, D) of places in later frames if they move with the other cells.
 
         frame: (P,) of each place; until: (P,) the later frames; all positions in pixels.
         """
@@ -48,7 +48,7 @@ class MovieMotion:
         return np.asarray(moved / self.proportions)
 
     def figures(self) -> dict[str, Any]:
-        """Return the frames that were aligned, with shift and growth, and those that jump."""
+        """Return the frames that were aligned, with shift and growth, and the frames of jumps."""
         frames = [
             {
                 "frame": frame,
@@ -76,7 +76,7 @@ class MovieMotion:
 def movie_motion(
     detections: Detections, n_frames: int, proportions: FloatArray | None = None
 ) -> MovieMotion:
-    """Return how the detections of a movie move as a whole, as alignment sees it.
+    """Return the common motion of the detections of a movie, as alignment finds it.
 
     proportions: (D,) of a voxel, if windows are scored in true proportion.
     """
@@ -88,7 +88,7 @@ def movie_motion(
     is_aligned, is_jump = np.zeros((2, n_frames), bool)
     flows = {}
     first = np.searchsorted(detections.frame, np.arange(n_frames + 1)).tolist()
-    for frame in range(n_frames - 1, 0, -1):  # flows between the last frames are still remembered
+    for frame in range(n_frames - 1, 0, -1):  # flows between the last frames are still cached
         begin, middle, end = first[frame - 1 : frame + 2]
         pair = detections.rows(slice(begin, end))
         flow = flow_between(pair, middle - begin)
@@ -102,6 +102,6 @@ def movie_motion(
 
 
 def _growth(place: FloatArray, move: FloatArray) -> float:
-    """Return by which share distances grow if places (N, D) move by (N, D) pixels."""
+    """Return the relative growth of distances if places (N, D) move by (N, D) pixels."""
     away = place - place.mean(axis=0)
     return float((away * (move - move.mean(axis=0))).sum() / max((away**2).sum(), 1e-12))

@@ -1,19 +1,19 @@
-"""Where cells go if nothing is known yet: all pairs of like cells vote for their displacement."""
+"""Estimate moves without a first guess: pairs of similar cells vote for their displacement."""
 
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.motion.counterparts import FramePair
 
-FIELD_REACH, GROUP_REACH = 4, 3  # spacings that are tried: for all cells, and for groups of them
-BINS = 4  # of votes, to a spacing
-GROUP = 20  # neighbours who vote together
+FIELD_REACH, GROUP_REACH = 4, 3  # largest displacement in spacings: of all cells, and of groups
+BINS = 4  # of votes, per spacing
+GROUP = 20  # neighbours that vote together
 MAX_GROUPS = 64
-AGREEING_GROUPS = 9  # nearest ones, whose median counts
+AGREEING_GROUPS = 9  # nearest ones, whose median is used
 
 
 def field_move(pair: FramePair) -> FloatArray:
-    """Return the displacement (N, D) of all cells that most pairs vote for, in pixels."""
+    """Return the displacement (N, D) of all cells with the most votes, in pixels."""
     part, displacement, weight = _votes(pair, FIELD_REACH)
     one = np.zeros(len(part), np.int64)
     shift = _densest(one, displacement, weight, 1)
@@ -21,7 +21,7 @@ def field_move(pair: FramePair) -> FloatArray:
 
 
 def group_moves(pair: FramePair) -> FloatArray:
-    """Return the displacement (N, D) that most neighbours of each cell vote for, in pixels."""
+    """Return the displacement (N, D) with the most votes of each cell's neighbours, in pixels."""
     from scipy.spatial import cKDTree
 
     n_cells = len(pair.place)
@@ -51,7 +51,7 @@ def _votes(pair: FramePair, reach: int) -> tuple[IntArray, FloatArray, FloatArra
 
 
 def _votes_of_groups(members: IntArray, voter: IntArray, n_cells: int) -> tuple[IntArray, IntArray]:
-    """Return the group and the number of each vote of a member of it; members: (G, K) cells."""
+    """Return the group and the row of each vote of a group's members; members: (G, K) cells."""
     order = np.argsort(voter, kind="stable")
     n_votes = np.bincount(voter, minlength=n_cells)
     first = np.cumsum(n_votes) - n_votes
@@ -65,7 +65,7 @@ def _votes_of_groups(members: IntArray, voter: IntArray, n_cells: int) -> tuple[
 def _densest(
     group: IntArray, displacement: FloatArray, weight: FloatArray, n_groups: int
 ) -> FloatArray:
-    """Return where the votes of each group are densest (G, D), in spacings; 0 without votes."""
+    """Return the displacement (G, D) with the most votes of each group, in spacings; or 0."""
     ndim = displacement.shape[1]
     place = np.rint(displacement * BINS).astype(np.int64)
     half = int(np.abs(place).max(initial=0)) + 1
@@ -81,7 +81,7 @@ def _densest(
 
 
 def _blurred(density: FloatArray, axis: int) -> FloatArray:
-    """Return the density with weights of 1/4, 1/2 and 1/4 along an axis; nothing lies beyond."""
+    """Return the density with weights of 1/4, 1/2 and 1/4 along an axis; 0 outside."""
     moved = np.moveaxis(density, axis, 0)
     blurred = moved / 2
     blurred[1:] += moved[:-1] / 4
