@@ -11,7 +11,7 @@ import numpy as np
 
 from trackastra_engine.association.association import Association
 from trackastra_engine.association.cache import ChunkCache
-from trackastra_engine.association.cache_index import note_kept
+from trackastra_engine.association.cache_index import write_index
 from trackastra_engine.association.chunks import edges_of_chunks, edges_of_movie
 from trackastra_engine.association.cluster import edges_on_cluster
 from trackastra_engine.association.edge_stream import Score, check_gap, check_stride
@@ -258,18 +258,18 @@ class Tracker:
         self.check_fit(movie)
         voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
         association = self.association(voxel_um)
-        kept = None if cache is None else ChunkCache(cache, association, movie)
+        stored = None if cache is None else ChunkCache(cache, association, movie)
         found = GrowingRows(concatenate([], association.spec.ndim))
         links = self._links(voxel_um, corrections)
         chunks = edges_of_movie if dask is None else partial(edges_on_cluster, dask)
-        with closing(chunks(association, movie, found, kept, progress)) as edges:
+        with closing(chunks(association, movie, found, stored, progress)) as edges:
             links.push(edges)
         if len(found) == 0:
             raise InputError(
                 f"none of the {len(movie)} masks contains an object; segment the movie first"
             )
-        if kept is not None and index is not None:
-            note_kept(kept, index, movie, association)
+        if stored is not None and index is not None:
+            write_index(stored, index, movie, association)
         detections = found.whole()
         return self._finished(links, detections, association.motion(detections, len(movie)))
 

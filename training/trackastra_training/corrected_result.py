@@ -8,7 +8,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.association.cache_index import KeptMovie
+from trackastra_engine.association.cache_index import CachedMovie
 from trackastra_engine.detection.detections import Detections, FloatArray, concatenate, find_rows
 from trackastra_engine.detection.transform import in_true_proportion
 from trackastra_engine.errors import InputError
@@ -36,10 +36,10 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
     """
     if not result.folder.is_dir():
         raise InputError(f"there is no folder {result.folder}; give an output folder of track")
-    kept = KeptMovie.read(result.folder)
-    if kept.ndim != spec.ndim:
+    cached = CachedMovie.read(result.folder)
+    if cached.ndim != spec.ndim:
         raise InputError(
-            f"{result.folder} has {kept.ndim}D detections, but {spec.name} takes {spec.ndim}D ones"
+            f"{result.folder} has {cached.ndim}D detections, but {spec.name} takes {spec.ndim}D ones"
         )
     if spec.recipe == "upstream":
         raise InputError(
@@ -49,10 +49,10 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
     corrections = corrections_of(result.corrections, result.folder)
     if corrections is None or len(corrections) == 0:
         raise InputError(f"{result.folder} has no corrections; name a file in 'corrections'")
-    lineage = relinked(kept, DEFAULT_OPTIONS, corrections).lineage
+    lineage = relinked(cached, DEFAULT_OPTIONS, corrections).lineage
     is_known = _is_decided(lineage.detections, corrections)
     n_decided = int(is_known.sum())
-    is_known |= _sureness(lineage, _parent_shares(kept)) >= result.sure_score
+    is_known |= _sureness(lineage, _parent_shares(cached)) >= result.sure_score
     parent = np.full(len(lineage.detections), NO_PARENT)
     parent[lineage.edges.target] = lineage.edges.source
     children = count_children(parent)
@@ -65,8 +65,8 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
         n_decided,
     )
     found = lineage.detections
-    if spec.uses_voxel_size and kept.voxel_um is not None:
-        found = in_true_proportion(found, proportions(kept.voxel_um, kept.ndim))
+    if spec.uses_voxel_size and cached.voxel_um is not None:
+        found = in_true_proportion(found, proportions(cached.voxel_um, cached.ndim))
     return KnownMovie(found, parent, children)
 
 
@@ -81,10 +81,10 @@ def _is_decided(found: Detections, corrections: Corrections) -> NDArray[np.bool_
     return is_decided
 
 
-def _parent_shares(kept: KeptMovie) -> FloatArray:
+def _parent_shares(cached: CachedMovie) -> FloatArray:
     """Return the probability (N,) that a detection has a parent in the frame before."""
     total = np.zeros(0)
-    for part in kept.edges(GrowingRows(concatenate([], kept.ndim)), max_gap=1):
+    for part in cached.edges(GrowingRows(concatenate([], cached.ndim)), max_gap=1):
         end = part.first_row + len(part.detections)
         total = np.append(total, np.zeros(max(0, end - len(total))))
         total[part.first_row : end] += np.bincount(

@@ -40,7 +40,7 @@ DAMAGE = (
 INTENSITIES = "intensities/"  # prefix of the names of their arrays
 
 Arrays = Mapping[str, NDArray[Any]]
-Kept = TypeVar("Kept")
+Stored = TypeVar("Stored")
 
 
 class ChunkCache:
@@ -54,7 +54,7 @@ class ChunkCache:
         if folder.is_file():
             raise InputError(f"the cache {folder} is a file; give a folder")
         self.folder = folder
-        self.files: list[tuple[int, int, str, str]] = []  # of the requested chunks, see KeptMovie
+        self.files: list[tuple[int, int, str, str]] = []  # of the requested chunks, see CachedMovie
         self._frames = [_stamp(movie, index) for index in range(len(movie))]
         spec, versions = association.spec, [version(name) for name in COMPUTED_WITH]
         self._measuring = _hash(FORMAT_VERSION, versions, spec.ndim, needs_range(spec, movie))
@@ -88,7 +88,7 @@ class ChunkCache:
         """Return the measurements of a chunk, or None if they are not stored or damaged."""
         return read_detections(self._detections_path(chunk))
 
-    def keep_detections(self, chunk: Chunk, measured: Measured) -> None:
+    def store_detections(self, chunk: Chunk, measured: Measured) -> None:
         """Store the measurements of a chunk."""
         found = measured.detections
         counts = {INTENSITIES + name: part for name, part in measured.intensities.state().items()}
@@ -101,7 +101,7 @@ class ChunkCache:
         self.files.append((*ends, self._detections_path(chunk).name, path.name))
         return read_edges(path)
 
-    def keep_edges(
+    def store_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
     ) -> None:
         """Store the edges of a chunk."""
@@ -166,7 +166,7 @@ def _write(path: Path, arrays: Arrays) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _read(path: Path, unpacked: Callable[[Arrays], Kept]) -> Kept | None:
+def _read(path: Path, unpacked: Callable[[Arrays], Stored]) -> Stored | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return unpacked(dict(stored))

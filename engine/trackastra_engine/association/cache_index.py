@@ -21,14 +21,14 @@ from trackastra_engine.motion.summary import MovieMotion, movie_motion
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.voxels import VoxelSize, proportions
 
-Kept = TypeVar("Kept")
+Stored = TypeVar("Stored")
 
 FILE_NAME = "movie.json"
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class KeptMovie:
+class CachedMovie:
     """A movie whose detections and edges are cached."""
 
     title: str
@@ -60,7 +60,7 @@ class KeptMovie:
             partial.write_text(json.dumps(fields), "utf-8")
 
     @classmethod
-    def read(cls, results: Path) -> "KeptMovie":
+    def read(cls, results: Path) -> "CachedMovie":
         """Return the index in a folder of results.
 
         Raises InputError if it is missing, damaged or of another version.
@@ -80,12 +80,12 @@ class KeptMovie:
             known["training_rates"] = rates and TrainingRates(**rates)
             adaptation = known.get("adaptation")
             known["adaptation"] = adaptation and Adaptation(**adaptation)
-            kept = cls(**known)
+            cached = cls(**known)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged ({error}); track the movie again") from None
-        if kept.format_version != FORMAT_VERSION:
+        if cached.format_version != FORMAT_VERSION:
             raise InputError(f"{path} is of another version; track the movie again")
-        return kept
+        return cached
 
     def edges(self, found: GrowingRows[Detections], max_gap: int) -> Iterator[FrameEdges]:
         """Yield the edges of each chunk, and add its detections to `found`.
@@ -127,16 +127,16 @@ class KeptMovie:
         path = Path(self.folder) / self.chunks[place][2]
         return self._there(read_detections(path)).detections
 
-    def _there(self, part: Kept | None) -> Kept:
+    def _there(self, part: Stored | None) -> Stored:
         if part is None:
             raise InputError(f"the cache in {self.folder} is not complete; track the movie again")
         return part
 
 
-def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Association) -> None:
+def write_index(cache: ChunkCache, path: Path, movie: Movie, association: Association) -> None:
     """Write the index of a movie; a cache in the same folder then removes all other chunks."""
     is_private = path.parent == cache.folder
-    kept = KeptMovie(
+    cached = CachedMovie(
         title="/".join(Path((movie.images or movie.masks).name).absolute().parts[-2:]),
         folder="." if is_private else str(cache.folder.absolute()),
         chunks=cache.files,
@@ -152,6 +152,6 @@ def note_kept(cache: ChunkCache, path: Path, movie: Movie, association: Associat
         model_digest=association.model.digest,
         is_aligned=association.aligned,
     )
-    kept.write(path)
+    cached.write(path)
     if is_private:
         cache.forget_others()

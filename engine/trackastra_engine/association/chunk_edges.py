@@ -13,13 +13,13 @@ from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.model.edges import Edges
 
 
-class EdgeKeeper(Protocol):
+class EdgeStore(Protocol):
     """A source of edges of chunks: a cache, or a cluster."""
 
     def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
         """Return the edges of a chunk, or None if they are not available."""
 
-    def keep_edges(
+    def store_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
     ) -> None:
         """Store the edges of a chunk that were not available."""
@@ -39,7 +39,7 @@ class ChunkEdges:
         chunks: list[Chunk],
         frames: SlidingFrames,
         intensity_range: IntensityRange | None,
-        keeper: EdgeKeeper | None,
+        store: EdgeStore | None,
         final: Callable[[int], None],
     ) -> None:
         """Read edges from a store, if given; report the number of finished frames to `final`."""
@@ -47,7 +47,7 @@ class ChunkEdges:
         self._coming = iter(chunks)
         self._frames = frames
         self._intensity_range = intensity_range
-        self._keeper = keeper
+        self._store = store
         self._final = final
         self._score = WindowScores(association, intensity_range)
         self._missing: deque[Chunk] = deque()  # consecutive
@@ -59,8 +59,8 @@ class ChunkEdges:
         while (chunk := self._looked_up()) is not None or self._known is not None:
             if chunk is not None:
                 for made, edges in make(chunk, threads):
-                    if self._keeper is not None:
-                        self._keeper.keep_edges(made, self._intensity_range, edges)
+                    if self._store is not None:
+                        self._store.store_edges(made, self._intensity_range, edges)
                     yield made, edges
             if self._known is not None:
                 known, self._known = self._known, None
@@ -72,7 +72,7 @@ class ChunkEdges:
         chunk = next(self._coming, None)
         if chunk is None:
             return None
-        edges = None if self._keeper is None else self._keeper.edges(chunk, self._intensity_range)
+        edges = None if self._store is None else self._store.edges(chunk, self._intensity_range)
         if edges is not None:
             self._known = chunk, edges
             return None

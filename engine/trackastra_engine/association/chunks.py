@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.association.association import CHUNK_FRAMES, Association
 from trackastra_engine.association.cache import ChunkCache
-from trackastra_engine.association.chunk_edges import ChunkEdges, EdgeKeeper
+from trackastra_engine.association.chunk_edges import ChunkEdges, EdgeStore
 from trackastra_engine.association.edge_stream import FrameEdges
 from trackastra_engine.association.measured import measure, needs_range
 from trackastra_engine.association.sliding_frames import SlidingFrames
@@ -54,7 +54,7 @@ def edges_of_chunks(
     frames: Iterable[Detections],
     n_frames: int,
     intensity_range: IntensityRange | None,
-    cache: EdgeKeeper | None,
+    cache: EdgeStore | None,
     progress: Progress,
 ) -> Iterator[FrameEdges]:
     """Yield the edges of each chunk of a movie, from the detections of each frame."""
@@ -95,7 +95,7 @@ def _measured(
             ranged = needs_range(spec, movie)
             found = yield from measure(own, spec.ndim, needs_range=ranged, threads=threads)
             if cache is not None:
-                cache.keep_detections(chunk, found)
+                cache.store_detections(chunk, found)
         else:
             yield from split_frames(found.detections, len(chunk.frames), chunk.frames.start)
         intensities.merge(found.intensities)

@@ -92,7 +92,7 @@ class _Workers:
             begun = self._measured[place]
             measured: Measured = self._result(begun)
             if self._cache is not None and begun is not measured:
-                self._cache.keep_detections(chunk, measured)
+                self._cache.store_detections(chunk, measured)
             self.intensities.merge(measured.intensities)
             yield from split_frames(measured.detections, len(chunk.frames), chunk.frames.start)
 
@@ -103,14 +103,14 @@ class _Workers:
         begun = self._scored[place]
         edges: Edges = self._result(begun)
         if self._cache is not None and begun is not edges:
-            self._cache.keep_edges(chunk, intensity_range, edges)
+            self._cache.store_edges(chunk, intensity_range, edges)
         self._scored[place] = None
         if place > 1:
             self._measured[place - 2] = None  # later chunks need only the one before them
         self._n_taken += 1
         return edges
 
-    def keep_edges(
+    def store_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges
     ) -> None:
         """Do nothing: `edges` has stored them."""
@@ -122,20 +122,20 @@ class _Workers:
 
     def _measure_until(self, stop: int) -> None:
         for chunk in self._chunks[len(self._measured) : stop]:
-            kept = None
+            cached = None
             if self._cache is not None and self._cache.has_detections(chunk):
-                kept = self._cache.detections(chunk)
+                cached = self._cache.detections(chunk)
             task = self._movie, chunk.frames, self._spec.ndim, self._needs_range
-            self._measured.append(kept or self._client.submit(_measure, *task, pure=False))
+            self._measured.append(cached or self._client.submit(_measure, *task, pure=False))
 
     def _score_until(self, stop: int, intensity_range: IntensityRange | None) -> None:
         for place in range(len(self._scored), min(stop, len(self._chunks))):
             chunk = self._chunks[place]
-            kept = None if self._cache is None else self._cache.edges(chunk, intensity_range)
+            cached = None if self._cache is None else self._cache.edges(chunk, intensity_range)
             self._measure_until(place + 2)
             around = self._measured[max(0, place - 1) : place + 2]
             task = self._association, chunk, around, intensity_range
-            begun = self._client.submit(_score, *task, pure=False) if kept is None else kept
+            begun = self._client.submit(_score, *task, pure=False) if cached is None else cached
             self._scored.append(begun)
 
     def _result(self, begun: Any) -> Any:

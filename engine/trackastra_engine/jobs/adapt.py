@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trackastra_engine.association.cache_index import KeptMovie
+from trackastra_engine.association.cache_index import CachedMovie
 from trackastra_engine.detection.detections import concatenate
 from trackastra_engine.errors import InputError, ModelError
 from trackastra_engine.files.atomic import check_output_file, new_file
@@ -41,37 +41,37 @@ def adapt(
     if output.suffix != ".onnx":
         raise InputError(f"the output {output} is no .onnx file; give a name such as mine.onnx")
     check_output_file(output, overwrite=overwrite)
-    kept = KeptMovie.read(results)
-    if not kept.scores_are_probabilities:
+    cached = CachedMovie.read(results)
+    if not cached.scores_are_probabilities:
         raise InputError("models of upstream cannot be adapted: their scores are no probabilities")
     decided = corrections_of(corrections, results)
     if decided is None:
         raise InputError(f"{results} has no corrections; give some with --corrections")
-    learned = fitted(kept, decided)
+    learned = fitted(cached, decided)
     if not learned.is_proven:
         raise InputError(
             f"the {learned.n_decisions} decisions do not show that other scores would be better "
             f"(gain {learned.gain:.3f} ± {learned.error:.3f}), so that no model was written; "
             "decide more links, the least certain first"
         )
-    _write(kept, learned, output)
+    _write(cached, learned, output)
     return learned
 
 
-def fitted(kept: KeptMovie, corrections: Corrections) -> Fit:
-    """Return the weights by which corrections of a movie that is kept become likelier.
+def fitted(cached: CachedMovie, corrections: Corrections) -> Fit:
+    """Return the weights by which corrections of a cached movie become likelier.
 
     Those of a model that was adapted before do not count. Raises InputError if corrections do not
     fit the movie, or are too few.
     """
-    found = GrowingRows(concatenate([], kept.ndim))
-    parts = list(kept.edges(found, max_gap=1))
+    found = GrowingRows(concatenate([], cached.ndim))
+    parts = list(cached.edges(found, max_gap=1))
     corrections.check_known(found.whole())
-    voxel = proportions(kept.voxel_um if kept.sees_voxel else None, kept.ndim)
+    voxel = proportions(cached.voxel_um if cached.sees_voxel else None, cached.ndim)
     rates = None
-    if kept.training_rates is not None:
+    if cached.training_rates is not None:
         counts = sum((count_parents(part, voxel) for part in parts), RateCounts.none())
-        rates = movie_rates(counts, kept.training_rates)
+        rates = movie_rates(counts, cached.training_rates)
     linker = FrameLinker(DEFAULT_OPTIONS.linker(probabilities=True), None, voxel)
     graphs = [linker.candidates(part, rates) for part in parts]
     seen = [gather(graph, voxel) for graph in graphs]
@@ -80,10 +80,10 @@ def fitted(kept: KeptMovie, corrections: Corrections) -> Fit:
     return fit(decided, joined_evidence(seen))
 
 
-def _write(kept: KeptMovie, learned: Fit, output: Path) -> None:
+def _write(cached: CachedMovie, learned: Fit, output: Path) -> None:
     """Write the model that scored a movie with other weights."""
-    path = model_path(kept.model)
-    if file_digest(path) != kept.model_digest:
+    path = model_path(cached.model)
+    if file_digest(path) != cached.model_digest:
         raise ModelError(f"{path} is another model than the one of the results; track them again")
     spec = AssociationModel.load(path, device="cpu").spec
     spec = replace(spec, name=output.stem, adaptation=learned.adaptation)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trackastra_engine.association.cache_index import KeptMovie
+from trackastra_engine.association.cache_index import CachedMovie
 from trackastra_engine.detection.detections import concatenate
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
@@ -82,16 +82,16 @@ def _link(
 ) -> JobResult:
     """Link a movie again and write the results; the outputs were checked before."""
     started = time.perf_counter()
-    kept = KeptMovie.read(tracked)
-    made = relinked(kept, linking, corrections)
+    cached = CachedMovie.read(tracked)
+    made = relinked(cached, linking, corrections)
     lineage = made.lineage
     if linking.min_track_length > 1:
         lineage = without_short_tracks(lineage, linking.min_track_length)
     linked = time.perf_counter()
     stage_s = (("linking", linked - started),)
-    calibration = Calibration(kept.voxel_um, kept.frame_interval_s).along(kept.ndim)
+    calibration = Calibration(cached.voxel_um, cached.frame_interval_s).along(cached.ndim)
     facts = RunFacts(
-        kept.title,
+        cached.title,
         (*given_options(linking), *found_facts(made.rates, made.motion)),
         stage_s,
         _command(tracked, outputs.folder, linking),
@@ -100,32 +100,34 @@ def _link(
     results = Results(lineage, None, made.doubtful, facts, calibration, corrections)
     write_outputs(results, outputs, progress=progress)
     written = ("writing", time.perf_counter() - linked)
-    return JobResult(lineage, kept.n_frames, (*stage_s, written), made.rates, made.motion)
+    return JobResult(lineage, cached.n_frames, (*stage_s, written), made.rates, made.motion)
 
 
-def relinked(kept: KeptMovie, linking: LinkingOptions, corrections: Corrections | None) -> Relinked:
+def relinked(
+    cached: CachedMovie, linking: LinkingOptions, corrections: Corrections | None
+) -> Relinked:
     """Return the lineage of a cached movie, including short tracks.
 
     Raises InputError if the cache is not complete, or does not fit the options.
     """
     review = Review()
-    link = linking.linker(probabilities=kept.scores_are_probabilities)
+    link = linking.linker(probabilities=cached.scores_are_probabilities)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
-    voxel_um = kept.voxel_um if kept.sees_voxel or in_um else None
+    voxel_um = cached.voxel_um if cached.sees_voxel or in_um else None
     links = LinkStream(
         review.watch(link),
         longest,
         voxel_um,
-        kept.ndim,
-        training_rates=rates_to_use(linking.rates, kept.training_rates),
-        adaptation=kept.adaptation,
+        cached.ndim,
+        training_rates=rates_to_use(linking.rates, cached.training_rates),
+        adaptation=cached.adaptation,
         corrections=corrections,
     )
-    found = GrowingRows(concatenate([], kept.ndim))
-    links.push(kept.edges(found, linking.max_gap))
+    found = GrowingRows(concatenate([], cached.ndim))
+    links.push(cached.edges(found, linking.max_gap))
     detections = found.whole()
-    motion = kept.motion(detections)
+    motion = cached.motion(detections)
     return Relinked(links.finish(detections, motion), review.links, links.rates, motion)
 
 

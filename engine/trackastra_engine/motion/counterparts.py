@@ -55,7 +55,7 @@ class FramePair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counterparts:
-    """K pairs of a part of the first frame and a cell of the second, each the best for the other."""
+    """K pairs of a part of the first frame and a cell of the second that fit each other best."""
 
     place: FloatArray  # (K, D) pixels, in the first frame
     move: FloatArray  # (K, D) pixels, to the second

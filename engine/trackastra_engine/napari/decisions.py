@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.association.cache_index import KeptMovie
+from trackastra_engine.association.cache_index import CachedMovie
 from trackastra_engine.detection.detections import find_rows
 from trackastra_engine.errors import InputError
 from trackastra_engine.jobs.decided import corrections_of
@@ -27,7 +27,7 @@ class Decisions:
 
         Raises InputError if the folder has no cached detections and edges.
         """
-        self._kept = KeptMovie.read(folder)
+        self._cached = CachedMovie.read(folder)
         self._linking = linking
         earlier = corrections_of((), folder)
         self._earlier = [] if earlier is None else earlier.decisions()
@@ -60,7 +60,7 @@ class Decisions:
 
     def _link(self, decisions: list[Decision]) -> None:
         corrections = Corrections.of(decisions)
-        made = relinked(self._kept, self._linking, corrections)
+        made = relinked(self._cached, self._linking, corrections)
         self._corrections = corrections
         self.lineage, self.questions = made.lineage, made.doubtful
 
