@@ -312,7 +312,7 @@ def test_decisions_that_prove_nothing_write_nothing(tracked, tmp_path, monkeypat
     unproven = Fit(NOTHING, len(true), gain=0.1, error=0.06)
     monkeypatch.setattr("trackastra_engine.jobs.adapt.fit", lambda *_: unproven)
     said = error_of(tmp_path, "adapt", out, *given)
-    assert f"the {len(true)} decisions do not show that other scores would be better" in said
+    assert f"the {len(true)} decisions do not show that adapted scores are better" in said
     assert "(gain 0.100 ± 0.060)" in said
 
 
@@ -320,7 +320,9 @@ def test_wrong_calls_get_a_sentence(tracked, tmp_path, monkeypatch):
     out, true = tracked
     write_corrections(Corrections.of(true), tmp_path / "a.csv")
     given = ("--corrections", tmp_path / "a.csv")
-    assert "no .onnx file" in error_of(tmp_path, "adapt", out, *given, "-o", tmp_path / "mine")
+    assert "is not an .onnx file" in error_of(
+        tmp_path, "adapt", out, *given, "-o", tmp_path / "mine"
+    )
     mine = tmp_path / "mine.onnx"
     assert "has no corrections" in error_of(tmp_path, "adapt", out, "-o", mine)
     assert "contains no cached detections" in error_of(
@@ -330,7 +332,7 @@ def test_wrong_calls_get_a_sentence(tracked, tmp_path, monkeypatch):
     assert "no such object" in error_of(tmp_path, "adapt", out, *given, "-o", mine)
     write_corrections(Corrections.of(true), tmp_path / "a.csv")
     monkeypatch.setattr("trackastra_engine.jobs.adapt.file_digest", lambda path: "another")
-    assert "is another model than" in error_of(tmp_path, "adapt", out, *given, "-o", mine)
+    assert "is not the model of" in error_of(tmp_path, "adapt", out, *given, "-o", mine)
 
 
 def test_models_of_upstream_are_not_adapted(masks, tmp_path):

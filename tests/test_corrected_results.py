@@ -220,7 +220,7 @@ def test_results_that_cannot_be_learned_from_are_reported(tracked, tmp_path):
         read_corrected(CorrectedResult(tmp_path), spec)
     with pytest.raises(InputError, match="has no corrections; name a file"):
         read_corrected(CorrectedResult(out), spec)
-    with pytest.raises(InputError, match="has 2D detections, but general_2d takes 3D ones"):
+    with pytest.raises(InputError, match="has 2D detections, but general_2d needs 3D ones"):
         read_corrected(CorrectedResult(out), replace(spec, ndim=3))
     with pytest.raises(InputError, match="is a model of upstream"):
         read_corrected(CorrectedResult(out), replace(spec, recipe="upstream"))

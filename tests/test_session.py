@@ -319,7 +319,7 @@ def test_volumes_are_seen_with_the_size_of_their_voxels(tmp_path):
     push_all(session, masks[4:])
     assert len(expected.edges) > 20
     assert_same(session.finish(), expected)
-    with pytest.raises(InputError, match="does not say how large"):
+    with pytest.raises(InputError, match="does not specify its pixel size"):
         Session(tracker)
     with pytest.raises(InputError, match="movie is 3D"):
         Session(tracker, voxel_um=(0.5, 0.5))

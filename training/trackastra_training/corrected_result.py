@@ -39,7 +39,8 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
     cached = CachedMovie.read(result.folder)
     if cached.ndim != spec.ndim:
         raise InputError(
-            f"{result.folder} has {cached.ndim}D detections, but {spec.name} takes {spec.ndim}D ones"
+            f"{result.folder} has {cached.ndim}D detections, but {spec.name} needs {spec.ndim}D "
+            "ones"
         )
     if spec.recipe == "upstream":
         raise InputError(

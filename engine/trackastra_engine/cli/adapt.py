@@ -17,9 +17,9 @@ from trackastra_engine.cli.options import CORRECTIONS_OPTION, PATH
 def adapt(results: Path, corrections: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Adapt the scores of a model to corrections, in seconds.
 
-    RESULTS is an output folder of track, whose model is taken. Eight weights are learned, not the
-    network; the model is written only if decisions that were left out confirm them. Then track the
-    next movie of the same kind:
+    RESULTS is an output folder of track, whose model is adapted. Only eight weights are learned,
+    not the network. The model is written only if decisions that were left out confirm the weights.
+    Then track the next movie of the same kind:
 
         trackastra-engine track IMAGES MASKS -o OUT --model OUTPUT
     """

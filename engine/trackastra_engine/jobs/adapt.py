@@ -1,4 +1,4 @@
-"""A model whose scores are adapted to the corrections of a result: the command `adapt`."""
+"""Adapt the scores of a model to the corrections of a result: the command `adapt`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,36 +33,39 @@ def adapt(
 ) -> Fit:
     """Write the model of a folder of results with its scores adapted to some corrections.
 
-    corrections: tables of links that are decided; without any, those of the folder.
+    corrections: tables of decided links; by default those of the folder.
 
-    Raises InputError or ModelError, and then writes nothing, if the corrections are missing, too
-    few, or do not show that the scores get better.
+    Raises InputError or ModelError, and then writes nothing, if corrections are missing or too few,
+    or do not show that adapted scores are better.
     """
     if output.suffix != ".onnx":
-        raise InputError(f"the output {output} is no .onnx file; give a name such as mine.onnx")
+        raise InputError(f"the output {output} is not an .onnx file; give a name such as mine.onnx")
     check_output_file(output, overwrite=overwrite)
     cached = CachedMovie.read(results)
     if not cached.scores_are_probabilities:
-        raise InputError("models of upstream cannot be adapted: their scores are no probabilities")
+        raise InputError(
+            "models of upstream cannot be adapted, as their scores are not probabilities; track "
+            "the movie with another model"
+        )
     decided = corrections_of(corrections, results)
     if decided is None:
         raise InputError(f"{results} has no corrections; give some with --corrections")
     learned = fitted(cached, decided)
     if not learned.is_proven:
         raise InputError(
-            f"the {learned.n_decisions} decisions do not show that other scores would be better "
-            f"(gain {learned.gain:.3f} ± {learned.error:.3f}), so that no model was written; "
-            "decide more links, the least certain first"
+            f"the {learned.n_decisions} decisions do not show that adapted scores are better "
+            f"(gain {learned.gain:.3f} ± {learned.error:.3f}), so no model was written; decide "
+            "more links, the least certain first"
         )
     _write(cached, learned, output)
     return learned
 
 
 def fitted(cached: CachedMovie, corrections: Corrections) -> Fit:
-    """Return the weights by which corrections of a cached movie become likelier.
+    """Return weights that make the corrections of a cached movie more likely.
 
-    Those of a model that was adapted before do not count. Raises InputError if corrections do not
-    fit the movie, or are too few.
+    Earlier weights of the model are ignored. Raises InputError if corrections do not match the
+    movie, or are too few.
     """
     found = GrowingRows(concatenate([], cached.ndim))
     parts = list(cached.edges(found, max_gap=1))
@@ -81,10 +84,10 @@ def fitted(cached: CachedMovie, corrections: Corrections) -> Fit:
 
 
 def _write(cached: CachedMovie, learned: Fit, output: Path) -> None:
-    """Write the model that scored a movie with other weights."""
+    """Write the model that scored a movie with new weights."""
     path = model_path(cached.model)
     if file_digest(path) != cached.model_digest:
-        raise ModelError(f"{path} is another model than the one of the results; track them again")
+        raise ModelError(f"{path} is not the model of the results; track the movie again")
     spec = AssociationModel.load(path, device="cpu").spec
     spec = replace(spec, name=output.stem, adaptation=learned.adaptation)
     with new_file(output) as partial:

@@ -1,6 +1,6 @@
-"""Stages 6 and 7: scored edges become a candidate graph, of which a linker chooses a lineage.
+"""Stages 6 and 7: build a candidate graph of scored edges, and choose a lineage from it.
 
-`candidates.py` makes the graph and `lineage.py` the lineage; this module names the linkers.
+`candidates.py` builds the graph and `lineage.py` the lineage; this module defines the linkers.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ class Linker:
     Parameters
     ----------
     choose : callable
-        Takes a `CandidateGraph`; returns the rows of the edges to keep, ascending.
+        Function of a `CandidateGraph` that returns the rows of the edges to keep, ascending.
     is_separable : bool
         Whether the links between two neighbouring frames depend only on the edges between them.
-        Then `choose` may get the movie pair by pair, and finds the same links.
+        Then `choose` may be called for each pair of frames, and finds the same links.
     max_gap : int
         Frames from the source to the target of the longest edges.
 
@@ -63,7 +63,7 @@ def linker(
     costs: LinkCosts | None = None,
     time_limit_s: float | None = None,
 ) -> Linker:
-    """Return the linker of a name.
+    """Return the linker with a name.
 
     Parameters
     ----------
@@ -73,15 +73,15 @@ def linker(
         Frames from the source to the target of the longest links: 1 for neighbouring frames, 2
         for links over one frame in which a cell was missed.
     probabilities : bool
-        Whether scores are probabilities (`ModelSpec.scores_are_probabilities`), which "greedy" and
-        "ilp" accept from 0.3; otherwise they are upstream's.
+        Whether scores are probabilities (`ModelSpec.scores_are_probabilities`), of which
+        "greedy" and "ilp" accept 0.3 and more; otherwise they are upstream's scores.
     min_division_score : float, optional
-        The score that a second child needs: by default 0.6 for probabilities and 0.5 for
-        upstream's scores; with "ilp" the score from which a division pays.
+        Smallest score of a second child: by default 0.6 for probabilities and 0.5 for upstream's
+        scores; with "ilp" the score from which a division lowers the cost.
     costs : LinkCosts, optional
-        Of "ilp" and "ilp_nodiv"; by default `PROBABILITIES` for probabilities, otherwise "gt".
+        For "ilp" and "ilp_nodiv"; by default `PROBABILITIES` for probabilities, otherwise "gt".
     time_limit_s : float, optional
-        Seconds, of "ilp" and "ilp_nodiv".
+        Limit in seconds for "ilp" and "ilp_nodiv".
 
     Returns
     -------
@@ -90,7 +90,7 @@ def linker(
     Raises
     ------
     InputError
-        If there is no such linker, or it has no such option.
+        If there is no such linker, or it does not have an option.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def linker(
         return Linker(choose, max_gap == 1 and is_separable(costs, divisions), max_gap)
     if costs is not None or time_limit_s is not None:
         raise InputError(
-            f"costs and a time limit are for the linkers ilp and ilp_nodiv, not {mode}"
+            f"costs and a time limit are for the linkers ilp and ilp_nodiv, not {mode}; omit them"
         )
     score = min_division_score
     if score is None:
@@ -131,11 +131,9 @@ def linker(
 
 def _check_division_score(score: float, mode: str, link_score: float) -> None:
     if mode.endswith("_nodiv"):
-        raise InputError(
-            f"the linker {mode} makes no divisions, so that it needs no score for them"
-        )
-    least = link_score if mode == "greedy" else 0  # greedy linking takes no weaker link at all
+        raise InputError(f"the linker {mode} makes no divisions; omit the score for divisions")
+    least = link_score if mode == "greedy" else 0  # greedy linking accepts no lower scores
     if not least <= score <= 1:
         raise InputError(
-            f"the score that a division needs is {score}; give a number from {least:g} to 1"
+            f"the smallest score of a division is {score}; give a number from {least:g} to 1"
         )

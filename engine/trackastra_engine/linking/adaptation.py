@@ -1,8 +1,8 @@
-"""Scores adapted to movies of one kind, as the decisions of a person taught it.
+"""Adapt scores to movies of one kind, with weights learned from the decisions of a person.
 
-For each detection, the sources in one frame and "no parent" are the alternatives. Each has a
-logarithm of its probability, to which a few weighted terms are added; then all are normalised
-again. Without weights, scores stay as they are. `adaptation_fit.py` finds the weights.
+For each detection, the sources in one frame and "no parent" are the alternatives. A few weighted
+terms are added to the logarithm of the probability of each; then the probabilities are normalised
+again. With zero weights, scores do not change. `adaptation_fit.py` finds the weights.
 """
 
 from dataclasses import dataclass, replace
@@ -15,20 +15,20 @@ from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.spec import Adaptation
 
-FLOOR = 1e-4  # of probabilities whose logarithm is taken
-FARTHEST = 4.0  # diameters; farther sources count as these
+FLOOR = 1e-4  # of probabilities, before their logarithm
+FARTHEST = 4.0  # diameters; larger distances are clipped to it
 N_EDGE_TERMS, N_TERMS = 6, 8  # the first terms are of edges, the others of no parent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What is known of E edges and of the G groups of alternatives to which they belong."""
+    """Probabilities and terms of E edges, and of the G groups of alternatives with them."""
 
     group: IntArray  # (E,)
     edge: FloatArray  # (E,) probability
     none: FloatArray  # (G,) probability of no parent
-    edge_terms: FloatArray  # (E, N_TERMS) those of no parent are 0
-    none_terms: FloatArray  # (G, N_TERMS) those of edges are 0
+    edge_terms: FloatArray  # (E, N_TERMS) the terms of no parent are 0
+    none_terms: FloatArray  # (G, N_TERMS) the terms of edges are 0
 
     def shares(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the adapted probabilities of edges (E,) and of no parent (G,)."""
@@ -45,22 +45,22 @@ class Evidence:
         number = np.full(len(self.none), -1)
         number[chosen] = np.arange(len(chosen))
         rows = np.flatnonzero(number[self.group] >= 0)
-        kept = Evidence(
+        part = Evidence(
             number[self.group[rows]],
             self.edge[rows],
             self.none[chosen],
             self.edge_terms[rows],
             self.none_terms[chosen],
         )
-        return kept, rows
+        return part, rows
 
 
 def adapted(
     graph: CandidateGraph, adaptation: Adaptation, proportions: NDArray[np.float64]
 ) -> CandidateGraph:
-    """Return the candidates from some frames, all of them, with adapted scores.
+    """Return the candidates with adapted scores.
 
-    proportions: (D,) of a voxel, see voxels.proportions.
+    graph: all candidates from some frames; proportions: (D,) of a voxel, see voxels.proportions.
     """
     edges = graph.edges
     score = gather(graph, proportions).shares(np.array(adaptation.weights()))[0]
@@ -68,7 +68,7 @@ def adapted(
 
 
 def gather(graph: CandidateGraph, proportions: NDArray[np.float64]) -> Evidence:
-    """Return what the weights of an Adaptation are multiplied with, in their order.
+    """Return the evidence whose terms are multiplied by the weights of an Adaptation, in order.
 
     graph: of all edges from some frames; proportions: (D,) of a voxel.
     """
@@ -96,7 +96,7 @@ def gather(graph: CandidateGraph, proportions: NDArray[np.float64]) -> Evidence:
 def _weighted(terms: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the weighted sum (E,) of terms, not as a product of matrices.
 
-    Its rounding would depend on how many edges come together, online and offline.
+    The rounding of a product would depend on the number of edges, which is smaller online.
     """
     total: FloatArray = np.zeros(len(terms))
     for column, weight in zip(terms.T, weights.tolist(), strict=True):

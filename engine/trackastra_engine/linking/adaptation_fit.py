@@ -1,11 +1,11 @@
-"""How the scores of a model are adapted to decisions: a small penalised fit, and its proof.
+"""Adapt the scores of a model to decisions by a small penalised fit, and test the result.
 
-Each decision rules out alternatives: a given link all others, a refused one itself. The weights
-make the rest likely. Two things hold them back: a penalty on their squares, and the whole movie,
-each detection of which counts as much as one decision for the scores as they are. Without the
-latter, decisions that are all errors of the engine, as who edits tracks makes them, cost up to 0.06
-edge F1 elsewhere. The weights are worth having if decisions that are left out are likelier with
-weights that were fitted to the others.
+Each decision excludes alternatives: a given link all others, a rejected link itself. The weights
+make the remaining ones likely. Two terms limit the weights: a penalty on their squares, and the
+whole movie, in which each detection counts as one decision for the original scores. Without the
+second term, decisions that only correct errors of the engine, as from editing tracks, reduced edge
+F1 of other links by up to 0.06. The weights are useful if decisions that are left out are likelier
+with weights that were fitted to the others.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ BoolArray = NDArray[np.bool_]
 # Of 1, 3, 10, 30 and 100, on the training and validation parts of four real data sets: the largest
 # with at least nine tenths of the best mean gain in edge F1 of the second halves of the movies.
 PENALTY = 3.0
-MAX_ANCHORS = 10_000  # detections of a movie that hold the scores; the most in what was measured
+MAX_ANCHORS = 10_000  # detections of a movie that limit the weights; the most in measurements
 MIN_DECISIONS = 20
 N_FOLDS = 5
 MIN_GAIN = 2.0  # standard errors of the mean over the decisions: the usual 95 %
@@ -36,11 +36,11 @@ SMALLEST = 1e-12  # probability
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """Alternatives of which some are ruled out."""
+    """Alternatives, of which some are excluded."""
 
     evidence: Evidence
-    edge: BoolArray  # (E,) not ruled out
-    none: BoolArray  # (G,) no parent is not ruled out
+    edge: BoolArray  # (E,) not excluded
+    none: BoolArray  # (G,) no parent is not excluded
 
     def __len__(self) -> int:
         """Return the number of groups G."""
@@ -48,11 +48,11 @@ class Decided:
 
     def groups(self, chosen: IntArray) -> "Decided":
         """Return some groups (K,), in that order."""
-        kept, rows = self.evidence.groups(chosen)
-        return Decided(kept, self.edge[rows], self.none[chosen])
+        part, rows = self.evidence.groups(chosen)
+        return Decided(part, self.edge[rows], self.none[chosen])
 
     def losses(self, weights: FloatArray) -> FloatArray:
-        """Return (G,) minus the logarithm of the probability of what is not ruled out."""
+        """Return (G,) minus the logarithm of the probability of all that is not excluded."""
         edge, none = self.evidence.shares(weights)
         likely = np.bincount(self.evidence.group, edge * self.edge, minlength=len(self))
         losses: FloatArray = -np.log(np.maximum(likely + none * self.none, SMALLEST))
@@ -70,15 +70,15 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchor:
-    """Groups that are to keep the probabilities that the model gives them."""
+    """Groups whose probabilities should stay as the model gives them."""
 
     evidence: Evidence
-    edge: FloatArray  # (E,) these probabilities
+    edge: FloatArray  # (E,) probabilities of the model
     none: FloatArray  # (G,)
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Anchor":
-        """Return some groups as they are now."""
+        """Return the anchor of some groups."""
         return cls(evidence, *evidence.shares(np.zeros(N_TERMS)))
 
     def loss(self, weights: FloatArray) -> tuple[float, FloatArray]:
@@ -92,7 +92,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """Weights, and how much likelier decisions are by weights that were fitted to the others."""
+    """Weights, and the gain in likelihood of decisions by weights fitted to the others."""
 
     adaptation: Adaptation
     n_decisions: int
@@ -101,24 +101,24 @@ class Fit:
 
     @property
     def is_proven(self) -> bool:
-        """Return whether the gain is no accident."""
+        """Return whether the gain is significant."""
         return self.gain > MIN_GAIN * self.error
 
 
 def decided_groups(graph: CandidateGraph, evidence: Evidence, corrections: Corrections) -> Decided:
     """Return the groups of alternatives that corrections decide.
 
-    A given link that is no candidate says nothing, nor do decisions on other frames.
+    Given links that are not candidates and decisions on other frames are ignored.
     """
     found, edges, n_groups = graph.detections, graph.edges, len(evidence.none)
     source, target = find_rows(found, corrections.source), find_rows(found, corrections.target)
     is_whole, is_link = (source >= 0) & (target >= 0), corrections.is_link
     pairs = np.column_stack([source, target])
     is_given = _are_among(edges, pairs[is_whole & is_link], len(found))
-    is_refused = _are_among(edges, pairs[is_whole & ~is_link], len(found))
+    is_rejected = _are_among(edges, pairs[is_whole & ~is_link], len(found))
     begins = target[(corrections.source[:, 0] == OPEN) & (target >= 0)]
     ends = source[(corrections.target[:, 0] == OPEN) & (source >= 0)]
-    is_out = is_refused | np.isin(edges.target, begins) | np.isin(edges.source, ends)
+    is_out = is_rejected | np.isin(edges.target, begins) | np.isin(edges.source, ends)
     has_given = np.bincount(evidence.group, is_given, minlength=n_groups) > 0
     has_out = np.bincount(evidence.group, is_out, minlength=n_groups) > 0
     is_allowed = np.where(has_given[evidence.group], is_given, ~is_out)
@@ -170,7 +170,7 @@ def fit(decided: Decided, everything: Evidence) -> Fit:
 
 def _weights(decided: Decided, anchor: Anchor) -> FloatArray:
     """Return the weights (N_TERMS,) with the least sum of losses and penalty."""
-    from scipy.optimize import minimize  # takes 0.2 s
+    from scipy.optimize import minimize  # imported in 0.2 s
 
     def cost(weights: FloatArray) -> tuple[float, FloatArray]:
         loss, gradient = anchor.loss(weights)

@@ -1,4 +1,4 @@
-"""The exact assignment of parents to children, which optimal and LAP linking share."""
+"""The exact assignment of parents to children, for optimal and LAP linking."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ from trackastra_engine.kernels.links import match_targets
 def best_matching(
     source: IntArray, target: IntArray, gain: FloatArray, slots: tuple[float, ...]
 ) -> IntArray:
-    """Return the rows of the edges, ascending, whose gains have the largest sum.
+    """Return the rows of the edges, ascending, with the largest sum of gains.
 
-    source, target, gain: (E,); each target takes part in at most one edge, each source in as many
-    as there are `slots`. The k-th edge of a source gains slots[k] on top, and slots must
+    source, target, gain: (E,); each target has at most one edge, each source at most as many as
+    there are `slots`. The k-th edge of a source has the additional gain slots[k], and slots must
     not increase. Edges without a gain are left out.
 
     The time grows with E times the detections that compete for the same parents, not with those
-    of the movie: frame pairs and connected components never meet in the search.
+    of the movie: the search never leaves a frame pair or a connected component.
     """
     if len(source) == 0:
         return np.empty(0, np.int64)

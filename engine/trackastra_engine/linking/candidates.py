@@ -9,12 +9,12 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.links import keep_shortest, measure_edges
 from trackastra_engine.model.edges import Edges
 
-MAX_NEIGHBORS = 10  # scored targets that a source keeps, as upstream (model_api.py)
+MAX_NEIGHBORS = 10  # scored targets per source, as in upstream (model_api.py)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateGraph:
-    """Detections and the edges that a linker may keep.
+    """Detections and the edges from which a linker chooses.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ class CandidateGraph:
     edges : Edges
         E edges, sorted by source, then the frame of the target.
     given : (G,) int64
-        Rows of edges that must be kept, see corrections.py. No other edge leads to their targets,
-        or leaves a source with two of them.
+        Rows of edges that must be kept, see corrections.py. No other edge has one of their
+        targets, or a source with two of them.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class CandidateGraph:
 
     @property
     def n_missed(self) -> IntArray:
-        """Return the number of frames (E,) that each edge passes over."""
+        """Return the number of frames (E,) that each edge skips."""
         frame = self.detections.frame
         missed: IntArray = frame[self.edges.target] - frame[self.edges.source] - 1
         return missed
@@ -62,19 +62,19 @@ def candidate_graph(
 ) -> CandidateGraph:
     """Return the graph in which each source keeps its nearest scored targets in each later frame.
 
-    As upstream's `build_graph` (tracking.py).
+    As `build_graph` in upstream (tracking.py).
 
     Parameters
     ----------
     detections : Detections
         Of a movie, or of some frames.
     edges : Edges
-        Sorted by source, then the frame of the target; those of the graph are, too, nearest
-        targets first.
+        Sorted by source, then the frame of the target; the edges of the graph have the same order,
+        with nearest targets first.
     max_distance : float, optional
-        Longest edge in pixels of x; None leaves the limit to the model.
+        Longest edge in pixels of x; None: no limit besides that of the model.
     proportions : (D,), optional
-        Lengths of a voxel in its length along x, see movie/voxels.py.
+        Lengths of a voxel relative to its length along x, see movie/voxels.py.
 
     Returns
     -------
@@ -100,13 +100,13 @@ def candidate_graph(
     )
     if n_kept == -1:
         raise InputError(
-            "the edges are in no order; sort them by source, then by the frame of the target"
+            "the edges are not sorted; sort them by source, then by the frame of the target"
         )
     return CandidateGraph(detections, edges.rows(kept[:n_kept]))
 
 
 def _places(detections: Detections, proportions: FloatArray | None) -> FloatArray:
-    """Return where detections are (N, D), in pixels of x."""
+    """Return the positions (N, D) of detections in pixels of x."""
     places = detections.centroid
     if proportions is not None and (proportions != 1).any():
         places = places * proportions

@@ -1,4 +1,4 @@
-"""Corrections as a table, which people, spreadsheets and the page of a result write."""
+"""Tables of corrections, written by people, spreadsheets or the report of a result."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_corrections(paths: Sequence[Path]) -> Corrections:
     Raises
     ------
     InputError
-        If a table cannot be read, or decisions contradict each other; lines are named.
+        If a table cannot be read, or decisions contradict each other; the message names the lines.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a person has decided about links, and how a candidate graph becomes one that obeys it."""
+"""Decisions of a person about links, and candidate graphs in which a linker must follow them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,24 +24,24 @@ MAX_NAMED = 3  # rows that a message names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corrections:
-    """C decisions of a person. They may repeat, but not contradict, each other.
+    """C decisions of a person. Decisions may be repeated, but must not contradict each other.
 
-    A link without a target says that a track ends at its source; without a source, that a track
-    begins at its target. Two links from a source are a division.
+    In a link without a target, a track ends at its source; without a source, a track begins at its
+    target. Two links from a source are a division.
 
     Parameters
     ----------
     source, target : (C, 2) int64
         Frame and label; the frame is -1 where a track begins or ends.
     is_link : (C,) bool
-        Whether the link must be made, or must not.
+        True if the link must be made, False if it must not.
     origin : tuple of str
         Names of the decisions in messages, such as "line 2 of a.csv".
 
     Raises
     ------
     InputError
-        If a decision makes no sense or contradicts another one; both are named.
+        If a decision is invalid or contradicts another one; the message names both.
 
     Examples
     --------
@@ -52,8 +52,8 @@ class Corrections:
 
     source: IntArray  # (C, 2) frame and label; frame OPEN where a track begins
     target: IntArray  # (C, 2) frame and label; frame OPEN where a track ends
-    is_link: BoolArray  # (C,) or the link must not be made
-    origin: tuple[str, ...]  # (C,) names of the decisions in messages, as "line 2 of a.csv"
+    is_link: BoolArray  # (C,) whether the link must, or must not, be made
+    origin: tuple[str, ...]  # (C,) names of the decisions in messages
 
     def __post_init__(self) -> None:
         _check(self.decisions(), self.origin)
@@ -76,7 +76,7 @@ class Corrections:
         return cls(ends[:, 0], ends[:, 1], is_link, tuple(names))
 
     def decisions(self) -> list[Decision]:
-        """Return the decisions in their order."""
+        """Return the decisions in order."""
         return [
             (_place(*source), _place(*target), is_link)
             for source, target, is_link in zip(
@@ -86,12 +86,12 @@ class Corrections:
 
     @property
     def longest_link(self) -> int:
-        """Return the number of frames that the longest link to make goes; 1 if there is none."""
+        """Return the number of frames of the longest link to make; 1 if there is none."""
         is_whole = self.is_link & (self.source[:, 0] != OPEN) & (self.target[:, 0] != OPEN)
         return int((self.target - self.source)[is_whole, 0].max(initial=1))
 
     def check_known(self, detections: Detections) -> None:
-        """Raise InputError if there are detections that a movie does not have."""
+        """Raise InputError if decisions name detections that are not in the movie."""
         is_unknown = np.zeros(len(self), bool)
         for ends in (self.source, self.target):
             is_unknown |= (ends[:, 0] != OPEN) & (find_rows(detections, ends) < 0)
@@ -106,25 +106,25 @@ class Corrections:
 
 
 def corrected_graph(graph: CandidateGraph, corrections: Corrections) -> CandidateGraph:
-    """Return the graph in which a linker cannot but obey the corrections.
+    """Return the graph in which a linker must follow the corrections.
 
-    Edges that are ruled out are left out: by a verdict, by another parent that is given, by a
-    track that begins or ends there, or by two given children. Links to make are `given`, whether
-    they were scored or not. Decisions on detections that the graph does not hold are passed over.
+    Edges are removed if a verdict, another given parent, the begin or end of a track, or two given
+    children exclude them. Links to make are `given`, whether they were scored or not. Decisions on
+    detections that are not in the graph are ignored.
     """
     found, edges = graph.detections, graph.edges
     source, target = find_rows(found, corrections.source), find_rows(found, corrections.target)
     is_open = [ends[:, 0] == OPEN for ends in (corrections.source, corrections.target)]
     is_whole = (source >= 0) & (target >= 0)
     given = np.unique(_pairs(source, target)[corrections.is_link & is_whole], axis=0)
-    refused = _pairs(source, target)[~corrections.is_link & is_whole]
+    rejected = _pairs(source, target)[~corrections.is_link & is_whole]
     has_parent, has_children = np.zeros((2, len(found)), bool)
     has_parent[given[:, 1]] = True
     has_parent[target[is_open[0] & (target >= 0)]] = True
     has_children[source[is_open[1] & (source >= 0)]] = True
     has_children |= np.bincount(given[:, 0], minlength=len(found)) == MAX_CHILDREN
     is_free = ~(has_parent[edges.target] | has_children[edges.source])
-    is_free &= ~_is_among(edges, refused, len(found))
+    is_free &= ~_is_among(edges, rejected, len(found))
     kept = edges.rows(np.flatnonzero(is_free))
     made = Edges(
         given[:, 0].astype(np.int32), given[:, 1].astype(np.int32), np.full(len(given), CERTAIN)
@@ -155,9 +155,9 @@ def _place(frame: int, label: int) -> Place | None:
 
 
 def _check(decisions: list[Decision], origin: tuple[str, ...]) -> None:
-    """Raise InputError for the first decision that makes no sense, or contradicts an earlier one.
+    """Raise InputError for the first decision that is invalid or contradicts an earlier one.
 
-    Rows are numbers of decisions.
+    Rows in the dictionaries are numbers of decisions.
     """
     verdict: dict[tuple[Place | None, Place | None], tuple[bool, int]] = {}
     parent: dict[Place, tuple[Place | None, int]] = {}
@@ -172,19 +172,19 @@ def _check(decisions: list[Decision], origin: tuple[str, ...]) -> None:
         _check_ends(source, target, is_link, origin[row])
         known, other = verdict.setdefault((source, target), (is_link, row))
         if known != is_link:
-            contradict(other, row, "the same link is to be made, and not to be made")
+            contradict(other, row, "the same link has both verdicts")
         if not is_link or other != row:
             continue
         if target is not None:
             earlier, other = parent.setdefault(target, (source, row))
             if earlier != source:
-                contradict(other, row, f"{_named(target)} has one parent, or none")
+                contradict(other, row, f"{_named(target)} can have one parent or none")
         if source is not None:
             own = children.setdefault(source, {})
             own[target] = row
             if len(own) > MAX_CHILDREN or (None in own and len(own) > 1):
                 other = next(iter(own.values()))
-                contradict(other, row, f"{_named(source)} has two children at most, or none")
+                contradict(other, row, f"{_named(source)} can have two children at most, or none")
 
 
 def _check_ends(source: Place | None, target: Place | None, is_link: bool, name: str) -> None:

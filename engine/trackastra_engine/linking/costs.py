@@ -1,4 +1,4 @@
-"""What a lineage costs in optimal linking: upstream's four configurations, or one's own."""
+"""Costs of a lineage in optimal linking: the presets of upstream, of this engine, or of a file."""
 
 import math
 import tomllib
@@ -13,49 +13,49 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.edges import Edges
 
-TAKE_ALL = -10.0  # upstream's price for a detection, low enough that each is worth keeping
-# What a link pays for each frame in which it misses the cell, in units of score. Without a price,
-# links over gaps take the place of those by a detection between. With this one, no link over a gap
-# can be a second daughter: where some could, divisions of sparse1 with errors in its masks fell
-# from 0.64 to 0.24 (F1); `benchmarks gaps` tries others.
+TAKE_ALL = -10.0  # upstream's cost of a detection, low enough to keep every one
+# Cost of a link for each frame that it skips, in units of score. Without it, links over gaps
+# replace those through a detection in between. With it, no link over a gap can be a second
+# daughter: where some could, division F1 of sparse1 with errors in its masks fell from 0.64 to
+# 0.24; `benchmarks gaps` tries other values.
 MISSED_FRAME = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PricedGraph:
-    """A candidate graph of N detections and E edges, and what its parts cost by themselves."""
+    """A candidate graph of N detections and E edges, with the cost of each."""
 
-    alone: FloatArray  # (N,) of detections without edges; where positive, they are refused
+    detection: FloatArray  # (N,) without edges; detections of positive cost are excluded
     edges: Edges
     edge: FloatArray  # (E,)
     is_given: NDArray[np.bool_]  # (E,) must be kept
 
     def part(self, rows: IntArray) -> "PricedGraph":
-        """Return the graph of some edges and of the detections that they join, and no others."""
+        """Return the graph of some edges and of the detections that they join only."""
         edges = self.edges.rows(rows)
         detections, ends = np.unique(np.append(edges.source, edges.target), return_inverse=True)
         joined = Edges(ends[: len(rows)], ends[len(rows) :], edges.score)
-        return PricedGraph(self.alone[detections], joined, self.edge[rows], self.is_given[rows])
+        return PricedGraph(self.detection[detections], joined, self.edge[rows], self.is_given[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class LinkCosts:
-    """Costs of what a lineage holds; the best lineage has the lowest sum.
+    """Costs of the parts of a lineage; the best lineage has the lowest sum.
 
-    As in motile, which upstream uses, nothing appears in the movie's first frame with detections
-    and nothing disappears in its last.
+    As in motile, which upstream uses, detections do not appear in the movie's first frame with
+    detections, nor disappear in its last one.
     """
 
-    detection: float = TAKE_ALL  # of each detection that is not refused
-    edge: float = 0.0  # of each edge, and for each edge its score times `edge_score`
-    edge_score: float = -1.0
-    missed_frame: float = MISSED_FRAME  # of each frame that an edge passes over
+    detection: float = TAKE_ALL  # of each detection that is not excluded
+    edge: float = 0.0  # of each edge
+    edge_score: float = -1.0  # of each edge, times its score
+    missed_frame: float = MISSED_FRAME  # of each frame that an edge skips
     appear: float = 0.25  # of each detection without a parent
     disappear: float = 0.5  # of each detection without children
     split: float = 0.25  # of each detection with two children
 
     def price(self, graph: CandidateGraph) -> PricedGraph:
-        """Return what the detections and the edges of a movie cost."""
+        """Return the costs of the detections and the edges of a movie."""
         edges, frame = graph.edges, graph.detections.frame
         is_given = np.zeros(len(edges), bool)
         is_given[graph.given] = True
@@ -68,22 +68,22 @@ class LinkCosts:
         )
 
     def with_min_division_score(self, score: float) -> "LinkCosts":
-        """Return the costs at which a second child pays if its score is higher than this.
+        """Return the costs with which a second child lowers the sum if its score is higher.
 
-        It saves its appearance, so at this score what it brings is what the division costs.
+        It saves the cost of its appearance; at this score its gain equals the cost of the division.
         """
         return replace(self, split=self.appear - self.edge - self.edge_score * score)
 
     @property
     def second_child(self) -> float:
-        """Return what the second child costs its parent more than the first one does."""
+        """Return the cost of a second child above that of a first one."""
         return self.split + self.disappear
 
 
-# For scores that are probabilities, as those of models that were trained here. A link needs less
-# than even odds, as most cells have one, and no other may be left. Chosen on training and
+# For scores that are probabilities, as of models that were trained here. A link needs a probability
+# of less than 0.5, as most cells have one, and no other may remain. Chosen on training and
 # validation parts of five real data sets, with true masks and with errors, every frame and every
-# second one, with scores corrected for rates: from 0.3 and 0.6, one of 30 variants has worse
+# second one, with scores corrected for rates: of 0.3 and 0.6, one of 30 variants has worse
 # divisions than from 0.3 and 0.75, and 26 have better ones; from 0.15 and 0.5, three and 25. With
 # one data set left out in turn, the mean of both F1 preferred 0.2 and 0.4 thrice, 0.15 and 0.5
 # once, 0.3 and 0.5 once; with these, masks with errors lose more links.
@@ -91,8 +91,8 @@ LINK_PROBABILITY, DIVISION_PROBABILITY = 0.3, 0.6
 PROBABILITIES = LinkCosts(
     appear=-LINK_PROBABILITY, disappear=0.0, split=DIVISION_PROBABILITY - LINK_PROBABILITY
 )
-# Beside it, the values of upstream's ILP_CONFIGS (ilp.py), which were tuned on the data sets they
-# are named after.
+# Besides it, the values of upstream's ILP_CONFIGS (ilp.py), which were tuned on the data sets in
+# their names.
 CONFIGURATIONS = {
     "probabilities": PROBABILITIES,
     "gt": LinkCosts(),
@@ -107,9 +107,9 @@ CONFIGURATIONS = {
 def read_costs(name: str | Path) -> LinkCosts:
     """Return the costs of one of the CONFIGURATIONS, or of a TOML file `NAME = NUMBER`.
 
-    The names are the fields of LinkCosts; those not in the file keep upstream's default ("gt").
+    The names are the fields of LinkCosts; names not in the file have upstream's default ("gt").
 
-    Raises InputError if there is no such configuration or file, or a line of it does not fit.
+    Raises InputError if there is no such configuration or file, or a line of it is invalid.
     """
     if isinstance(name, str) and name in CONFIGURATIONS:
         return CONFIGURATIONS[name]
@@ -117,17 +117,21 @@ def read_costs(name: str | Path) -> LinkCosts:
         values = tomllib.loads(Path(name).read_text("utf-8"))
     except FileNotFoundError as error:
         known = ", ".join(CONFIGURATIONS)
-        raise InputError(f"there is no file {name} with costs; or choose one of {known}") from error
+        raise InputError(
+            f"there is no file {name} with costs; give a TOML file, or one of {known}"
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read as TOML ({error})") from error
     known_names = [field.name for field in fields(LinkCosts)]
     for key, value in values.items():
         if key not in known_names:
-            raise InputError(f"{name} has {key!r}; the costs are {', '.join(known_names)}")
+            raise InputError(
+                f"{name} has the unknown cost {key!r}; choose from {', '.join(known_names)}"
+            )
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
-            raise InputError(f"{name} says {key} = {value!r}; give a number")
+            raise InputError(f"{name} has {key} = {value!r}; give a finite number")
     return LinkCosts(**{key: float(value) for key, value in values.items()})

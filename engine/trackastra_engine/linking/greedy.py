@@ -19,12 +19,12 @@ def choose_greedily(
 ) -> IntArray:
     """Return the rows of the best edges, ascending: at most one parent and two children each.
 
-    Those that are given are kept, and take the places of children.
-    divisions: whether two children are allowed; min_link_score, min_division_score: what the first
-    child needs, and the second. An edge over a gap counts as MISSED_FRAME less for each frame that
-    it passes over.
+    Given edges are always chosen, and count as children.
+    divisions: whether two children are allowed; min_link_score, min_division_score: smallest score
+    of the first child, and of the second. The score of an edge over a gap is reduced by
+    MISSED_FRAME for each frame that it skips.
     """
-    # Most candidates are too weak whatever they pass over.
+    # Most candidates have too low a score even without a gap.
     is_likely = graph.edges.score >= min_link_score
     is_likely[graph.given] = False
     likely = np.flatnonzero(is_likely)

@@ -15,14 +15,16 @@ from trackastra_engine.model.edges import Edges
 
 logger = logging.getLogger(__name__)
 
-PORTION_SIZE = 2_000  # edges of small components solved together: a call costs HiGHS about 1 ms
+PORTION_SIZE = (
+    2_000  # edges of small components solved together, as each call of HiGHS needs about 1 ms
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """Minimise costs @ x with rows @ x <= 0 and lower <= x <= upper, x integer.
 
-    x holds, in this order: whether each detection is taken (N), whether each edge is kept (E),
+    x contains, in this order: whether each detection is taken (N), whether each edge is kept (E),
     whether each detection has two children (N).
     """
 
@@ -38,7 +40,7 @@ class Program:
         return (len(self.costs) - len(self.edges)) // 2
 
     def values(self, kept: IntArray) -> FloatArray:
-        """Return x (2 N + E,) of a lineage, from the rows of the edges that it keeps."""
+        """Return x (2 N + E,) of a lineage, from the rows of its edges."""
         n_children = np.bincount(self.edges.source[kept], minlength=self.n_detections)
         is_taken = n_children > 0
         is_taken[self.edges.target[kept]] = True
@@ -52,9 +54,9 @@ class Program:
         return np.flatnonzero(values[self.n_detections :][: len(self.edges)] > 0.5)
 
     def least_cost(self) -> float:
-        """Return a cost that no x is below: what the best parent for everyone would cost.
+        """Return a lower bound of the cost of all x: that of the best parent for each detection.
 
-        It needs no search, and holds where HiGHS had no time for a better bound.
+        It needs no search, and is valid if HiGHS had no time for a better bound.
         """
         costs = np.minimum(self.costs, 0) * self.upper
         taken, edge, split = np.split(costs, np.cumsum([self.n_detections, len(self.edges)]))
@@ -66,11 +68,11 @@ class Program:
 def build_program(graph: PricedGraph, costs: LinkCosts, *, divisions: bool = True) -> Program:
     """Return the program of all lineages of some detections and candidate edges.
 
-    Appearing and disappearing need no variables: a detection taken without a parent appears, so
-    it is charged at once and the edge to it pays it back. The rows are `in <= taken`,
+    Appearing and disappearing need no variables: their costs are part of the cost of each
+    detection, and an edge to or from it subtracts them. The rows are `in <= taken`,
     `out - split <= taken` and `2 split <= out`: tighter than motile's, which sum over all edges.
     """
-    edges, n_detections, n_edges = graph.edges, len(graph.alone), len(graph.edges)
+    edges, n_detections, n_edges = graph.edges, len(graph.detection), len(graph.edges)
     detection, edge = np.arange(n_detections), np.arange(n_edges)
     taken, kept, split = detection, n_detections + edge, n_detections + n_edges + detection
     entries = [  # (row, column, value), a block of N rows for each constraint
@@ -86,7 +88,7 @@ def build_program(graph: PricedGraph, costs: LinkCosts, *, divisions: bool = Tru
     value = np.concatenate([np.full(len(entry[0]), entry[2]) for entry in entries])
     shape = (3 * n_detections, 2 * n_detections + n_edges)
     price = np.full(shape[1], costs.second_child)
-    price[taken] = graph.alone
+    price[taken] = graph.detection
     price[kept] = graph.edge - costs.appear - costs.disappear
     lower, upper = np.zeros(shape[1]), np.ones(shape[1])
     lower[kept] = graph.is_given
@@ -99,20 +101,20 @@ def build_program(graph: PricedGraph, costs: LinkCosts, *, divisions: bool = Tru
 def solve_program(
     program: Program, start: FloatArray, *, time_limit_s: float
 ) -> tuple[FloatArray, float]:
-    """Return the best x found within the time limit, and how much better another could be.
+    """Return the best x found within the time limit, and the most by which another could be better.
 
-    start: x of any lineage, from which HiGHS begins and which is returned if it finds no better.
+    start: x of any lineage, from which HiGHS starts and which is returned if it finds no better.
     """
     if time_limit_s <= 0:
         return start, float(program.costs @ start) - program.least_cost()
-    import highspy  # loads a library of 20 MB, which greedy linking has no use for
+    import highspy  # loads a library of 20 MB, which greedy linking does not need
 
     highs: Any = highspy.Highs()
     highs.silent()
     highs.setOptionValue("time_limit", time_limit_s)
     highs.setOptionValue("mip_rel_gap", 0.0)
-    # Presolve finds nothing in rows as tight as these, and does not look at the clock: 57 s of
-    # a limit of 20 s at 100 000 edges.
+    # Presolve finds nothing in rows as tight as these, and ignores the time limit: 57 s with a
+    # limit of 20 s at 100 000 edges.
     highs.setOptionValue("presolve", "off")
     highs.passModel(_highs_model(program, highspy))
     solution = highspy.HighsSolution()
@@ -152,17 +154,17 @@ def solve_by_components(
     divisions: bool,
     time_limit_s: float,
 ) -> IntArray:
-    """Return the rows of the edges of the best lineage, ascending; what separates, is separated.
+    """Return the rows of the edges of the best lineage, ascending, solved by connected components.
 
-    start: rows of the edges of any lineage.
-    A warning says so if the time limit ended the search, and how far the best may be.
+    start: rows of the edges of any lineage. Warns if the time limit ended the search, with the
+    largest possible difference to the best cost.
     """
     deadline = time.monotonic() + time_limit_s
     is_start = np.zeros(len(graph.edges), bool)
     is_start[start] = True
     kept: list[IntArray] = [np.empty(0, np.int64)]
     gap = 0.0
-    for rows in _portions(len(graph.alone), graph.edges):
+    for rows in _portions(len(graph.detection), graph.edges):
         part = graph.part(rows)
         program = build_program(part, costs, divisions=divisions)
         begun = program.values(np.flatnonzero(is_start[rows]))
@@ -171,8 +173,8 @@ def solve_by_components(
         gap += part_gap
     if gap > 0:
         logger.warning(
-            "linking was stopped by its time limit of %g s, with the best links so far; others may "
-            "cost up to %.3g less",
+            "linking was stopped by its time limit of %g s, with the best links so far; other "
+            "links may cost up to %.3g less",
             time_limit_s,
             gap,
         )

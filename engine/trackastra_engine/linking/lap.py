@@ -1,10 +1,10 @@
 """The two-step linear assignment of Jaqaman et al. (2008, doi 10.1038/nmeth.1237), as in LapTrack.
 
-First detections of neighbouring frames are linked one to one. Then the segments so formed are
-joined: a segment's start to the end of another (closing a gap) or to any detection of the
-frame before (a division). An edge costs 1 - score. Written anew on sparse edges, since LapTrack
-takes positions and a distance, fills a dense matrix for each frame pair and compares all pairs of
-segments; the tests give it the same costs and find the same links.
+First, detections of neighbouring frames are linked one to one. Then the resulting segments are
+joined: a segment's start to the end of another (closing a gap) or to any detection of the frame
+before (a division). An edge costs 1 - score. This implementation uses sparse edges, since LapTrack
+needs positions and a distance, fills a dense matrix for each frame pair and compares all pairs of
+segments; the tests run it with the same costs and find the same links.
 """
 
 from dataclasses import dataclass
@@ -22,26 +22,30 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LapCosts:
-    """What the alternatives to links cost; an edge itself costs 1 - score, 0 to 1.
+    """Costs of the alternatives to links; an edge costs 1 - score, 0 to 1.
 
-    LapTrack estimates the alternatives from the costs at hand; with costs between 0 and 1 its rule
-    for the first step, 1.05 times the largest, is a number, and for the second a threshold is
-    easier to understand: a gap needs a score above 1 - `segment`, a division above 1 - `split`.
+    LapTrack estimates these costs from those of the edges. With edges between 0 and 1, its rule for
+    the first step, 1.05 times the largest, is a constant. For the second step a threshold is easier
+    to understand: a gap needs a score above 1 - `segment`, a division above 1 - `split`.
     """
 
-    max_edge: float = 1 - MIN_SCORE  # edges that cost as much are no candidates, in either step
+    max_edge: float = (
+        1 - MIN_SCORE
+    )  # edges with this cost or more are not candidates in either step
     detection: float = 1.05  # a detection that ends, or starts, in the first step
     segment: float = 0.5  # a segment that ends or starts, in the second step
-    split: float = 0.5  # a detection that does not divide; edges that cost as much divide none
+    split: float = (
+        0.5  # a detection that does not divide; edges with this cost or more cause no division
+    )
 
 
 DEFAULT_COSTS = LapCosts()
 
 
 def choose_by_assignment(graph: CandidateGraph, *, costs: LapCosts = DEFAULT_COSTS) -> IntArray:
-    """Return the rows of the edges, ascending, that the two steps find, and of those given.
+    """Return the rows of the edges, ascending, of the two steps, and of the given edges.
 
-    The given ones take part in neither step: what they join has its end and its start no more.
+    Given edges are in neither step: their sources are no ends, and their targets no starts.
     """
     edges, frame = graph.edges, graph.detections.frame
     cost = 1 - edges.score
@@ -66,8 +70,8 @@ def _link_frames(
 ) -> IntArray:
     """Return which of the edges in `rows`, between neighbouring frames, link one to one.
 
-    A link saves the end of one detection and the start of another. It is charged with
-    the smallest cost of the frame pair, as the lower right block of Jaqaman's matrix does.
+    A link saves the end of one detection and the start of another. The smallest cost of the frame
+    pair is added to its cost, as in the lower right block of Jaqaman's matrix.
     """
     source_frame = frame[edges.source[rows]]
     smallest = np.full(len(frame) and int(frame[-1]) + 1, costs.detection)
@@ -86,9 +90,10 @@ def _join_segments(
 ) -> IntArray:
     """Return which of the edges in `rows`, to starts of segments, join two segments.
 
-    From the end of a segment an edge may close a gap, and if it leads to the next frame it
-    may also divide a detection, as in LapTrack; any other must divide. Both save two alternatives
-    and are charged with the smallest of all, as the lower right block of Jaqaman's matrix does.
+    An edge from the end of a segment may close a gap, and if its target is in the next frame, it
+    may also divide a detection, as in LapTrack; any other edge must divide. Both save two
+    alternatives, and the smallest cost of all is added, as in the lower right block of Jaqaman's
+    matrix.
     """
     gaps = rows[is_end[edges.source[rows]]]
     splits = rows[is_step[rows] & (cost[rows] < costs.split)]

@@ -1,4 +1,4 @@
-"""The result: which edges were kept, and the tracklets they form."""
+"""The result: the chosen edges, and the tracklets that they form."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +16,8 @@ from trackastra_engine.model.edges import Edges
 class Lineage:
     """Tracks with divisions: a forest over all detections.
 
-    A tracklet is a stretch without division and without gap; a detection without edges is a
-    tracklet of one frame. In a notebook, a lineage is shown with its counts and its tree.
+    A tracklet is a part of a track without division and without gap; a detection without edges is a
+    tracklet of one frame. Notebooks show a lineage with its counts and its tree.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Lineage:
     """
 
     detections: Detections
-    edges: Edges  # kept; at most one to a target; more than two from a source only if read so
+    edges: Edges  # (E,) at most one to a target; more than two from a source only if read so
     tracklet_id: IntArray  # (N,) from 1, of each detection
     tracklets: IntArray  # (K, 4): id, first frame, last frame, parent's id or 0
     left_out: Detections  # of the movie, in tracks that were dropped
@@ -144,17 +144,17 @@ class Lineage:
         write_geff(self, folder)
 
     def _repr_html_(self) -> str:
-        """Return the counts and the tree, as notebooks show them."""
+        """Return the counts and the tree as HTML for notebooks."""
         from trackastra_engine.output.notebook import page
 
         return page(self)
 
 
 def build_lineage(detections: Detections, edges: Edges) -> Lineage:
-    """Return the lineage of the edges that a linker kept.
+    """Return the lineage of the edges that a linker chose.
 
-    Tracklets are numbered in the order of their first frame and the label there, so the same
-    edges give the same numbers.
+    Tracklets are numbered in the order of their first frame and label, so the same edges give the
+    same numbers.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     >>> build_lineage(lineage.detections, first).n_divisions
     0
     """
-    # Numbers of 4 bytes: the features of 2^31 detections would fill the memory long before.
+    # 4 bytes per number: 2^31 detections would not fit into memory anyway.
     parent = np.full(len(detections), -1, np.int32)
     parent[edges.target] = edges.source
     has_parent = parent >= 0
@@ -186,7 +186,9 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     tracklets = np.zeros((len(starts), 4), np.int64)
     tracklets[:, 0] = tracklet_id[starts]
     tracklets[:, 1] = detections.frame[starts]
-    tracklets[tracklet_id - 1, 2] = detections.frame  # rows are sorted by frame: the last one stays
+    tracklets[tracklet_id - 1, 2] = (
+        detections.frame
+    )  # rows are sorted by frame: the last one remains
     tracklets[:, 3] = np.where(has_parent[starts], tracklet_id[parent[starts]], 0)
     return Lineage(detections, edges, tracklet_id, tracklets, detections.rows(slice(0)))
 
@@ -198,7 +200,7 @@ def without_short_tracks(lineage: Lineage, min_length: int) -> Lineage:
     ----------
     lineage : Lineage
     min_length : int
-        Frames from the first to the last of the shortest track that stays.
+        Frames from the first to the last of the shortest track that is retained.
 
     Returns
     -------
@@ -222,7 +224,7 @@ def without_short_tracks(lineage: Lineage, min_length: int) -> Lineage:
     is_long = last[root] - tracklets[root - 1, 1] + 1 >= min_length
     is_kept = is_long[lineage.tracklet_id - 1]
     if not is_kept.any():
-        raise InputError(f"no track is {min_length} frames long; keep shorter ones")
+        raise InputError(f"no track is {min_length} frames long; give a smaller minimum")
     row = np.cumsum(is_kept, dtype=np.int32) - 1
     edges = lineage.edges.rows(np.flatnonzero(is_kept[lineage.edges.source]))
     kept = build_lineage(

@@ -1,4 +1,4 @@
-"""How far cells move: the longest link that is considered, and links longer than is typical."""
+"""Limit the length of links, and warn of links that are longer than is typical."""
 
 import logging
 import re
@@ -22,20 +22,20 @@ LIKELY_SCORE = 0.5
 # links that do are wrong.
 FENCE_QUARTILES = 3.0
 AUTO_FENCES = 1.5  # reach of "auto" in fences; up to 3 changed nothing, 1 cost true links
-MIN_LINKS = 20  # likely links that tell what is typical
+MIN_LINKS = 20  # likely links that are needed to know typical lengths
 N_EXAMPLES = 3  # links that a warning names
 
 
 @dataclass(frozen=True, slots=True)
 class MaxDistance:
-    """The longest link that is considered: a length, or one that the movie tells."""
+    """The longest link that is considered: a length, or one estimated from the movie."""
 
     length: float | None = None  # None for "auto"
     unit: str = "px"  # lengths of a voxel along x, or micrometres: "um"
 
     @classmethod
     def parse(cls, text: str | float) -> "MaxDistance":
-        """Return the distance of a number or a text: 40, "40px", "12um" or "auto".
+        """Return the distance from a number or a text: 40, "40px", "12um" or "auto".
 
         Raises InputError for anything else.
         """
@@ -54,16 +54,16 @@ class MaxDistance:
         return cls(length, "px" if found[2] in (None, "px") else "um")
 
     def in_pixels(self, voxel: VoxelSize | None) -> float | None:
-        """Return the distance in lengths of a voxel along x, None if the movie is to tell.
+        """Return the distance in lengths of a voxel along x; None if estimated from the movie.
 
-        Raises InputError if it is given in micrometres and the voxels are not.
+        Raises InputError if it is in micrometres and the size of voxels is unknown.
         """
         if self.unit == "px" or self.length is None:
             return self.length
         if voxel is None:
             raise InputError(
-                f"the maximum distance is {self.length:g}um, but the movie does not say how large "
-                f"its pixels are; give their size with {option('voxel')}, or the distance in pixels"
+                f"the maximum distance is {self.length:g}um, but the movie does not specify its "
+                f"pixel size; give it with {option('voxel')}, or give the distance in pixels"
             )
         return self.length / voxel[-1]
 
@@ -71,7 +71,7 @@ class MaxDistance:
 def own_lengths(
     graph: CandidateGraph, proportions: FloatArray, motion: MovieMotion | None
 ) -> FloatArray:
-    """Return the length (E,) of each edge in pixels of x, without what cells move together.
+    """Return the length (E,) of each edge in pixels of x, without the common motion of cells.
 
     motion: of the movie, if its windows were aligned.
     """
@@ -79,16 +79,16 @@ def own_lengths(
         return graph.lengths(proportions)
     place, frame = graph.detections.centroid, graph.detections.frame
     source, target = graph.edges.source, graph.edges.target
-    way = place[target] - motion.carried(place[source], frame[source], frame[target])
-    return np.asarray(np.linalg.norm(way * proportions, axis=1))
+    own = place[target] - motion.carried(place[source], frame[source], frame[target])
+    return np.asarray(np.linalg.norm(own * proportions, axis=1))
 
 
 def typical_reach(
     graph: CandidateGraph, proportions: FloatArray, motion: MovieMotion | None = None
 ) -> float | None:
-    """Return how far likely links go without being odd, in pixels; None if too few tell.
+    """Return the largest typical length of likely links in pixels; None if there are too few.
 
-    At least a median diameter, as cells that hardly move divide nevertheless. See `own_lengths`.
+    At least a median diameter, as cells that hardly move also divide. See `own_lengths`.
     """
     is_likely = (graph.edges.score >= LIKELY_SCORE) & (graph.n_missed == 0)
     length = own_lengths(graph, proportions, motion)[is_likely]
@@ -112,7 +112,7 @@ def auto_distance(
 def warn_of_far_links(
     lineage: Lineage, proportions: FloatArray, motion: MovieMotion | None = None
 ) -> None:
-    """Warn if links go far beyond what is typical, with examples, the farthest first."""
+    """Warn if links are much longer than is typical, with examples, the longest first."""
     graph = CandidateGraph(lineage.detections, lineage.edges)
     reach = typical_reach(graph, proportions, motion)
     per_frame = own_lengths(graph, proportions, motion)
@@ -129,7 +129,7 @@ def warn_of_far_links(
         for row in far[:N_EXAMPLES].tolist()
     ]
     logger.warning(
-        "%d of %d links are longer than is typical of this movie (%.0f px per frame), look at "
+        "%d of %d links are longer than is typical of this movie (%.0f px per frame); check "
         "them: %s%s",
         len(far), len(edges), reach, "; ".join(examples), "; ..." if len(far) > N_EXAMPLES else "",
     )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Two cells seen as one for a frame, which looks like an end and a division in the same place.
+"""Discount the false division of two cells that are segmented as one object for a frame.
 
-The second cell ends where it merges, and when the two part, the merged object seems to divide. If
-links over gaps are allowed, one of them says that the cell is the same: then the division is
-unlikely, whichever way links are chosen.
+The second cell ends where it merges, and when the two separate, the merged object seems to divide.
+If links over gaps are allowed, one of them joins the second cell before and after: then the
+division is unlikely, with any linker.
 """
 
 import numpy as np
@@ -10,11 +10,11 @@ import numpy as np
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.edges import Edges
 
-# How surely an object is merged before a division is discounted. Of the values tried on training
+# Probability of a merge from which a division is discounted. Of the values tried on training
 # and validation parts of five real data sets, as they are and with 2 % of the objects merged, it is
 # the least at which division F1 falls on none; CHOTA falls on one, by 0.00004.
 MIN_MERGED = 0.6
-MIN_CHILD_SCORE = 0.1  # weaker edges say nothing of what an object is made of
+MIN_CHILD_SCORE = 0.1  # lower scores are no evidence of a merge
 
 
 def discount_merges(graph: CandidateGraph) -> CandidateGraph:
@@ -22,7 +22,7 @@ def discount_merges(graph: CandidateGraph) -> CandidateGraph:
 
     An object is merged if it has a second child and one of its children is a cell that had ended
     before. The other child is the object itself, so only the edge to the child that most likely
-    had ended loses: its score is multiplied by the probability that no cell was merged.
+    had ended changes: its score is multiplied by the probability that no cell was merged.
     """
     edges, n_missed, n_detections = graph.edges, graph.n_missed, len(graph.detections)
     is_step = n_missed == 0
@@ -34,7 +34,8 @@ def discount_merges(graph: CandidateGraph) -> CandidateGraph:
     )
     is_child = is_step & (edges.score > MIN_CHILD_SCORE)
     returns = np.minimum(comes_back, 1)[edges.target] * is_child
-    # Where two cells are as likely to be the merged object, either ended only half: the sum counts.
+    # If two cells are equally likely to be the merged object, each ended with half the
+    # probability: the sum counts.
     n_returned = np.bincount(edges.source, returns, minlength=n_detections)
     is_merged = second_child * np.minimum(n_returned, 1)
     rows = np.flatnonzero(is_child & (is_merged[edges.source] >= MIN_MERGED))

@@ -1,4 +1,4 @@
-"""How a movie is linked, as users say it."""
+"""Options of linking, as users give them."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class LinkingOptions:
     min_division_score: float | None = None
     rates: str = "auto"  # or "off", see linking/rates.py
     min_track_length: int = 1  # frames
-    ilp_costs: str | None = None  # a name, or a TOML file
+    ilp_costs: str | None = None  # a preset, or a TOML file
     ilp_time_limit_s: float | None = None
 
     def linker(self, *, probabilities: bool) -> Linker:

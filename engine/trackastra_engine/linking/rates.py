@@ -1,11 +1,11 @@
-"""Scores corrected for how often cells of a movie have no parent, and how often they divide.
+"""Correct scores for the rates of a movie: of cells without a parent, and of divisions.
 
-A network knows both from its training, and its scores hold only where they are as frequent. Where
-new cells are rarer, those that it doubts are mostly second daughters; where divisions are rarer,
-those that it takes for second daughters are mostly errors of the segmentation. How frequent they
-are in a movie follows from its scores, without labels: by expectation-maximisation (Saerens,
-Latinne & Decaestecker 2002, doi 10.1162/089976602753284446). Each target of a frame pair has no
-parent, is the first child of one, or the second; cells at the border and inside are counted apart.
+A network learns both rates in its training, and its scores are right only for these rates. If new
+cells are rarer, doubtful cells are mostly second daughters; if divisions are rarer, apparent second
+daughters are mostly errors of the segmentation. The rates of a movie are estimated from its scores,
+without labels, by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, doi
+10.1162/089976602753284446). Each target of a frame pair has no parent, is the first child of one,
+or the second; cells at the border and inside are counted separately.
 """
 
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.spec import TrainingRates
 
 CHOICES = ("auto", "off")
-NONE, FIRST, SECOND = range(3)  # whether a target has no parent, or is its first or second child
-BORDER_DIAMETERS = 1.0  # cells closer to the border than their diameter may have come from outside
-N_BINS = 32  # of each share: counts instead of shares, so that their order does not matter
-LIKELY_SCORE = 0.5  # a source without such an edge ends
-MIN_TARGETS = 50  # from which rates are estimated
-MIN_LIKELY_SHARE = 0.5  # of the targets; where fewer have a likely parent, scores say nothing
+NONE, FIRST, SECOND = range(3)  # whether a target has no parent, or is a first or second child
+BORDER_DIAMETERS = 1.0  # cells closer to the border than their diameter may have entered
+N_BINS = 32  # of each share: counts, as the order of a sum of shares would change it
+LIKELY_SCORE = 0.5  # a source without an edge of this score ends
+MIN_TARGETS = 50  # needed to estimate rates
+MIN_LIKELY_SHARE = 0.5  # of targets with a likely parent; with fewer, scores are not reliable
 MAX_STEPS, TOLERANCE = 200, 1e-6  # of the expectation-maximisation
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """How far the scores of a movie may say that its rates differ from those of the training.
+    """Limits of the difference between the rates of a movie and those of the training.
 
     Chosen on five real data sets, with each left out in turn: see benchmarks/README.md.
     """
 
-    # A movie of fewer cells than this is taken as like the training, rather than by its own scores.
+    # Weight of the training's rates, in cells: movies of fewer cells have mostly these rates.
     prior_cells: float = 300
-    # How many cells may have no parent for each that ends: whatever is missed, merged or cut in two
-    # ends and begins, and the scores may not show it.
+    # Least ratio of cells without a parent to cells that end: a cell that is missed, merged or
+    # split both ends and begins, and the scores may not show it.
     begins_per_end: float = 1.5
     # Least ratio of a movie's rate to that of the training: of cells without a parent, and of
     # second daughters. Where divisions are rare, too few of them are left to be sure of the ratio.
@@ -53,14 +53,14 @@ LIMITS = RateLimits()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RateCounts:
-    """What decides the rates of a movie: counts, inside and at the border."""
+    """Counts from which the rates of a movie are estimated, inside and at the border."""
 
     targets: IntArray  # (2, N_BINS, N_BINS) by their shares of no parent and of second children
     sources: IntArray  # (2, 2) without and with a likely edge to the next frame
 
     @classmethod
     def none(cls) -> "RateCounts":
-        """Return the counts of no cells."""
+        """Return counts of zero."""
         return cls(np.zeros((2, N_BINS, N_BINS), np.int64), np.zeros((2, 2), np.int64))
 
     def __add__(self, other: "RateCounts") -> "RateCounts":
@@ -69,7 +69,7 @@ class RateCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MovieRates:
-    """The rates of a movie, and what follows for its scores."""
+    """The rates of a movie, and the weights for its scores."""
 
     found: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
     training: FloatArray  # (2, 3)
@@ -77,10 +77,10 @@ class MovieRates:
 
     @property
     def weights(self) -> FloatArray:
-        """Return how much likelier (2, 3) each outcome is than in training, FIRST being 1.
+        """Return the likelihood (2, 3) of each outcome relative to the training and to FIRST.
 
-        None becomes likelier: a higher rate comes from errors, of the segmentation or the scores,
-        which no other link would mend.
+        It is at most 1: higher rates are due to errors of the segmentation or the scores, which
+        other links would not correct.
         """
         ratio = self.found / self.training
         least = np.array([self.limits.least_none, 1, self.limits.least_second])
@@ -111,7 +111,7 @@ class MovieRates:
 
 
 def rates_to_use(choice: str, training: TrainingRates | None) -> TrainingRates | None:
-    """Return the rates by which scores are corrected: of the model, or None if they are not.
+    """Return the rates of the training, or None if scores are not corrected.
 
     Raises InputError if `choice` is none of CHOICES.
     """
@@ -121,7 +121,7 @@ def rates_to_use(choice: str, training: TrainingRates | None) -> TrainingRates |
 
 
 def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCounts:
-    """Return the counts of the cells that the edges to the next frame join, for their rates.
+    """Return the counts of the cells that are joined by edges to the next frame.
 
     proportions: (D,) of a voxel, see voxels.proportions.
     """
@@ -133,7 +133,9 @@ def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCou
     second = np.bincount(steps.target, steps.score * is_second, minlength=len(found))
     best = np.zeros(len(found))
     np.maximum.at(best, steps.source, steps.score)
-    is_there = np.isin(np.arange(part.frame, part.stop + 1), frame)  # of these frames and the next
+    is_there = np.isin(
+        np.arange(part.frame, part.stop + 1), frame
+    )  # frames with detections, of these and the next
     place = np.minimum(frame - part.frame, part.stop - part.frame)
     is_source = (frame < part.stop) & is_there[np.minimum(place + 1, len(is_there) - 1)]
     is_target = (frame > part.frame) & (frame <= part.stop) & is_there[place - 1]
@@ -147,7 +149,7 @@ def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCou
 def movie_rates(
     counts: RateCounts, training: TrainingRates, limits: RateLimits = LIMITS
 ) -> MovieRates | None:
-    """Return the rates of a movie, or None if it does not reveal them."""
+    """Return the rates of a movie, or None if they cannot be estimated."""
     none, second = np.meshgrid(_BIN_SHARE, _BIN_SHARE, indexing="ij")
     shares = np.stack([none, np.maximum(1 - none - second, 0), second], axis=-1)
     shares /= shares.sum(axis=-1, keepdims=True)
@@ -166,7 +168,7 @@ def movie_rates(
 def corrected(
     edges: Edges, detections: Detections, weights: FloatArray, proportions: NDArray[np.float64]
 ) -> Edges:
-    """Return edges, all those from some frames, with the scores that hold in a movie.
+    """Return all edges from some frames with scores corrected for the rates of a movie.
 
     weights: (2, 3) of the movie, see MovieRates; proportions: (D,) of a voxel.
     """
@@ -174,7 +176,7 @@ def corrected(
     is_second = second_children(edges, frame)
     weight = weights[at_border(detections, proportions).astype(np.int64)]
     gap = frame[edges.target] - frame[edges.source] - 1
-    # The sources in one frame, and no parent there, are the alternatives: one group for each gap.
+    # The alternatives are the sources in one frame and no parent: one group per target and gap.
     n_gaps = 1 + int(gap.max(initial=0))
     group = edges.target * np.int64(n_gaps) + gap
     likely = np.where(is_second, weight[edges.target, SECOND], 1.0) * edges.score
@@ -184,7 +186,7 @@ def corrected(
 
 
 def second_children(edges: Edges, frame: IntArray) -> NDArray[np.bool_]:
-    """Return for each edge (E,) whether a better one leads from its source to the same frame.
+    """Return for each edge (E,) whether its source has a better one to the same frame.
 
     edges: sorted by source, then target; frame: (N,) of the detections.
     """
@@ -202,7 +204,7 @@ def second_children(edges: Edges, frame: IntArray) -> NDArray[np.bool_]:
 
 
 def at_border(detections: Detections, proportions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return for each detection (N,) whether it may have come from outside."""
+    """Return for each detection (N,) whether it may have entered from outside."""
     diameter = detections.features[:, 0] * proportions.prod() ** (1 / len(proportions))
     is_near: NDArray[np.bool_] = np.less(detections.features[:, -1], BORDER_DIAMETERS * diameter)
     return is_near
@@ -226,7 +228,7 @@ def _estimate(
     end_share: float,
     limits: RateLimits,
 ) -> FloatArray:
-    """Return the rates (3,) of cells whose shares (B, 3) are found so many times (B,)."""
+    """Return the rates (3,) of cells with shares (B, 3), of which there are `count` (B,)."""
     shares, count = shares[count > 0], count[count > 0]
     floor = min(limits.begins_per_end * end_share, 1.0)
     prior = limits.prior_cells
@@ -246,7 +248,7 @@ def _estimate(
 
 
 def _bin(share: NDArray[Any]) -> IntArray:
-    """Return the bins of shares; those of small ones are narrow, as their ratios matter."""
+    """Return the bins of shares; bins of small shares are narrow, as ratios matter."""
     bins: IntArray = (N_BINS * np.cbrt(np.clip(share, 0, 1))).astype(np.int64)
     return np.minimum(bins, N_BINS - 1)
 

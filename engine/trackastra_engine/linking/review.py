@@ -11,13 +11,13 @@ from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.corrections import Place
 
-MAX_LINKS = 200  # more than a person looks at, and a bound of the memory
-ROUNDING = 1e-9  # of certainties, more than sums in another order differ by
+MAX_LINKS = 200  # more than a person reviews, and a limit of the memory
+ROUNDING = 1e-9  # of certainties, larger than the rounding of sums in another order
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtfulLink:
-    """How a detection was linked to an earlier one, or to none, and what else was possible."""
+    """The link of a detection to an earlier one, or to none, and its alternatives."""
 
     target: Place
     source: Place | None
@@ -27,7 +27,7 @@ class DoubtfulLink:
 
 
 class Review:
-    """Keeps the least certain links of those that a linker chooses.
+    """Stores the least certain links of those that a linker chooses.
 
     The scores of candidate edges from one frame to a detection are the probabilities of its
     sources (paper, eq. 5). Their difference to 1 is the probability of no source, also an
@@ -38,7 +38,7 @@ class Review:
         self.links: list[DoubtfulLink] = []  # the least certain first
 
     def watch(self, link: Linker) -> Linker:
-        """Return the same linker, whose choices are seen."""
+        """Return the same linker, whose choices are reviewed."""
 
         def choose(graph: CandidateGraph) -> IntArray:
             chosen = link.choose(graph)
@@ -50,9 +50,9 @@ class Review:
     def _see(self, graph: CandidateGraph, chosen: IntArray) -> None:
         n_missed = np.zeros(len(graph.detections), np.int64)
         n_missed[graph.edges.target[chosen]] = graph.n_missed[chosen]
-        # A source two frames back may be right along with the one between: no alternative to it.
+        # A source two frames earlier and one between may both be right: they are no alternatives.
         is_rival = graph.n_missed == n_missed[graph.edges.target]
-        is_rival[graph.given] = False  # decided, so that nobody is asked again
+        is_rival[graph.given] = False  # already decided
         rivals = np.flatnonzero(is_rival)
         order = rivals[np.lexsort((-graph.edges.score[rivals], graph.edges.target[rivals]))]
         edges, is_chosen = graph.edges.rows(order), np.isin(order, chosen)
@@ -61,7 +61,7 @@ class Review:
         bounds = np.append(np.flatnonzero(np.diff(edges.target, prepend=-1)), len(edges))
         certainty = _certainty(edges.score, is_chosen, bounds[:-1])
         limit = self.links[-1].certainty if len(self.links) == MAX_LINKS else np.inf
-        if len(certainty) > MAX_LINKS:  # describing all of them takes longer than linking
+        if len(certainty) > MAX_LINKS:  # describing all of them is slower than linking
             limit = min(limit, float(np.partition(certainty, MAX_LINKS - 1)[MAX_LINKS - 1]))
         found = []
         for group in np.flatnonzero(certainty <= limit + ROUNDING).tolist():

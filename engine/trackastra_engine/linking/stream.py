@@ -1,4 +1,4 @@
-"""Stages 6 and 7 of a movie whose edges come frame by frame."""
+"""Stages 6 and 7 of a movie whose edges arrive frame by frame."""
 
 import logging
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FrameLinker:
-    """Makes of the edges from a frame its links, or if they depend on others, its candidates."""
+    """Converts edges from a frame to links, or to candidates if links depend on other frames."""
 
     link: Linker
     limit: float | None  # the longest link, in lengths of a voxel along x
@@ -50,7 +50,7 @@ class FrameLinker:
 
     @property
     def is_separable(self) -> bool:
-        """Return whether links between two neighbouring frames are found without the others."""
+        """Return whether links between neighbouring frames do not depend on other frames."""
         corrections = self.corrections
         return self.link.is_separable and (corrections is None or corrections.longest_link == 1)
 
@@ -73,10 +73,10 @@ class FrameLinker:
         rates: MovieRates | None,
         is_near: NDArray[np.bool_] | None = None,
     ) -> CandidateGraph:
-        """Return the edges from a frame among which links are chosen, with their final scores.
+        """Return the candidate edges from a frame, with their final scores.
 
-        rates: of the movie, by which scores are corrected first; is_near: (E,) the edges that are
-        considered then, all if None.
+        rates: of the movie, for the correction of scores; is_near: (E,) edges that are considered
+        after it, all if None.
         """
         edges = part.edges
         if rates is not None:
@@ -91,7 +91,7 @@ class FrameLinker:
         return graph
 
     def corrected(self, graph: CandidateGraph) -> CandidateGraph:
-        """Return the candidates under the corrections, as the linker takes them."""
+        """Return the candidates for the linker, with corrections applied."""
         return graph if self.corrections is None else corrected_graph(graph, self.corrections)
 
 
@@ -117,17 +117,17 @@ class LinkStream:
         training_rates, adaptation: of the model; None leaves its scores as they are; corrections:
         links that are decided.
 
-        Raises InputError if the distance is given in micrometres and the size of voxels is not.
+        Raises InputError if the distance is in micrometres and the size of voxels is unknown.
         """
         limit = None if max_distance is None else max_distance.in_pixels(voxel_um)
-        self.rates: MovieRates | None = None  # of the movie, once it ended, if they are corrected
+        self.rates: MovieRates | None = None  # of the movie, after its end, if scores are corrected
         self._linker = FrameLinker(
             link, limit, proportions(voxel_um, ndim), corrections, adaptation
         )
         self._is_auto = max_distance is not None and limit is None
         self._training_rates = training_rates
         self._counts = RateCounts.none()
-        self._kept = GrowingRows(concatenate_edges([]))  # edges where these wait, otherwise links
+        self._kept = GrowingRows(concatenate_edges([]))  # waiting edges, otherwise links
         self._waiting: list[tuple[range, slice, slice]] = []  # frames, their rows, and their edges
 
     @property
@@ -135,7 +135,7 @@ class LinkStream:
         return self._is_auto or self._training_rates is not None
 
     def push(self, parts: Iterable[FrameEdges]) -> None:
-        """Take the edges from the next frames."""
+        """Add the edges from the next frames."""
         for part in parts:
             if not self._waits:
                 self._kept.add(self._linker.links(part))
@@ -148,12 +148,12 @@ class LinkStream:
                 self._counts += count_parents(part, self._linker.proportions)
 
     def finish(self, detections: Detections, motion: MovieMotion | None = None) -> Lineage:
-        """Return the lineage of all detections of the movie; warn if it holds odd links.
+        """Return the lineage of all detections of the movie; warn of unusually long links.
 
-        motion: of the movie, if windows were aligned: what cells move together makes no link odd,
-        nor too long if the movie decides the longest one.
+        motion: of the movie, if windows were aligned: common motion of cells does not count in the
+        length of links, in warnings and in the limit "auto".
 
-        Raises InputError if corrections name detections that the movie does not have.
+        Raises InputError if corrections name detections that are not in the movie.
         """
         edges, linker = self._kept.whole(), self._linker
         if linker.corrections is not None:
@@ -190,20 +190,20 @@ class LinkStream:
         return kept.whole()
 
     def _near(self, graph: CandidateGraph, motion: MovieMotion | None) -> NDArray[np.bool_] | None:
-        """Return which edges (E,) are as short as the likely ones of the movie; None if all are."""
+        """Return which edges (E,) are within the limit "auto" of the movie; None without one."""
         proportions = self._linker.proportions
         limit = auto_distance(graph, proportions, motion)
-        logger.log(NOTICE, "%s", _said(limit))
+        logger.log(NOTICE, "%s", _limit_text(limit))
         return None if limit is None else own_lengths(graph, proportions, motion) <= limit
 
 
 def known_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | None:
-    """Return the rates of a movie, and report them, or why it does not reveal them."""
+    """Return and report the rates of a movie; None if they cannot be estimated."""
     rates = movie_rates(counts, training)
     if rates is None:
         logger.log(
             NOTICE,
-            "too few cells have a likely parent to estimate how many have none; scores are not "
+            "too few cells have a likely parent to estimate the rates of the movie; scores are not "
             "corrected",
         )
     else:
@@ -211,7 +211,9 @@ def known_rates(counts: RateCounts, training: TrainingRates) -> MovieRates | Non
     return rates
 
 
-def _said(limit: float | None) -> str:
+def _limit_text(limit: float | None) -> str:
     if limit is None:
-        return "too few likely links tell how far cells move; their distance is not limited"
-    return f"links are limited to {limit:.1f} pixels, which follows from the likely ones"
+        return (
+            "there are too few likely links to estimate the motion of cells; links are not limited"
+        )
+    return f"links are limited to {limit:.1f} pixels, estimated from the likely ones"

@@ -1,4 +1,4 @@
-"""Stage 8: a lineage becomes what notebooks work with: tables, graphs, and a small picture."""
+"""Stage 8: convert a lineage for notebooks: to a table, a graph, and a small picture."""
 
 from importlib import import_module
 from typing import Any
@@ -10,7 +10,7 @@ from trackastra_engine.errors import MissingDependencyError
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.output.report.tree import lineage_tree
 
-MOST_DRAWN = 300  # tracks of a picture, the largest lineages
+MOST_DRAWN = 300  # tracks in a picture, those of the largest lineages
 WIDTH, LANE_HEIGHT, MOST_HEIGHT = 640, 12, 400  # pixels of a picture
 
 
@@ -46,7 +46,7 @@ def tracks_graph(lineage: Lineage) -> Any:
 
 
 def page(lineage: Lineage) -> str:
-    """Return HTML with the counts of a lineage and its tree."""
+    """Return HTML with the counts and the tree of a lineage."""
     n_frames = len(np.unique(lineage.detections.frame))
     n_drawn = min(len(lineage.tracklets), MOST_DRAWN)
     drawn = "" if n_drawn == len(lineage.tracklets) else f" The largest {n_drawn} are drawn."
@@ -58,7 +58,7 @@ def page(lineage: Lineage) -> str:
 
 
 def _picture(lineage: Lineage) -> str:
-    """Return an SVG: a line for each track, from the left to the right, under its mother."""
+    """Return an SVG: a horizontal line for each track, joined to that of its mother."""
     if not len(lineage.tracklets):
         return ""
     tree = lineage_tree(lineage)
