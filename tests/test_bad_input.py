@@ -131,7 +131,7 @@ def test_an_output_folder_that_is_not_empty(track_error, tmp_path):
     ("options", "sentence"),
     [
         (("--max-distance", "0"), "give a positive number"),
-        (("--max-distance", "12um"), "give their size with --voxel"),
+        (("--max-distance", "12um"), "its pixel size; give it with --voxel"),
         (("--voxel", "2,1,1"), "the movie is 2D; give y,x as 2 positive numbers"),
         (("--voxel", "wide"), "give z,y,x or y,x in micrometres"),
         (("--max-gap", "2"), "has learned links over 1 frame"),

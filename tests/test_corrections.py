@@ -173,11 +173,11 @@ A, B, C, D, E = (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)
 @pytest.mark.parametrize(
     ("decisions", "named"),
     [
-        ([(A, C, True), (B, C, True)], "row 0 and row 1 .* object 1 of frame 1 has one parent"),
+        ([(A, C, True), (B, C, True)], "row 0 and row 1 .* 1 of frame 1 can have one parent"),
         ([(None, C, True), (B, C, True)], "row 0 and row 1 .* one parent or none"),
         ([(A, C, True), (A, C, True), (A, C, False)], "row 0 and row 2 .* has both verdicts"),
         ([(A, C, True), (A, D, True), (A, E, True)], "row 0 and row 2 .* two children at most"),
-        ([(A, C, True), (A, None, True)], "row 0 and row 1 .* object 1 of frame 0 has two"),
+        ([(A, C, True), (A, None, True)], "row 0 and row 1 .* object 1 of frame 0 can have two"),
         ([(C, A, True)], "row 0 .* give a target in a later frame"),
         ([(A, None, False)], "row 0 .* give both ends"),
         ([(None, None, True)], "row 0 .* names no object"),

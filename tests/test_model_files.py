@@ -124,7 +124,7 @@ def test_a_file_of_an_earlier_engine_is_rejected(tmp_path):
     renamed.name = "pairs"
     path = tmp_path / "old.onnx"
     onnx.save(graph, path)
-    with pytest.raises(ModelError, match="earlier engine; export the model again"):
+    with pytest.raises(ModelError, match="earlier engine; export it again"):
         AssociationModel.load(path, device="cpu")
 
 

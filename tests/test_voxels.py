@@ -132,7 +132,7 @@ def test_distances_as_text():
     for text in (0, -1, "nan", "inf", "40mm", "", "far", "1.2.3", "1e999"):
         with pytest.raises(InputError, match="positive number of pixels or micrometres"):
             MaxDistance.parse(text)
-    with pytest.raises(InputError, match="give their size with voxel_um, or"):
+    with pytest.raises(InputError, match="its pixel size; give it with voxel_um, or"):
         MaxDistance.parse("20um").in_pixels(None)
 
 
