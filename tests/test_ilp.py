@@ -99,7 +99,11 @@ def test_ilp_equals_one_program_for_the_whole_movie(graph, costs, divisions):
     )
 
 
-@given(graphs(max_edges=12, max_step=1), st.sampled_from(sorted(CONFIGURATIONS)))
+# motile counts an appearance also for a cell with one parent of several candidates, if it is cheap.
+PAID_APPEARANCES = sorted(name for name, costs in CONFIGURATIONS.items() if costs.appear >= 0)
+
+
+@given(graphs(max_edges=12, max_step=1), st.sampled_from(PAID_APPEARANCES))
 @settings(max_examples=20)
 def test_ilp_has_at_most_the_cost_of_motile(graph, name):
     motile = pytest.importorskip("motile")
