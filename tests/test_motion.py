@@ -236,6 +236,12 @@ def test_a_flow_between_cells_is_that_of_the_nearest():
     np.testing.assert_allclose(flow.at(np.array([[0.0, 5.0]])), [[0.5, 0.5]], atol=0.01)
 
 
+def test_a_flow_of_one_cell_is_the_same_everywhere():
+    flow = Flow(np.array([[3.0, 4]]), np.array([[1.0, 2]]), 1.0)
+    np.testing.assert_allclose(flow.at(np.array([[0.0, 0], [50, 7]])), [[1, 2], [1, 2]])
+    assert flow.at(np.zeros((0, 2))).shape == (0, 2)
+
+
 def test_a_pair_of_frames_is_computed_once(monkeypatch):
     seen = []
     monkeypatch.setattr(flow_module, "FramePair", Recorded(seen))

@@ -287,3 +287,12 @@ def test_chunks_links_again_and_clusters_give_the_same_edges(masks, tmp_path, mo
             off = run("link", out, "-o", tmp_path / "off", "--rates", "off")
             assert off.exit_code == 0
             assert (tmp_path / "off" / "edges.csv").read_text() != table
+
+
+def test_weights_are_numbers_where_all_cells_of_a_place_end():
+    counts = RateCounts.none()
+    counts.targets[0, 0, 0] = 200  # inside, all are sure children
+    counts.sources[:] = [[0, 200], [30, 0]]  # at the border, none has a likely child
+    weights = movie_rates(counts, TRAINING).weights
+    assert np.isfinite(weights).all()
+    assert (weights[1, NONE], weights[1, FIRST]) == (1, 1)

@@ -13,4 +13,4 @@ def info(model: str) -> None:
     from trackastra_engine.model.info import describe_model
 
     for name, value in describe_model(model):
-        click.echo(f"{name:<19} {value}")
+        click.echo(f"{name:<24}  {value}")

@@ -27,6 +27,7 @@ N_BINS = 32  # of each share: counts, as the order of a sum of shares would chan
 LIKELY_SCORE = 0.5  # a source without an edge of this score ends
 MIN_TARGETS = 50  # needed to estimate rates
 MIN_LIKELY_SHARE = 0.5  # of targets with a likely parent; with fewer, scores are not reliable
+MOST_WITHOUT_PARENT = 0.5  # inferred from the cells that end; from all, no rate would be left
 MAX_STEPS, TOLERANCE = 200, 1e-6  # of the expectation-maximisation
 
 
@@ -230,7 +231,7 @@ def _estimate(
 ) -> FloatArray:
     """Return the rates (3,) of cells with shares (B, 3), of which there are `count` (B,)."""
     shares, count = shares[count > 0], count[count > 0]
-    floor = min(limits.begins_per_end * end_share, 1.0)
+    floor = min(limits.begins_per_end * end_share, MOST_WITHOUT_PARENT)
     prior = limits.prior_cells
     rates = training
     for _ in range(MAX_STEPS):

@@ -60,7 +60,8 @@ class Flow:
         from scipy.spatial import cKDTree
 
         n_nearest = min(INTERPOLATED, len(self.place))
-        distance, cell = cKDTree(self.place).query(places, k=n_nearest)
+        # A list of ranks: of one neighbour, too, an axis is left.
+        distance, cell = cKDTree(self.place).query(places, k=list(range(1, n_nearest + 1)))
         weight = 1 / np.maximum(distance, 1e-6) ** 2
         weight /= weight.sum(axis=1)[:, None]
         moves: FloatArray = (weight[:, :, None] * self.move[cell]).sum(axis=1)
