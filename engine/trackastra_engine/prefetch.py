@@ -18,7 +18,7 @@ def computed_ahead(
 ) -> Iterator[Iterator[Item]]:
     """Yield the items of a generator, in order; a thread computes them before they are used.
 
-    An error in the generator is raised in place of its item. At the end of the context, also after
+    An error in the generator is raised instead of its item. At the end of the context, also after
     an error, the generator is closed and the thread has ended.
     """
     end: list[Item] = []  # a unique marker
@@ -47,7 +47,7 @@ def computed_side_by_side(
     """Yield the results of a function for some items, in order, computed by some threads.
 
     At most `n_threads` + 1 items wait for the use of their results, which bounds the memory. If
-    `n_threads` is 1, the caller computes. An error in the function is raised in place of its
+    `n_threads` is 1, the caller computes. An error in the function is raised instead of its
     result. At the end of the context, also after an error, the threads have ended.
     """
     if n_threads == 1:
