@@ -9,9 +9,10 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.movie_variants import densest, every_nth
+from benchmarks.motion_constants import ADDED_ERRORS, n_errors
+from benchmarks.movie_variants import WHOLE, densest, variants, with_errors
 from benchmarks.our_trackers import load_model
-from benchmarks.real_movies import DATA_OPTION, Part, real_parts
+from benchmarks.real_movies import DATA_OPTION, parts_for_choosing
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
@@ -20,18 +21,14 @@ from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.motion import flow
 
 STRIDES = (1, 2)
-# Beside the parts for choosing constants: another movie of an epithelium, and the only one of rods.
-ADDED: tuple[tuple[Part, str], ...] = (("train", "epidermis"), ("test", "ecoli"))
 
 
 def movies(root: Path) -> Iterator[tuple[str, TrueMovie]]:
-    """Yield the names of movies, and each of them whole and as every second frame."""
-    parts = real_parts(root, "validate")
-    parts += [part for kind, name in ADDED for part in real_parts(root, kind) if part.name == name]
-    for part in parts:
-        movie = part.read()
-        yield part.name, movie
-        yield f"{part.name}, every 2nd", every_nth(movie, 2)
+    """Yield the names of movies for choosing and of their harder versions, and the movies."""
+    for part in parts_for_choosing(root):
+        whole = part.read()
+        for version, make in {**variants(part.ndim), "with errors": with_errors}.items():
+            yield part.name if version == WHOLE else f"{part.name}, {version}", make(whole)
 
 
 def measure(model: AssociationModel, movie: TrueMovie, stride: int) -> dict[str, float]:
@@ -47,13 +44,14 @@ def measure(model: AssociationModel, movie: TrueMovie, stride: int) -> dict[str,
     return {
         "edge_f1": round(scores.edges.f1, 4),
         "division_f1": round(scores.divisions.f1, 3),
+        "errors": n_errors(scores),
         "cpu_s_per_1000_detections": round(1e3 * seconds / len(movie.detections), 3),
     }
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of movies: accuracy and speed with each stride."""
-    names = ("F1 of edges / divisions", "cells/s")
+    """Yield rows of movies, accuracy and speed with each stride, and a row of the changes."""
+    names = ("F1 of edges / divisions", "errors", "cells/s")
     heads = (f"`--stride {stride}`: {name}" for stride in STRIDES for name in names)
     yield ["movie", "detections", *heads]
     for row in result["movies"]:
@@ -62,12 +60,26 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             f"{row['detections']:,}",
             *(cell for stride in STRIDES for cell in _cells(row["strides"][str(stride)])),
         ]
+    closest, wider = (
+        [row["strides"][str(stride)] for row in result["movies"]] for stride in STRIDES
+    )
+    errors = (
+        np.log((new["errors"] + ADDED_ERRORS) / (old["errors"] + ADDED_ERRORS))
+        for old, new in zip(closest, wider, strict=True)
+    )
+    times = (
+        np.log(new["cpu_s_per_1000_detections"] / old["cpu_s_per_1000_detections"])
+        for old, new in zip(closest, wider, strict=True)
+    )
+    changed = (f"{100 * np.expm1(np.mean(list(logs))):+.1f} %" for logs in (errors, times))
+    yield ["mean change of errors, of CPU time", "", "", "", "", "", *changed]
 
 
-def _cells(found: dict[str, float]) -> tuple[str, str]:
+def _cells(found: dict[str, float]) -> tuple[str, str, str]:
     """Return accuracy and speed in words."""
     cells_per_s = 1000 / found["cpu_s_per_1000_detections"]
-    return f"{found['edge_f1']:.4f} / {found['division_f1']:.3f}", f"{cells_per_s:,.0f}"
+    scores = f"{found['edge_f1']:.4f} / {found['division_f1']:.3f}"
+    return scores, f"{found['errors']:.0f}", f"{cells_per_s:,.0f}"
 
 
 @click.command()

@@ -278,9 +278,10 @@ def test_cells_per_second_are_next_to_frames_per_second():
 
 
 def test_strides_are_compared_by_accuracy_and_cells_per_second():
-    one = {"edge_f1": 0.99, "division_f1": 0.9, "cpu_s_per_1000_detections": 0.4}
-    two = {"edge_f1": 0.98, "division_f1": 0.8, "cpu_s_per_1000_detections": 0.2}
+    one = {"edge_f1": 0.99, "division_f1": 0.9, "errors": 10, "cpu_s_per_1000_detections": 0.4}
+    two = {"edge_f1": 0.98, "division_f1": 0.8, "errors": 15, "cpu_s_per_1000_detections": 0.2}
     movie = {"movie": "cells", "detections": 1000, "strides": {"1": one, "2": two}}
-    head, row = strides_table({"movies": [movie]})
-    assert len(head) == len(row)
-    assert row[2:] == ["0.9900 / 0.900", "2,500", "0.9800 / 0.800", "5,000"]
+    head, row, changed = strides_table({"movies": [movie]})
+    assert len(head) == len(row) == len(changed)
+    assert row[2:] == ["0.9900 / 0.900", "10", "2,500", "0.9800 / 0.800", "15", "5,000"]
+    assert changed[-2:] == ["+25.0 %", "-50.0 %"]
