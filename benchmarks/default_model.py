@@ -8,34 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import numpy as np
 
 from benchmarks.cells_per_second import per_second
-from benchmarks.paired_runs import DEVICE_OPTION, command, summary
+from benchmarks.paired_runs import DEVICE_OPTION, command
 from benchmarks.record import write_result
-from trackastra_engine.evaluation.edge_scores import score_edges
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
-from trackastra_engine.simulation import (
-    Division,
-    Motion,
-    RenderedMovie,
-    Shape,
-    SimulationParameters,
-    render,
-    write_frames,
-)
 
-STRIDES = (1, 2, 3)
-# A movie on which strides differ: dense cells that move by a third of their distance and often
-# divide.
-HARD_MOVIE = SimulationParameters(
-    n_frames=24,
-    n_cells=500,
-    spacing=1.3,
-    motion=Motion(flow=0.25, diffusion=0.15, persistent=0.15),
-    shape=Shape(diameter_px=14.0),
-    division=Division(cycle_frames=25.0),
-)
 STAGES = ("read", "detect", "score", "link", "write")
 
 
@@ -47,36 +25,6 @@ def measured_speed(device: str, *, all_cores: bool) -> dict[str, Any]:
         command(*program, "--json", report, all_cores=all_cores)()
         found: dict[str, Any] = json.loads(report.read_text())
     return found
-
-
-def compare_strides(repeats: int, device: str) -> list[dict[str, Any]]:
-    """Return time and accuracy of the command `track` with each stride."""
-    movie = render(HARD_MOVIE, seed=0)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        write_frames(movie.images, folder / "images")
-        write_frames(movie.masks, folder / "masks")
-        return [with_stride(stride, movie, folder, repeats, device) for stride in STRIDES]
-
-
-def with_stride(
-    stride: int, movie: RenderedMovie, folder: Path, repeats: int, device: str
-) -> dict[str, Any]:
-    """Return time and accuracy of tracking with windows `stride` frames apart."""
-    table = folder / "edges.csv"
-    run = command(
-        *(sys.executable, "-m", "trackastra_engine", "track", folder / "images", folder / "masks"),
-        *("--output-edge-table", table, "--stride", str(stride), "--device", device),
-    )
-    runs = [run() for _ in range(1 + repeats)][1:]
-    found = np.loadtxt(table, delimiter=",", skiprows=1, usecols=range(4), dtype=int, ndmin=2)
-    scores = score_edges(found, movie.edges)
-    return {
-        "stride": stride,
-        "engine": summary(runs),
-        "edge_f1": round(scores.edges.f1, 4),
-        "division_f1": round(scores.divisions.f1, 3),
-    }
 
 
 def speed_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
@@ -96,29 +44,15 @@ def speed_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         ]
 
 
-def stride_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of strides: time and accuracy."""
-    yield ["`--stride`", "CPU time", "edge F1", "division F1"]
-    for row in result["strides"]:
-        yield [
-            str(row["stride"]),
-            f"{row['engine']['cpu_s']:.1f} s",
-            f"{row['edge_f1']:.4f}",
-            f"{row['division_f1']:.3f}",
-        ]
-
-
 @click.command("default-model")
 @DEVICE_OPTION
-@click.option("--repeats", default=3, show_default=True)
-def default_model(device: str, repeats: int) -> None:
-    """Time the stages of tracking with the default model, and its strides."""
+def default_model(device: str) -> None:
+    """Time the stages of tracking with the default model."""
     answer = {
         "model": DEFAULT_MODEL,
         "device": device,
         "one_core": measured_speed(device, all_cores=False),
         "all_cores": measured_speed(device, all_cores=True),
-        "strides": compare_strides(repeats, device),
     }
     print(json.dumps(answer, indent=1))
     print(f"written to {write_result('default_model', answer)}")

@@ -92,7 +92,7 @@ def test_edges_are_the_same_for_all_inputs_of_a_movie(
         np.testing.assert_array_equal(lineage.edges.score, expected.edges.score, err_msg=name)
     off.model.n_windows = 0
     off.track_movie(movie, cache=tmp_path)
-    assert off.model.n_windows == 9  # nothing that was aligned is taken for what is not
+    assert off.model.n_windows == 5  # nothing that was aligned is taken for what is not
 
 
 class KnownModel(RandomModel):

@@ -54,9 +54,10 @@ class Run:
         movie = open_movie(images, masks)
         options = {
             "threads": 1,
-            "align": "off",
+            "align": "off",  # each window is scored and counted once
+            "stride": 1,
             **options,
-        }  # each window is scored and counted once
+        }
         lineage = Tracker(self.model, link, **options).track_movie(self.watched(movie), cache=cache)
         found, kept = lineage.detections, lineage.edges
         arrays = [found.frame, found.label, found.centroid, found.features]

@@ -29,8 +29,8 @@ def tracker():
     return Tracker.load(device="cpu")
 
 
-def random_tracker(mode="greedy"):
-    return Tracker(RandomModel(), linker(mode))
+def random_tracker(mode="greedy", stride=None):
+    return Tracker(RandomModel(), linker(mode), stride=stride)
 
 
 def push_all(session, masks, images=None, fov=0):
@@ -90,17 +90,18 @@ class Replay:
 
 
 @pytest.mark.parametrize("mode", ["greedy", "ilp"])
-@pytest.mark.parametrize("delay", [None, 2])
-def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, mode):
+@pytest.mark.parametrize(("delay", "stride"), [(None, 1), (None, 2), (2, 1), (2, 2)])
+def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, stride, mode):
     """Random scores change all the time, so that most links are corrected."""
-    masks, tracker = crowd(), random_tracker(mode)
+    masks, tracker = crowd(), random_tracker(mode, stride)
     session, replay = Session(tracker, delay=delay), Replay()
     updates = push_all(session, masks)
     assert [update is None for update in updates] == [t < (delay or 0) for t in range(len(masks))]
     for update in updates[delay or 0 :]:
         replay.hear(update)
     lineage = session.finish()
-    assert_same(lineage, tracker.track(None, masks))
+    if delay is None or stride == 1:
+        assert_same(lineage, tracker.track(None, masks))
 
     detections, edges = lineage.detections, lineage.edges
     place = list(zip(detections.frame.tolist(), detections.label.tolist(), strict=True))
@@ -134,7 +135,7 @@ def test_links_are_corrected_at_once_or_never():
 
 
 def test_only_the_longest_delay_has_final_links():
-    masks, tracker = crowd(), random_tracker()
+    masks, tracker = crowd(), random_tracker(stride=1)
     expected = tracker.track(None, masks)
     wrong = []
     for delay in (0, 1, 2):
@@ -273,8 +274,6 @@ def test_options_that_need_the_whole_movie_are_rejected():
         Session(random_tracker("lap"))
     with pytest.raises(InputError, match="the delay is 3 frames; give 0 to 2"):
         Session(random_tracker(), delay=3)
-    with pytest.raises(InputError, match="the stride is 2"):
-        Session(Tracker(RandomModel(), linker("greedy"), stride=2))
 
 
 def test_memory_grows_only_by_the_tracks():
@@ -290,7 +289,7 @@ def test_memory_grows_only_by_the_tracks():
     before = push(1)
     growth = push(200) - before
     tracemalloc.stop()
-    assert len(session.fields[0].stream.state()["n_scored"]) == RandomModel.spec.window - 1
+    assert len(session.fields[0].stream.state()["n_scored"]) <= RandomModel.spec.window
     lineage = session.finish()
     found, kept = lineage.detections, lineage.edges
     arrays = [found.frame, found.label, found.centroid, found.features, lineage.tracklet_id]

@@ -73,7 +73,8 @@ def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_gap
 
     tracker = Tracker(model, link)
     detections = concatenate([detect(frame, 2) for frame in open_movie(None, masks)], 2)
-    edges = associate_movie(tracker.scoring(None), model.spec, detections, max_gap=max_gap)
+    score, options = tracker.scoring(None), {"stride": tracker.stride, "max_gap": max_gap}
+    edges = associate_movie(score, model.spec, detections, **options)
     graph = candidate_graph(detections, edges, max_distance=max_distance)
     whole = link(discount_merges(graph) if max_gap > 1 else graph)
     assert len(whole.edges) > 100

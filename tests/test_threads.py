@@ -137,7 +137,8 @@ class WatchedModel(HurriedModel):
 @pytest.mark.parametrize("threads", [2, 3])
 def test_windows_in_flight_are_bounded(threads):
     model = WatchedModel()
-    tracker = Tracker(model, linker("greedy"), threads=threads, align="off")  # each scored once
+    # Each window is scored once.
+    tracker = Tracker(model, linker("greedy"), stride=1, threads=threads, align="off")
     masks = np.tile(crowd(12, 8)[:5], (20, 1, 1))
     tracker.track(None, masks, progress=model.told)
     assert model.n_begun == 97

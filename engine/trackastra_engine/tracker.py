@@ -14,7 +14,12 @@ from trackastra_engine.association.cache import ChunkCache
 from trackastra_engine.association.cache_index import write_index
 from trackastra_engine.association.chunks import edges_of_chunks, edges_of_movie
 from trackastra_engine.association.cluster import edges_on_cluster
-from trackastra_engine.association.edge_stream import Score, check_gap, check_stride
+from trackastra_engine.association.edge_stream import (
+    Score,
+    check_gap,
+    check_stride,
+    usual_stride,
+)
 from trackastra_engine.detection.detections import (
     Detections,
     IntArray,
@@ -79,7 +84,7 @@ class Tracker:
         link: Linker,
         *,
         max_distance: MaxDistance | None = None,
-        stride: int = 1,
+        stride: int | None = None,
         align: Align = "auto",
         threads: int | None = None,
         rates: str = "auto",
@@ -87,12 +92,13 @@ class Tracker:
     ) -> None:
         """Make a tracker; see the class."""
         check_gap(link.max_gap, model.spec)
-        check_stride(stride, model.spec, max_gap=link.max_gap)
+        usual = usual_stride(model.spec, max_gap=link.max_gap)
+        self.stride = usual if stride is None else stride
+        check_stride(self.stride, model.spec, max_gap=link.max_gap)
         check_align(align)
         self.model = model
         self.link = link
         self.max_distance = max_distance
-        self.stride = stride
         self.align = align
         if threads is not None and threads < 1:
             raise InputError(f"the number of threads is {threads}; give 1 or more")
@@ -107,7 +113,7 @@ class Tracker:
         *,
         mode: str | Linker = "greedy",
         max_distance: float | str | None = None,
-        stride: int = 1,
+        stride: int | None = None,
         align: Align = "auto",
         rates: str = "auto",
         device: Device = "auto",
@@ -123,8 +129,8 @@ class Tracker:
             One of `linking.MODES`, or a linker with options of its own.
         max_distance : float or str, optional
             Longest link: pixels, or a text such as "40px", "12um" or "auto".
-        stride : int
-            Frames from one window to the next; more than 1 is faster and less accurate.
+        stride : int, optional
+            Frames from one window to the next; by default 2, with upstream's models 1.
         align : {"auto", "off"}
             Whether the frames of a window are aligned before it is scored, with models that
             learned from relative positions.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.association.edge_stream import associate_movie, usual_stride
 from trackastra_engine.detection.detections import Detections, IntArray
 from trackastra_engine.evaluation.edge_scores import Counts, Scores, score_edges
 from trackastra_engine.linking import linker
@@ -93,7 +93,7 @@ def _tracked_edges(model: TrackingTransformer, spec: ModelSpec, movie: KnownMovi
         scores = model.normalised_scores(logits, frame, coordinates, forward_only=True)
         return _neighbour_edges(scores[0].cpu().numpy(), window.frame)
 
-    edges = associate_movie(score, spec, movie.detections)
+    edges = associate_movie(score, spec, movie.detections, stride=usual_stride(spec))
     model.train(was_training)
     graph = candidate_graph(movie.detections, edges)
     return linker("greedy", probabilities=spec.scores_are_probabilities)(graph).edges

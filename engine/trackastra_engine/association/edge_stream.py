@@ -26,6 +26,8 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.model.edges import MIN_SCORE, Edges, concatenate_edges
 from trackastra_engine.model.spec import ModelSpec
 
+# On real movies, links are as good as with a window for every frame, in half the time.
+USUAL_STRIDE = 2
 NEGLIGIBLE_SCORE = 1e-4  # lower scores are left out of means, which changes them by at most this
 
 Score: TypeAlias = Callable[[Detections], Edges]  # of the detections of a window
@@ -64,6 +66,14 @@ def check_gap(max_gap: int, spec: ModelSpec) -> None:
             f"the longest gap is {max_gap}, but the model {spec.name} has learned links over "
             f"{learned}; choose one of these"
         )
+
+
+def usual_stride(spec: ModelSpec, *, max_gap: int = 1) -> int:
+    """Return the stride where none is chosen: 1 for upstream's models, whose edges must not change.
+
+    See benchmarks/strides.py for its choice.
+    """
+    return 1 if spec.recipe == "upstream" else min(USUAL_STRIDE, spec.window - max_gap)
 
 
 def check_stride(stride: int, spec: ModelSpec, *, max_gap: int = 1) -> None:
@@ -273,10 +283,10 @@ def _lie_in(rows: IntArray, first: int, stop: int) -> bool:
 
 
 def associate_movie(
-    score: Score, spec: ModelSpec, detections: Detections, *, max_gap: int = 1
+    score: Score, spec: ModelSpec, detections: Detections, *, stride: int = 1, max_gap: int = 1
 ) -> Edges:
     """Return the edges of a whole movie, sorted by source, then target; see EdgeStream."""
-    stream = EdgeStream(score, spec, max_gap=max_gap)
+    stream = EdgeStream(score, spec, stride=stride, max_gap=max_gap)
     n_frames = int(detections.frame.max(initial=-1)) + 1
     parts: list[FrameEdges] = []
     for frame in split_frames(detections, n_frames):

@@ -122,7 +122,7 @@ def _affordable(
     watch = _Stopwatch()
     with watch.running("window"):
         score(first)
-    return min(len(found), window + int(SCORING_S / watch.seconds["window"]))
+    return min(len(found), window + tracker.stride * int(SCORING_S / watch.seconds["window"]))
 
 
 def _link_and_write(
@@ -140,8 +140,9 @@ def _link_and_write(
 
     review = Review()
     link = review.watch(tracker.link)
+    spec, stride = tracker.model.spec, tracker.stride
     with watch.running("score and link"):
-        edges = associate_movie(timed_score, tracker.model.spec, detections)
+        edges = associate_movie(timed_score, spec, detections, stride=stride)
         lineage = link(candidate_graph(detections, edges))
     watch.seconds["link"] = watch.seconds["score and link"] - watch.seconds["score"]
     for run in ("first write", "write"):  # the first compiles the kernels that draw the report

@@ -63,9 +63,8 @@ from trackastra_engine.errors import InputError
 @click.option(
     "--stride",
     type=int,
-    default=1,
-    show_default=True,
-    help="Frames from a window to the next; more is faster but less accurate.",
+    help="Frames from a window to the next; more is faster.  [default: 2, with upstream's models "
+    "1]",
 )
 @ALIGN_OPTION
 @click.option(

@@ -53,7 +53,7 @@ class Job:
     corrections: tuple[Path, ...] = ()  # tables of decided links
     voxel: str | None = None  # "z,y,x" in micrometres
     interval_s: float | None = None  # between frames; None: as in the files
-    stride: int = 1  # frames
+    stride: int | None = None  # frames; None: the usual one
     align: Align = "auto"
     cache: Path | None = None  # folder of detections and edges that later runs reuse
     dask: str | None = None  # address of a cluster, or local:N

@@ -37,7 +37,10 @@ class Session:
     linking/rates.py). Updates correct only links that later windows may still change; without a
     delay, `finish` decides all links anew by the rates of the whole movie, so that its tracks are
     those of `Tracker.track`, edge for edge. With a delay they are so from `spec.window - 2` on if
-    the tracker's rates are off, or the model has none.
+    the tracker's stride is 1 and its rates are off, or the model has none.
+
+    Each frame is scored in one window. With a stride of 2, every second of these windows counts only
+    until the next one is scored.
 
     Frames of a field are numbered by the caller, or counted. A number left out is a frame that is
     missing: tracks go on from the last frame that came. Not for several threads at once.
@@ -45,7 +48,7 @@ class Session:
     Parameters
     ----------
     tracker : Tracker
-        With a linker that links frames pair by pair, and a stride of 1.
+        With a linker that links frames pair by pair.
     delay : int, optional
         Frames after which links are decided and stay; None decides at once and corrects later.
     intensity_range : IntensityRange, optional
@@ -89,10 +92,6 @@ class Session:
             raise InputError(
                 "this linker needs the whole movie, which is not known online; choose greedy or "
                 "ilp, without gaps"
-            )
-        if tracker.stride != 1:
-            raise InputError(
-                f"the stride is {tracker.stride}, but each new frame needs a window; choose 1"
             )
         if delay is not None and not 0 <= delay <= spec.window - 2:
             raise InputError(
@@ -324,7 +323,7 @@ class Session:
     def new_field(self, fov: Hashable) -> FieldOfView:
         """Return a field of view without frames, which the session does not know yet."""
         spec = self.tracker.model.spec
-        stream = EdgeStream(self._score, spec)
+        stream = EdgeStream(self._score, spec, stride=self.tracker.stride)
         return FieldOfView(
             fov,
             stream,
