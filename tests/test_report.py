@@ -15,6 +15,7 @@ from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.output.report import RunFacts, write_report
 from trackastra_engine.output.report.outlines import STEPS, outlines, pack_steps
+from trackastra_engine.output.report.shades import shades
 from trackastra_engine.output.report.tree import lineage_tree
 
 
@@ -120,6 +121,37 @@ def test_outlines_restore_the_objects():
 def test_steps_are_packed_four_to_a_byte():
     steps = np.array([0, 1, 2, 3, 3], np.uint8)
     assert pack_steps(steps).tolist() == [0b11100100, 0b11]
+
+
+def shades_twin(pixels, shape, levels):
+    """Slow twin: one block after another, in double precision."""
+    rows, columns = (
+        np.arange(n + 1) * size // n for n, size in zip(shape, pixels.shape, strict=True)
+    )
+    shown = np.zeros(shape)
+    for i, j in np.ndindex(*shape):
+        block = pixels[rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
+        shown[i, j] = 255 * (block.mean(dtype=float) - levels[0]) / (levels[1] - levels[0])
+    return np.nan_to_num(shown).clip(0, 255)
+
+
+@pytest.mark.parametrize("shape", [(17, 23), (16, 11), (5, 23), (1, 1)])
+@pytest.mark.parametrize("kind", ["u1", ">u2", "i2", "f2", ">f4", "f8", "bool"])
+def test_shades_are_means_of_blocks(kind, shape):
+    pixels = np.random.default_rng(3).normal(60, 40, (17, 23)).clip(0).astype(kind)
+    levels = (0.0, 1.0) if kind == "bool" else (20.0, 90.0)
+    expected = shades_twin(pixels, shape, levels)
+    for same in (pixels, np.asfortranarray(pixels)):
+        found = shades(same, shape, levels)
+        assert (np.abs(found - expected) < 1.001).all()  # rounded down
+        assert found.max() > found.min() or shape == (1, 1)
+
+
+def test_shades_of_pixels_that_are_not_finite_are_black_or_white():
+    pixels = np.array([[np.nan, -np.inf, np.inf, 5.0, 0.0, 10.0]] * 2)
+    assert shades(pixels, (2, 6), (0.0, 10.0)).tolist() == [[0, 0, 255, 127, 0, 255]] * 2
+    assert shades(pixels, (1, 2), (0.0, 10.0)).tolist() == [[0, 127]]
+    assert shades(np.full((4, 4), 7), (2, 2), (7.0, 7.0)).tolist() == [[0, 0]] * 2  # one intensity
 
 
 def test_an_empty_frame_has_no_outline():

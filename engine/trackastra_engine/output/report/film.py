@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.frames import Frame, Movie
 from trackastra_engine.output.ctc import relabel
 from trackastra_engine.output.report.outlines import Outlines, outlines, pack_steps
+from trackastra_engine.output.report.shades import shades
 from trackastra_engine.output.report.tree import Tree
 from trackastra_engine.output.report.view import View
 from trackastra_engine.prefetch import computed_ahead, computed_side_by_side
@@ -60,10 +60,8 @@ def _shot(
     ids = relabel(shown, lineage, np.dtype(np.uint32))
     if frame.image is None:
         return None, outlines(ids)
-    low, high = levels
-    grey = (_mean(_flat(frame.image), view) - low) / (high - low if high > low else 1.0)
-    pixels = (255 * np.nan_to_num(grey).clip(0, 1)).astype(np.uint8)
-    return _jpeg(pixels, IMAGE_BYTES // len(view.frames)), outlines(ids)
+    grey = shades(_flat(frame.image), (view.height, view.width), levels)
+    return _jpeg(grey, IMAGE_BYTES // len(view.frames)), outlines(ids)
 
 
 def _packed(parts: list[Outlines], tree: Tree) -> dict[str, NDArray[np.generic]]:
@@ -107,22 +105,7 @@ def _nearest(pixels: NDArray[Any], view: View) -> NDArray[Any]:
         ((np.arange(shown) + 0.5) * size / shown).astype(int)
         for size, shown in zip(pixels.shape, (view.height, view.width), strict=True)
     )
-    return np.asarray(pixels[rows[:, None], columns])
-
-
-def _mean(pixels: NDArray[Any], view: View) -> FloatArray:
-    """Return (height, width) means of the pixels in each shown pixel."""
-    means: FloatArray = pixels.astype(np.float32)
-    for axis, shown in enumerate((view.height, view.width)):
-        starts = _starts(means.shape[axis], shown)
-        counts = np.diff(starts, append=means.shape[axis])
-        sums = np.add.reduceat(means, starts, axis=axis)
-        means = sums / np.expand_dims(counts, 1 - axis).astype(np.float32)
-    return means
-
-
-def _starts(size: int, shown: int) -> IntArray:
-    return np.arange(shown) * size // shown
+    return np.asarray(pixels[rows][:, columns])  # in a quarter of the time of one indexing
 
 
 def _jpeg(pixels: NDArray[np.uint8], most_bytes: int) -> bytes:
