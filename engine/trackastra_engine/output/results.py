@@ -135,7 +135,10 @@ def write_outputs(
 def _jobs(
     results: Results, outputs: Outputs, folder: Path, threads: int
 ) -> list[Callable[[Progress], None]]:
-    """Return the functions that write the folder of results."""
+    """Return the functions that write the folder of results, the longest chains of work first.
+
+    The report ends with work that only one core can do, as tables are; masks use all cores.
+    """
 
     def of_format(name: str) -> Callable[[Progress], None]:
         return lambda progress: FORMATS[name].write(results, folder, threads, progress)
@@ -159,7 +162,8 @@ def _jobs(
         if results.movie is not None or not FORMATS[name].needs_masks
     ]
     results = replace(results, has_labels=any(OME_ZARR in FORMATS[name].names for name in names))
-    return [*map(of_format, names), *([report] if outputs.report else [])]
+    names.sort(key=lambda name: FORMATS[name].needs_masks)
+    return [*([report] if outputs.report else []), *map(of_format, names)]
 
 
 def _write_together(

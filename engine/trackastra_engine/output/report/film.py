@@ -85,11 +85,8 @@ def _levels(movie: Movie, view: View) -> tuple[float, float]:
     if movie.images is None:
         return 0.0, 1.0
     chosen = np.unique(np.linspace(0, len(view.frames) - 1, LEVEL_FRAMES).astype(int))
-    sample = [
-        _nearest(_flat(frame.image), view)
-        for frame in movie.frames(view.frames[chosen].tolist())
-        if frame.image is not None
-    ]
+    images = movie.images.read(view.frames[chosen].tolist())
+    sample = [_nearest(_flat(image), view) for image in images]
     low, high = np.nanpercentile(np.asarray(sample, float), SHOWN_PERCENTILES)
     return float(low), float(high)
 
