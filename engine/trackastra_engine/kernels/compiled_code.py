@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 from trackastra_engine.progress import NOTICE
 
@@ -36,7 +37,7 @@ class CompiledCode:
         """Return the compiled code for a signature, or None if none is stored or it is damaged."""
         for stored in self._places(may_create=False):
             try:
-                found = stored.load_overload(signature, context)
+                found = _load(stored, signature, context)
             # Damaged files make pickle and LLVM raise any kind of error.
             except Exception as error:
                 logger.info("%s contains damaged code (%s)", stored.cache_path, error)
@@ -72,6 +73,18 @@ class CompiledCode:
                 self._temporary = _cache_in(folder, self._function)
         if self._temporary is not None:
             yield self._temporary
+
+
+def _load(stored: Any, signature: Any, context: Any) -> Any:
+    """Return the stored code for a signature, or None.
+
+    Numba's own function first imports all that compiling needs, which takes as long as `numba`.
+    """
+    try:
+        rtsys.initialize(context)  # for loops that allocate arrays
+        return stored._load_overload(signature, context)
+    except Exception:  # another version of Numba, or damaged code
+        return stored.load_overload(signature, context)
 
 
 def _cache_in(folder: Path | None, function: Callable[..., Any]) -> Any:
