@@ -22,6 +22,7 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
     starts[b] to starts[b + 1] and the bounding box blocks[b]. n_keys (B,) also counts keys
     beyond K. Returns the largest count.
     """
+    most = 0
     for block in range(len(n_keys)):
         n_found = 0
         for other in range(len(token_blocks)):
@@ -37,7 +38,8 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
                         n_found += 1
                         break
         n_keys[block] = n_found
-    return n_keys.max()
+        most = max(most, n_found)
+    return most
 
 
 @kernel
