@@ -15,6 +15,16 @@ def squared_gap(boxes, i, others, j):
 
 
 @kernel
+def squared_distance(points, i, others, j):
+    """Return the squared distance between two points of boxes (N, 2, D), by their first corners."""
+    total = 0.0
+    for axis in range(points.shape[2]):
+        gap = points[i, 0, axis] - others[j, 0, axis]
+        total += gap * gap
+    return total
+
+
+@kernel
 def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach, keys, n_keys):
     """Fill `keys` (B, K) with the tokens within `reach` of any query of each block.
 
@@ -32,7 +42,7 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
                 if squared_gap(blocks, block, tokens, token) > reach**2:
                     continue
                 for query in range(starts[block], starts[block + 1]):
-                    if squared_gap(queries, query, tokens, token) <= reach**2:
+                    if squared_distance(queries, query, tokens, token) <= reach**2:
                         if n_found < keys.shape[1]:
                             keys[block, n_found] = token
                         n_found += 1
@@ -58,7 +68,7 @@ def find_candidates(starts, queries, latest, tokens, frame, keys, n_keys, reach,
                     token = keys[block, column]
                     if (
                         frame[token] == latest[query] - gap
-                        and squared_gap(queries, query, tokens, token) <= reach**2
+                        and squared_distance(queries, query, tokens, token) <= reach**2
                     ):
                         if n_found < candidates.shape[3]:
                             candidates[block, gap, query - starts[block], n_found] = column
