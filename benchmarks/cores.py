@@ -14,12 +14,13 @@ import onnxruntime
 
 from benchmarks.paired_runs import Run, command
 from benchmarks.record import write_result
-from benchmarks.whole import write_simulated_movie
+from benchmarks.whole import write_long_movie
 from trackastra_engine.model.devices import PROVIDERS
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL
 
-# Cells per frame, and frames; more frames for fewer cells, as the start always takes a second.
-MOVIES = ((119, 160), (565, 60), (1140, 30))
+# Cells per frame, and frames: a small movie, and some as long as those for which cores are needed.
+MOVIES = ((565, 40), (119, 600), (565, 150), (1140, 80))
+START = (119, 4)  # one window: nearly all of its time are the start and the end of the command
 MODELLED_CORES = (4, 8, 16, 32)
 TABLE = "edges.csv"
 
@@ -135,9 +136,9 @@ def cores(repeats: int, frames: float) -> None:
     counts = powers_of_two(len(os.sched_getaffinity(0)))
     movies = []
     with TemporaryDirectory() as name:
-        for n_cells, n_frames in MOVIES:
-            folder = Path(name) / str(n_cells)
-            about = write_simulated_movie(folder, n_cells, max(8, round(frames * n_frames)))
+        for n_cells, n_frames in (START, *MOVIES):
+            folder = Path(name) / f"{n_cells}-{n_frames}"
+            about = write_long_movie(folder, n_cells, max(START[1], round(frames * n_frames)))
             if not movies:
                 tracked(folder, counts[-1])  # compiles, and fills the caches of the disk
             rows = on_cores(folder, counts, repeats)
@@ -160,8 +161,8 @@ def throughput(repeats: int, frames: float) -> None:
     movies = []
     with TemporaryDirectory() as name:
         for n_cells, n_frames in MOVIES:
-            folder = Path(name) / str(n_cells)
-            about = write_simulated_movie(folder, n_cells, max(8, round(frames * n_frames)))
+            folder = Path(name) / f"{n_cells}-{n_frames}"
+            about = write_long_movie(folder, n_cells, max(START[1], round(frames * n_frames)))
             rounds = [
                 [tracked(folder, *place)[0].wall_s for place in places.values()]
                 for _ in range(1 + repeats)

@@ -163,6 +163,8 @@ def _on_cores(arguments: list[str], n_cores: int) -> list[str]:
 
 def _environment(all_cores: bool = False) -> dict[str, str]:
     # Without these variables, libraries choose the number of threads.
-    given = {name: value for name, value in os.environ.items() if name not in THREAD_COUNTS}
+    # Nor do installed programs compile their modules at each start.
+    left_out = (*THREAD_COUNTS, "PYTHONDONTWRITEBYTECODE")
+    given = {name: value for name, value in os.environ.items() if name not in left_out}
     one_thread = {} if all_cores else dict.fromkeys(THREAD_COUNTS, "1")
     return {**given, **one_thread, "TQDM_DISABLE": "1"}

@@ -27,6 +27,7 @@ from trackastra_engine.simulation import write_frames
 
 CELL_PX = 69  # a cell has 69 x 69 pixels, so that 160 have 700 x 1100
 N_FRAMES = 20
+SIMULATED_FRAMES = 40  # of long movies: later, streams have carried many cells away
 MANY_CELLS, MANY_SIDE_PX = 5000, 2214  # 31 x 31 pixels a cell
 # Scores differ by upstream's rounding of distances (by 4e-3 from those in float64, ours by 2e-5, as
 # `transformer` shows), so that edges with nearly equal scores may swap: 30 of 13,549 edges at 1,025
@@ -47,6 +48,26 @@ def write_simulated_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str
     write_frames(images, folder / "images")
     write_frames(masks, folder / "masks")
     return {"cells": cells_per_frame(masks), "frames": n_frames, "shape": masks.shape[1:]}
+
+
+def write_long_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, Any]:
+    """Write images and masks of a movie of any length; in a simulated one, cells leave in time.
+
+    It goes forwards and backwards through a simulated one.
+    """
+    folder.mkdir()
+    images, masks = simulated_movie(n_cells, frame_shape(n_cells), min(n_frames, SIMULATED_FRAMES))
+    order = there_and_back(len(masks), n_frames)
+    # Each time brighter: flows of pairs of frames that were seen before would not be found again.
+    write_frames((images[frame] + np.uint16(turn) for turn, frame in order), folder / "images")
+    write_frames((masks[frame] for _, frame in order), folder / "masks")
+    return {"cells": cells_per_frame(masks), "frames": n_frames, "shape": masks.shape[1:]}
+
+
+def there_and_back(n_frames: int, length: int) -> list[tuple[int, int]]:
+    """Return the turn and frame of each step, forwards and backwards through some frames."""
+    steps = [divmod(step, n_frames - 1) for step in range(length)]
+    return [(turn, n_frames - 1 - place if turn % 2 else place) for turn, place in steps]
 
 
 def write_large_movie(folder: Path, n_cells: int, n_frames: int) -> dict[str, Any]:

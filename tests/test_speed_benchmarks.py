@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import scaling
+from benchmarks import scaling, whole
 from benchmarks.candidate_graphs import save_graph, walking_cells
 from benchmarks.cores import cores_table, modelled, powers_of_two, throughput_table, with_rates
 from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
@@ -35,6 +35,7 @@ from trackastra_engine import Tracker
 from trackastra_engine.files.replace import PRIVATE
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.candidates import candidate_graph
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.online import Session
 
 RUN = Run(cpu_s=1.0, wall_s=2.0, peak_mb=3.0)
@@ -53,6 +54,21 @@ def test_simulated_movies_have_the_requested_cells_and_size():
     images, masks = simulated_movie(40, (90, 140), 4)
     assert images.shape == masks.shape == (4, 90, 140)
     assert 28 <= cells_per_frame(masks) <= 52
+
+
+def test_long_movies_go_forwards_and_backwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(whole, "SIMULATED_FRAMES", 3)
+    about = whole.write_long_movie(tmp_path / "movie", 30, 8)
+    assert (about["frames"], about["shape"]) == (8, whole.frame_shape(30))
+    assert 20 <= about["cells"] <= 40
+    movie = open_movie(tmp_path / "movie" / "images", tmp_path / "movie" / "masks")
+    frames = list(movie)
+    assert len(frames) == 8
+    for step, same in ((3, 1), (4, 0), (7, 1)):
+        np.testing.assert_array_equal(frames[step].labels, frames[same].labels)
+        brighter = frames[step].image.astype(int) - frames[same].image
+        assert np.ptp(brighter) == 0
+        assert brighter[0, 0] > 0
 
 
 def test_runs_alternate_and_pairs_are_compared():
