@@ -16,10 +16,12 @@ from trackastra_engine.motion.counterparts import (
     SHAPE,
     FramePair,
     find_counterparts,
+    gain_of_same,
 )
 from trackastra_engine.motion.flow import Flow, flow_between
+from trackastra_engine.motion.smooth import quick_move, smooth_move
 from trackastra_engine.motion.summary import movie_motion
-from trackastra_engine.motion.votes import field_move
+from trackastra_engine.motion.votes import Votes, field_move
 
 STEP = 30.0  # pixels between cells, before each is moved a little
 
@@ -171,11 +173,54 @@ def test_counterparts_are_those_of_a_slow_twin():
     assert result.fit == pytest.approx(np.exp(-squared[source, target] / 2).sum() / 62)
 
 
+def small_motion(common=0.12):
+    """Return the detections of 225 cells that move on their own, and share part of their steps."""
+    place, diameter = field(225)
+    rng = np.random.default_rng(4)
+    wave = common * STEP * np.sin(place / (3 * STEP))
+    return frames_of([place, place + wave + rng.normal(0, 0.17 * STEP, place.shape)], diameter)
+
+
+def test_the_gain_of_a_small_motion_is_known_before_cells_are_compared_again():
+    pair = FramePair.of(small_motion(), 225)
+    still = find_counterparts(pair, np.zeros((225, 2)))
+    assert flow_module.VOTED_FIT < still.fit < flow_module.STILL_FIT
+    smooth = smooth_move(pair.place, pair.spacing, still)
+    quick = quick_move(pair.place, pair.spacing, still)
+    gain = find_counterparts(pair, smooth).fit - still.fit
+    assert gain > 0.01
+    for move in (smooth, quick):
+        assert gain_of_same(pair, still, move) == pytest.approx(gain, abs=0.01)
+
+
+def test_cells_are_compared_once_where_no_motion_would_help(monkeypatch):
+    moves = []
+
+    def spied(pair, move):
+        moves.append(move)
+        return find_counterparts(pair, move)
+
+    monkeypatch.setattr(flow_module, "find_counterparts", spied)
+    flow = flow_module._find_flow(small_motion(common=0), 225)
+    assert flow.is_still
+    assert flow_module.VOTED_FIT < flow.fit < flow_module.STILL_FIT
+    assert len(moves) == 1
+
+
+def test_few_cells_move_as_their_linear_motion():
+    place, diameter = field(9)
+    pair = FramePair.of(frames_of([place, place + 3.0], diameter), 9)
+    still = find_counterparts(pair, np.zeros((9, 2)))
+    quick = quick_move(pair.place, pair.spacing, still)
+    np.testing.assert_array_equal(quick, smooth_move(pair.place, pair.spacing, still))
+    np.testing.assert_allclose(quick, 3.0, atol=0.01)
+
+
 def test_the_field_moves_by_the_step_of_most_pairs_of_similar_cells():
     place, diameter = field(100)
     found = frames_of([place, place + np.array([41.0, -22.0])], diameter)
     pair = FramePair.of(found, 100)
-    move = field_move(pair)
+    move = field_move(pair, Votes.of(pair))
     assert np.ptp(move, axis=0).max() == 0
     np.testing.assert_allclose(move[0], [41, -22], atol=pair.spacing / 8)  # half a bin
 

@@ -21,9 +21,12 @@ def without_marker_sizes(detections: Detections) -> Detections:
     half of one) keep their shape, and their size relative to the others.
     """
     diameter = detections.features[:, 0]
-    low, high = np.quantile(diameter, (0.05, 0.95))
+    rank = (len(diameter) - 1) * np.array([0.05, 0.95])
+    low, high = np.interp(rank, np.arange(len(diameter)), np.sort(diameter))  # 4 x np.quantile
+    if high > low * (1 + EQUAL_SIZES):
+        return detections
     spacing = nearest_distance(detections)
-    if high > low * (1 + EQUAL_SIZES) or not 0 < spacing < np.inf:
+    if not 0 < spacing < np.inf:
         return detections
     usual = float(np.median(diameter))
     scale = MARKER_DIAMETER * spacing / usual

@@ -57,6 +57,7 @@ class FramePair:
 class Counterparts:
     """K pairs of a part of the first frame and a cell of the second that fit each other best."""
 
+    cell: IntArray  # (K,) row in the first frame
     place: FloatArray  # (K, D) pixels, in the first frame
     move: FloatArray  # (K, D) pixels, to the second
     likeness: FloatArray  # (K,) 1 for the same place, size and shape, after the assumed move
@@ -74,13 +75,21 @@ def find_counterparts(pair: FramePair, move: FloatArray) -> Counterparts:
     )
     part, cell = near["i"], near["j"]
     look = pair.before.look[part] - pair.after.look[cell]
-    squared = (near["v"] / deviation) ** 2 + (look**2).sum(axis=1)
+    squared = (near["v"] / deviation) ** 2 + np.einsum("pl,pl->p", look, look)
     chosen = _mutual(part, cell, squared, (len(place), len(pair.after.place)))
     likeness = np.exp(-squared[chosen] / 2)
     source = pair.before.place[part[chosen]]
     target = pair.after.place[cell[chosen]]
     fit = float(likeness.sum()) / len(pair.after.place)
-    return Counterparts(source, target - source, likeness, fit)
+    return Counterparts(pair.before.cell[part[chosen]], source, target - source, likeness, fit)
+
+
+def gain_of_same(pair: FramePair, still: Counterparts, move: FloatArray) -> float:
+    """Return by how much the fit of counterparts without motion rises if cells move by (N, D)."""
+    left = still.move - move[still.cell]
+    closer = (still.move**2 - left**2).sum(axis=1) / (PLACE_SPACINGS * pair.spacing) ** 2
+    gain = still.likeness * np.expm1(closer / 2)
+    return float(gain.sum()) / len(pair.after.place)
 
 
 def _mutual(part: IntArray, cell: IntArray, squared: FloatArray, size: tuple[int, int]) -> IntArray:
@@ -100,14 +109,16 @@ def _whole(frame: Detections) -> Parts:
 def _with_halves(frame: Detections) -> Parts:
     """Return the cells of a frame, followed by the two halves of each rod."""
     whole = _whole(frame)
-    covariance, ndim = covariances(frame), frame.ndim
+    ndim = frame.ndim
+    rods, covariance = _elongated(covariances(frame))
     variance, axes = np.linalg.eigh(covariance)
-    rods = np.flatnonzero(variance[:, -1] >= ROD_ASPECT**2 * np.maximum(variance[:, -2], 0))
-    rods = rods[variance[rods, -1] > 0]
-    if len(rods) == 0:
+    is_rod = variance[:, -1] >= ROD_ASPECT**2 * np.maximum(variance[:, -2], 0)
+    is_rod &= variance[:, -1] > 0
+    if not is_rod.any():
         return whole
-    axis, longest = axes[rods, :, -1], variance[rods, -1]
-    halved = covariance[rods] - 0.75 * longest[:, None, None] * axis[:, :, None] * axis[:, None, :]
+    rods, covariance = rods[is_rod], covariance[is_rod]
+    axis, longest = axes[is_rod, :, -1], variance[is_rod, -1]
+    halved = covariance - 0.75 * longest[:, None, None] * axis[:, :, None] * axis[:, None, :]
     look = _look(frame.features[rods, 0] * 0.5 ** (1 / ndim), inertias(halved))
     to_half = HALF_ROD * np.sqrt(longest)[:, None] * axis
     middle = frame.centroid[rods]
@@ -116,6 +127,20 @@ def _with_halves(frame: Detections) -> Parts:
         np.concatenate([whole.look, look, look]),
         np.concatenate([whole.cell, rods, rods]),
     )
+
+
+def _elongated(covariance: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Return the rows and the covariances (R, D, D) of cells that may be rods, and of few others.
+
+    For axes with variances of 1 and at most x = 1 / ROD_ASPECT^2, the sum of the squares of all
+    entries is at least (1 + (D - 1) x^2) / (1 + (D - 1) x)^2 of the squared trace.
+    """
+    n_others, most = covariance.shape[1] - 1, ROD_ASPECT**-2
+    share = (1 + n_others * most**2) / (1 + n_others * most) ** 2
+    trace = np.trace(covariance, axis1=1, axis2=2)
+    squares = np.einsum("nij,nij->n", covariance, covariance)
+    rows = np.flatnonzero(squares >= 0.999 * share * trace**2)  # less: rounding
+    return rows, covariance[rows]
 
 
 def _look(diameter: FloatArray, inertia: FloatArray) -> FloatArray:

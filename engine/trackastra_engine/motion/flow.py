@@ -7,17 +7,21 @@ better with it than without: a wrong flow does more harm than none.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.markers import without_marker_sizes
-from trackastra_engine.motion.counterparts import Counterparts, FramePair, find_counterparts
+from trackastra_engine.motion.counterparts import (
+    Counterparts,
+    FramePair,
+    find_counterparts,
+    gain_of_same,
+)
 from trackastra_engine.motion.remembered import Remembered
-from trackastra_engine.motion.smooth import linear_motion, smooth_move
-from trackastra_engine.motion.votes import field_move, group_moves
+from trackastra_engine.motion.smooth import linear_motion, quick_move, smooth_move
+from trackastra_engine.motion.votes import Votes, field_move, group_moves
 
 MIN_CELLS = 3  # in either frame
 # Shares of the cells that have a counterpart. For pairs of frames of five real sets (whole, every
@@ -28,7 +32,9 @@ MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
 MIN_GAIN_BETWEEN = 0.05  # of a flow from votes over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
 MIN_FIT = 0.25  # 99 % of unrelated frames have less
-VOTED_FIT = 0.4  # from this fit without a flow, motion is small: no votes are needed
+# From this fit without a flow, motion is small: no votes are needed, and one iteration is enough.
+# Later ones raised the fit by at most .008 in 92 pairs of frames of all sets and their versions.
+VOTED_FIT = 0.4
 GOOD_FIT = 0.9  # from this fit, no other flow can be much better
 MAX_TURNS, MIN_RISE = 8, 1.05  # the last iteration is one that raises the fit by less
 INTERPOLATED = 4  # nearest cells, from which moves at other places are interpolated
@@ -100,20 +106,36 @@ def _find_flow(detections: Detections, n_before: int) -> Flow:
     still = find_counterparts(pair, np.zeros_like(place))
     if still.fit >= STILL_FIT:
         return Flow.still(detections.ndim, still.fit)
-    n_after = len(detections) - n_before
-    best_move, best = _refined(pair, np.zeros_like(pair.place), still)
-    votes: tuple[Callable[[FramePair], FloatArray], ...] = (field_move, group_moves)
-    for vote in votes:
-        if still.fit >= VOTED_FIT or best.fit >= GOOD_FIT:
-            break
-        start = vote(pair)
-        move, found = _refined(pair, start, find_counterparts(pair, start))
-        if _gains(found, best, n_after, MIN_GAIN_BETWEEN):
-            best_move, best = move, found
-    if best.fit < MIN_FIT or not _gains(best, still, n_after, MIN_GAIN):
+    if still.fit >= VOTED_FIT:
+        quick = quick_move(place, pair.spacing, still)
+        if gain_of_same(pair, still, quick) < MIN_GAIN:
+            return Flow.still(detections.ndim, still.fit)
+        best_move = smooth_move(place, pair.spacing, still)
+        best = find_counterparts(pair, best_move)
+    else:
+        best_move, best = _voted(pair, still)
+    if best.fit < MIN_FIT or not _gains(best, still, len(detections) - n_before, MIN_GAIN):
         return Flow.still(detections.ndim, still.fit)
     move = _simplest(pair, best_move, best)
     return Flow(place.copy(), move, find_counterparts(pair, move).fit)
+
+
+def _voted(pair: FramePair, still: Counterparts) -> tuple[FloatArray, Counterparts]:
+    """Return the moves (N, D) that fit best after iterations from no motion and from votes."""
+    n_after = len(pair.after.place)
+    best_move, best = _refined(pair, np.zeros_like(pair.place), still)
+    votes = Votes.of(pair)
+    for first_move in (field_move, group_moves):
+        if best.fit >= GOOD_FIT:
+            break
+        move = first_move(pair, votes)
+        found = find_counterparts(pair, move)
+        if found.fit <= still.fit:  # as of votes for no motion
+            continue
+        move, found = _refined(pair, move, found)
+        if _gains(found, best, n_after, MIN_GAIN_BETWEEN):
+            best_move, best = move, found
+    return best_move, best
 
 
 def _gains(found: Counterparts, other: Counterparts, n_after: int, min_gain: float) -> bool:

@@ -47,7 +47,7 @@ def flows_of_links(detections: Detections, links: Links, flows: Sequence[Flow]) 
         source = detections.centroid[near.source]
         move = detections.centroid[near.target] - source
         fit = float(near.score.sum()) / (end - middle)
-        shown = Counterparts(source, move, near.score, fit)
+        shown = Counterparts(near.source - begin, source, move, near.score, fit)
         spacing = typical_spacing(detections.rows(slice(begin, end)))
         place = detections.centroid[begin:middle]
         found[number] = Flow(place, smooth_move(place, spacing, shown), fit)

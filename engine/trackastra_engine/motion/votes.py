@@ -1,5 +1,7 @@
 """Estimate moves without a first guess: pairs of similar cells vote for their displacement."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
@@ -12,15 +14,45 @@ MAX_GROUPS = 64
 AGREEING_GROUPS = 9  # nearest ones, whose median is used
 
 
-def field_move(pair: FramePair) -> FloatArray:
+@dataclass(frozen=True, slots=True, eq=False)
+class Votes:
+    """V pairs of a part of the first frame and a cell of the second, up to FIELD_REACH apart."""
+
+    voter: IntArray  # (V,) row of the cell in the first frame
+    displacement: FloatArray  # (V, D) spacings
+    distance: FloatArray  # (V,) spacings
+    weight: FloatArray  # (V,) 1 for the same size and shape
+
+    @classmethod
+    def of(cls, pair: FramePair) -> "Votes":
+        """Return the votes of the cells of two frames."""
+        from scipy.spatial import cKDTree
+
+        near = cKDTree(pair.before.place).sparse_distance_matrix(
+            pair.after_tree, FIELD_REACH * pair.spacing, output_type="ndarray"
+        )
+        part, cell = near["i"], near["j"]
+        look = pair.before.look[part] - pair.after.look[cell]
+        displacement = (pair.after.place[cell] - pair.before.place[part]) / pair.spacing
+        weight = np.exp(-np.einsum("vl,vl->v", look, look) / 2)
+        return cls(pair.before.cell[part], displacement, near["v"] / pair.spacing, weight)
+
+    def within(self, reach: float) -> "Votes":
+        """Return those up to some spacings apart."""
+        near = np.flatnonzero(self.distance <= reach)
+        return Votes(
+            self.voter[near], self.displacement[near], self.distance[near], self.weight[near]
+        )
+
+
+def field_move(pair: FramePair, votes: Votes) -> FloatArray:
     """Return the displacement (N, D) of all cells with the most votes, in pixels."""
-    part, displacement, weight = _votes(pair, FIELD_REACH)
-    one = np.zeros(len(part), np.int64)
-    shift = _densest(one, displacement, weight, 1)
+    one = np.zeros(len(votes.voter), np.int64)
+    shift = _densest(one, votes.displacement, votes.weight, 1)
     return np.broadcast_to(shift * pair.spacing, pair.place.shape).copy()
 
 
-def group_moves(pair: FramePair) -> FloatArray:
+def group_moves(pair: FramePair, votes: Votes) -> FloatArray:
     """Return the displacement (N, D) with the most votes of each cell's neighbours, in pixels."""
     from scipy.spatial import cKDTree
 
@@ -28,26 +60,13 @@ def group_moves(pair: FramePair) -> FloatArray:
     seeds = np.unique(np.linspace(0, n_cells - 1, min(n_cells, MAX_GROUPS)).astype(np.int64))
     members = cKDTree(pair.place).query(pair.place[seeds], k=min(GROUP, n_cells))[1]
     members = members.reshape(len(seeds), -1)
-    part, displacement, weight = _votes(pair, GROUP_REACH)
-    group, vote = _votes_of_groups(members, pair.before.cell[part], n_cells)
-    moves = _densest(group, displacement[vote], weight[vote], len(seeds))
+    near = votes.within(GROUP_REACH)
+    group, vote = _votes_of_groups(members, near.voter, n_cells)
+    moves = _densest(group, near.displacement[vote], near.weight[vote], len(seeds))
     n_agreeing = min(AGREEING_GROUPS, len(seeds))
     nearest = cKDTree(pair.place[seeds]).query(pair.place, k=n_agreeing)[1]
     median: FloatArray = np.median(moves[nearest.reshape(n_cells, -1)], axis=1)
     return median * pair.spacing
-
-
-def _votes(pair: FramePair, reach: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Return the part, the displacement (V, D) in spacings and the weight of each vote."""
-    from scipy.spatial import cKDTree
-
-    near = cKDTree(pair.before.place).sparse_distance_matrix(
-        pair.after_tree, reach * pair.spacing, output_type="ndarray"
-    )
-    part, cell = near["i"], near["j"]
-    look = pair.before.look[part] - pair.after.look[cell]
-    displacement = (pair.after.place[cell] - pair.before.place[part]) / pair.spacing
-    return part, displacement, np.exp(-(look**2).sum(axis=1) / 2)
 
 
 def _votes_of_groups(members: IntArray, voter: IntArray, n_cells: int) -> tuple[IntArray, IntArray]:
