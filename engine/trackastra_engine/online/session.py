@@ -39,8 +39,8 @@ class Session:
     those of `Tracker.track`, edge for edge. With a delay they are so from `spec.window - 2` on if
     the tracker's stride is 1 and its rates are off, or the model has none.
 
-    Each frame is scored in one window. With a stride of 2, every second of these windows counts only
-    until the next one is scored.
+    Each frame is scored in one window. With a stride of 2, every second of these counts only until
+    the next one is scored.
 
     Frames of a field are numbered by the caller, or counted. A number left out is a frame that is
     missing: tracks go on from the last frame that came. Not for several threads at once.
