@@ -9,7 +9,7 @@ from trackastra_engine.simulation import Division, Errors, SimulationParameters,
 from trackastra_training.batches import collate
 from trackastra_training.configuration import Augmentation, ModelOptions
 from trackastra_training.examples import cut_window, make_example
-from trackastra_training.train import network_config
+from trackastra_training.start import network_config
 from trackastra_training.transformer import TrackingTransformer
 
 DIVIDING = SimulationParameters(

@@ -12,7 +12,7 @@ from trackastra_engine.model.edges import MIN_SCORE
 from trackastra_engine.model.spec import TrainingRates
 from trackastra_training.checkpoint import load_model, load_spec, save_model
 from trackastra_training.rates import measure_rates
-from trackastra_training.train import spec_of
+from trackastra_training.start import spec_of
 
 
 def test_a_model_that_is_given_twice_counts_twice_in_the_mean(tmp_path):

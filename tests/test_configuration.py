@@ -13,7 +13,7 @@ from trackastra_training.configuration import (
     read_configuration,
     write_configuration,
 )
-from trackastra_training.train import new_start
+from trackastra_training.start import new_start
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,7 +14,7 @@ from small_movies import dividing_cell
 from small_networks import DIVIDING, tiny_network
 from trackastra_engine import Tracker
 from trackastra_engine.online import OnlineTracker, Session
-from trackastra_training.train import spec_of
+from trackastra_training.start import spec_of
 
 PUBLIC = {
     "trackastra_engine.tracker": [
@@ -48,7 +48,8 @@ PUBLIC = {
     "trackastra_engine.online.state": ["load_session", "save_session"],
     "trackastra_engine.online.tables": ["TableTracker", "TableTracker.track_cells"],
     "trackastra_engine.online.micromanager": ["MdaHandler", "image_process_fn"],
-    "trackastra_training.train": ["new_start", "start_from_model", "train"],
+    "trackastra_training.start": ["new_start", "start_from_model"],
+    "trackastra_training.train": ["train"],
     "trackastra_training.averaging": ["average_models"],
     "trackastra_training.from_onnx": ["read_model"],
     "trackastra_training.validation": ["validate"],

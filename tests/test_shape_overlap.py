@@ -15,7 +15,7 @@ from trackastra_engine.movie.frames import Frame
 from trackastra_training.checkpoint import save_model
 from trackastra_training.configuration import Configuration, ModelOptions
 from trackastra_training.shape_overlap import LEAST_VARIANCE, Shapes, overlap
-from trackastra_training.train import network_config, spec_of, start_from_model
+from trackastra_training.start import network_config, spec_of, start_from_model
 from trackastra_training.transformer import TrackingTransformer
 
 

@@ -30,10 +30,11 @@ from trackastra_training.configuration import (
 )
 from trackastra_training.from_onnx import read_model
 from trackastra_training.learner import Learner, Progress, learning_rate, optimise
-from trackastra_training.loss import batch_loss
+from trackastra_training.loss import TEACHER_SHARE, batch_loss, softened
 from trackastra_training.processes import Processes
 from trackastra_training.saved_run import STATE_FILE
-from trackastra_training.train import new_start, spec_of, train
+from trackastra_training.start import new_start, spec_of
+from trackastra_training.train import train
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
 ROOT = Path(__file__).parent.parent
@@ -134,6 +135,34 @@ def test_a_few_steps_lower_the_loss():
     progress = optimise(Learner(model, options, CPU), itertools.repeat(batch))
     assert progress.step == 25
     assert batch_loss(model, batch).item() < 0.5 * before
+
+
+def scores_of(model, batch):
+    with torch.no_grad():
+        logits = model(batch.coordinates, batch.features, batch.frame < 0)
+        return model.normalised_scores(logits, batch.frame, batch.coordinates, forward_only=True)
+
+
+def test_a_teacher_is_learned_besides_the_truth():
+    batch, teacher = fixed_batches()[0], tiny_network(seed=1)
+    soft = softened(batch, teacher).association
+    expected = (1 - TEACHER_SHARE) * batch.association + TEACHER_SHARE * scores_of(teacher, batch)
+    torch.testing.assert_close(soft, expected)
+    options = TrainingOptions(steps=25, learning_rate=5e-3, warmup_steps=5, device="cpu")
+    far = []
+    for its_teacher in (None, teacher):
+        model = tiny_network()
+        optimise(Learner(model, options, CPU, its_teacher), itertools.repeat(batch))
+        difference = (scores_of(model, batch) - scores_of(teacher, batch)).abs()
+        far.append(float(difference[batch.weight > 0].mean()))
+    assert far[1] < 0.8 * far[0]
+
+
+def test_a_teacher_must_see_windows_as_the_model_does(tmp_path):
+    with_teacher = replace(QUICK, training=replace(QUICK.training, teacher="general_3d"))
+    with pytest.raises(ModelError, match="the teacher general_3d has ndim 3, the model 2"):
+        train(new_start(with_teacher), tmp_path / "run", tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_rate_rises_and_falls():

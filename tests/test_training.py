@@ -28,7 +28,7 @@ from trackastra_training.examples import (
     weight_matrix,
 )
 from trackastra_training.loss import association_loss
-from trackastra_training.train import spec_of
+from trackastra_training.start import spec_of
 from trackastra_training.validation import true_links, validate
 
 

@@ -16,7 +16,7 @@ from trackastra_engine.errors import InputError, MissingDependencyError, ModelEr
 if TYPE_CHECKING:
     from trackastra_training.configuration import AnnotatedMovie, Configuration
     from trackastra_training.learner import Progress
-    from trackastra_training.train import Start
+    from trackastra_training.start import Start
 
 Arguments = ParamSpec("Arguments")
 
@@ -100,7 +100,7 @@ def new(configuration: Path) -> None:
 @one_sentence_errors
 def run(configuration: Path, output: Path, data_root: Path | None, resume: bool) -> None:
     """Train a new model by CONFIGURATION, and write its checkpoint to OUTPUT."""
-    from trackastra_training.train import new_start
+    from trackastra_training.start import new_start
 
     _train(new_start, configuration, output, data_root, resume=resume)
 
@@ -118,7 +118,7 @@ def finetune(
     MODEL is a checkpoint folder, ours or upstream's, an .onnx file, or the name of an embedded
     model.
     """
-    from trackastra_training.train import start_from_model
+    from trackastra_training.start import start_from_model
 
     _train(
         lambda options: start_from_model(options, model),

@@ -147,6 +147,7 @@ class TrainingOptions:
 
     steps: int = option(0, "steps to learn for; 0: as many as fit into the minutes", low=0)
     minutes: float = option(25.0, "time to learn for, where steps is 0", low=0)
+    teacher: str = option("", "model whose scores are learned too; a name, file or folder")
     seed: int = option(0, "same seed and steps: same weights (on a CPU)", low=0)
     learning_rate: float = option(8e-4, "at its highest; 1e-4 suits fine-tuning", low=0)
     warmup_steps: int = option(

@@ -10,7 +10,7 @@ import torch
 
 from trackastra_engine.errors import InputError
 from trackastra_training.configuration import Precision, TrainingOptions
-from trackastra_training.loss import Batch, batch_loss
+from trackastra_training.loss import Batch, batch_loss, softened
 from trackastra_training.processes import Processes
 from trackastra_training.transformer import TrackingTransformer
 
@@ -35,12 +35,17 @@ Report = Callable[[Progress], None]
 
 
 class Learner:
-    """A model, its optimiser and its processes."""
+    """A model, its optimiser, its processes and the teacher, if there is one."""
 
     def __init__(
-        self, model: TrackingTransformer, options: TrainingOptions, processes: Processes
+        self,
+        model: TrackingTransformer,
+        options: TrainingOptions,
+        processes: Processes,
+        teacher: TrackingTransformer | None = None,
     ) -> None:
         self.model, self.options, self.processes = model.to(processes.device), options, processes
+        self._teacher = None if teacher is None else teacher.to(processes.device).eval()
         self.precision = choose_precision(options.precision, processes.device)
         self._network = processes.wrap(model)
         self._optimiser = torch.optim.AdamW(
@@ -63,6 +68,8 @@ class Learner:
         torch.manual_seed(self.options.seed * 2**32 + number)
         n_tokens = batch.n_tokens()
         batch = batch.to(self.processes.device)
+        if self._teacher is not None:
+            batch = softened(batch, self._teacher)
         total = batch_loss(self.model, batch, network=self._network, precision=self.precision)
         sums = self.processes.sum([total.item(), n_tokens, minutes])
         if not math.isfinite(sums[0]):

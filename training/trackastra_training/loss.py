@@ -1,6 +1,6 @@
 """The loss of the paper, eq. (5) to (7)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.nn import functional
 from trackastra_training.transformer import TrackingTransformer
 
 SIGMOID_SHARE = 0.01  # λ of eq. (6)
+TEACHER_SHARE = 0.5  # of a teacher's scores in the associations to learn; the rest is the truth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +19,7 @@ class Batch:
     coordinates: Tensor  # (B, N, 1 + D) float32
     features: Tensor  # (B, N, F) float32
     frame: Tensor  # (B, N) int64, -1 for padding
-    association: Tensor  # (B, N, N) float32, 0 or 1
+    association: Tensor  # (B, N, N) float32, 0 or 1; in between with a teacher
     weight: Tensor  # (B, N, N) float32, 0 with padding
 
     def n_tokens(self) -> int:
@@ -39,6 +40,18 @@ def association_loss(logits: Tensor, scores: Tensor, batch: Batch) -> Tensor:
         logits, batch.association, batch.weight, reduction="sum"
     )
     return of_scores + SIGMOID_SHARE * of_logits
+
+
+@torch.no_grad()
+def softened(batch: Batch, teacher: TrackingTransformer) -> Batch:
+    """Return the batch with associations between the truth and the scores of a teacher.
+
+    These also show how similar the wrong pairs are (Hinton et al., "Distilling the knowledge in a
+    neural network", 2015).
+    """
+    logits = teacher(batch.coordinates, batch.features, batch.frame < 0)
+    scores = teacher.normalised_scores(logits, batch.frame, batch.coordinates, forward_only=True)
+    return replace(batch, association=batch.association.lerp(scores, TEACHER_SHARE))
 
 
 def batch_loss(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -10,148 +10,25 @@ import torch
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
-from trackastra_engine.model.tokens import token_feature_count
 from trackastra_engine.simulation import KnownMovie
 from trackastra_training.batches import BatchStream, ExampleOptions, Pools, Position
 from trackastra_training.checkpoint import save_model
-from trackastra_training.configuration import Configuration, ModelOptions
+from trackastra_training.configuration import Configuration
 from trackastra_training.corrected_result import read_corrected
-from trackastra_training.from_onnx import read_model
 from trackastra_training.ground_truth import read_known_movies
 from trackastra_training.learner import Learner, Progress, Report, learning_rate, optimise
-from trackastra_training.processes import Processes, joined_processes
+from trackastra_training.processes import joined_processes
 from trackastra_training.rates import measure_rates
 from trackastra_training.saved_run import load_run, save_run, start_folder
 from trackastra_training.scalars import Scalars, scalar_writer
-from trackastra_training.transformer import TrackingTransformer, TransformerConfig
+from trackastra_training.start import Start, read_teacher
+from trackastra_training.transformer import TrackingTransformer
 from trackastra_training.validation import simulated_validation_movies, validate
 
 logger = logging.getLogger(__name__)
 
-CUTOFF = 128.0  # reach of the network: 8 typical spacings of 16 units (tokens.py)
 STEPS_BETWEEN_SCALARS = 20
 RATE_POOLS = range(2**40, 2**40 + 2)  # numbers of pools beyond those of any training
-
-
-def network_config(options: ModelOptions) -> TransformerConfig:
-    """Return the shape of a network for `relative` tokens."""
-    return TransformerConfig(
-        coord_dim=options.ndim,
-        feat_dim=token_feature_count("relative", options.ndim),
-        d_model=options.d_model,
-        nhead=options.n_heads,
-        num_encoder_layers=options.n_layers,
-        num_decoder_layers=options.n_layers,
-        dropout=options.dropout,
-        pos_embed_per_dim=32,
-        feat_embed_per_dim=8,
-        window=options.window,
-        spatial_pos_cutoff=CUTOFF,
-        attn_positional_bias="rope",
-        causal_norm="quiet_softmax",
-        attn_dist_mode="v1",
-        pair_width=options.pair_width,
-    )
-
-
-def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec:
-    """Return the ModelSpec of a network that was trained here from scratch."""
-    return ModelSpec(
-        name=name,
-        ndim=config.coord_dim,
-        window=config.window,
-        recipe="relative",
-        normalisation="window",
-        cutoff=config.spatial_pos_cutoff,
-        averaging="all",
-        max_frame_gap=2,
-        scores_are_probabilities=True,
-        uses_voxel_size=config.coord_dim == 3,
-        description=description,
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Start:
-    """A model before its training, with its configuration."""
-
-    configuration: Configuration  # its [model] describes `model`
-    spec: ModelSpec
-    model: TrackingTransformer
-
-
-def new_start(configuration: Configuration) -> Start:
-    """Return a new network with random weights, which follow from the seed.
-
-    Parameters
-    ----------
-    configuration : Configuration
-        See training/README.md.
-
-    Returns
-    -------
-    Start
-
-    Examples
-    --------
-    >>> new_start(configuration).spec.window
-    4
-    """
-    options = configuration.model
-    config = network_config(options)
-    torch.manual_seed(configuration.training.seed)
-    spec = spec_of(config, options.name, options.description)
-    return Start(configuration, spec, TrackingTransformer(config))
-
-
-def start_from_model(configuration: Configuration, model: str | Path) -> Start:
-    """Return a model to be trained further.
-
-    Its shape and tokens stay; the configuration gives a new name, description and dropout, and a
-    model for our tokens that has no pair terms gets them: it scores as before until it learns.
-
-    Parameters
-    ----------
-    configuration : Configuration
-        See training/README.md.
-    model : str or Path
-        A checkpoint folder, the name of an embedded model or the path of an .onnx file.
-
-    Returns
-    -------
-    Start
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, or it cannot be read.
-
-    Examples
-    --------
-    >>> start_from_model(configuration, "general_2d").configuration.model.ndim
-    2
-    """
-    (trained, spec), options = read_model(model), configuration.model
-    pair_width = trained.config.pair_width
-    if spec.recipe == "relative" and not pair_width:
-        pair_width = options.pair_width
-    torch.manual_seed(configuration.training.seed)
-    network = TrackingTransformer(
-        replace(trained.config, dropout=options.dropout, pair_width=pair_width)
-    )
-    network.load_state_dict({**network.state_dict(), **trained.state_dict()})
-    shape = replace(
-        options,
-        ndim=network.config.coord_dim,
-        window=network.config.window,
-        d_model=network.config.d_model,
-        n_layers=network.config.num_encoder_layers,
-        n_heads=network.config.nhead,
-        pair_width=pair_width,
-    )
-    # Decisions adapted the scores of the model before, not those that it learns.
-    spec = replace(spec, name=options.name, description=options.description, adaptation=None)
-    return Start(replace(configuration, model=shape), spec, network)
 
 
 def train(
@@ -190,6 +67,7 @@ def train(
 
     Examples
     --------
+    >>> from trackastra_training.start import new_start
     >>> network = train(new_start(configuration), Path("run"), Path("."))
     >>> sorted(path.name for path in Path("run").glob("*.pt"))[0]
     'model.pt'
@@ -208,15 +86,17 @@ def train(
                 f"{name} has fewer frames than the model's window of {start.spec.window}; "
                 "choose more frames, or a model with a smaller window"
             )
+    teacher = read_teacher(options.teacher, start.spec) if options.teacher else None
     torch.set_num_threads(options.threads)
     pools = Pools(movies, _example_options(start), options.seed)
     with joined_processes(options.device) as processes:
-        return _learn(start, processes, folder, pools, held_out, resume=resume, report=report)
+        learner = Learner(start.model, options, processes, teacher)
+        return _learn(start, learner, folder, pools, held_out, resume=resume, report=report)
 
 
 def _learn(
     start: Start,
-    processes: Processes,
+    learner: Learner,
     folder: Path,
     pools: Pools,
     held_out: Sequence[KnownMovie],
@@ -225,8 +105,8 @@ def _learn(
     report: Report,
 ) -> TrackingTransformer:
     """Run or continue a training to its end, as one of the processes."""
-    options, is_first = start.configuration.training, processes.rank == 0
-    learner = Learner(start.model, options, processes)
+    options, processes = learner.options, learner.processes
+    is_first = processes.rank == 0
     progress, position = _begin(learner, start.configuration, folder, resume=resume)
     stream = BatchStream(pools, position, rank=processes.rank, n_processes=processes.count)
     with scalar_writer(folder, enabled=options.tensorboard and is_first) as scalars:
