@@ -8,13 +8,13 @@ import click
 import numpy as np
 
 from benchmarks.accuracy_sets import Wanted, accuracy_sets, in_words, summary
-from benchmarks.models import KINDS, in_columns, means
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
 from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.online import Session
 
+KINDS = ("real", "real with errors", "rendered", "rendered with errors")
 SHOWN = {0: "at once", 1: "after 1 frame", 2: "after 2 frames, for good"}
 
 
@@ -77,6 +77,40 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         ]
         scores = means(result["sets"], f"delay {delay}")
         yield [when, *(f"{100 * share:.2f} %" for share in shares), *in_columns(scores)]
+
+
+def means(sets: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
+    """Return the mean F1 of edges and of divisions over real and rendered sets."""
+    result = []
+    for kind in ("real", "rendered"):
+        for has_errors in (False, True):
+            rows = [
+                row
+                for case in sets
+                if (case["kind"], case["has_errors"]) == (kind, has_errors)
+                for row in case["trackers"]
+                if row["tracker"] == mode
+            ]
+            divisions = [row["division_f1"] for row in rows if row["division_f1"] is not None]
+            if rows:
+                result.append(
+                    {
+                        "kind": kind,
+                        "has_errors": has_errors,
+                        "edge_f1": round(float(np.mean([row["edge_f1"] for row in rows])), 4),
+                        "division_f1": round(float(np.mean(divisions)), 3),
+                    }
+                )
+    return result
+
+
+def in_columns(scores: list[dict[str, Any]]) -> list[str]:
+    """Return the result of `means` as cells of a table, one for each of KINDS."""
+    cells = dict.fromkeys(KINDS, "")
+    for mean in scores:
+        kind = mean["kind"] + (" with errors" if mean["has_errors"] else "")
+        cells[kind] = f"{mean['edge_f1']:.4f} / {mean['division_f1']:.3f}"
+    return list(cells.values())
 
 
 @click.command()

@@ -1,106 +1,128 @@
-"""Which of several models is the best for its size, and how much time does it need?"""
+"""Which of several models is the best for its time, on real movies?"""
 
-import time
-from collections.abc import Iterable, Sequence
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.accuracy_sets import Wanted, accuracy_sets, in_words, summary
-from benchmarks.our_trackers import candidates, chosen_links, load_model
+from benchmarks.accuracy_sets import NamedMovie
+from benchmarks.motion_constants import ADDED_ERRORS
+from benchmarks.movie_variants import densest
+from benchmarks.our_trackers import load_model
+from benchmarks.real_movies import DATA_OPTION
 from benchmarks.record import write_result
+from benchmarks.strides import STRIDES, measure, movies, versions
+from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
 
-MODES = ("greedy", "ilp")
-KINDS = ("real", "real with errors", "rendered", "rendered with errors")
+ROUNDS = 3  # of all models in turn, whose median time counts: the machine may do other work
 
 
-def measure(model: AssociationModel, movies: tuple[str, ...]) -> dict[str, Any]:
-    """Return the accuracy of a model on all sets of its number of axes, its size and its time.
-
-    Movies are tracked with images where there are any. The seconds are CPU time from masks to
-    scored edges.
-    """
-    sets, seconds, n_detections = [], 0.0, 0
-    for case in accuracy_sets(Wanted({model.spec.ndim}, movies)):
-        with_images = case.movie.images is not None
-        start = time.process_time()
-        graph = candidates(model, case.movie, with_images=with_images)
-        seconds += time.process_time() - start
-        n_detections += len(graph.detections)
-        rows = [
-            {"tracker": mode, **summary(case.movie.score(chosen_links(graph, mode)))}
-            for mode in MODES
-        ]
-        sets.append({**case.facts(), "trackers": rows})
-        scores = "   ".join(f"{row['tracker']} {in_words(row)}" for row in rows)
-        print(f"  {case!s:24s} {scores}", flush=True)
-    return {
-        "model": model.path.stem,
-        "description": model.spec.description,
-        "parameters": model.spec.n_parameters,
-        "megabytes": round(model.path.stat().st_size / 1e6, 2),
-        "cpu_s_per_1000_detections": round(1000 * seconds / n_detections, 3),
-        "means": {mode: means(sets, mode) for mode in MODES},
-        "sets": sets,
-    }
+def runs(compared: Sequence[AssociationModel], movie: TrueMovie) -> list[dict[str, Any]]:
+    """Return the accuracy and the CPU time of each model with each stride."""
+    kinds = list(itertools.product(compared, STRIDES))
+    rounds = [[measure(model, movie, stride) for model, stride in kinds] for _ in range(ROUNDS)]
+    time = "cpu_s_per_1000_detections"
+    return [
+        {
+            **{"model": model.path.stem, "stride": stride, **found[0]},
+            time: float(np.median([row[time] for row in found])),
+        }
+        for (model, stride), *found in zip(kinds, *rounds, strict=True)
+    ]
 
 
-def means(sets: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
-    """Return the mean F1 of edges and of divisions over real and rendered sets."""
-    result = []
-    for kind in ("real", "rendered"):
-        for has_errors in (False, True):
-            rows = [
-                row
-                for case in sets
-                if (case["kind"], case["has_errors"]) == (kind, has_errors)
-                for row in case["trackers"]
-                if row["tracker"] == mode
-            ]
-            divisions = [row["division_f1"] for row in rows if row["division_f1"] is not None]
-            if rows:
-                result.append(
-                    {
-                        "kind": kind,
-                        "has_errors": has_errors,
-                        "edge_f1": round(float(np.mean([row["edge_f1"] for row in rows])), 4),
-                        "division_f1": round(float(np.mean(divisions)), 3),
-                    }
-                )
-    return result
+def facts(model: AssociationModel) -> dict[str, Any]:
+    """Return the name, the training data and the size of a model."""
+    spec = model.spec
+    named = {"model": model.path.stem, "description": spec.description}
+    return {**named, "ndim": spec.ndim, "parameters": spec.n_parameters}
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of models: size, cost, and mean F1 of greedy links on each kind of sets."""
-    yield ["model", "parameters", "CPU s per 1,000 detections", *KINDS]
-    for row in result["models"]:
+    """Yield rows of models and strides: time, mean F1 of each movie's versions, and errors.
+
+    Errors are compared with those of the first row, as the mean change over all versions.
+    """
+    cases = result["movies"]
+    names = list(dict.fromkeys(_original(case) for case in cases))
+    head = ["model", "parameters", "stride", "CPU s per 1,000 detections"]
+    yield [*head, *names, "errors"]
+    parameters = {row["model"]: row["parameters"] for row in result["models"]}
+    first = [case["runs"][0] for case in cases]
+    for found in zip(*(case["runs"] for case in cases), strict=True):
+        model = found[0]["model"]
+        by_name = (
+            [row for case, row in zip(cases, found, strict=True) if _original(case) == name]
+            for name in names
+        )
         yield [
-            row["model"],
-            f"{row['parameters']:,}",
-            f"{row['cpu_s_per_1000_detections']:.2f}",
-            *in_columns(row["means"]["greedy"]),
+            model,
+            f"{parameters[model]:,}",
+            str(found[0]["stride"]),
+            f"{_seconds(cases, found):.3f}",
+            *map(_mean_scores, by_name),
+            f"{100 * _change(first, found):+.1f} %",
         ]
 
 
-def in_columns(scores: list[dict[str, Any]]) -> list[str]:
-    """Return the result of `means` as cells of a table, one for each of KINDS."""
-    cells = dict.fromkeys(KINDS, "")
-    for mean in scores:
-        kind = mean["kind"] + (" with errors" if mean["has_errors"] else "")
-        cells[kind] = f"{mean['edge_f1']:.4f} / {mean['division_f1']:.3f}"
-    return list(cells.values())
+def _original(case: dict[str, Any]) -> str:
+    """Return the name of the movie of which a case is a version."""
+    return str(case["movie"]).split(",")[0]
+
+
+def _seconds(cases: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> float:
+    """Return the CPU seconds per 1,000 detections of all movies."""
+    counts = [case["detections"] for case in cases]
+    return float(np.average([row["cpu_s_per_1000_detections"] for row in found], weights=counts))
+
+
+def _mean_scores(found: Sequence[dict[str, Any]]) -> str:
+    """Return the mean F1 of edges and of divisions in words."""
+    edges = np.mean([row["edge_f1"] for row in found])
+    divisions = np.mean([row["division_f1"] for row in found])
+    return f"{edges:.4f} / {divisions:.3f}"
+
+
+def _change(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> float:
+    """Return the mean relative change of the number of errors."""
+    counts = ([row["errors"] + ADDED_ERRORS for row in rows] for rows in (before, after))
+    old, new = map(np.log, counts)
+    return float(np.expm1(np.mean(new - old)))
+
+
+def _cases(data: Path | None, named: Sequence[str]) -> Iterator[tuple[str, TrueMovie]]:
+    """Yield the movies for choosing and the named ones, in all versions, with their names."""
+    if data is not None:
+        yield from movies(data)
+    for movie in map(NamedMovie.parse, named):
+        yield from versions(movie.name, movie.read())
 
 
 @click.command()
 @click.argument("movies", nargs=-1)
 @click.option("--model", "models", multiple=True, required=True, help="A name or a file; repeat.")
-def models(movies: tuple[str, ...], models: tuple[str, ...]) -> None:
-    """Compare models on rendered movies and on MOVIES, each NAME=FOLDER:FIRST-LAST."""
-    results = []
-    for model in map(load_model, models):
-        print(f"\n{model.path.stem}")
-        results.append(measure(model, movies))
-        print(f"  {results[-1]['cpu_s_per_1000_detections']} s per 1000 detections")
-    print(f"\nwritten to {write_result('models', {'models': results})}")
+@DATA_OPTION
+def models(movies: tuple[str, ...], models: tuple[str, ...], data: Path | None) -> None:
+    """Compare models for as many axes on real movies and on MOVIES, each NAME=FOLDER:FIRST-LAST."""
+    compared = [load_model(model) for model in models]
+    if len({model.spec.ndim for model in compared}) > 1:
+        raise click.UsageError("compare models for the same number of axes")
+    rows: list[dict[str, Any]] = []
+    for name, movie in _cases(data, movies):
+        if movie.detections.ndim != compared[0].spec.ndim:
+            continue
+        if not rows:
+            runs(compared, densest(movie, 6))  # reads compiled loops
+        rows.append(
+            {"movie": name, "detections": len(movie.detections), "runs": runs(compared, movie)}
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    if not rows:
+        raise click.UsageError("give the folder of the real movies with --data, or a movie")
+    result = {"models": list(map(facts, compared)), "movies": rows}
+    print(f"written to {write_result('models', result)}")

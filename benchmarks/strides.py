@@ -26,9 +26,14 @@ STRIDES = (1, 2)
 def movies(root: Path) -> Iterator[tuple[str, TrueMovie]]:
     """Yield the names of movies for choosing and of their harder versions, and the movies."""
     for part in parts_for_choosing(root):
-        whole = part.read()
-        for version, make in {**variants(part.ndim), "with errors": with_errors}.items():
-            yield part.name if version == WHOLE else f"{part.name}, {version}", make(whole)
+        yield from versions(part.name, part.read())
+
+
+def versions(name: str, movie: TrueMovie) -> Iterator[tuple[str, TrueMovie]]:
+    """Yield a movie and its harder versions, and their names."""
+    makers = {**variants(movie.detections.ndim), "with errors": with_errors}
+    for version, make in makers.items():
+        yield name if version == WHOLE else f"{name}, {version}", make(movie)
 
 
 def measure(model: AssociationModel, movie: TrueMovie, stride: int) -> dict[str, float]:

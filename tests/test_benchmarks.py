@@ -7,13 +7,12 @@ import tifffile
 
 import benchmarks
 from benchmarks import delay as delay_benchmark
-from benchmarks import formats
+from benchmarks import formats, models
 from benchmarks.__main__ import main
 from benchmarks.accuracy_sets import summary
 from benchmarks.calibration import reliability
 from benchmarks.classical import nearest_neighbour, overlap
 from benchmarks.gaps import SpoiledMovie
-from benchmarks.models import means
 from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
 from benchmarks.spoiled_masks import ErrorShares, spoiled
@@ -184,7 +183,7 @@ def test_division_scores_mean_nothing_where_nothing_divides():
     }
 
 
-def test_models_are_compared_by_means_over_sets_of_a_kind():
+def test_delays_are_compared_by_means_over_sets_of_a_kind():
     def case(kind, has_errors, edge_f1, division_f1):
         row = {"tracker": "greedy", "edge_f1": edge_f1, "division_f1": division_f1}
         return {"kind": kind, "has_errors": has_errors, "trackers": [row]}
@@ -194,9 +193,32 @@ def test_models_are_compared_by_means_over_sets_of_a_kind():
         case("rendered", False, 0.8, None),
         case("rendered", False, 0.6, 0.4),
     ]
-    assert means(sets, "greedy") == [
+    assert delay_benchmark.means(sets, "greedy") == [
         {"kind": "real", "has_errors": False, "edge_f1": 0.9, "division_f1": 0.5},
         {"kind": "rendered", "has_errors": False, "edge_f1": 0.7, "division_f1": 0.4},
+    ]
+
+
+def test_models_are_compared_by_the_means_of_versions_and_the_change_of_errors():
+    def run(model, stride, edge_f1, errors, seconds):
+        scores = {"edge_f1": edge_f1, "division_f1": 0.5, "errors": errors}
+        time = {"cpu_s_per_1000_detections": seconds}
+        return {"model": model, "stride": stride, **scores, **time}
+
+    def case(movie, detections, *runs):
+        return {"movie": movie, "detections": detections, "runs": runs}
+
+    result = {
+        "models": [{"model": "large", "parameters": 2000}, {"model": "small", "parameters": 100}],
+        "movies": [
+            case("a", 300, run("large", 1, 0.9, 10, 0.4), run("small", 2, 0.7, 30, 0.1)),
+            case("a, every 2nd", 100, run("large", 1, 0.8, 10, 0.8), run("small", 2, 0.6, 30, 0.5)),
+        ],
+    }
+    assert list(models.table(result)) == [
+        ["model", "parameters", "stride", "CPU s per 1,000 detections", "a", "errors"],
+        ["large", "2,000", "1", "0.500", "0.8500 / 0.500", "+0.0 %"],
+        ["small", "100", "2", "0.200", "0.6500 / 0.500", "+100.0 %"],
     ]
 
 
