@@ -19,20 +19,12 @@ from benchmarks.strides import STRIDES, measure, movies, versions
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
 
-ROUNDS = 3  # of all models in turn, whose median time counts: the machine may do other work
-
 
 def runs(compared: Sequence[AssociationModel], movie: TrueMovie) -> list[dict[str, Any]]:
-    """Return the accuracy and the CPU time of each model with each stride."""
-    kinds = list(itertools.product(compared, STRIDES))
-    rounds = [[measure(model, movie, stride) for model, stride in kinds] for _ in range(ROUNDS)]
-    time = "cpu_s_per_1000_detections"
+    """Return the accuracy and the CPU time of each model with each stride, in turn."""
     return [
-        {
-            **{"model": model.path.stem, "stride": stride, **found[0]},
-            time: float(np.median([row[time] for row in found])),
-        }
-        for (model, stride), *found in zip(kinds, *rounds, strict=True)
+        {"model": model.path.stem, "stride": stride, **measure(model, movie, stride)}
+        for model, stride in itertools.product(compared, STRIDES)
     ]
 
 

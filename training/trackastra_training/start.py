@@ -136,12 +136,15 @@ def start_from_model(configuration: Configuration, model: str | Path) -> Start:
     return Start(replace(configuration, model=shape), spec, network)
 
 
-def read_teacher(model: str, spec: ModelSpec) -> TrackingTransformer:
+def read_teacher(model: str, data_root: Path, spec: ModelSpec) -> TrackingTransformer:
     """Return the network of a model that sees windows as a spec describes.
+
+    model: a name, or a path that begins at the data root.
 
     Raises ModelError if it sees them differently, or cannot be read.
     """
-    network, its_spec = read_model(model)
+    path = data_root / model
+    network, its_spec = read_model(path if path.exists() else model)
     for fact in ("ndim", "window", "recipe", "cutoff"):
         its, ours = getattr(its_spec, fact), getattr(spec, fact)
         if its != ours:

@@ -86,7 +86,7 @@ def train(
                 f"{name} has fewer frames than the model's window of {start.spec.window}; "
                 "choose more frames, or a model with a smaller window"
             )
-    teacher = read_teacher(options.teacher, start.spec) if options.teacher else None
+    teacher = read_teacher(options.teacher, data_root, start.spec) if options.teacher else None
     torch.set_num_threads(options.threads)
     pools = Pools(movies, _example_options(start), options.seed)
     with joined_processes(options.device) as processes:
