@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.classical import nearest_neighbour, overlap
+from benchmarks.drawn_balls import VOXELS, drawn_balls
 from benchmarks.motile_links import motile_links
 from benchmarks.movie_variants import typical_spacing
 from benchmarks.true_movies import TrueMovie
@@ -28,6 +29,7 @@ SCRIPTS = {
 }
 DISTANCES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # spacings
 FEW_DISTANCES = (1.0, 2.0)  # for slow trackers
+OVERLAP_DISTANCES = (1.0, 1.4, 2.0, 2.8, 4.0)  # for trackers that rank by overlap
 POLL_S = 0.05  # between checks for the answer of a tracker
 SPLIT_COST = 0.4  # of motile, in longest distances
 
@@ -57,7 +59,7 @@ def other_trackers(movie: TrueMovie, environments: Environments) -> dict[str, Ot
         found["btrack"] = partial(_btrack, python)
     if python := environments.get("byotrack"):
         found["ByoTrack"] = partial(_byotrack, python)
-    if (python := environments.get("ultrack")) and movie.masks is not None:
+    if python := environments.get("ultrack"):
         found["ultrack"] = partial(_ultrack, python)
     return found
 
@@ -121,11 +123,17 @@ def _byotrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
 
 
 def _ultrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
-    """Yield the links of ultrack's linking and its free solver, with each object as one segment."""
-    distances = np.array(FEW_DISTANCES) * typical_spacing(movie.detections)
-    result = _run(python, "ultrack", movie.detections, distances=distances, masks=movie.masks)
+    """Yield the links of ultrack's linking and its free solver, with each object as one segment.
+
+    Points are drawn as balls.
+    """
+    masks, spacing = movie.masks, typical_spacing(movie.detections)
+    if masks is None:
+        masks, spacing = drawn_balls(movie.detections, spacing / VOXELS), VOXELS
+    distances = np.array(OVERLAP_DISTANCES) * spacing
+    result = _run(python, "ultrack", movie.detections, distances=distances, masks=masks)
     first_row = np.searchsorted(movie.detections.frame, np.arange(movie.n_frames))
-    for number, distance in enumerate(FEW_DISTANCES):
+    for number, distance in enumerate(OVERLAP_DISTANCES):
         frame, label = result[f"links_{number}"].reshape(-1, 2, 2).transpose(2, 0, 1)
         yield Attempt(first_row[frame] + label - 1, {"distance": distance})
 

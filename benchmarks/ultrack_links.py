@@ -9,67 +9,68 @@ import sys
 import tempfile
 
 import numpy as np
+import sqlalchemy
 from skimage.morphology import remove_small_objects
+from sqlalchemy.orm import Session
 from ultrack import MainConfig
-from ultrack.core.export import to_tracks_layer, tracks_to_zarr
+from ultrack.core.database import NodeDB
 from ultrack.core.main import track
 
 MIN_AREA = 10  # pixels; ultrack fails where a part of an object has fewer than 5
 
 
 def main(given: str, found: str) -> None:
-    """Link the masks (T, Y, X) of one file, and write links_N, (E, 4), at its N-th distance."""
+    """Link the masks (T, [Z,] Y, X) of a file, and write links_N, (E, 4), at its N-th distance."""
     data = np.load(given)
-    result = {
-        f"links_{number}": links(data["masks"], distance)
-        for number, distance in enumerate(data["distances"].tolist())
-    }
-    np.savez(f"{found}.part.npz", **result)
-    os.replace(f"{found}.part.npz", found)
-
-
-def links(masks: np.ndarray, distance: float) -> np.ndarray:
-    """Return frame and label of the source, and of the target, of links to the next frame."""
+    masks, distances = data["masks"], data["distances"].tolist()
     config = MainConfig()
     config.segmentation_config.min_area = MIN_AREA
     config.segmentation_config.max_area = masks[0].size
     config.segmentation_config.min_frontier = 0.0
-    config.linking_config.max_distance = distance
     config.tracking_config.solver_name = "CBC"
+    pixels = {"foreground": set_apart(masks), "contours": np.zeros(masks.shape, np.float32)}
+    result = {}
     with tempfile.TemporaryDirectory() as folder:
         config.data_config.working_dir = folder
-        track(config, foreground=set_apart(masks), contours=np.zeros(masks.shape, np.float32))
-        table, _ = to_tracks_layer(config)
-        label_of = labels_of_tracks(masks, tracks_to_zarr(config, table))
-    place = {row.id: (int(row.t), int(row.track_id)) for row in table.itertuples()}
-    pairs = [(place.get(row.parent_id), place[row.id]) for row in table.itertuples()]
-    found = [
-        (source[0], label_of[source], target[0], label_of[target])
-        for source, target in pairs
-        if source in label_of and target in label_of and target[0] - source[0] == 1
-    ]
-    return np.array(found, np.int64).reshape(-1, 4)
+        for number, distance in enumerate(distances):
+            config.linking_config.max_distance = distance
+            track(config, **pixels, overwrite="links" if number else "none")
+            result[f"links_{number}"] = links(config.data_config.database_path, masks)
+    np.savez(f"{found}.part.npz", **result)
+    os.replace(f"{found}.part.npz", found)
 
 
-def labels_of_tracks(masks: np.ndarray, tracks: np.ndarray) -> dict[tuple[int, int], int]:
-    """Return the label with which a track shares the most pixels, by frame and track."""
-    label_of = {}
-    for t, mask in enumerate(masks):
-        track_id, label = np.asarray(tracks[t]).ravel(), mask.ravel()
-        is_both = (track_id > 0) & (label > 0)
-        both = np.stack([track_id[is_both], label[is_both]])
-        pairs, counts = np.unique(both, axis=1, return_counts=True)
-        for column in np.argsort(counts):  # the label with the most pixels is last
-            label_of[t, int(pairs[0, column])] = int(pairs[1, column])
-    return label_of
+def links(database: str, masks: np.ndarray) -> np.ndarray:
+    """Return frame and label of the source, and of the target, of links to the next frame."""
+    with Session(sqlalchemy.create_engine(database)) as session:
+        selected = session.query(NodeDB.id, NodeDB.parent_id, NodeDB.t, NodeDB.pickle).where(
+            NodeDB.selected
+        )
+        nodes = {
+            own: (parent, frame, label_of(node, masks[frame]))
+            for own, parent, frame, node in selected
+        }
+    found = {
+        (nodes[parent][1], nodes[parent][2], frame, label)
+        for parent, frame, label in nodes.values()
+        if parent in nodes and frame - nodes[parent][1] == 1
+    }  # an object in several parts has several nodes
+    return np.array(sorted(found), np.int64).reshape(-1, 4)
+
+
+def label_of(node, mask: np.ndarray) -> int:
+    """Return the label with which a node of the frame shares the most pixels."""
+    begin, end = np.split(node.bbox, 2)
+    place = tuple(slice(a, b) for a, b in zip(begin, end, strict=True))
+    return int(np.bincount(mask[place][node.mask]).argmax())
 
 
 def set_apart(masks: np.ndarray) -> np.ndarray:
-    """Return the pixels (T, Y, X) of objects, without those next to another one and small rests."""
+    """Return the pixels of objects, without those next to another one and small rests."""
     inside = masks > 0
-    for axis in (1, 2):
-        first = [slice(None)] * 3
-        second = [slice(None)] * 3
+    for axis in range(1, masks.ndim):
+        first = [slice(None)] * masks.ndim
+        second = [slice(None)] * masks.ndim
         first[axis], second[axis] = slice(None, -1), slice(1, None)
         a, b = masks[tuple(first)], masks[tuple(second)]
         inside[tuple(first)] &= ~((a > 0) & (b > 0) & (a != b))

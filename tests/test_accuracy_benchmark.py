@@ -11,6 +11,7 @@ from benchmarks import accuracy as accuracy_benchmark
 from benchmarks import accuracy_sets, accuracy_summary, record
 from benchmarks.__main__ import main
 from benchmarks.accuracy_summary import best_other, rank, removed, summarised
+from benchmarks.drawn_balls import drawn_balls
 from benchmarks.motile_links import motile_links
 from benchmarks.other_trackers import DISTANCES, Attempt
 from benchmarks.our_trackers import MODES
@@ -105,6 +106,20 @@ def test_motile_splits_where_it_pays():
     dear = motile_links(detections, 4.0, 0.8)
     assert len(dear) == 2
     assert [1, 4] in dear.tolist()
+
+
+def test_points_are_drawn_as_balls_that_share_their_border():
+    """A large ball at x = 0 and a small one at 9: in radii, the border lies at 6."""
+    centroid = [[0.0, 0.0, 0.0], [0.0, 0.0, 9.0], [4.0, 0.0, 0.0]]
+    points = detections_of_points([0, 0, 1], centroid, diameter=np.array([16.0, 8.0, 8.0]))
+    masks = drawn_balls(points, 0.5)
+    assert len(masks) == 2
+    z, y, x = (16, 16, 16)  # of the position 0, as the largest radius is 8 pixels
+    assert masks[0, z, y, [x, x + 11, x + 13, x + 25, x + 27]].tolist() == [1, 1, 2, 2, 0]
+    assert set(np.unique(masks[0])) == {0, 1, 2}
+    volume = np.count_nonzero(masks[1] == 1) * 0.5**3
+    assert volume == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.05)
+    assert masks[1, z + 8, y, x] == 1
 
 
 @pytest.fixture
