@@ -28,8 +28,7 @@ SCRIPTS = {
     name: Path(__file__).with_name(f"{name}_links.py") for name in ("btrack", "byotrack", "ultrack")
 }
 DISTANCES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # spacings
-FEW_DISTANCES = (1.0, 2.0)  # for slow trackers
-OVERLAP_DISTANCES = (1.0, 1.4, 2.0, 2.8, 4.0)  # for trackers that rank by overlap
+FEW_DISTANCES = (1.0, 1.4, 2.0, 2.8)  # for slow trackers
 POLL_S = 0.05  # between checks for the answer of a tracker
 SPLIT_COST = 0.4  # of motile, in longest distances
 
@@ -130,10 +129,10 @@ def _ultrack(python: str, movie: TrueMovie) -> Iterator[Attempt]:
     masks, spacing = movie.masks, typical_spacing(movie.detections)
     if masks is None:
         masks, spacing = drawn_balls(movie.detections, spacing / VOXELS), VOXELS
-    distances = np.array(OVERLAP_DISTANCES) * spacing
+    distances = np.array(FEW_DISTANCES) * spacing
     result = _run(python, "ultrack", movie.detections, distances=distances, masks=masks)
     first_row = np.searchsorted(movie.detections.frame, np.arange(movie.n_frames))
-    for number, distance in enumerate(OVERLAP_DISTANCES):
+    for number, distance in enumerate(FEW_DISTANCES):
         frame, label = result[f"links_{number}"].reshape(-1, 2, 2).transpose(2, 0, 1)
         yield Attempt(first_row[frame] + label - 1, {"distance": distance})
 
