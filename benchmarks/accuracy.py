@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from benchmarks.accuracy_sets import AccuracySet, Wanted, accuracy_sets, in_words, summary, title
 from benchmarks.accuracy_summary import is_ours, summarised
-from benchmarks.other_trackers import Environments, OtherTracker, other_trackers
+from benchmarks.other_trackers import DISTANCES, Environments, OtherTracker, other_trackers
 from benchmarks.our_trackers import MODES, candidates, chosen_links, load_model
 from benchmarks.real_movies import DATA_OPTION, Part
 from benchmarks.record import RESULTS, read_result, write_result
@@ -30,6 +30,7 @@ class Compared:
 
     models: Mapping[int, AssociationModel]  # models, by the number of axes of movies
     environments: Environments | None  # of other trackers; None: these are not measured
+    distances: tuple[float, ...]  # longest ones to try, in typical spacings
     without: tuple[str, ...]  # other trackers to leave out
     afresh: bool  # whether to measure other trackers with a recorded row again
     result: str  # name of the result with recorded rows
@@ -40,7 +41,8 @@ class Compared:
         if not self.afresh:
             known.update(row["tracker"] for row in recorded)
         if self.environments is not None:
-            for tracker, attempts in other_trackers(movie, self.environments).items():
+            others = other_trackers(movie, self.environments, self.distances)
+            for tracker, attempts in others.items():
                 if tracker not in known:
                     yield at_best(tracker, attempts, movie)
         model = self.models.get(movie.detections.ndim)
@@ -129,6 +131,15 @@ def interpreter(tracker: str) -> Any:
     show_default=True,
     help="Which to measure; the recorded rows of others stay.",
 )
+@click.option(
+    "--distance",
+    "distances",
+    multiple=True,
+    type=float,
+    default=DISTANCES,
+    show_default=True,
+    help="Longest distances to try for nearest neighbours and laptrack, in typical spacings.",
+)
 @click.option("--without", multiple=True, help="Another tracker to leave out; motile is slow.")
 @click.option("--afresh", is_flag=True, help="Measure other trackers again, even if recorded.")
 @interpreter("btrack")
@@ -142,6 +153,7 @@ def accuracy(
     part: Part,
     frames: int | None,
     trackers: str,
+    distances: tuple[float, ...],
     without: tuple[str, ...],
     afresh: bool,
     **environments: str | None,
@@ -161,6 +173,7 @@ def accuracy(
     compared = Compared(
         models=by_ndim if trackers != "others" else {},
         environments=known if trackers != "ours" else None,
+        distances=distances,
         without=without,
         afresh=afresh,
         result="accuracy" if part == "test" else f"accuracy_{part}",

@@ -6,7 +6,7 @@ Distances are multiples of the typical spacing of the movie. Some run in their o
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import product
@@ -47,12 +47,17 @@ class Attempt:
 OtherTracker = Callable[[TrueMovie], Iterator[Attempt]]
 
 
-def other_trackers(movie: TrueMovie, environments: Environments) -> dict[str, OtherTracker]:
-    """Return the trackers that can track a movie, by name."""
-    found: dict[str, OtherTracker] = {"nearest neighbour": _at_distances(nearest_neighbour)}
+def other_trackers(
+    movie: TrueMovie, environments: Environments, distances: Sequence[float] = DISTANCES
+) -> dict[str, OtherTracker]:
+    """Return the trackers that can track a movie, by name.
+
+    distances: longest ones to try for nearest neighbours and laptrack, in typical spacings.
+    """
+    found = {"nearest neighbour": _at_distances(nearest_neighbour, distances)}
     if movie.masks is not None:
         found["overlap"] = _overlap
-    found["laptrack"] = _at_distances(laptrack_links)
+    found["laptrack"] = _at_distances(laptrack_links, distances)
     found["motile"] = _motile
     if python := environments.get("btrack"):
         found["btrack"] = partial(_btrack, python)
@@ -85,11 +90,13 @@ def laptrack_links(detections: Detections, max_distance: float) -> Links:
     return np.array(links, np.int64).reshape(-1, 2)
 
 
-def _at_distances(links: Callable[[Detections, float], Links]) -> OtherTracker:
+def _at_distances(
+    links: Callable[[Detections, float], Links], distances: Sequence[float]
+) -> OtherTracker:
     def attempts(movie: TrueMovie) -> Iterator[Attempt]:
         detections = movie.in_proportion()
         spacing = typical_spacing(detections)
-        for distance in DISTANCES:
+        for distance in distances:
             yield Attempt(links(detections, distance * spacing), {"distance": distance})
 
     return attempts

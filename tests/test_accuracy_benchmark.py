@@ -150,13 +150,15 @@ def tried(monkeypatch):
     """The distances that another tracker tried; it finds all six true links from 0.7 on."""
     calls = []
 
-    def attempts(movie):
-        for distance in DISTANCES:
-            calls.append(distance)
-            yield Attempt(movie.links[: int(9 * distance)], {"distance": distance})
+    def trackers(movie, environments, distances):
+        def attempts(movie):
+            for distance in distances:
+                calls.append(distance)
+                yield Attempt(movie.links[: int(9 * distance)], {"distance": distance})
 
-    trackers = {"drawn": attempts}
-    monkeypatch.setattr(accuracy_benchmark, "other_trackers", lambda movie, known: trackers)
+        return {"drawn": attempts}
+
+    monkeypatch.setattr(accuracy_benchmark, "other_trackers", trackers)
     return calls
 
 
@@ -185,6 +187,13 @@ def test_other_trackers_are_measured_once(data_root, recorded, tried):
     measure(data_root, "sparse1, jumping*", "--trackers", "others", "--afresh")
     assert len(recorded()) == 10
     assert len(tried) == 12 * len(DISTANCES)
+
+
+def test_distances_of_other_trackers_can_be_chosen(data_root, recorded, tried):
+    measure(data_root, "sparse1", "--trackers", "others", "--distance", "0.5", "--distance", "0.6")
+    assert tried == [0.5, 0.6]
+    ((found,),) = (case["trackers"] for case in recorded())
+    assert found["distance"] == 0.6
 
 
 def test_our_rows_are_merged_with_recorded_rows_of_others(data_root, recorded, tried):
