@@ -1,6 +1,5 @@
 """Stage 8: write a lineage as a table of edges, the format that TrackMate reads."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.csv_lines import csv_lines
 from trackastra_engine.linking.lineage import Lineage
 
 COLUMNS = "source_frame,source_label,target_frame,target_label,weight"
@@ -41,9 +41,8 @@ def _write(portions: Iterable[tuple[IntArray, FloatArray]], path: str | Path) ->
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(COLUMNS + "\n")
         for ends, weight in portions:
-            for numbers, score in zip(ends.tolist(), weight.tolist(), strict=True):
-                written = 1.0 if math.isnan(score) else score
-                file.write(f"{','.join(map(str, numbers))},{written:.6g}\n")
+            written = np.where(np.isnan(weight), 1.0, weight)
+            file.writelines(csv_lines([*ends.T, written], ["%d"] * 4 + ["%.6g"]))
 
 
 def edge_ends(lineage: Lineage) -> IntArray:

@@ -1,13 +1,14 @@
 """Stage 8: write a lineage as a table of tracks, with a line for each detection."""
 
-from collections.abc import Iterator
-from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import IntArray, feature_names
 from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.csv_lines import csv_lines
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
@@ -30,12 +31,8 @@ def write_track_table(
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(names) + "\n")
         for rows in np.array_split(order, len(order) // PORTION_SIZE + 1):
-            integers = _integers(lineage, rows).tolist()
-            numbers = _numbers(lineage, rows, link[rows], calibration)
-            file.writelines(
-                f"{','.join(map(str, cells))},{','.join(more)}\n"
-                for cells, more in zip(integers, numbers, strict=True)
-            )
+            columns, forms = _columns(lineage, rows, link[rows], calibration)
+            file.writelines(csv_lines(columns, forms))
 
 
 def number_names(ndim: int, calibration: Calibration) -> tuple[str, ...]:
@@ -50,29 +47,22 @@ def number_names(ndim: int, calibration: Calibration) -> tuple[str, ...]:
     return (*axes, *in_um, *time, "score", *feature_names(ndim))
 
 
-def _integers(lineage: Lineage, rows: IntArray) -> IntArray:
-    """Return (N, 4) COLUMNS of some detections."""
-    track = lineage.tracklet_id[rows]
-    parent = lineage.tracklets[track - 1, 3]
-    found = lineage.detections
-    return np.column_stack([track, parent, found.frame[rows], found.label[rows]])
-
-
-def _numbers(
+def _columns(
     lineage: Lineage, rows: IntArray, link: IntArray, calibration: Calibration
-) -> Iterator[list[str]]:
-    """Yield the cells of `number_names` for some detections; link: (N,) rows of links, or -1."""
-    found = lineage.detections
+) -> tuple[list[NDArray[Any]], list[str]]:
+    """Return the columns of some detections, and their formats; link: (N,) rows of links, or -1."""
+    found, track = lineage.detections, lineage.tracklet_id[rows]
     score = np.full(len(rows), np.nan)
     score[link >= 0] = lineage.edges.score[link[link >= 0]]
-    places = found.centroid[rows]
-    columns = [[f"{value:.3f}" for value in values] for values in places.T.tolist()]
+    places, ndim = found.centroid[rows], found.ndim
+    columns = [track, lineage.tracklets[track - 1, 3], found.frame[rows], found.label[rows]]
+    forms = ["%d"] * len(COLUMNS) + ["%.3f"] * ndim
+    columns += [*places.T]
     if calibration.voxel_um:
-        in_um = (places * calibration.voxel_um).T.tolist()
-        columns += [[f"{value:.4f}" for value in values] for values in in_um]
+        columns += [*(places * calibration.voxel_um).T]
+        forms += ["%.4f"] * ndim
     if calibration.frame_interval_s:
-        seconds = found.frame[rows] * calibration.frame_interval_s
-        columns.append([f"{value:.10g}" for value in seconds.tolist()])
-    for values in (score, *found.features[rows].T):
-        columns.append(["" if isnan(value) else f"{value:.6g}" for value in values.tolist()])
-    return map(list, zip(*columns, strict=True))
+        columns.append(found.frame[rows] * calibration.frame_interval_s)
+        forms.append("%.10g")
+    columns += [score, *found.features[rows].T]
+    return columns, forms + ["%.6g"] * (len(columns) - len(forms))
