@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -40,6 +41,8 @@ def edges_of_movie(
     # While a GPU scores a chunk, the next one is measured.
     n_ahead = CHUNK_FRAMES if association.model.is_at_once else ITEMS_AHEAD
     with computed_ahead(_measured(association, movie, cache, intensities), n_ahead) as measured:
+        if association.aligned:
+            import_module("scipy.spatial")  # 0.3 s, while the first frames are read and measured
         frames: Iterable[Detections] = gathered(found, measured, movie, progress)
         if needs_range(association.spec, movie):  # it is known only after the last frame
             deque(frames, maxlen=0)
