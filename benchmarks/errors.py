@@ -9,8 +9,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy_sets import title
 from benchmarks.error_pictures import WrongParents, draw_errors
-from benchmarks.movie_variants import typical_spacing
+from benchmarks.movie_variants import ORDINAL, WHOLE, typical_spacing, variants
 from benchmarks.our_trackers import candidates, chosen_links, load_model
 from benchmarks.real_movies import DATA_OPTION, Part, real_parts
 from benchmarks.record import RESULTS, write_result
@@ -18,6 +19,7 @@ from benchmarks.true_movies import TrueMovie
 from trackastra_engine.linking.candidates import CandidateGraph
 
 MODELS = {2: "general_2d", 3: "general_3d"}
+RARELY = {2: ORDINAL[4], 3: ORDINAL[3]}  # the hardest versions, by the number of axes
 MUCH_FARTHER = 1.5  # a true link so many times as long as a free one contradicts the movie
 
 Links = NDArray[np.int64]
@@ -114,13 +116,17 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.option("--only", default="*", show_default=True, help="Only movies whose names match.")
 @click.option("--part", type=click.Choice(["test", "validate"]), default="test", show_default=True)
 def errors(data: Path | None, only: str, part: Part) -> None:
-    """Count the errors of the default models on the real movies of --data, and draw some."""
+    """Count the errors of the default models on real movies, also filmed rarely, and draw some."""
     if data is None:
         raise click.UsageError("name the folder of the real movies with --data")
     cases = []
     for real in real_parts(data, part):
-        if fnmatchcase(real.name, only):
-            cases.append({"name": real.name, **measured(real.read(), real.name)})
+        if not fnmatchcase(real.name, only):
+            continue
+        movie = real.read()
+        for version in (WHOLE, RARELY[real.ndim]):
+            name = title(real.name, version, has_errors=False)
+            cases.append({"name": name, **measured(variants(real.ndim)[version](movie), name)})
             print(cases[-1], flush=True)
     print(f"written to {write_result('errors', {'part': part, 'sets': cases})}")
 
@@ -131,7 +137,7 @@ def measured(movie: TrueMovie, named: str) -> dict[str, Any]:
     links = chosen_links(graph, "greedy")
     size = len(movie.detections)
     wrong = WrongParents(parents(movie.links, size), parents(links, size), best_scores(graph))
-    path = RESULTS / f"errors-{named.replace(' ', '-')}.png"
+    path = RESULTS / f"errors-{named.replace(',', '').replace(' ', '-')}.png"
     draw_errors(movie, wrong, typical_spacing(movie.in_proportion()), path)
     return count_errors(movie, links)
 
