@@ -296,4 +296,4 @@ def test_no_bytes_break_a_session_or_exceed_the_memory_limits(data):
     assert not any(
         "the engine failed" in sentence or "\n" in sentence for sentence in reply_types(replies)
     )
-    assert peak < 10 * MEGABYTE  # most of which compiling a kernel may need
+    assert peak < 20 * MEGABYTE  # most of which imports and compiled loops may need

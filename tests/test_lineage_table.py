@@ -131,7 +131,7 @@ def test_all_movies_are_checked(tmp_path):
     assert f"\n{good} cannot" not in told
     for words in (
         "has no column 'source_frame'",
-        "point 1 has the diameter -3; expected a number from 0",
+        "point 1 has the diameter -3; expected 0 if unknown, or a length",
         f"there is no {lone / 'points.csv'}",
         "and 19 more",
         "frames 2-9 are not in the movie, which has frames 0-4",

@@ -14,6 +14,8 @@ from trackastra_engine.detection.transform import ball_inertias
 from trackastra_engine.errors import InputError
 
 MAX_FRAME = 2**31 - 1  # frames are stored as int32
+# Of positions and diameters: the ratio of two lengths must fit into float32, the type of tokens.
+LEAST_LENGTH, MOST_LENGTH = 1e-15, 1e15
 DIAMETER_PER_SPACING = 0.5
 LONE_DIAMETER_PX = 10.0  # if no frame has two points
 
@@ -64,7 +66,8 @@ def detections_of_points(
     if places.ndim != 2 or places.shape[1] not in (2, 3):
         raise InputError(f"positions are of shape {places.shape}; expected (N, 2) or (N, 3)")
     n_points = len(places)
-    _check("position", places.sum(axis=1), np.isfinite(places).all(axis=1), "finite numbers")
+    is_possible = (np.abs(places) <= MOST_LENGTH).all(axis=1)  # also not NaN
+    _check("position", places.sum(axis=1), is_possible, f"finite numbers up to {MOST_LENGTH:g}")
     frames = _column("frame", frame, n_points)
     _check("frame", frames, (frames >= 0) & (frames == np.rint(frames)), "a number from 0")
     too_late = f"a number from 0 to {MAX_FRAME}; it is too large"
@@ -84,7 +87,8 @@ def detections_of_points(
         widths = np.full(n_points, _typical_diameter(frames, places))
     else:
         widths = _column("diameter", diameter, n_points)
-        _check("diameter", widths, (widths >= 0) & np.isfinite(widths), "a number from 0")
+        is_possible = (widths == 0) | (widths >= LEAST_LENGTH) & (widths <= MOST_LENGTH)
+        _check("diameter", widths, is_possible, "0 if unknown, or a length from 1e-15 to 1e15")
         widths = _with_known_diameters(frames, places, widths[order])
     if intensity is None:
         brightness = np.full(n_points, np.nan)
