@@ -10,12 +10,11 @@ import click
 import numpy as np
 
 from benchmarks.accuracy_sets import NamedMovie
-from benchmarks.motion_constants import ADDED_ERRORS
 from benchmarks.movie_variants import densest
 from benchmarks.our_trackers import load_model
 from benchmarks.real_movies import DATA_OPTION
 from benchmarks.record import write_result
-from benchmarks.strides import STRIDES, measure, movies, versions
+from benchmarks.strides import STRIDES, change_of_errors, measure, movies, versions
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
 
@@ -58,7 +57,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             str(found[0]["stride"]),
             f"{_seconds(cases, found):.3f}",
             *map(_mean_scores, by_name),
-            f"{100 * _change(first, found):+.1f} %",
+            f"{100 * change_of_errors(first, found):+.1f} %",
         ]
 
 
@@ -78,13 +77,6 @@ def _mean_scores(found: Sequence[dict[str, Any]]) -> str:
     edges = np.mean([row["edge_f1"] for row in found])
     divisions = np.mean([row["division_f1"] for row in found])
     return f"{edges:.4f} / {divisions:.3f}"
-
-
-def _change(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> float:
-    """Return the mean relative change of the number of errors."""
-    counts = ([row["errors"] + ADDED_ERRORS for row in rows] for rows in (before, after))
-    old, new = map(np.log, counts)
-    return float(np.expm1(np.mean(new - old)))
 
 
 def _cases(data: Path | None, named: Sequence[str]) -> Iterator[tuple[str, TrueMovie]]:
