@@ -1,5 +1,6 @@
 """Edges of frames that arrive one by one, compared with means by hand over all windows."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackastra_engine import InputError
-from trackastra_engine.association.edge_stream import NEGLIGIBLE_SCORE, EdgeStream, associate_movie
+from trackastra_engine.association.edge_stream import (
+    NEGLIGIBLE_SCORE,
+    EdgeStream,
+    associate_movie,
+    usual_stride,
+)
 from trackastra_engine.detection.detections import Detections, concatenate
 from trackastra_engine.model.edges import MIN_SCORE, Edges, concatenate_edges
 from trackastra_engine.model.spec import ModelSpec
@@ -53,6 +59,16 @@ def test_a_short_movie_is_one_window():
 def test_strides_end_with_the_movie():
     assert windows_of([1] * 8, 4, stride=3) == [[0, 1, 2, 3], [3, 4, 5, 6], [4, 5, 6, 7]]
     assert windows_of([1] * 7, 4, stride=3) == [[0, 1, 2, 3], [3, 4, 5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "window", "max_gap", "stride"),
+    [("relative", 4, 1, 2), ("relative", 4, 2, 2), ("relative", 3, 2, 1), ("upstream", 4, 1, 1)],
+)
+def test_windows_begin_at_every_second_frame_except_with_models_of_upstream(
+    recipe, window, max_gap, stride
+):
+    assert usual_stride(replace(spec_of(window), recipe=recipe), max_gap=max_gap) == stride
 
 
 @pytest.mark.parametrize(("stride", "max_gap"), [(0, 1), (4, 1), (3, 2)])
