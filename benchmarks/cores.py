@@ -106,7 +106,8 @@ def cores_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
                 f"{row['times_faster']:.2f}",
             ]
         for n_cores in MODELLED_CORES:
-            if n_cores > movie["cores"][-1]["cores"] > 1:
+            last = movie["cores"][-1]
+            if n_cores > last["cores"] > 1 and last["times_faster"] > 1:
                 faster = modelled(movie["cores"], n_cores)
                 yield [name, str(n_cores), "", "", "", f"{faster:.1f} modelled"]
 
