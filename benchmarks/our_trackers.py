@@ -7,6 +7,7 @@ from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.linking.split_objects import without_split_objects
 from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.motion.alignment import Align
 
@@ -40,5 +41,5 @@ def candidates(
 
 def chosen_links(graph: CandidateGraph, mode: str) -> NDArray[np.int64]:
     """Return the links (E, 2) that the linker of a mode selects from the scored edges."""
-    edges = linker(mode, probabilities=True)(graph).edges
+    edges = without_split_objects(linker(mode, probabilities=True)(graph)).edges
     return np.column_stack([edges.source, edges.target])

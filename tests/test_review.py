@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from trackastra_engine.detection.detections import Detections, feature_names
 from trackastra_engine.linking import Linker, linker, review
 from trackastra_engine.linking.candidates import CandidateGraph
+from trackastra_engine.linking.lineage import build_lineage, without_short_tracks
 from trackastra_engine.linking.review import Review
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.output.review_table import write_review
@@ -121,3 +122,22 @@ def test_the_table(tmp_path):
         "alternatives": "0:10=0.35 none=0.1",
     }
     assert (lone["source_frame"], lone["score"], lone["alternatives"]) == ("", "0.7", "4:10=0.3")
+
+
+def test_links_that_were_undone_are_not_reviewed():
+    seen = Review()
+    link = seen.watch(linker("greedy"))
+    lineage = link(graph({(0, 2): 0.9, (1, 3): 0.55, (0, 3): 0.35}, [0, 0, 1, 1, 1]))
+    assert seen.links_in(lineage) == seen.links
+    edges = lineage.edges
+    fewer = build_lineage(lineage.detections, edges.rows(np.flatnonzero(edges.source != 1)))
+    assert [shown.target for shown in seen.links_in(fewer)] == [(1, 30)]
+
+
+def test_links_of_dropped_tracks_stay_in_the_review():
+    seen = Review()
+    link = seen.watch(linker("greedy"))
+    lineage = link(graph({(0, 2): 0.9, (1, 3): 0.55, (2, 4): 0.8}, [0, 0, 1, 1, 2]))
+    longest = without_short_tracks(lineage, 3)
+    assert len(longest.detections) < len(lineage.detections)
+    assert seen.links_in(longest) == seen.links

@@ -128,7 +128,8 @@ def relinked(
     links.push(cached.edges(found, linking.max_gap))
     detections = found.whole()
     motion = cached.motion(detections)
-    return Relinked(links.finish(detections, motion), review.links, links.rates, motion)
+    lineage = links.finish(detections, motion)
+    return Relinked(lineage, review.links_in(lineage), links.rates, motion)
 
 
 def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str:

@@ -149,7 +149,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     facts = RunFacts(_title(job), settings, stage_s, _command(job), motion)
     interval_s = job.interval_s or (None if movie is None else movie.frame_interval_s)
     calibration = Calibration(known_voxel, interval_s).along(lineage.detections.ndim)
-    results = Results(lineage, movie, review.links, facts, calibration, corrections)
+    results = Results(lineage, movie, review.links_in(lineage), facts, calibration, corrections)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
     written = ("writing", time.perf_counter() - tracked)

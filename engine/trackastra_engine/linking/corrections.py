@@ -133,6 +133,13 @@ def corrected_graph(graph: CandidateGraph, corrections: Corrections) -> Candidat
     return CandidateGraph(found, concatenate_edges([kept, made]), rows)
 
 
+def given_edges(edges: Edges, detections: Detections, corrections: Corrections) -> BoolArray:
+    """Return which edges (E,) between the detections are links that corrections demand."""
+    ends = (find_rows(detections, places) for places in (corrections.source, corrections.target))
+    pairs = _pairs(*ends)[corrections.is_link]
+    return _is_among(edges, pairs[(pairs >= 0).all(axis=1)], len(detections))
+
+
 def _pairs(source: IntArray, target: IntArray) -> IntArray:
     return np.column_stack([source, target])
 

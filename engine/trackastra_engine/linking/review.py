@@ -6,10 +6,16 @@ from heapq import nsmallest
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.detection.detections import (
+    Detections,
+    FloatArray,
+    IntArray,
+    find_rows,
+)
 from trackastra_engine.linking import Linker
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.corrections import Place
+from trackastra_engine.linking.lineage import Lineage
 
 MAX_LINKS = 200  # more than a person reviews, and a limit of the memory
 ROUNDING = 1e-9  # of certainties, larger than the rounding of sums in another order
@@ -46,6 +52,19 @@ class Review:
             return chosen
 
         return replace(link, choose=choose)
+
+    def links_in(self, lineage: Lineage) -> list[DoubtfulLink]:
+        """Return the links without those that were undone since they were chosen."""
+        targets = np.array([link.target for link in self.links], np.int64).reshape(-1, 2)
+        rows = find_rows(lineage.detections, targets)
+        has_parent = np.zeros(len(lineage.detections) + 1, bool)
+        has_parent[lineage.edges.target] = True
+        has_parent[-1] = True  # row -1: of a track that was dropped
+        return [
+            link
+            for link, is_linked in zip(self.links, has_parent[rows].tolist(), strict=True)
+            if is_linked or link.source is None
+        ]
 
     def _see(self, graph: CandidateGraph, chosen: IntArray) -> None:
         n_missed = np.zeros(len(graph.detections), np.int64)

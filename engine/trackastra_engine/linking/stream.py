@@ -29,6 +29,7 @@ from trackastra_engine.linking.rates import (
     count_parents,
     movie_rates,
 )
+from trackastra_engine.linking.split_objects import without_split_objects
 from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.spec import Adaptation, TrainingRates
 from trackastra_engine.motion.summary import MovieMotion
@@ -169,6 +170,8 @@ class LinkStream:
             if linker.link.max_gap > 1:
                 graph = discount_merges(graph)
             lineage = linker.link(linker.corrected(graph))
+        if self.rates is not None:
+            lineage = without_split_objects(lineage, linker.corrections)
         warn_of_far_links(lineage, linker.proportions, motion)
         return lineage
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 
@@ -10,7 +9,8 @@ from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges
 from trackastra_engine.detection.detections import Detections, IntArray, concatenate
 from trackastra_engine.detection.label_check import LabelWatch
 from trackastra_engine.linking.lineage import Lineage, build_lineage
-from trackastra_engine.linking.rates import RateCounts, count_parents, movie_rates
+from trackastra_engine.linking.rates import MovieRates, RateCounts, count_parents, movie_rates
+from trackastra_engine.linking.split_objects import without_split_objects
 from trackastra_engine.linking.stream import FrameLinker
 from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.spec import TrainingRates
@@ -71,7 +71,8 @@ class FieldOfView:
         first = self.stream.n_final if self._delay is None else max(0, shown - 1)
         parts = final + (stream.copy().finish() if stream.n_final < shown else [])
         counts = sum(map(self._count, final), self._counts)
-        links = self._links([part for part in parts if first <= part.frame < shown], parts)
+        rates = self._rates(parts)
+        links = [self._linker.links(part, rates) for part in parts if first <= part.frame < shown]
         # Nothing fails from here on: a frame that fails changes nothing.
         self.stream = stream
         self._counts = counts
@@ -91,21 +92,26 @@ class FieldOfView:
     def finish(self) -> Lineage:
         """Decide all links and return the lineage, with the caller's numbers of frames.
 
-        Without a delay, links are decided with the rates of the whole movie.
+        Without a delay, links are decided with the rates of the whole movie, and divisions of split
+        objects are undone.
         """
         parts = self.stream.copy().finish()
+        rates = self._rates(parts)
         if self._delay is not None:
-            self.links += self._links(
-                [part for part in parts if part.frame >= len(self.links)], parts
-            )
+            first = len(self.links)  # the others are final
         elif self.training_rates is None:
-            self.links[self.stream.n_final :] = self._links(parts, parts)
+            first = self.stream.n_final
         else:
-            self.links = self._links(chain(self._final_parts(), parts), parts)
+            first, parts = 0, [*self._final_parts(), *parts]
+        self.links[first:] = [
+            self._linker.links(part, rates) for part in parts if part.frame >= first
+        ]
         detections = concatenate(self.found, self.ndim)
         numbers = np.array(self.numbers, np.int32)
         detections = replace(detections, frame=numbers[detections.frame])
-        return build_lineage(detections, concatenate_edges(self.links))
+        lineage = build_lineage(detections, concatenate_edges(self.links))
+        is_whole = self._delay is None and rates is not None
+        return without_split_objects(lineage) if is_whole else lineage
 
     @property
     def name(self) -> str:
@@ -122,16 +128,14 @@ class FieldOfView:
         """Return the last frame into which no link will change."""
         return self._last_shown if self._delay is not None else self.stream.n_final
 
-    def _links(self, parts: Iterable[FrameEdges], newest: list[FrameEdges]) -> list[Edges]:
-        """Return the links from some frames, with the rates so far.
+    def _rates(self, newest: Iterable[FrameEdges]) -> MovieRates | None:
+        """Return the rates so far, None if scores are not corrected.
 
         newest: the edges from all frames that were not final before.
         """
-        rates = None
-        if self.training_rates is not None:
-            counts = sum(map(self._count, newest), self._counts)
-            rates = movie_rates(counts, self.training_rates)
-        return [self._linker.links(part, rates) for part in parts]
+        if self.training_rates is None:
+            return None
+        return movie_rates(sum(map(self._count, newest), self._counts), self.training_rates)
 
     def _count(self, part: FrameEdges) -> RateCounts:
         if self.training_rates is None:

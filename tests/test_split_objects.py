@@ -1,0 +1,156 @@
+"""The false divisions of cells that are two objects for a frame are undone, and only these."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from benchmarks.spoiled_masks import ErrorShares
+from benchmarks.spoiled_points import spoiled_points
+from benchmarks.true_movies import TrueMovie
+from trackastra_engine import Tracker
+from trackastra_engine.detection.detections import Detections, split_frames
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.linking.corrections import Corrections
+from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.linking.split_objects import MIN_PARTS, without_split_objects
+from trackastra_engine.model.edges import Edges
+from trackastra_engine.online import Session
+
+N_FRAMES = 12
+
+
+def lineage(n_cells, *, n_split=0, n_divided=0, n_ended=0):
+    """Return cells that live through all frames: split in frame 2, divided in frame 4, or ended.
+
+    Labels are 1 to `n_cells` for the cells, then each part or daughter has a label of its own.
+    """
+    found = {(frame, cell) for frame in range(N_FRAMES) for cell in range(1, n_cells + 1)}
+    links = {
+        ((t, cell), (t + 1, cell)) for t in range(N_FRAMES - 1) for cell in range(1, n_cells + 1)
+    }
+    other = n_cells
+    cells = iter(range(1, n_cells + 1))
+    for _ in range(n_split):
+        other += 1
+        found.add((3, other))
+        links.add(((2, next(cells)), (3, other)))
+    for _ in range(n_divided):
+        other += 1
+        found |= {(t, other) for t in range(5, N_FRAMES)}
+        links |= {((t, other), (t + 1, other)) for t in range(5, N_FRAMES - 1)}
+        links.add(((4, next(cells)), (5, other)))
+    for _ in range(n_ended):  # after a frame in which it is alone
+        other += 1
+        found.add((1, other))
+    places = sorted(found)
+    row = {place: number for number, place in enumerate(places)}
+    frame, label = np.array(places, np.int32).T
+    n = len(places)
+    detections = Detections(frame, label, np.zeros((n, 2)), np.ones((n, 7)))
+    table = np.array(sorted((row[a], row[b]) for a, b in links), np.int32)
+    return build_lineage(detections, Edges(table[:, 0], table[:, 1], np.full(len(table), 0.9)))
+
+
+def test_parts_of_cells_lose_their_link_and_daughters_keep_it(caplog):
+    given = lineage(60, n_split=10, n_divided=7)
+    with caplog.at_level(logging.INFO):
+        found = without_split_objects(given)
+    assert (given.n_divisions, found.n_divisions) == (17, 7)
+    assert len(found.edges) == len(given.edges) - 10
+    assert len(found.detections) == len(given.detections)
+    assert "10 divisions were undone" in caplog.text
+
+
+def test_daughters_stay_where_as_many_other_cells_end():
+    # 20 of 34 daughters end after a frame, as do 600 of about 1,300 cells.
+    given = lineage(60, n_split=10, n_divided=7, n_ended=600)
+    assert without_split_objects(given) is given
+
+
+@pytest.mark.parametrize("n_split", [0, 1, 2])
+def test_few_daughters_are_no_evidence(n_split):
+    given = lineage(60, n_split=n_split, n_divided=7)
+    assert without_split_objects(given) is given
+
+
+def test_daughters_in_the_last_frame_stay():
+    given = lineage(60, n_split=10)
+    shown = given.detections.frame <= 3
+    edges = given.edges.rows(np.flatnonzero(shown[given.edges.target]))
+    cut = build_lineage(given.detections.rows(np.flatnonzero(shown)), edges)
+    assert without_split_objects(cut) is cut
+
+
+def test_a_decided_link_stays():
+    given = lineage(60, n_split=10, n_divided=7)
+    decided = Corrections.of([((2, 1), (3, 61), True), ((2, 2), (3, 62), False)])
+    found = without_split_objects(given, decided)
+    assert found.n_divisions == 8
+    rows = {
+        tuple(pair) for pair in np.column_stack([found.edges.source, found.edges.target]).tolist()
+    }
+    places = list(
+        zip(found.detections.frame.tolist(), found.detections.label.tolist(), strict=True)
+    )
+    assert (places.index((2, 1)), places.index((3, 61))) in rows
+
+
+def test_two_daughters_of_one_frame_stay():
+    """Neither is known to be the cell."""
+    given = lineage(60, n_split=10, n_divided=7)
+    edges, frame, label = given.edges, given.detections.frame, given.detections.label
+    ends_too = (frame[edges.source] == 3) & (label[edges.source] == 1)
+    cut = build_lineage(given.detections, edges.rows(np.flatnonzero(~ends_too)))
+    assert without_split_objects(cut).n_divisions == 8
+
+
+def test_the_limit_is_one_standard_error_above_the_share_of_all_cells():
+    rng = np.random.default_rng(0)
+    undone = []
+    for _ in range(60):
+        n_split, n_divided, n_ended = rng.integers(0, 12, 3).tolist()
+        given = lineage(40, n_split=n_split, n_divided=n_divided, n_ended=8 * n_ended)
+        n_seen = int((given.detections.frame < N_FRAMES - 1).sum())
+        expected = (n_split + 8 * n_ended) / n_seen * 2 * (n_split + n_divided)
+        is_over = n_split * (1 - MIN_PARTS) > expected + expected**0.5 + 1
+        assert without_split_objects(given).n_divisions == n_divided + n_split * (not is_over)
+        undone.append(is_over and n_split > 0)
+    assert 5 < sum(undone) < 55
+
+
+def points(share):
+    """Return 125 cells that never divide, of which a share is two points, in each of 10 frames."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), axis=-1).reshape(-1, 3)
+    steps = rng.normal(0, 0.6, (10, *grid.shape))
+    steps[0] = rng.normal(12 * grid, 1.5)
+    frame, n = np.repeat(np.arange(10), len(grid)), len(grid)
+    place = np.cumsum(steps, axis=0).reshape(-1, 3)
+    parent = np.maximum(np.arange(10 * n) - n, -1)
+    found = detections_of_points(frame, place, diameter=np.full(10 * n, 9.0))
+    movie = TrueMovie(None, None, found, parent)
+    return spoiled_points(movie, 0, ErrorShares(missing=0.0, merged=0.0, split=share)).detections
+
+
+def test_tracking_undoes_them_offline_and_online():
+    found = points(0.02)
+    tracker = Tracker.load("general_3d")
+    offline = tracker.track_detections(found)
+    assert Tracker.load("general_3d", rates="off").track_detections(found).n_divisions > 20
+    assert offline.n_divisions < 5
+    session = Session(tracker)
+    for frame in split_frames(found, 10):
+        session.push_detections(frame)
+    online = session.finish()
+    np.testing.assert_array_equal(online.tracklets, offline.tracklets)
+    np.testing.assert_array_equal(online.edges.target, offline.edges.target)
+
+
+def test_links_that_are_final_stay():
+    found = points(0.02)
+    tracker = Tracker.load("general_3d", stride=1)
+    session = Session(tracker, delay=1)
+    for frame in split_frames(found, 10):
+        session.push_detections(frame)
+    assert session.finish().n_divisions > 20
