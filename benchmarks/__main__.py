@@ -10,6 +10,7 @@ from benchmarks.corrections import corrections_benchmark
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
 from benchmarks.errors import errors
+from benchmarks.false_divisions import false_divisions
 from benchmarks.formats import formats
 from benchmarks.gaps import gaps
 from benchmarks.gpu import gpu_benchmark
@@ -17,7 +18,6 @@ from benchmarks.large import large
 from benchmarks.latency import latency
 from benchmarks.length import length
 from benchmarks.linking import linking
-from benchmarks.merges import merges
 from benchmarks.models import models
 from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
@@ -38,9 +38,9 @@ def main() -> None:
 
 
 for benchmark in (
-    *(scaling, accuracy, errors, calibration, models, motion, motion_constants, rates, merges),
-    *(gaps, delay, linking, corrections_benchmark, adaptation, strides, stages, transformer),
-    *(whole, default_model, length, large, startup, latency, soak, cores, throughput),
+    *(scaling, accuracy, errors, calibration, models, motion, motion_constants, rates),
+    *(false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides, stages),
+    *(transformer, whole, default_model, length, large, startup, latency, soak, cores, throughput),
     *(gpu_benchmark, formats, tables),
 ):
     main.add_command(benchmark)

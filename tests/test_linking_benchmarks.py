@@ -1,11 +1,11 @@
-"""The benchmarks of rates and merges choose and count as they say."""
+"""The benchmarks of rates and false divisions choose and count as they say."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks import merges, rates, rendered_movies
+from benchmarks import false_divisions, rates, rendered_movies
 from benchmarks.movie_variants import typical_spacing
 from benchmarks.rendered_movies import FILMS, Film, rendered_movie
 from benchmarks.spoiled_masks import ErrorShares, spoiled
@@ -46,11 +46,11 @@ def test_a_merged_object_is_the_larger_cell_and_the_other_goes_on_over_the_gap(p
 def test_true_links_have_full_scores_and_lost_ones_cost_tracks(pair):
     child = np.flatnonzero(pair.parent >= 0)
     everything = Edges(pair.parent[child], child, np.ones(len(child)))
-    found = merges.accuracy(pair, everything)
+    found = false_divisions.accuracy(pair, everything, 2)
     assert (found["edge_f1"], found["chota"]) == (1.0, 1.0)
     # One of two tracks of three objects is cut after its first: of its objects, each shares 1 or 2
     # of 3 with its track, so that CHOTA is the root of (3 + 1/3 + 2 * 2/3) / 6.
-    found = merges.accuracy(pair, everything.rows(np.array([0, 2, 3])))
+    found = false_divisions.accuracy(pair, everything.rows(np.array([0, 2, 3])), 2)
     assert found["chota"] == pytest.approx(np.sqrt((3 + 1 / 3 + 4 / 3) / 6), abs=1e-5)
 
 
