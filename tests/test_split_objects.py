@@ -1,6 +1,7 @@
 """The false divisions of cells that are two objects for a frame are undone, and only these."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ from trackastra_engine.detection.detections import Detections, split_frames
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import build_lineage
-from trackastra_engine.linking.split_objects import MIN_PARTS, without_split_objects
+from trackastra_engine.linking.split_objects import (
+    MIN_PARTS,
+    size_afterwards,
+    without_split_objects,
+)
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.online import Session
 
@@ -94,6 +99,17 @@ def test_a_decided_link_stays():
         zip(found.detections.frame.tolist(), found.detections.label.tolist(), strict=True)
     )
     assert (places.index((2, 1)), places.index((3, 61))) in rows
+
+
+def test_daughters_stay_where_the_other_is_not_as_large_as_the_mother():
+    given = lineage(60, n_split=10, n_divided=7)
+    found = given.detections
+    is_late = (found.frame >= 4) & (found.label <= 3)  # of three cells with parts in frame 3
+    features = found.features.copy()
+    features[is_late, 0] = 0.7
+    smaller = build_lineage(replace(found, features=features), given.edges)
+    np.testing.assert_allclose(size_afterwards(smaller)[found.frame == 2][:4], [0.49] * 3 + [1])
+    assert without_split_objects(smaller).n_divisions == 10
 
 
 def test_two_daughters_of_one_frame_stay():

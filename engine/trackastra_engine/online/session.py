@@ -36,8 +36,9 @@ class Session:
     Scores are corrected for the rates of cells without a parent among the frames so far (see
     linking/rates.py). Updates correct only links that later windows may still change; without a
     delay, `finish` decides all links anew by the rates of the whole movie and undoes divisions of
-    split cells, so that its tracks are those of `Tracker.track`, edge for edge. With a delay they are so from `spec.window - 2` on if
-    the tracker's stride is 1 and its rates are off, or the model has none.
+    split cells, so that its tracks are those of `Tracker.track`, edge for edge. With a delay they
+    are so from `spec.window - 2` on if the tracker's stride is 1 and its rates are off, or the
+    model has none.
 
     Each frame is scored in one window. With a stride of 2, every second of these counts only until
     the next one is scored.
