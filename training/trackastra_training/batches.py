@@ -25,6 +25,7 @@ from trackastra_training.examples import (
     nearest_parent_share,
     simulate_for,
 )
+from trackastra_training.flat_views import flat_view
 from trackastra_training.loss import Batch
 
 WINDOWS_PER_MOVIE = 2  # of a simulated movie: making a movie takes longer than a window
@@ -84,6 +85,8 @@ class Pools(Dataset[list[Batch]]):
                     stride = int(rng.choice(STRIDES, p=STRIDE_SHARES))
                 usable = self.annotated[stride] or self.annotated[1]
                 window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
+                if window.detections.ndim > spec.ndim:
+                    window = flat_view(window, rng)
                 window = _aligned(window, augmentation, rng)
             else:
                 window = next(simulated)

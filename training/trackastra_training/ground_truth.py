@@ -28,15 +28,19 @@ from trackastra_training.truth_matching import MeasuredMask, match_frame
 logger = logging.getLogger(__name__)
 
 
-def read_known_movies(movies: Sequence[AnnotatedMovie], spec: ModelSpec) -> list[KnownMovie]:
+def read_known_movies(
+    movies: Sequence[AnnotatedMovie], spec: ModelSpec, *, has_flat_views: bool = False
+) -> list[KnownMovie]:
     """Return the detections of movies and their truth, for a model.
+
+    has_flat_views: whether tables for a 2D model may be 3D, see flat_views.py.
 
     Raises InputError with up to about ten problems of each folder.
     """
     known, complaints = [], []
     for movie in movies:
         try:
-            known.append(read_known_movie(movie, spec))
+            known.append(read_known_movie(movie, spec, has_flat_views=has_flat_views))
         except InputError as error:
             complaints.append(str(error))
     if complaints:
@@ -44,7 +48,9 @@ def read_known_movies(movies: Sequence[AnnotatedMovie], spec: ModelSpec) -> list
     return known
 
 
-def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
+def read_known_movie(
+    movie: AnnotatedMovie, spec: ModelSpec, *, has_flat_views: bool = False
+) -> KnownMovie:
     """Return the detections of the chosen frames, counted from 0, and their true parents.
 
     A detection that matches no true object has neither parent nor children. One whose direct parent
@@ -52,7 +58,7 @@ def read_known_movie(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     are normalised by the movie's range, and lie mostly in 0..1.
     """
     if is_table(movie):
-        return read_tables(movie, spec)
+        return read_tables(movie, spec, has_flat_views=has_flat_views)
     opened = _open(movie, spec)
     seen, problems = [], opened.problems
     try:

@@ -23,11 +23,14 @@ def is_table(movie: AnnotatedMovie) -> bool:
     return movie.truth.suffix == ".csv" or (movie.truth / EDGE_FILE).is_file()
 
 
-def read_tables(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
+def read_tables(
+    movie: AnnotatedMovie, spec: ModelSpec, *, has_flat_views: bool = False
+) -> KnownMovie:
     """Return the chosen frames of a movie of two tables, counted from 0, and the true parents.
 
-    `upstream` tokens get no intensities, as where points are tracked. Raises InputError with the
-    problems of the tables.
+    has_flat_views: whether the points may have three axes if the model has two. `upstream` tokens
+    get no intensities, as where points are tracked. Raises InputError with the problems of the
+    tables.
     """
     edge_file = movie.truth if movie.truth.suffix == ".csv" else movie.truth / EDGE_FILE
     point_file = movie.points or edge_file.with_name(POINT_FILE)
@@ -41,7 +44,8 @@ def read_tables(movie: AnnotatedMovie, spec: ModelSpec) -> KnownMovie:
     except InputError as error:
         complain(movie, [str(error)])
         raise
-    complain(movie, _selection_problems(movie, points, spec))
+    ndims = (2, 3) if has_flat_views and spec.ndim == 2 else (spec.ndim,)
+    complain(movie, _selection_problems(movie, points, ndims))
     rows = _rows(points, edges)
     complain(movie, edge_problems(edges, rows, max_gap=spec.window - 1))
     if spec.recipe == "upstream":
@@ -107,10 +111,12 @@ def _rows(points: Detections, edges: IntArray) -> IntArray:
     return row[number[len(listed) :]].reshape(-1, 2)
 
 
-def _selection_problems(movie: AnnotatedMovie, points: Detections, spec: ModelSpec) -> list[str]:
+def _selection_problems(
+    movie: AnnotatedMovie, points: Detections, ndims: tuple[int, ...]
+) -> list[str]:
     problems, n_frames = [], int(points.frame[-1]) + 1
-    if points.ndim != spec.ndim:
-        problems.append(f"the points have {points.ndim} axes but the model has {spec.ndim}")
+    if points.ndim not in ndims:
+        problems.append(f"the points have {points.ndim} axes but the model has {ndims[0]}")
     first, last = movie.frames or (0, n_frames - 1)
     if not 0 <= first < last < n_frames:
         problems.append(

@@ -74,8 +74,10 @@ def train(
     """
     configuration, options = start.configuration, start.configuration.training
     movies, held_out = (
-        read_known_movies([movie.located(data_root) for movie in listed], start.spec)
-        for listed in (configuration.train, configuration.validate)
+        read_known_movies(
+            [movie.located(data_root) for movie in listed], start.spec, has_flat_views=is_learned
+        )
+        for listed, is_learned in ((configuration.train, True), (configuration.validate, False))
     )
     movies += [read_corrected(r.located(data_root), start.spec) for r in configuration.corrected]
     names = [movie.truth for movie in configuration.train]
