@@ -1,0 +1,113 @@
+"""2D models learn from 3D tables: sections and views, and the lineage that is seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from quick_training import QUICK, invoke
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.simulation import KnownMovie, count_children
+from trackastra_training import flat_views
+from trackastra_training.configuration import AnnotatedMovie, write_configuration
+from trackastra_training.flat_views import flat_view, section_diameter
+
+N_FRAMES, N_CELLS = 4, 60
+
+
+def wandering_cells(seed=0):
+    """Return balls that wander in a cube, some of which divide."""
+    rng = np.random.default_rng(seed)
+    place, parent, frames, parents = rng.uniform(0, 100, (N_CELLS, 3)), None, [], []
+    n_before = 0
+    for _ in range(N_FRAMES):
+        frames.append(place)
+        parents.append(np.full(len(place), -1) if parent is None else parent + n_before)
+        n_before = sum(map(len, frames[:-1]))
+        parent = np.repeat(np.arange(len(place)), 1 + (rng.random(len(place)) < 0.1))
+        place = place[parent] + rng.normal(0, 6, (len(parent), 3))
+    frame = np.repeat(np.arange(N_FRAMES), list(map(len, frames)))
+    diameter = rng.uniform(8, 16, len(frame))
+    found = detections_of_points(frame, np.concatenate(frames), diameter=diameter)
+    parent = np.concatenate(parents)
+    return KnownMovie(found, parent, count_children(parent))
+
+
+def visible_ancestor(movie, row, is_seen):
+    while row >= 0 and not is_seen[row]:
+        row = movie.parent[row]
+    return row
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["views", "sections"])
+def test_the_parent_of_a_cell_is_its_nearest_visible_ancestor(monkeypatch, share):
+    monkeypatch.setattr(flat_views, "SECTION_SHARE", share)
+    n_over_gaps = 0
+    for seed in range(10):
+        movie = wandering_cells(seed)
+        flat = flat_view(movie, np.random.default_rng(seed))
+        place = {pair: row for row, pair in enumerate(pairs(movie.detections))}
+        rows = np.array([place[pair] for pair in pairs(flat.detections)])
+        is_seen = np.isin(np.arange(len(movie.parent)), rows)
+        assert 0 < len(rows) < len(movie.parent)
+        number = {int(row): place for place, row in enumerate(rows)} | {-1: -1}
+        expected = [number[visible_ancestor(movie, movie.parent[row], is_seen)] for row in rows]
+        assert flat.parent.tolist() == expected
+        np.testing.assert_array_equal(flat.n_children, movie.n_children[rows])
+        frame, has_parent = flat.detections.frame, flat.parent >= 0
+        n_over_gaps += int((frame[has_parent] - frame[flat.parent[has_parent]] > 1).sum())
+        # Cells in a plane are as far apart as in space, or seem closer.
+        for shown, true in zip(
+            distances(flat.detections), distances(movie.detections.rows(rows)), strict=True
+        ):
+            assert shown <= true + 1e-9
+        assert (flat.detections.features[:, 0] <= movie.detections.features[rows, 0] + 1e-9).all()
+    assert n_over_gaps > 0
+
+
+def pairs(found):
+    return list(zip(found.frame.tolist(), found.label.tolist(), strict=True))
+
+
+def distances(found):
+    return np.linalg.norm(found.centroid - found.centroid[0], axis=1).tolist()
+
+
+def test_a_section_shows_discs_of_balls():
+    diameter = section_diameter(np.array([10.0, 10.0, 10.0]), np.array([0.0, 3.0, 5.9]))
+    assert diameter.tolist() == pytest.approx([10, 8, 4])
+
+
+def test_a_single_cell_is_seen():
+    movie = wandering_cells()
+    single = KnownMovie(movie.detections.rows(np.arange(1)), np.array([-1]), np.array([0]))
+    for seed in range(5):
+        assert len(flat_view(single, np.random.default_rng(seed)).parent) == 1
+
+
+def test_a_2d_model_learns_from_a_3d_table_but_is_not_validated_on_it(tmp_path):
+    movie = wandering_cells()
+    folder = tmp_path / "embryo"
+    folder.mkdir()
+    found, child = movie.detections, np.flatnonzero(movie.parent >= 0)
+    ends = np.column_stack([found.frame, found.label])
+    points = np.column_stack([ends, found.centroid, found.features[:, 0]])
+    links = np.column_stack([ends[movie.parent[child]], ends[child]])
+    write(folder / "points.csv", "frame,label,z,y,x,diameter", points)
+    write(folder / "edges.csv", "source_frame,source_label,target_frame,target_label", links)
+    learned = replace(
+        QUICK, data=replace(QUICK.data, real_share=1.0), train=(AnnotatedMovie("embryo"),)
+    )
+    write_configuration(learned, tmp_path / "quick.toml")
+    result = invoke("run", tmp_path / "quick.toml", "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    validated = replace(learned, validate=(AnnotatedMovie("embryo"),))
+    write_configuration(validated, tmp_path / "validated.toml")
+    result = invoke("run", tmp_path / "validated.toml", "-o", tmp_path / "other")
+    assert result.exit_code == 2
+    assert "the points have 3 axes but the model has 2" in result.output
+
+
+def write(path, names, rows):
+    lines = [",".join(map(repr, row)) for row in rows.tolist()]
+    path.write_text("\n".join([names, *lines]) + "\n")
