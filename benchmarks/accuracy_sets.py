@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 import click
 
-from benchmarks.movie_variants import WHOLE, Variant, densest, itself, variants, with_errors
+from benchmarks.movie_variants import (
+    WHOLE,
+    Variant,
+    densest,
+    flat_variants,
+    itself,
+    variants,
+    with_errors,
+)
 from benchmarks.real_movies import Part, real_parts
 from benchmarks.rendered_movies import FILMS, rendered_movie
 from benchmarks.true_movies import TrueMovie, read_movie
@@ -92,9 +100,12 @@ class Wanted:
 def accuracy_sets(wanted: Wanted) -> Iterator[AccuracySet]:
     """Yield real movies, in all versions, and then rendered ones; without errors and with them."""
     for part in [] if wanted.data is None else real_parts(wanted.data, wanted.part):
+        makers: dict[str, Variant] = {}
         if part.ndim in wanted.ndims:
-            makers = variants(part.ndim) if wanted.harder else {WHOLE: itself}
-            yield from _versions(part.name, "real", part.read, makers, wanted)
+            makers |= variants(part.ndim) if wanted.harder else {WHOLE: itself}
+        if part.ndim == 3 and 2 in wanted.ndims and wanted.harder:
+            makers |= flat_variants()
+        yield from _versions(part.name, "real", part.read, makers, wanted)
     for movie in map(NamedMovie.parse, wanted.movies):
         yield from _versions(movie.name, "real", movie.read, {WHOLE: itself}, wanted)
     for name, film in FILMS.items():
@@ -118,9 +129,11 @@ def _versions(
             movie = read()
             if kind == "real" and wanted.n_frames is not None:
                 movie = densest(movie, wanted.n_frames)
-        if movie is None or movie.detections.ndim not in wanted.ndims:
+        if movie is None or not needed:
             continue
-        harder = make(movie) if needed else movie
+        harder = make(movie)
+        if harder.detections.ndim not in wanted.ndims:
+            continue
         for has_errors in needed:
             version = with_errors(harder) if has_errors else harder
             yield AccuracySet(name, variant, kind, has_errors, version)

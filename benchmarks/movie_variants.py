@@ -16,6 +16,8 @@ from benchmarks.spoiled_points import spoiled_points
 from benchmarks.true_movies import TrueMovie, true_movie, with_nearest_ancestors
 from trackastra_engine.detection.detections import Detections, split_frames
 from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.simulation import KnownMovie, count_children
+from trackastra_training.flat_views import section, side_view
 
 SEED = 0
 JUMP_SPACINGS = 2.0
@@ -39,6 +41,11 @@ def variants(ndim: int) -> dict[str, Variant]:
     }
 
 
+def flat_variants() -> dict[str, Variant]:
+    """Return the functions that make 2D movies of a 3D movie of points, by name."""
+    return {"section": partial(flat, seen_by=section), "view": partial(flat, seen_by=side_view)}
+
+
 def itself(movie: TrueMovie) -> TrueMovie:
     """Return the movie."""
     return movie
@@ -58,6 +65,17 @@ def every_nth(movie: TrueMovie, n: int) -> TrueMovie:
         detections=replace(detections, frame=detections.frame // n),
         parent=parent,
     )
+
+
+def flat(
+    movie: TrueMovie, seen_by: Callable[[KnownMovie, np.random.Generator], KnownMovie]
+) -> TrueMovie:
+    """Return the cells of a 3D movie of points that are seen in 2D, from their first frame."""
+    known = KnownMovie(movie.detections, movie.parent, count_children(movie.parent))
+    seen = seen_by(known, np.random.default_rng(SEED))
+    found = seen.detections
+    found = replace(found, frame=found.frame - found.frame.min())
+    return TrueMovie(None, None, found, seen.parent)
 
 
 def densest(movie: TrueMovie, n_frames: int) -> TrueMovie:

@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from benchmarks.motion_constants import ADDED_ERRORS, n_errors
-from benchmarks.movie_variants import WHOLE, densest, variants, with_errors
+from benchmarks.movie_variants import WHOLE, densest, flat_variants, variants, with_errors
 from benchmarks.our_trackers import load_model
 from benchmarks.real_movies import DATA_OPTION, parts_for_choosing
 from benchmarks.record import write_result
@@ -32,6 +32,8 @@ def movies(root: Path) -> Iterator[tuple[str, TrueMovie]]:
 def versions(name: str, movie: TrueMovie) -> Iterator[tuple[str, TrueMovie]]:
     """Yield a movie and its harder versions, and their names."""
     makers = {**variants(movie.detections.ndim), "with errors": with_errors}
+    if movie.detections.ndim == 3:
+        makers |= flat_variants()
     for version, make in makers.items():
         yield name if version == WHOLE else f"{name}, {version}", make(movie)
 

@@ -16,6 +16,7 @@ import pytest
 import tifffile
 
 from benchmarks import movie_variants
+from benchmarks.accuracy_sets import Wanted, accuracy_sets
 from benchmarks.real_movies import KEPT_BACK, read_tables, real_parts
 from benchmarks.spoiled_masks import ErrorShares
 from benchmarks.spoiled_points import spoiled_points
@@ -145,6 +146,37 @@ def test_a_jump_moves_all_later_frames_by_two_spacings(table_folder):
 def test_the_densest_frames_have_the_most_detections(table_folder):
     movie = movie_variants.densest(read_tables(table_folder, 0, 4), 2)
     assert by_place(movie) == [(0, 8, 8), (0, 12, 12), (0, 33, 34)]
+
+
+@pytest.mark.parametrize("name", ["section", "view"])
+def test_flat_versions_of_embryos_are_2d_movies_of_some_cells(name, table_folder):
+    movie = read_tables(table_folder, 0, 4)
+    flat = movie_variants.flat_variants()[name](movie)
+    assert flat.detections.ndim == 2
+    assert 0 < len(flat.detections) < len(movie.detections)
+    assert flat.detections.frame.min() == 0
+    assert (flat.parent < np.arange(len(flat.detections))).all()
+    again = movie_variants.flat_variants()[name](movie)
+    np.testing.assert_array_equal(again.detections.centroid, flat.detections.centroid)
+
+
+def test_flat_versions_are_sets_of_2d_models(table_folder):
+    embryo = table_folder / "phallusia" / "Pm08"
+    embryo.mkdir(parents=True)
+    for table in ("points.csv", "edges.csv"):
+        (table_folder / table).rename(embryo / table)
+    (table_folder / "celegans").mkdir()
+
+    def titles(*ndims):
+        wanted = Wanted(set(ndims), data=table_folder, only="phallusia*")
+        return [str(found) for found in accuracy_sets(wanted)]
+
+    flat = [
+        f"phallusia Pm08, {name}{e}" for name in ("section", "view") for e in ("", ", with errors")
+    ]
+    assert titles(2) == flat
+    assert titles(2, 3)[-4:] == flat
+    assert not set(titles(3)) & set(flat)
 
 
 NO_ERRORS = ErrorShares(missing=0.0, merged=0.0, split=0.0)

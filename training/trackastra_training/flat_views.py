@@ -3,6 +3,8 @@
 They teach a 2D model real lineages, with cells that enter and leave the plane.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray
@@ -17,23 +19,27 @@ HIDDEN = (0.5, 0.8)  # least and largest share of the cells that a view does not
 
 
 def flat_view(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
-    """Return the visible cells of a 3D window in 2D, seen from a random direction.
+    """Return the visible cells of a 3D window in 2D, in a section or a view."""
+    return (section if rng.random() < SECTION_SHARE else side_view)(window, rng)
 
-    The parent of a cell is its nearest visible ancestor. At least one cell is visible.
+
+def section(movie: KnownMovie, rng: np.random.Generator) -> KnownMovie:
+    """Return the cells of a 3D movie around a plane in a random direction, through one of them.
+
+    The parent of a cell is its nearest visible ancestor, also in views.
     """
-    found = window.detections
-    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    place, diameter = found.centroid @ axes, found.features[:, 0].copy()
-    depth = place[:, 0]
-    if rng.random() < SECTION_SHARE:
-        distance = np.abs(depth - depth[rng.integers(len(depth))])
-        is_seen = distance < SECTION_REACH * diameter
-        diameter = section_diameter(diameter, distance)
-    else:
-        is_seen = depth >= np.quantile(depth, rng.uniform(*HIDDEN))
-    flat = detections_of_points(found.frame, place[:, 1:], label=found.label, diameter=diameter)
-    seen = KnownMovie(flat, window.parent, window.n_children)
-    return keep_rows(seen, np.flatnonzero(is_seen))
+    place, diameter = _turned(movie, rng), movie.detections.features[:, 0]
+    distance = np.abs(place[:, 0] - place[rng.integers(len(place)), 0])
+    seen = _in_plane(movie, place, section_diameter(diameter, distance))
+    return keep_rows(seen, np.flatnonzero(distance < SECTION_REACH * diameter))
+
+
+def side_view(movie: KnownMovie, rng: np.random.Generator) -> KnownMovie:
+    """Return the nearest cells of a 3D movie, seen from a random direction."""
+    place = _turned(movie, rng)
+    is_near = place[:, 0] >= np.quantile(place[:, 0], rng.uniform(*HIDDEN))
+    seen = _in_plane(movie, place, movie.detections.features[:, 0])
+    return keep_rows(seen, np.flatnonzero(is_near))
 
 
 def section_diameter(diameter: FloatArray, distance: FloatArray) -> FloatArray:
@@ -41,3 +47,17 @@ def section_diameter(diameter: FloatArray, distance: FloatArray) -> FloatArray:
     squared = diameter**2 - (2 * distance) ** 2
     section: FloatArray = np.sqrt(np.maximum(squared, (SMALLEST_SECTION * diameter) ** 2))
     return section
+
+
+def _turned(movie: KnownMovie, rng: np.random.Generator) -> FloatArray:
+    """Return the positions (N, 3) along three random axes, the first of which is depth."""
+    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    turned: FloatArray = movie.detections.centroid @ axes
+    return turned
+
+
+def _in_plane(movie: KnownMovie, place: FloatArray, diameter: FloatArray) -> KnownMovie:
+    """Return the movie with discs (N,) at places (N, 3) without their depth."""
+    found = movie.detections
+    discs = detections_of_points(found.frame, place[:, 1:], label=found.label, diameter=diameter)
+    return replace(movie, detections=discs)
