@@ -90,7 +90,7 @@ def measure(model: AssociationModel, name: str, movie: TrueMovie) -> Iterable[Ro
 
 
 def accuracy(movie: TrueMovie, edges: Edges, max_gap: int) -> dict[str, Any]:
-    """Return how well edges match the truth, over up to `max_gap` frames, and whole tracks do."""
+    """Return the scores of edges over up to `max_gap` frames, and CHOTA of whole tracks."""
     child = np.flatnonzero(movie.parent >= 0)
     frame = movie.detections.frame
     near = child[frame[child] - frame[movie.parent[child]] <= max_gap]

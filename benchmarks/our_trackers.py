@@ -39,7 +39,10 @@ def candidates(
     return seen[0]
 
 
-def chosen_links(graph: CandidateGraph, mode: str) -> NDArray[np.int64]:
-    """Return the links (E, 2) that the linker of a mode selects from the scored edges."""
-    edges = without_split_objects(linker(mode, probabilities=True)(graph)).edges
+def chosen_links(
+    graph: CandidateGraph, mode: str, *, knows_rates: bool = True
+) -> NDArray[np.int64]:
+    """Return the links (E, 2) of a mode; with known rates, without those of split cells."""
+    lineage = linker(mode, probabilities=True)(graph)
+    edges = (without_split_objects(lineage) if knows_rates else lineage).edges
     return np.column_stack([edges.source, edges.target])

@@ -47,7 +47,7 @@ def scores(known: ScoredMovie, limits: RateLimits | None) -> list[float]:
     """Return both F1 of greedy links; None leaves scores as they are."""
     rates = None if limits is None else known.rates(limits)
     graph = known.graph(None if rates is None else rates.weights)
-    found = known.movie.score(chosen_links(graph, "greedy"))
+    found = known.movie.score(chosen_links(graph, "greedy", knows_rates=rates is not None))
     return [round(found.edges.f1, 5), round(found.divisions.f1, 4)]
 
 

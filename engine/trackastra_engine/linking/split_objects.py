@@ -17,8 +17,8 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-# Share of the daughters of one frame that must be parts of a cell, by a careful estimate. Any share
-# from 0.2 to 0.6 acts on the same movies, of five real data sets and their harder versions.
+# Share of parts of cells, by a careful estimate, among the daughters that exist for one frame. Any
+# share from 0.2 to 0.6 acts on the same movies, of five real data sets and their harder versions.
 MIN_PARTS = 0.5
 # Least size (area or volume) of the cell afterwards, in sizes of the cell before. In embryos with
 # split objects, it is 1.0 in the median of false divisions, and 0.5 of true ones.
@@ -26,13 +26,13 @@ MIN_SIZE = 0.7
 
 
 def without_split_objects(lineage: Lineage, corrections: Corrections | None = None) -> Lineage:
-    """Return the lineage without links to daughters of one frame, if these are parts of cells.
+    """Return the lineage without links to daughters that are likely parts of split cells.
 
     Links that `corrections` decided stay.
     """
     found, edges = lineage.detections, lineage.edges
     n_children = np.bincount(edges.source, minlength=len(found))
-    is_seen = found.frame < found.frame.max(initial=0)  # whether a child could be found
+    is_seen = np.isin(found.frame + 1, found.frame)  # whether a child could be found
     is_daughter = (n_children[edges.source] == 2) & is_seen[edges.target]
     ends = is_daughter & (n_children[edges.target] == 0)
     n_ended, n_daughters = int(ends.sum()), int(is_daughter.sum())
@@ -46,13 +46,15 @@ def without_split_objects(lineage: Lineage, corrections: Corrections | None = No
     is_part = ends & (size_afterwards(lineage)[edges.source] >= MIN_SIZE)
     if corrections is not None:
         is_part &= ~given_edges(edges, found, corrections)
+    if not is_part.any():
+        return lineage
     logger.log(
         NOTICE,
-        "%.0f %% of daughters exist for one frame, but only %.1f %% of cells end in a frame; %d "
-        "divisions were undone, as most of these daughters are parts of a cell",
+        "false divisions of split cells undone: %d; %.0f %% of daughters exist for one frame, but "
+        "only %.1f %% of cells end in a frame",
+        is_part.sum(),
         100 * n_ended / n_daughters,
         100 * share_of_all,
-        is_part.sum(),
     )
     return build_lineage(found, edges.rows(np.flatnonzero(~is_part)))
 

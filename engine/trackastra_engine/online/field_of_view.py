@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -95,23 +96,24 @@ class FieldOfView:
         Without a delay, links are decided with the rates of the whole movie, and divisions of split
         objects are undone.
         """
-        parts = self.stream.copy().finish()
+        parts: Iterable[FrameEdges] = self.stream.copy().finish()
         rates = self._rates(parts)
         if self._delay is not None:
             first = len(self.links)  # the others are final
         elif self.training_rates is None:
             first = self.stream.n_final
         else:
-            first, parts = 0, [*self._final_parts(), *parts]
+            first, parts = 0, chain(self._final_parts(), parts)
         self.links[first:] = [
             self._linker.links(part, rates) for part in parts if part.frame >= first
         ]
         detections = concatenate(self.found, self.ndim)
+        edges = concatenate_edges(self.links)
+        if self._delay is None and rates is not None:
+            edges = without_split_objects(build_lineage(detections, edges)).edges
         numbers = np.array(self.numbers, np.int32)
         detections = replace(detections, frame=numbers[detections.frame])
-        lineage = build_lineage(detections, concatenate_edges(self.links))
-        is_whole = self._delay is None and rates is not None
-        return without_split_objects(lineage) if is_whole else lineage
+        return build_lineage(detections, edges)
 
     @property
     def name(self) -> str:
