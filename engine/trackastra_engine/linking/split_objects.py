@@ -17,9 +17,9 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-# Share of parts of cells, by a careful estimate, among the daughters that exist for one frame. Of 32
-# versions of five real data sets, 0.3 and 0.4 make a tenth fewer errors than 0.5 on one, and change
-# no other; smaller shares gain on some and lose on others.
+# Share of parts of cells, by a careful estimate, among the daughters that exist for one frame.
+# Of 32 versions of five real data sets, 0.3 and 0.4 make a tenth fewer errors than 0.5 on one, and
+# change no other; smaller shares gain on some and lose on others.
 MIN_PARTS = 0.35
 # Least size (area or volume) of the cell afterwards, in sizes of the cell before. In embryos with
 # split objects, it is 1.0 in the median of false divisions, and 0.5 of true ones.
