@@ -6,37 +6,11 @@ import numpy as np
 import pytest
 
 from quick_training import QUICK, invoke
-from trackastra_engine.detection.points import detections_of_points
-from trackastra_engine.simulation import KnownMovie, count_children
+from trackastra_engine.simulation import KnownMovie
 from trackastra_training import flat_views
 from trackastra_training.configuration import AnnotatedMovie, write_configuration
 from trackastra_training.flat_views import flat_view, section_diameter
-
-N_FRAMES, N_CELLS = 4, 60
-
-
-def wandering_cells(seed=0):
-    """Return balls that wander in a cube, some of which divide."""
-    rng = np.random.default_rng(seed)
-    place, parent, frames, parents = rng.uniform(0, 100, (N_CELLS, 3)), None, [], []
-    n_before = 0
-    for _ in range(N_FRAMES):
-        frames.append(place)
-        parents.append(np.full(len(place), -1) if parent is None else parent + n_before)
-        n_before = sum(map(len, frames[:-1]))
-        parent = np.repeat(np.arange(len(place)), 1 + (rng.random(len(place)) < 0.1))
-        place = place[parent] + rng.normal(0, 6, (len(parent), 3))
-    frame = np.repeat(np.arange(N_FRAMES), list(map(len, frames)))
-    diameter = rng.uniform(8, 16, len(frame))
-    found = detections_of_points(frame, np.concatenate(frames), diameter=diameter)
-    parent = np.concatenate(parents)
-    return KnownMovie(found, parent, count_children(parent))
-
-
-def visible_ancestor(movie, row, is_seen):
-    while row >= 0 and not is_seen[row]:
-        row = movie.parent[row]
-    return row
+from wandering_cells import rows_of, visible_parents, wandering_cells
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["views", "sections"])
@@ -46,13 +20,9 @@ def test_the_parent_of_a_cell_is_its_nearest_visible_ancestor(monkeypatch, share
     for seed in range(10):
         movie = wandering_cells(seed)
         flat = flat_view(movie, np.random.default_rng(seed))
-        place = {pair: row for row, pair in enumerate(pairs(movie.detections))}
-        rows = np.array([place[pair] for pair in pairs(flat.detections)])
-        is_seen = np.isin(np.arange(len(movie.parent)), rows)
+        rows = rows_of(flat, movie)
         assert 0 < len(rows) < len(movie.parent)
-        number = {int(row): place for place, row in enumerate(rows)} | {-1: -1}
-        expected = [number[visible_ancestor(movie, movie.parent[row], is_seen)] for row in rows]
-        assert flat.parent.tolist() == expected
+        assert flat.parent.tolist() == visible_parents(movie, rows)
         np.testing.assert_array_equal(flat.n_children, movie.n_children[rows])
         frame, has_parent = flat.detections.frame, flat.parent >= 0
         n_over_gaps += int((frame[has_parent] - frame[flat.parent[has_parent]] > 1).sum())
@@ -63,10 +33,6 @@ def test_the_parent_of_a_cell_is_its_nearest_visible_ancestor(monkeypatch, share
             assert shown <= true + 1e-9
         assert (flat.detections.features[:, 0] <= movie.detections.features[rows, 0] + 1e-9).all()
     assert n_over_gaps > 0
-
-
-def pairs(found):
-    return list(zip(found.frame.tolist(), found.label.tolist(), strict=True))
 
 
 def distances(found):

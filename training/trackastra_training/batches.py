@@ -27,6 +27,7 @@ from trackastra_training.examples import (
 )
 from trackastra_training.flat_views import flat_view
 from trackastra_training.loss import Batch
+from trackastra_training.small_fields import small_field
 
 WINDOWS_PER_MOVIE = 2  # of a simulated movie: making a movie takes longer than a window
 # Of annotated movies of which frames are skipped.
@@ -87,7 +88,7 @@ class Pools(Dataset[list[Batch]]):
                 window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
                 if window.detections.ndim > spec.ndim:
                     window = flat_view(window, rng)
-                window = _aligned(window, augmentation, rng)
+                window = _as_seen(window, augmentation, rng)
             else:
                 window = next(simulated)
             if len(window.parent):
@@ -131,9 +132,12 @@ def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> Kn
     return cut_window(movie, int(np.clip(first, 0, frame[-1] + 1 - size)), size)
 
 
-def _aligned(
+def _as_seen(
     window: KnownMovie, augmentation: Augmentation, rng: np.random.Generator
 ) -> KnownMovie:
+    """Return a window in its field of view, aligned as in tracking."""
+    if rng.random() < augmentation.small_fields:
+        window = small_field(window, rng)
     return window if rng.random() < augmentation.unaligned else align(window, rng)
 
 
@@ -150,7 +154,7 @@ def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Ite
         for window in (cut_window(movie, int(start), spec.window) for start in starts):
             if len(np.unique(window.detections.frame)) < 2:
                 continue
-            window = _aligned(window, options.augmentation, rng)
+            window = _as_seen(window, options.augmentation, rng)
             if nearest_parent_share(window) > HOPELESS_SHARE or rng.random() < HOPELESS_KEPT:
                 yield window
 

@@ -122,6 +122,9 @@ class Augmentation:
     skipped_frames: float = option(
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
+    small_fields: float = option(
+        0.2, "probability that only a small field of view with few cells is seen", low=0, high=1
+    )
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
     )

@@ -1,0 +1,66 @@
+"""Windows in a small field of view: few cells, those that entered, and the new margins."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.simulation import KnownMovie
+from trackastra_training import small_fields
+from trackastra_training.small_fields import small_field
+from wandering_cells import N_CELLS, N_FRAMES, rows_of, visible_parents, wandering_cells
+
+
+def in_plane(movie):
+    found = movie.detections
+    discs = detections_of_points(
+        found.frame,
+        found.centroid[:, 1:],
+        label=found.label,
+        diameter=found.features[:, 0],
+    )
+    return replace(movie, detections=discs)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_field_shows_a_box_and_the_lineages_inside(ndim):
+    sizes, n_entered = [], 0
+    for seed in range(30):
+        movie = wandering_cells(seed)
+        movie = in_plane(movie) if ndim == 2 else movie
+        seen = small_field(movie, np.random.default_rng(seed))
+        rows = rows_of(seen, movie)
+        assert seen.parent.tolist() == visible_parents(movie, rows)
+        np.testing.assert_array_equal(seen.n_children, movie.n_children[rows])
+        n_entered += int(((movie.parent[rows] >= 0) & (seen.parent < 0)).sum())
+        place = movie.detections.centroid
+        low, high = place[rows].min(axis=0), place[rows].max(axis=0)
+        is_inside = ((place >= low) & (place <= high)).all(axis=1)
+        np.testing.assert_array_equal(np.flatnonzero(is_inside), rows)
+        sizes.append(len(rows) / N_FRAMES)
+    assert n_entered > 0
+    assert min(sizes) < 6
+    assert 20 < max(sizes) <= small_fields.CELLS[1] + 1
+
+
+def test_margins_end_at_the_sides_of_the_field():
+    step, diameter = 10.0, 6.0
+    places = step * np.argwhere(np.ones((30, 30), bool))
+    frame = np.repeat(np.arange(N_FRAMES), len(places))
+    grid = detections_of_points(frame, np.tile(places, (N_FRAMES, 1)), diameter=np.full(3600, 6.0))
+    movie = KnownMovie(grid, np.full(len(frame), -1), np.zeros(len(frame), int))
+    for seed in range(20):
+        seen = small_field(movie, np.random.default_rng(seed)).detections
+        margin, place = seen.features[:, -1], seen.centroid
+        inner = np.minimum(place - place.min(axis=0), place.max(axis=0) - place).min(axis=1)
+        behind = margin - inner  # of the outermost cells, or of their edges
+        assert behind.max() < step
+        assert behind[margin > 0].min() >= -diameter / 2
+
+
+def test_a_window_of_few_cells_does_not_change():
+    movie = wandering_cells()
+    few = KnownMovie(movie.detections.rows(np.arange(3)), np.full(3, -1), np.zeros(3, int))
+    assert len(few.parent) < N_CELLS
+    assert small_field(few, np.random.default_rng(0)) is few
