@@ -23,6 +23,7 @@ from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
 from benchmarks.rates import rates
 from benchmarks.scaling import scaling
+from benchmarks.small_fields import small_fields
 from benchmarks.soak import soak
 from benchmarks.stages import stages
 from benchmarks.startup import startup
@@ -38,8 +39,18 @@ def main() -> None:
 
 
 for benchmark in (
-    *(scaling, accuracy, errors, calibration, models, motion, motion_constants, rates),
-    *(false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides, stages),
+    *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
+    *(
+        rates,
+        false_divisions,
+        gaps,
+        delay,
+        linking,
+        corrections_benchmark,
+        adaptation,
+        strides,
+        stages,
+    ),
     *(transformer, whole, default_model, length, large, startup, latency, soak, cores, throughput),
     *(gpu_benchmark, formats, tables),
 ):

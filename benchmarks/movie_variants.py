@@ -52,19 +52,22 @@ def itself(movie: TrueMovie) -> TrueMovie:
 
 
 def every_nth(movie: TrueMovie, n: int) -> TrueMovie:
-    """Return every n-th frame; true parents are the nearest remaining ancestors."""
-    is_kept = movie.detections.frame % n == 0
+    """Return every n-th frame."""
+    kept = kept_cells(movie, movie.detections.frame % n == 0)
+    return replace(
+        kept,
+        masks=None if movie.masks is None else movie.masks[::n],
+        images=None if movie.images is None else movie.images[::n],
+        detections=replace(kept.detections, frame=kept.detections.frame // n),
+    )
+
+
+def kept_cells(movie: TrueMovie, is_kept: NDArray[np.bool_]) -> TrueMovie:
+    """Return some detections (N,), with all pixels; parents are the nearest ancestors left."""
     parent = with_nearest_ancestors(movie.parent, is_kept)
     new_row = np.cumsum(is_kept) - 1
     parent = np.where(parent >= 0, new_row[parent], -1)[is_kept]
-    detections = movie.detections.rows(np.flatnonzero(is_kept))
-    return replace(
-        movie,
-        masks=None if movie.masks is None else movie.masks[::n],
-        images=None if movie.images is None else movie.images[::n],
-        detections=replace(detections, frame=detections.frame // n),
-        parent=parent,
-    )
+    return replace(movie, detections=movie.detections.rows(np.flatnonzero(is_kept)), parent=parent)
 
 
 def flat(

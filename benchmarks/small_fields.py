@@ -1,0 +1,180 @@
+"""How accurate is tracking in small fields of view, which many cells enter and leave?"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy_sets import in_words, summary, title
+from benchmarks.classical import nearest_neighbour, overlap
+from benchmarks.movie_variants import (
+    ORDINAL,
+    SEED,
+    WHOLE,
+    Variant,
+    densest,
+    every_nth,
+    flat_variants,
+    itself,
+    kept_cells,
+    typical_spacing,
+)
+from benchmarks.other_trackers import DISTANCES, Links, laptrack_links
+from benchmarks.our_trackers import load_model
+from benchmarks.real_movies import DATA_OPTION, parts_for_choosing, real_parts
+from benchmarks.record import write_result
+from benchmarks.true_movies import TrueMovie, true_movie
+from trackastra_engine import Tracker
+from trackastra_engine.evaluation.edge_scores import Counts, Scores
+from trackastra_engine.linking import linker
+from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.motion import flow
+
+N_FIELDS = 12  # of each version of a movie
+N_FRAMES = 40  # of a field: the fullest of the movie
+CELLS = 12  # per frame, on average
+
+Row = dict[str, Any]
+
+
+def versions(ndim: int) -> dict[str, Variant]:
+    """Return the functions that make the versions of a movie in which fields are cut out."""
+    if ndim == 2:
+        return {WHOLE: itself, ORDINAL[2]: partial(every_nth, n=2)}
+    return {WHOLE: itself, ORDINAL[3]: partial(every_nth, n=3), **flat_variants()}
+
+
+def fields(movie: TrueMovie) -> Iterator[TrueMovie]:
+    """Yield fields of view around random cells: cubes of points, or squares that cut masks."""
+    rng = np.random.default_rng(SEED)
+    movie = densest(movie, N_FRAMES)
+    place = movie.detections.centroid
+    n_kept = min(CELLS * movie.n_frames, len(place)) - 1
+    for _ in range(N_FIELDS):
+        middle = place[rng.integers(len(place))]
+        distance = np.abs(place - middle).max(axis=1)
+        half = float(np.partition(distance, n_kept)[n_kept])
+        if movie.masks is None:
+            yield kept_cells(movie, distance <= half)
+        else:
+            yield _cut(movie, movie.masks, middle, half)
+
+
+def _cut(
+    movie: TrueMovie, masks: NDArray[np.integer[Any]], middle: NDArray[np.float64], half: float
+) -> TrueMovie:
+    """Return the masks (T, Y, X) within a distance of a point, with the cells that are visible."""
+    low = np.maximum(middle - half, 0).astype(int)
+    box = tuple(slice(start, int(stop) + 1) for start, stop in zip(low, middle + half, strict=True))
+    visible = masks[:, *box]
+    found = movie.detections
+    is_kept = np.zeros(len(found), bool)
+    for frame, mask in enumerate(visible):
+        is_kept |= (found.frame == frame) & np.isin(found.label, mask)
+    kept = kept_cells(replace(movie, masks=None, images=None), is_kept)
+    numbered = np.zeros_like(visible)
+    for frame, mask in enumerate(visible):
+        labels = kept.detections.label[kept.detections.frame == frame]
+        numbered[frame] = np.where(mask > 0, 1 + np.searchsorted(labels, mask), 0)
+    return true_movie(numbered, None, kept.parent, movie.z_step)
+
+
+def pooled(scores: Sequence[Scores]) -> Scores:
+    """Return the scores of all fields together."""
+
+    def total(counts: Iterable[Counts]) -> Counts:
+        sums = np.sum([[one.correct, one.found, one.expected] for one in counts], axis=0)
+        return Counts(*sums.tolist())
+
+    return Scores(total(one.edges for one in scores), total(one.divisions for one in scores))
+
+
+def greedy_links(model: AssociationModel, movie: TrueMovie) -> Links:
+    """Return the links (E, 2) of the default linker."""
+    flow._MEMORY = flow.new_memory()
+    link = linker("greedy", probabilities=model.spec.scores_are_probabilities)
+    edges = Tracker(model, link, threads=1).track_detections(movie.detections).edges
+    return np.column_stack([edges.source, edges.target])
+
+
+def others(shown: Sequence[TrueMovie]) -> Iterator[tuple[str, Scores]]:
+    """Yield the scores of other trackers, those with a distance at the best one for all fields."""
+    for name, links in (("nearest neighbour", nearest_neighbour), ("laptrack", laptrack_links)):
+        tried = []
+        for distance in DISTANCES:
+            longest = [distance * typical_spacing(movie.detections) for movie in shown]
+            found = (
+                movie.score(links(movie.detections, most))
+                for movie, most in zip(shown, longest, strict=True)
+            )
+            tried.append(pooled(list(found)))
+        yield name, max(tried, key=lambda scores: scores.edges.f1)
+    pixels = [(movie, movie.masks) for movie in shown if movie.masks is not None]
+    if pixels:
+        yield (
+            "overlap",
+            pooled([movie.score(overlap(movie.detections, masks)) for movie, masks in pixels]),
+        )
+
+
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield rows of movies by trackers."""
+    trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
+    yield ["edge F1 / division F1", "cells per frame", "edges, divisions", *trackers]
+    for row in result["rows"]:
+        scores = (row["trackers"].get(name) for name in trackers)
+        yield [
+            title(row["movie"], row["variant"], has_errors=False),
+            f"{row['cells']:.0f}",
+            f"{row['edges']:,}, {row['divisions']:,}",
+            *("" if found is None else in_words(found) for found in scores),
+        ]
+
+
+@click.command()
+@DATA_OPTION
+@click.option(
+    "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
+)
+@click.option(
+    "--part",
+    type=click.Choice(["test", "choosing"]),
+    default="test",
+    show_default=True,
+    help="Of --data; 'choosing' writes small_fields_choosing.json.",
+)
+def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
+    """Track small fields of real movies, and compare with trackers that need no training."""
+    loaded = {name: load_model(name) for name in models}
+    rows: list[Row] = []
+    for found in real_parts(data, "test") if part == "test" else parts_for_choosing(data):
+        movie = found.read()
+        for variant, make in versions(found.ndim).items():
+            shown = list(fields(make(movie)))
+            ndim = shown[0].detections.ndim
+            by_tracker = {
+                name: pooled([one.score(greedy_links(model, one)) for one in shown])
+                for name, model in loaded.items()
+                if model.spec.ndim == ndim
+            }
+            by_tracker |= dict(others(shown))
+            counts = next(iter(by_tracker.values()))
+            rows.append(
+                {
+                    "movie": found.name,
+                    "variant": variant,
+                    "cells": round(np.mean([len(o.detections) / o.n_frames for o in shown]), 1),
+                    "edges": counts.edges.expected,
+                    "divisions": counts.divisions.expected,
+                    "trackers": {name: summary(scores) for name, scores in by_tracker.items()},
+                }
+            )
+            print(json.dumps(rows[-1]), flush=True)
+    name = "small_fields" if part == "test" else "small_fields_choosing"
+    print(f"written to {write_result(name, {'rows': rows})}")

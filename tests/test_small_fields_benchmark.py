@@ -1,0 +1,91 @@
+"""The benchmark of small fields of view: cut movies keep the truth, and scores are pooled."""
+
+import numpy as np
+import pytest
+
+from benchmarks import small_fields
+from benchmarks.our_trackers import load_model
+from benchmarks.true_movies import as_points, as_true_movie
+from trackastra_engine.evaluation.edge_scores import Counts, Scores
+from trackastra_engine.simulation import Division, SimulationParameters, render
+
+
+@pytest.fixture(scope="module")
+def movie():
+    parameters = SimulationParameters(
+        n_frames=5, n_cells=90, spacing=1.3, division=Division(cycle_frames=15.0)
+    )
+    return as_true_movie(render(parameters, 3), 1.0)
+
+
+@pytest.fixture(autouse=True)
+def few_fields(monkeypatch):
+    monkeypatch.setattr(small_fields, "N_FIELDS", 3)
+
+
+def test_points_of_a_field_lie_in_a_square_and_keep_their_links(movie):
+    truth = {
+        tuple(map(tuple, np.round(pair, 6))) for pair in movie.detections.centroid[movie.links]
+    }
+    for shown in small_fields.fields(as_points(movie)):
+        found = shown.detections
+        assert len(found) == small_fields.CELLS * movie.n_frames
+        sides = np.ptp(found.centroid, axis=0)
+        place = movie.detections.centroid
+        low, high = found.centroid.min(axis=0), found.centroid.max(axis=0)
+        is_inside = ((place >= low) & (place <= high)).all(axis=1)
+        assert is_inside.sum() == len(found)
+        assert sides.max() < 0.7 * np.ptp(place, axis=0).max()
+        links = {tuple(map(tuple, np.round(pair, 6))) for pair in found.centroid[shown.links]}
+        inside = {tuple(row) for row in np.round(found.centroid, 6)}
+        assert links == {pair for pair in truth if set(pair) <= inside}
+
+
+def test_masks_of_a_field_show_parts_of_cells_at_its_sides(movie):
+    n_links = 0
+    for shown in small_fields.fields(movie):
+        height, width = shown.masks.shape[1:]
+        size = movie.masks.shape[1:]
+        assert height < size[0]
+        assert width < size[1]
+        # The field is found again by its pixels, up to the numbers of cells.
+        corners = [
+            (y, x)
+            for y in range(size[0] - height + 1)
+            for x in range(size[1] - width + 1)
+            if ((movie.masks[0, y : y + height, x : x + width] > 0) == (shown.masks[0] > 0)).all()
+        ]
+        (y, x), *_ = corners
+        old = movie.masks[:, y : y + height, x : x + width]
+        assert ((old > 0) == (shown.masks > 0)).all()
+        first_row = np.searchsorted(movie.detections.frame, np.arange(movie.n_frames))
+        row = np.zeros(len(shown.detections), int)
+        for new, (frame, label) in enumerate(
+            zip(shown.detections.frame, shown.detections.label, strict=True)
+        ):
+            (was,) = np.unique(old[frame][shown.masks[frame] == label])
+            row[new] = first_row[frame] + was - 1
+        true_links = set(map(tuple, movie.links.tolist()))
+        both = {pair for pair in true_links if set(pair) <= set(row.tolist())}
+        assert set(map(tuple, row[shown.links].tolist())) == both
+        n_links += len(both)
+    assert n_links > 20
+
+
+def test_counts_of_fields_are_added():
+    one = Scores(Counts(1, 2, 3), Counts(0, 1, 1))
+    other = Scores(Counts(10, 20, 30), Counts(2, 2, 2))
+    assert small_fields.pooled([one, other]) == Scores(Counts(11, 22, 33), Counts(2, 3, 3))
+
+
+def test_our_links_and_those_of_others_are_scored(movie):
+    shown = list(small_fields.fields(movie))
+    model = load_model("general_2d")
+    for one in shown:
+        assert one.score(small_fields.greedy_links(model, one)).edges.f1 > 0.9
+    scores = dict(small_fields.others(shown))
+    assert set(scores) == {"nearest neighbour", "laptrack", "overlap"}
+    assert all(0.5 < score.edges.f1 <= 1 for score in scores.values())
+    assert {score.edges.expected for score in scores.values()} == {
+        sum(len(one.links) for one in shown)
+    }
