@@ -12,7 +12,7 @@ from command_line import run
 from test_motion import STEP, field, frames_of
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
-from trackastra_engine.association import chunks as chunk_module
+from trackastra_engine.association import association as chunk_module
 from trackastra_engine.linking import linker
 from trackastra_engine.motion.summary import movie_motion
 from trackastra_engine.movie.frames import open_movie
@@ -92,7 +92,8 @@ def test_edges_are_the_same_for_all_inputs_of_a_movie(
         np.testing.assert_array_equal(lineage.edges.score, expected.edges.score, err_msg=name)
     off.model.n_windows = 0
     off.track_movie(movie, cache=tmp_path)
-    assert off.model.n_windows == 5  # nothing that was aligned is taken for what is not
+    # Nothing that was aligned is taken for what is not. Windows with the empty frame are small.
+    assert off.model.n_windows == (5 if fits else 7)
 
 
 class KnownModel(RandomModel):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackastra_engine import InputError
+from trackastra_engine.association import edge_stream
 from trackastra_engine.association.edge_stream import (
     NEGLIGIBLE_SCORE,
     EdgeStream,
@@ -56,9 +58,17 @@ def test_a_short_movie_is_one_window():
     assert windows_of([1, 1], 4) == [[0, 1]]
 
 
-def test_strides_end_with_the_movie():
+def test_strides_end_with_the_movie(monkeypatch):
+    monkeypatch.setattr(edge_stream, "SMALL_WINDOW", 0)
     assert windows_of([1] * 8, 4, stride=3) == [[0, 1, 2, 3], [3, 4, 5, 6], [4, 5, 6, 7]]
     assert windows_of([1] * 7, 4, stride=3) == [[0, 1, 2, 3], [3, 4, 5, 6]]
+
+
+def test_small_windows_begin_at_every_frame(monkeypatch):
+    monkeypatch.setattr(edge_stream, "SMALL_WINDOW", 6)
+    counts = [2, 1, 1, 2, 1, 3, 1, 1, 1]
+    assert [frames[0] for frames in windows_of(counts, 4, stride=3)] == [0, 1, 3, 4, 5]
+    assert [frames[0] for frames in windows_of(counts, 4, stride=2)] == [0, 1, 2, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -79,14 +89,15 @@ def test_a_stride_that_leaves_out_pairs_is_rejected(stride, max_gap):
 
 @st.composite
 def scored_movies(draw):
-    """A movie of up to 9 frames, options of a stream, and a seed for the scores."""
+    """A movie of up to 9 frames, options of a stream, a seed for scores, and a small window."""
     counts = draw(st.lists(st.integers(0, 3), min_size=1, max_size=9))
     window = draw(st.integers(2, 5))
     max_gap = draw(st.integers(1, window - 1))
     stride = draw(st.integers(1, window - max_gap))
     averaging = draw(st.sampled_from(["all", "above_threshold"]))
     frames = [frame_of(index, count) for index, count in enumerate(counts)]
-    return frames, spec_of(window, averaging), stride, max_gap, draw(st.integers(0, 99))
+    seed, small = draw(st.integers(0, 99)), draw(st.integers(0, 6))
+    return frames, spec_of(window, averaging), stride, max_gap, seed, small
 
 
 def random_scores(max_gap, seed):
@@ -103,10 +114,12 @@ def random_scores(max_gap, seed):
     return score
 
 
-def means_by_hand(frames, spec, stride, max_gap, seed):
+def means_by_hand(frames, spec, stride, max_gap, seed, small):
     """Return {(source row, target row): mean score}, summed over the windows in their order."""
     n_frames, size = len(frames), min(spec.window, len(frames))
-    starts = sorted({*range(0, n_frames - size + 1, stride), n_frames - size})
+    all_starts = range(n_frames - size + 1)
+    is_small = [sum(map(len, frames[start : start + size])) <= small for start in all_starts]
+    starts = [s for s in all_starts if s % stride == 0 or is_small[s] or s == n_frames - size]
     score, offsets = random_scores(max_gap, seed), np.cumsum([0, *map(len, frames)]).tolist()
     frame = concatenate(frames, 2).frame
     total: dict[tuple[int, int], float] = {}
@@ -129,11 +142,15 @@ def means_by_hand(frames, spec, stride, max_gap, seed):
     return {pair: mean for pair, mean in means.items() if mean >= MIN_SCORE}
 
 
+def streamed(frames, spec, stride, max_gap, seed, small):
+    with patch.object(edge_stream, "SMALL_WINDOW", small):
+        stream = EdgeStream(random_scores(max_gap, seed), spec, stride=stride, max_gap=max_gap)
+        return [part for frame in frames for part in stream.push(frame)] + stream.finish()
+
+
 @given(scored_movies())
 def test_the_stream_equals_means_by_hand(movie):
-    frames, spec, stride, max_gap, seed = movie
-    stream = EdgeStream(random_scores(max_gap, seed), spec, stride=stride, max_gap=max_gap)
-    parts = [part for frame in frames for part in stream.push(frame)] + stream.finish()
+    parts = streamed(*movie)
     edges = concatenate_edges(part.edges.shifted(part.first_row) for part in parts)
     pairs = zip(edges.source.tolist(), edges.target.tolist(), strict=True)
     found = dict(zip(pairs, edges.score.tolist(), strict=True))
@@ -144,9 +161,8 @@ def test_the_stream_equals_means_by_hand(movie):
 
 @given(scored_movies())
 def test_each_frame_is_yielded_once_with_the_detections_of_its_edges(movie):
-    frames, spec, stride, max_gap, seed = movie
-    stream = EdgeStream(random_scores(max_gap, seed), spec, stride=stride, max_gap=max_gap)
-    parts = [part for frame in frames for part in stream.push(frame)] + stream.finish()
+    frames, _, _, max_gap, *_ = movie
+    parts = streamed(*movie)
     assert [part.frame for part in parts] == list(range(len(frames)))
     for part in parts:
         expected = concatenate(frames[part.frame : part.frame + max_gap + 1], 2)
@@ -165,7 +181,7 @@ def test_a_frame_is_final_when_the_window_that_begins_with_it_was_scored():
 def test_a_whole_movie_is_a_stream_of_its_frames():
     frames = [frame_of(index, count) for index, count in enumerate([2, 0, 3, 1, 2])]
     edges = associate_movie(random_scores(1, 3), spec_of(3), concatenate(frames, 2))
-    expected = means_by_hand(frames, spec_of(3), 1, 1, 3)
+    expected = means_by_hand(frames, spec_of(3), 1, 1, 3, 0)
     pairs = list(zip(edges.source.tolist(), edges.target.tolist(), strict=True))
     assert pairs == list(expected)
     assert all(first < second for first, second in pairwise(pairs))

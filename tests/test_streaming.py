@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trackastra_engine import InputError, Tracker
+from trackastra_engine.association import edge_stream
 from trackastra_engine.association.association import CHUNK_FRAMES
 from trackastra_engine.association.edge_stream import associate_movie
 from trackastra_engine.detection.detections import concatenate, detect
@@ -83,7 +84,8 @@ def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_gap
     np.testing.assert_array_equal(lineage.tracklets, whole.tracklets)
 
 
-def test_a_stride_scores_fewer_windows():
+def test_a_stride_scores_fewer_windows(monkeypatch):
+    monkeypatch.setattr(edge_stream, "SMALL_WINDOW", 0)
     model = RandomModel()
     tracker = Tracker(model, linker("greedy"), stride=3, align="off")  # windows are scored once
     lineage = tracker.track(None, crowd(14))

@@ -10,6 +10,7 @@ from small_movies import write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import association as chunk_module
+from trackastra_engine.association import edge_stream
 from trackastra_engine.association import window_threads as threads_module
 from trackastra_engine.linking import linker
 from trackastra_engine.model.onnx_model import AssociationModel, model_path
@@ -99,6 +100,7 @@ def test_threads_within_a_window_change_no_score(n_tokens):
 @pytest.mark.parametrize("missing", [[0], [2], [1, 2, 5], [0, 7], [3, 4]])
 def test_threads_compute_the_chunks_that_a_cache_lacks(missing, tmp_path, monkeypatch):
     monkeypatch.setattr(chunk_module, "CHUNK_FRAMES", 5)
+    monkeypatch.setattr(edge_stream, "SMALL_WINDOW", 40)  # those with the empty frame
     masks = write_folder(tmp_path / "masks", crowd(40, 12))
 
     def tracked(threads, cache):

@@ -103,7 +103,7 @@ class Association:
         chunks = []
         for first in range(0, n_frames, CHUNK_FRAMES):
             stop = min(first + CHUNK_FRAMES, n_frames)
-            begin = -(-max(0, first - self.spec.window + 1) // self.stride) * self.stride
+            begin = max(0, first - self.spec.window + 1)
             end = min(n_frames, stop - 1 + self.spec.window)
             reach = range(min(begin, last_window), end)
             chunks.append(Chunk(range(first, stop), reach, end == n_frames))
@@ -124,7 +124,7 @@ class Association:
     def stream(
         self, score: Score, first_frame: int, threads: WindowThreads = IN_TURN
     ) -> EdgeStream:
-        """Return a stream of edges from a frame, at which a window must begin."""
+        """Return a stream of edges from a frame, before which no window begins."""
         return EdgeStream(
             score,
             self.spec,

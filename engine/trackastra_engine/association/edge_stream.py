@@ -28,6 +28,9 @@ from trackastra_engine.model.spec import ModelSpec
 
 # On real movies, links are as good as with a window for every frame, in half the time.
 USUAL_STRIDE = 2
+# Detections of windows that follow at every frame, whatever the stride: they cost little, and where
+# few cells are seen, means over more windows have fewer errors (benchmarks/small_fields.py).
+SMALL_WINDOW = 100
 NEGLIGIBLE_SCORE = 1e-4  # lower scores are left out of means, which changes them by at most this
 
 Score: TypeAlias = Callable[[Detections], Edges]  # of the detections of a window
@@ -107,8 +110,9 @@ class EdgeStream:
         """Begin a movie, or a part of one.
 
         score: returns the edges, 1 to `max_gap` frames long, between the detections of a window;
-        stride: frames from a window to the next; the last one always ends with the movie;
-        first_frame: the number of the first frame that will arrive, and of the first window;
+        stride: windows begin at its multiples, small ones at every frame, see SMALL_WINDOW; the
+            last one always ends with the movie;
+        first_frame: the number of the first frame that will arrive;
         threads: score several windows at a time, so that edges are returned some frames later.
 
         Raises InputError if windows at this stride leave out pairs of frames.
@@ -134,11 +138,8 @@ class EdgeStream:
         self._frames.append(detections)
         self._scored.append([])
         self._n_frames += 1
-        latest = self._latest_start
-        start = self._begin if latest is None else latest + self._stride
-        if start + self._spec.window > self._n_frames:
-            return []
-        return self._begin_window(start)
+        start = self._n_frames - self._spec.window
+        return self._begin_window(start) if start >= self._begin and self._is_due(start) else []
 
     def finish(self) -> list[FrameEdges]:
         """End the movie, and return the edges of all frames that were not final."""
@@ -194,6 +195,11 @@ class EdgeStream:
             ):
                 raise ValueError("edges lead to missing detections")
             self._scored.append([scored])
+
+    def _is_due(self, start: int) -> bool:
+        """Return whether the window from a frame to the latest one is scored."""
+        frames = self._frames[start - self._first_frame :]
+        return start % self._stride == 0 or sum(map(len, frames)) <= SMALL_WINDOW
 
     @property
     def _latest_start(self) -> int | None:
