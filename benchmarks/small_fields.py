@@ -85,6 +85,12 @@ def _cut(
     return true_movie(numbered, None, kept.parent, movie.z_step)
 
 
+def without_parent(movie: TrueMovie) -> float:
+    """Return the share of detections without a link from the frame before, after the first one."""
+    frame = movie.detections.frame
+    return 1 - len(movie.links) / int((frame > frame[0]).sum())
+
+
 def pooled(scores: Sequence[Scores]) -> Scores:
     """Return the scores of all fields together."""
 
@@ -126,12 +132,14 @@ def others(shown: Sequence[TrueMovie]) -> Iterator[tuple[str, Scores]]:
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of movies by trackers."""
     trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
-    yield ["edge F1 / division F1", "cells per frame", "edges, divisions", *trackers]
+    facts = ("cells per frame", "without a parent", "edges, divisions")
+    yield ["edge F1 / division F1", *facts, *trackers]
     for row in result["rows"]:
         scores = (row["trackers"].get(name) for name in trackers)
         yield [
             title(row["movie"], row["variant"], has_errors=False),
             f"{row['cells']:.0f}",
+            f"{row['without_parent']:.0%}",
             f"{row['edges']:,}, {row['divisions']:,}",
             *("" if found is None else in_words(found) for found in scores),
         ]
@@ -169,7 +177,10 @@ def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
                 {
                     "movie": found.name,
                     "variant": variant,
-                    "cells": round(np.mean([len(o.detections) / o.n_frames for o in shown]), 1),
+                    "cells": round(
+                        np.mean([len(one.detections) / one.n_frames for one in shown]), 1
+                    ),
+                    "without_parent": round(np.mean(list(map(without_parent, shown))), 3),
                     "edges": counts.edges.expected,
                     "divisions": counts.divisions.expected,
                     "trackers": {name: summary(scores) for name, scores in by_tracker.items()},

@@ -72,6 +72,12 @@ def test_masks_of_a_field_show_parts_of_cells_at_its_sides(movie):
     assert n_links > 20
 
 
+def test_the_share_of_cells_without_a_parent_is_that_of_later_frames(movie):
+    later = movie.detections.frame > 0
+    expected = 1 - np.isin(np.flatnonzero(later), movie.links[:, 1]).mean()
+    assert 0 < small_fields.without_parent(movie) == pytest.approx(expected)
+
+
 def test_counts_of_fields_are_added():
     one = Scores(Counts(1, 2, 3), Counts(0, 1, 1))
     other = Scores(Counts(10, 20, 30), Counts(2, 2, 2))
