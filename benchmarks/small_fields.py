@@ -159,7 +159,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 )
 def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
     """Track small fields of real movies, and compare with trackers that need no training."""
-    loaded = {name: load_model(name) for name in models}
+    loaded = {Path(name).stem: load_model(name) for name in models}
     rows: list[Row] = []
     for found in real_parts(data, "test") if part == "test" else parts_for_choosing(data):
         movie = found.read()
