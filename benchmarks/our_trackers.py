@@ -9,6 +9,7 @@ from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.split_objects import without_split_objects
 from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.motion import flow
 from trackastra_engine.motion.alignment import Align
 
 MODES = ("greedy", "ilp", "lap")
@@ -17,6 +18,21 @@ MODES = ("greedy", "ilp", "lap")
 def load_model(model: str) -> AssociationModel:
     """Return the model of that name or file, on the CPU."""
     return AssociationModel.load(model, device="cpu")
+
+
+def greedy_links(
+    model: AssociationModel, movie: TrueMovie, *, stride: int | None = None
+) -> NDArray[np.int64]:
+    """Return the links (E, 2) of the default linker from detections, on one core.
+
+    Flows that were found in earlier movies are forgotten, so that times can be compared.
+    """
+    flow._MEMORY = flow.new_memory()
+    link = linker("greedy", probabilities=model.spec.scores_are_probabilities)
+    voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
+    tracker = Tracker(model, link, stride=stride, threads=1)
+    edges = tracker.track_detections(movie.detections, voxel_um=voxel).edges
+    return np.column_stack([edges.source, edges.target])
 
 
 def candidates(

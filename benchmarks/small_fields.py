@@ -25,20 +25,18 @@ from benchmarks.movie_variants import (
     kept_cells,
     typical_spacing,
 )
-from benchmarks.other_trackers import DISTANCES, Links, laptrack_links
-from benchmarks.our_trackers import load_model
+from benchmarks.other_trackers import DISTANCES, laptrack_links
+from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import DATA_OPTION, parts_for_choosing, real_parts
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie, true_movie
-from trackastra_engine import Tracker
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.evaluation.edge_scores import Counts, Scores
-from trackastra_engine.linking import linker
-from trackastra_engine.model.onnx_model import AssociationModel
-from trackastra_engine.motion import flow
 
-N_FIELDS = 12  # of each version of a movie
-N_FRAMES = 40  # of a field: the fullest of the movie
-CELLS = 12  # per frame, on average
+N_FIELDS = 12  # of each version of a movie; they may overlap
+N_FRAMES = 40  # of a field, at most: the fullest of the movie
+CELLS = 12  # in a field, per frame, on average; and parts of others at the sides of masks
+MOST_OF_MOVIE = 0.5  # share of the cells of the frames; movies with fewer cells are left out
 
 Row = dict[str, Any]
 
@@ -51,19 +49,30 @@ def versions(ndim: int) -> dict[str, Variant]:
 
 
 def fields(movie: TrueMovie) -> Iterator[TrueMovie]:
-    """Yield fields of view around random cells: cubes of points, or squares that cut masks."""
+    """Yield fields of view around random cells: cubes of points, or squares that cut masks.
+
+    There are none in movies that are hardly larger than a field.
+    """
     rng = np.random.default_rng(SEED)
     movie = densest(movie, N_FRAMES)
     place = movie.detections.centroid
-    n_kept = min(CELLS * movie.n_frames, len(place)) - 1
-    for _ in range(N_FIELDS):
+    n_kept = CELLS * movie.n_frames
+    for _ in range(N_FIELDS if n_kept <= MOST_OF_MOVIE * len(place) else 0):
         middle = place[rng.integers(len(place))]
         distance = np.abs(place - middle).max(axis=1)
-        half = float(np.partition(distance, n_kept)[n_kept])
+        half = float(np.partition(distance, n_kept - 1)[n_kept - 1])
         if movie.masks is None:
-            yield kept_cells(movie, distance <= half)
+            yield _seen_alone(kept_cells(movie, distance <= half))
         else:
             yield _cut(movie, movie.masks, middle, half)
+
+
+def _seen_alone(movie: TrueMovie) -> TrueMovie:
+    """Return the movie of points with the border around them."""
+    found = movie.detections
+    diameter = found.features[:, 0]
+    points = detections_of_points(found.frame, found.centroid, label=found.label, diameter=diameter)
+    return replace(movie, detections=points)
 
 
 def _cut(
@@ -101,31 +110,22 @@ def pooled(scores: Sequence[Scores]) -> Scores:
     return Scores(total(one.edges for one in scores), total(one.divisions for one in scores))
 
 
-def greedy_links(model: AssociationModel, movie: TrueMovie) -> Links:
-    """Return the links (E, 2) of the default linker."""
-    flow._MEMORY = flow.new_memory()
-    link = linker("greedy", probabilities=model.spec.scores_are_probabilities)
-    edges = Tracker(model, link, threads=1).track_detections(movie.detections).edges
-    return np.column_stack([edges.source, edges.target])
-
-
 def others(shown: Sequence[TrueMovie]) -> Iterator[tuple[str, Scores]]:
     """Yield the scores of other trackers, those with a distance at the best one for all fields."""
     for name, links in (("nearest neighbour", nearest_neighbour), ("laptrack", laptrack_links)):
         tried = []
         for distance in DISTANCES:
-            longest = [distance * typical_spacing(movie.detections) for movie in shown]
-            found = (
-                movie.score(links(movie.detections, most))
-                for movie, most in zip(shown, longest, strict=True)
-            )
-            tried.append(pooled(list(found)))
+            found = []
+            for movie in shown:
+                seen = movie.in_proportion()
+                found.append(movie.score(links(seen, distance * typical_spacing(seen))))
+            tried.append(pooled(found))
         yield name, max(tried, key=lambda scores: scores.edges.f1)
     pixels = [(movie, movie.masks) for movie in shown if movie.masks is not None]
     if pixels:
         yield (
             "overlap",
-            pooled([movie.score(overlap(movie.detections, masks)) for movie, masks in pixels]),
+            pooled([movie.score(overlap(movie.in_proportion(), masks)) for movie, masks in pixels]),
         )
 
 
@@ -165,6 +165,8 @@ def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
         movie = found.read()
         for variant, make in versions(found.ndim).items():
             shown = list(fields(make(movie)))
+            if not shown:
+                continue
             ndim = shown[0].detections.ndim
             by_tracker = {
                 name: pooled([one.score(greedy_links(model, one)) for one in shown])

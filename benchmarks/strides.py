@@ -1,4 +1,7 @@
-"""How accurate and how fast is tracking of real movies with a window for every second frame?"""
+"""How accurate and how fast is tracking of real movies with a window for every second frame?
+
+Windows of few detections begin at every frame in any case, see `edge_stream.SMALL_WINDOW`.
+"""
 
 import json
 import time
@@ -11,14 +14,11 @@ import numpy as np
 
 from benchmarks.motion_constants import ADDED_ERRORS, n_errors
 from benchmarks.movie_variants import WHOLE, densest, flat_variants, variants, with_errors
-from benchmarks.our_trackers import load_model
+from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import DATA_OPTION, parts_for_choosing
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
-from trackastra_engine import Tracker
-from trackastra_engine.linking import linker
 from trackastra_engine.model.onnx_model import AssociationModel
-from trackastra_engine.motion import flow
 
 STRIDES = (1, 2)
 
@@ -40,14 +40,10 @@ def versions(name: str, movie: TrueMovie) -> Iterator[tuple[str, TrueMovie]]:
 
 def measure(model: AssociationModel, movie: TrueMovie, stride: int) -> dict[str, float]:
     """Return the accuracy of greedy links, aligned and by rates, and CPU seconds."""
-    flow._MEMORY = flow.new_memory()
-    voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
-    link = linker("greedy", probabilities=model.spec.scores_are_probabilities)
-    tracker = Tracker(model, link, stride=stride, threads=1)
     begin = time.process_time()
-    edges = tracker.track_detections(movie.detections, voxel_um=voxel).edges
+    links = greedy_links(model, movie, stride=stride)
     seconds = time.process_time() - begin
-    scores = movie.score(np.column_stack([edges.source, edges.target]))
+    scores = movie.score(links)
     return {
         "edge_f1": round(scores.edges.f1, 4),
         "division_f1": round(scores.divisions.f1, 3),

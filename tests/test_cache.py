@@ -13,7 +13,7 @@ from small_movies import write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import association as chunk_module
-from trackastra_engine.association import chunks
+from trackastra_engine.association import chunks, edge_stream
 from trackastra_engine.association.association import Association, WindowScores
 from trackastra_engine.association.cache import read_edges
 from trackastra_engine.association.edge_stream import EdgeStream
@@ -79,9 +79,11 @@ class Run:
         return len(self.frames), self.model.n_windows
 
 
+@pytest.mark.parametrize("small", [0, 40, 100])  # at 40, only windows with the empty frame
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("n_frames", [2, 3, 4, 5, 9, 11, 12, 13, 23])
-def test_edges_of_chunks_are_those_of_the_whole_movie(n_frames, stride):
+def test_edges_of_chunks_are_those_of_the_whole_movie(n_frames, stride, small, monkeypatch):
+    monkeypatch.setattr(edge_stream, "SMALL_WINDOW", small)
     association = Association(KnownModel(), stride, max_gap=1)
     frames = [detect(frame, 2) for frame in open_movie(None, crowd(23, 12)[:n_frames])]
     stream = EdgeStream(association.score(None), association.spec, stride=stride)

@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from small_networks import tiny_network
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.simulation import KnownMovie
-from trackastra_training import small_fields
+from trackastra_training import batches, small_fields
+from trackastra_training.batches import ExampleOptions, Pools
+from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.small_fields import small_field
-from wandering_cells import N_CELLS, N_FRAMES, rows_of, visible_parents, wandering_cells
+from trackastra_training.start import spec_of
+from wandering_cells import N_FRAMES, rows_of, visible_parents, wandering_cells
 
 
 def in_plane(movie):
@@ -48,7 +52,9 @@ def test_margins_end_at_the_sides_of_the_field():
     step, diameter = 10.0, 6.0
     places = step * np.argwhere(np.ones((30, 30), bool))
     frame = np.repeat(np.arange(N_FRAMES), len(places))
-    grid = detections_of_points(frame, np.tile(places, (N_FRAMES, 1)), diameter=np.full(3600, 6.0))
+    grid = detections_of_points(
+        frame, np.tile(places, (N_FRAMES, 1)), diameter=np.full(len(frame), diameter)
+    )
     movie = KnownMovie(grid, np.full(len(frame), -1), np.zeros(len(frame), int))
     for seed in range(20):
         seen = small_field(movie, np.random.default_rng(seed)).detections
@@ -59,8 +65,27 @@ def test_margins_end_at_the_sides_of_the_field():
         assert behind[margin > 0].min() >= -diameter / 2
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_training_shows_a_share_of_windows_in_small_fields(share, monkeypatch):
+    monkeypatch.setattr(batches, "POOL_SIZE", 5)
+    monkeypatch.setattr(small_fields, "CELLS", (3.0, 20.0))
+    data = DataOptions(real_share=1.0, max_tokens=1000, batch_tokens=1000, n_workers=0)
+    options = ExampleOptions(
+        spec_of(tiny_network().config, "tiny", ""),
+        data,
+        replace(Augmentation(), small_fields=share, missed=0.0, merged=0.0, split=0.0),
+    )
+    pool = Pools([in_plane(wandering_cells())], options, 0)[0]
+    n_tokens = [int((row >= 0).sum()) for batch in pool for row in batch.frame]
+    assert len(n_tokens) == 5
+    if share:
+        assert max(n_tokens) <= 20 * N_FRAMES
+        assert len(set(n_tokens)) > 1
+    else:
+        assert set(n_tokens) == {len(wandering_cells().parent)}
+
+
 def test_a_window_of_few_cells_does_not_change():
     movie = wandering_cells()
     few = KnownMovie(movie.detections.rows(np.arange(3)), np.full(3, -1), np.zeros(3, int))
-    assert len(few.parent) < N_CELLS
     assert small_field(few, np.random.default_rng(0)) is few

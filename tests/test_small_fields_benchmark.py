@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import small_fields
-from benchmarks.our_trackers import load_model
+from benchmarks.movie_variants import kept_cells
+from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.true_movies import as_points, as_true_movie
 from trackastra_engine.evaluation.edge_scores import Counts, Scores
 from trackastra_engine.simulation import Division, SimulationParameters, render
@@ -29,16 +30,22 @@ def test_points_of_a_field_lie_in_a_square_and_keep_their_links(movie):
     }
     for shown in small_fields.fields(as_points(movie)):
         found = shown.detections
-        assert len(found) == small_fields.CELLS * movie.n_frames
-        sides = np.ptp(found.centroid, axis=0)
-        place = movie.detections.centroid
         low, high = found.centroid.min(axis=0), found.centroid.max(axis=0)
+        assert len(found) == small_fields.CELLS * movie.n_frames
+        inner = np.minimum(found.centroid - low, high - found.centroid).min(axis=1)
+        np.testing.assert_allclose(found.features[:, -1], inner)  # as of points that a user gives
+        place = movie.detections.centroid
         is_inside = ((place >= low) & (place <= high)).all(axis=1)
         assert is_inside.sum() == len(found)
-        assert sides.max() < 0.7 * np.ptp(place, axis=0).max()
+        assert (high - low).max() < 0.7 * np.ptp(place, axis=0).max()
         links = {tuple(map(tuple, np.round(pair, 6))) for pair in found.centroid[shown.links]}
         inside = {tuple(row) for row in np.round(found.centroid, 6)}
         assert links == {pair for pair in truth if set(pair) <= inside}
+
+
+def test_a_movie_of_few_cells_has_no_fields(movie):
+    few = np.arange(len(movie.detections)) % 6 == 0
+    assert list(small_fields.fields(kept_cells(as_points(movie), few))) == []
 
 
 def test_masks_of_a_field_show_parts_of_cells_at_its_sides(movie):
@@ -84,14 +91,17 @@ def test_counts_of_fields_are_added():
     assert small_fields.pooled([one, other]) == Scores(Counts(11, 22, 33), Counts(2, 3, 3))
 
 
-def test_our_links_and_those_of_others_are_scored(movie):
+def test_our_links_and_those_of_others_are_scored(movie, monkeypatch):
     shown = list(small_fields.fields(movie))
     model = load_model("general_2d")
     for one in shown:
-        assert one.score(small_fields.greedy_links(model, one)).edges.f1 > 0.9
+        assert one.score(greedy_links(model, one)).edges.f1 > 0.9
     scores = dict(small_fields.others(shown))
     assert set(scores) == {"nearest neighbour", "laptrack", "overlap"}
     assert all(0.5 < score.edges.f1 <= 1 for score in scores.values())
+    monkeypatch.setattr(small_fields, "DISTANCES", small_fields.DISTANCES[:1])
+    for name, score in small_fields.others(shown):
+        assert score.edges.f1 <= scores[name].edges.f1  # of the best distance
     assert {score.edges.expected for score in scores.values()} == {
         sum(len(one.links) for one in shown)
     }

@@ -131,7 +131,7 @@ class Tracker:
             Longest link: pixels, or a text such as "40px", "12um" or "auto".
         stride : int, optional
             Frames from one window to the next; by default 2, with upstream's models 1. Windows of
-            at most 100 detections follow at every frame.
+            at most 100 detections begin at every frame.
         align : {"auto", "off"}
             Whether the frames of a window are aligned before it is scored, with models that
             learned from relative positions.

@@ -136,7 +136,7 @@ def _as_seen(
     window: KnownMovie, augmentation: Augmentation, rng: np.random.Generator
 ) -> KnownMovie:
     """Return a window in its field of view, aligned as in tracking."""
-    if rng.random() < augmentation.small_fields:
+    if augmentation.small_fields and rng.random() < augmentation.small_fields:
         window = small_field(window, rng)
     return window if rng.random() < augmentation.unaligned else align(window, rng)
 
@@ -152,9 +152,9 @@ def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Ite
         last_start = max(parameters.n_frames - spec.window, 0)
         starts = rng.permutation(last_start + 1)[:WINDOWS_PER_MOVIE]
         for window in (cut_window(movie, int(start), spec.window) for start in starts):
+            window = _as_seen(window, options.augmentation, rng)
             if len(np.unique(window.detections.frame)) < 2:
                 continue
-            window = _as_seen(window, options.augmentation, rng)
             if nearest_parent_share(window) > HOPELESS_SHARE or rng.random() < HOPELESS_KEPT:
                 yield window
 

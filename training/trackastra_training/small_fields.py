@@ -12,7 +12,7 @@ from trackastra_engine.simulation import KnownMovie
 from trackastra_training.segmentation_errors import keep_rows
 
 CELLS = (3.0, 40.0)  # least and most in a frame, on average
-ASPECT = 1.6  # largest ratio of the sides of a field and of a square of the same area
+STRETCH = 1.6  # each side of a field is longer or shorter by at most this factor
 
 
 def small_field(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
@@ -26,10 +26,10 @@ def small_field(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
     n_kept = round(n_frames * np.exp(rng.uniform(*np.log(CELLS))))
     if n_kept >= len(found):
         return window
-    sides = ASPECT ** rng.uniform(-1, 1, found.ndim)
+    sides = STRETCH ** rng.uniform(-1, 1, found.ndim)
     offset = np.abs(found.centroid - found.centroid[rng.integers(len(found))])
     distance = (offset / sides).max(axis=1)
-    half = np.partition(distance, n_kept)[n_kept]
+    half = np.partition(distance, n_kept - 1)[n_kept - 1]
     # From the positions of points, but from the edges of objects in masks.
     reach = (half * sides - offset)[:, -2:].min(axis=1)
     reach -= rng.choice([0.0, 0.5]) * found.features[:, 0]

@@ -99,14 +99,12 @@ class Association:
 
     def chunks(self, n_frames: int) -> list[Chunk]:
         """Return the chunks of a movie."""
-        last_window = max(0, n_frames - self.spec.window)  # it always ends with the movie
         chunks = []
         for first in range(0, n_frames, CHUNK_FRAMES):
             stop = min(first + CHUNK_FRAMES, n_frames)
-            begin = max(0, first - self.spec.window + 1)
+            begin = max(0, first - self.spec.window + 1)  # of the earliest window that contains it
             end = min(n_frames, stop - 1 + self.spec.window)
-            reach = range(min(begin, last_window), end)
-            chunks.append(Chunk(range(first, stop), reach, end == n_frames))
+            chunks.append(Chunk(range(first, stop), range(begin, end), end == n_frames))
         return chunks
 
     def edges(self, chunk: Chunk, frames: Iterable[Detections], score: "WindowScores") -> Edges:

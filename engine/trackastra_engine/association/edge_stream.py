@@ -28,8 +28,8 @@ from trackastra_engine.model.spec import ModelSpec
 
 # On real movies, links are as good as with a window for every frame, in half the time.
 USUAL_STRIDE = 2
-# Detections of windows that follow at every frame, whatever the stride: they cost little, and where
-# few cells are seen, means over more windows have fewer errors (benchmarks/small_fields.py).
+# Detections of windows that begin at every frame, whatever the stride: they cost little, and where
+# few cells are seen, means over more windows have fewer errors (benchmarks/README.md, stride).
 SMALL_WINDOW = 100
 NEGLIGIBLE_SCORE = 1e-4  # lower scores are left out of means, which changes them by at most this
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from trackastra_engine.association.edge_stream import associate_movie
+from trackastra_engine.association.edge_stream import SMALL_WINDOW, associate_movie
 from trackastra_engine.association.measured import needs_range
 from trackastra_engine.detection.detections import Detections, concatenate, detect
 from trackastra_engine.detection.intensity import IntensityHistogram, IntensityRange
@@ -122,7 +122,8 @@ def _affordable(
     watch = _Stopwatch()
     with watch.running("window"):
         score(first)
-    return min(len(found), window + tracker.stride * int(SCORING_S / watch.seconds["window"]))
+    stride = 1 if len(first) <= SMALL_WINDOW else tracker.stride
+    return min(len(found), window + stride * int(SCORING_S / watch.seconds["window"]))
 
 
 def _link_and_write(

@@ -63,8 +63,8 @@ from trackastra_engine.errors import InputError
 @click.option(
     "--stride",
     type=int,
-    help="Frames from a window to the next, where it has over 100 detections; more is faster.  "
-    "[default: 2, with upstream's models 1]",
+    help="Frames from a window to the next; more is faster. Windows of at most 100 detections "
+    "begin at every frame.  [default: 2, with upstream's models 1]",
 )
 @ALIGN_OPTION
 @click.option(
