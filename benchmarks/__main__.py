@@ -41,20 +41,8 @@ def main() -> None:
 for benchmark in (
     *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
-    *(
-        stages,
-        transformer,
-        whole,
-        default_model,
-        length,
-        large,
-        startup,
-        latency,
-        soak,
-        cores,
-        throughput,
-    ),
-    *(gpu_benchmark, formats, tables),
+    *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
+    *(throughput, gpu_benchmark, formats, tables),
 ):
     main.add_command(benchmark)
 

@@ -20,7 +20,7 @@ from benchmarks.accuracy_sets import summary
 from benchmarks.corrections import LEAST_CERTAIN, answers, parents, questions
 from benchmarks.movie_variants import WHOLE, densest, every_nth, itself
 from benchmarks.our_trackers import candidates, load_model
-from benchmarks.real_movies import DATA_OPTION, Part, RealPart, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, Part, RealPart, real_parts
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.errors import InputError
@@ -190,7 +190,7 @@ def _gain(row: dict[str, Any]) -> str:
 
 
 @click.command("adaptation")
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option("--model-2d", default="general_2d", show_default=True)
 @click.option("--model-3d", default="general_3d", show_default=True)
 @click.option("--frames", type=int, default=50, show_default=True, help="Of each 3D movie.")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.accuracy_sets import summary
 from benchmarks.movie_variants import densest, variants
 from benchmarks.our_trackers import candidates, load_model
-from benchmarks.real_movies import DATA_OPTION, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, real_parts
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.linking import linker
@@ -127,7 +127,7 @@ def corrections_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 @click.command("corrections")
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option("--model-2d", default="general_2d", show_default=True)
 @click.option("--model-3d", default="general_3d", show_default=True)
 @click.option("--frames", type=int, default=50, show_default=True, help="Of each 3D movie.")

@@ -13,7 +13,7 @@ from benchmarks.accuracy_sets import title
 from benchmarks.error_pictures import WrongParents, draw_errors
 from benchmarks.movie_variants import ORDINAL, WHOLE, typical_spacing, variants
 from benchmarks.our_trackers import candidates, chosen_links, load_model
-from benchmarks.real_movies import DATA_OPTION, Part, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, Part, real_parts
 from benchmarks.record import RESULTS, write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.linking.candidates import CandidateGraph
@@ -112,13 +112,11 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 @click.command()
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option("--only", default="*", show_default=True, help="Only movies whose names match.")
 @click.option("--part", type=click.Choice(["test", "validate"]), default="test", show_default=True)
-def errors(data: Path | None, only: str, part: Part) -> None:
+def errors(data: Path, only: str, part: Part) -> None:
     """Count the errors of the default models on real movies, also filmed rarely, and draw some."""
-    if data is None:
-        raise click.UsageError("name the folder of the real movies with --data")
     cases = []
     for real in real_parts(data, part):
         if not fnmatchcase(real.name, only):

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.accuracy_sets import summary
 from benchmarks.movie_variants import SEED
 from benchmarks.our_trackers import MODES, load_model
-from benchmarks.real_movies import DATA_OPTION, Part, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, Part, real_parts
 from benchmarks.record import write_result
 from benchmarks.scored_movies import MAX_GAP, scored
 from benchmarks.spoiled_masks import ErrorShares, spoiled
@@ -144,7 +144,7 @@ def _in_words(row: Row) -> str:
 
 
 @click.command()
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option(
     "--part",
     type=click.Choice(["train", "validate", "test"]),

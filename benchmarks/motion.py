@@ -21,7 +21,7 @@ from benchmarks.movie_variants import (
     variants,
 )
 from benchmarks.our_trackers import candidates, chosen_links, load_model
-from benchmarks.real_movies import DATA_OPTION, parts_for_choosing
+from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie, as_points
 from trackastra_engine.model.edges import Edges
@@ -127,15 +127,13 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 @click.command()
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option("--only", multiple=True, help="Begin of a movie's name; several times for more.")
-def motion(data: Path | None, only: tuple[str, ...]) -> None:
+def motion(data: Path, only: tuple[str, ...]) -> None:
     """Compare links with and without alignment on real movies, as they are and in motion.
 
     The movies are those on which constants may be chosen. Scores are those of greedy links.
     """
-    if data is None:
-        raise click.UsageError("give --data, the folder of the real movies")
     models = {ndim: load_model(f"general_{ndim}d") for ndim in (2, 3)}
     rows = []
     for known in parts_for_choosing(data):

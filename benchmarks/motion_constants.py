@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.movie_variants import densest, variants, with_errors
 from benchmarks.our_trackers import candidates, chosen_links, load_model
-from benchmarks.real_movies import DATA_OPTION, RealPart, parts_for_choosing
+from benchmarks.real_movies import NEEDED_DATA_OPTION, RealPart, parts_for_choosing
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie, as_points
 from trackastra_engine.association import aligned_windows
@@ -177,11 +177,9 @@ def _percent(log_ratio: Any) -> str:
 
 
 @click.command("motion-constants")
-@DATA_OPTION
-def motion_constants(data: Path | None) -> None:
+@NEEDED_DATA_OPTION
+def motion_constants(data: Path) -> None:
     """Change each constant of alignment by itself, on the parts of real movies for choosing."""
-    if data is None:
-        raise click.UsageError("give --data, the folder of the real movies")
     models = {ndim: load_model(f"general_{ndim}d") for ndim in (2, 3)}
     rows = []
     for part in parts_for_choosing(data):

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.movie_variants import ORDINAL, WHOLE, densest, every_nth, itself, with_errors
 from benchmarks.our_trackers import chosen_links, load_model
-from benchmarks.real_movies import DATA_OPTION, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, real_parts
 from benchmarks.record import write_result
 from benchmarks.scored_movies import ScoredMovie, scored
 from benchmarks.true_movies import TrueMovie
@@ -128,7 +128,7 @@ def _in_words(gained: Sequence[float]) -> str:
 
 
 @click.command()
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option("--frames", type=int, help="Only so many frames of each movie, the fullest.")
 def rates(data: Path, frames: int | None) -> None:
     """Link real movies by scores that are corrected within several limits, and as they are."""

@@ -5,9 +5,10 @@ are learned from the parts `train`, constants are chosen on the parts `validate`
 measured on the parts `test`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import click
 import numpy as np
@@ -17,14 +18,22 @@ from benchmarks.true_movies import TrueMovie, read_movie
 from trackastra_engine.detection.points import detections_of_points
 
 Part = Literal["train", "validate", "test"]
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-DATA_OPTION = click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="TRACKASTRA_REAL_DATA",
-    show_envvar=True,
-    help="The folder of the real movies: sparse1, epidermis, ecoli, celegans, phallusia.",
-)
+
+def data_option(*, required: bool) -> Callable[[Command], Command]:
+    """Return the option that names the folder of the real movies."""
+    return click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        required=required,
+        envvar="TRACKASTRA_REAL_DATA",
+        show_envvar=True,
+        help="The folder of the real movies: sparse1, epidermis, ecoli, celegans, phallusia.",
+    )
+
+
+DATA_OPTION, NEEDED_DATA_OPTION = data_option(required=False), data_option(required=True)
 ALL_FRAMES = (0, 10**6)
 
 # Frames of the movies with masks, first and last.

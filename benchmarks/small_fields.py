@@ -27,7 +27,7 @@ from benchmarks.movie_variants import (
 )
 from benchmarks.other_trackers import DISTANCES, laptrack_links
 from benchmarks.our_trackers import greedy_links, load_model
-from benchmarks.real_movies import DATA_OPTION, parts_for_choosing, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing, real_parts
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie, true_movie
 from trackastra_engine.detection.points import detections_of_points
@@ -146,7 +146,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 
 @click.command()
-@DATA_OPTION
+@NEEDED_DATA_OPTION
 @click.option(
     "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
 )

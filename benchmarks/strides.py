@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.motion_constants import ADDED_ERRORS, n_errors
 from benchmarks.movie_variants import WHOLE, densest, flat_variants, variants, with_errors
 from benchmarks.our_trackers import greedy_links, load_model
-from benchmarks.real_movies import DATA_OPTION, parts_for_choosing
+from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing
 from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.model.onnx_model import AssociationModel
@@ -89,11 +89,9 @@ def _cells(found: dict[str, float]) -> tuple[str, str, str]:
 
 
 @click.command()
-@DATA_OPTION
-def strides(data: Path | None) -> None:
+@NEEDED_DATA_OPTION
+def strides(data: Path) -> None:
     """Link detections of real movies, with windows of some strides, on one core."""
-    if data is None:
-        raise click.UsageError("give the folder of the real movies with --data")
     models = {ndim: load_model(f"general_{ndim}d") for ndim in (2, 3)}
     rows: list[dict[str, Any]] = []
     for name, movie in movies(data):

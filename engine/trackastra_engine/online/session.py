@@ -41,7 +41,7 @@ class Session:
     model has none.
 
     Each frame is scored in one window. With a stride of 2, every second of these counts only until
-    the next one is scored, unless it has at most 100 detections.
+    the next one is scored, except windows of at most 100 detections.
 
     Frames of a field are numbered by the caller, or counted. A number left out is a frame that is
     missing: tracks go on from the last frame that came. Not for several threads at once.
