@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy_sets import in_words, summary, title
 from benchmarks.classical import nearest_neighbour, overlap
+from benchmarks.motion_constants import n_errors
 from benchmarks.movie_variants import (
     ORDINAL,
     SEED,
@@ -29,13 +31,17 @@ from benchmarks.other_trackers import DISTANCES, laptrack_links
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing, real_parts
 from benchmarks.record import write_result
+from benchmarks.strides import change_of_errors
 from benchmarks.true_movies import TrueMovie, true_movie
+from trackastra_engine.association import edge_stream
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.evaluation.edge_scores import Counts, Scores
+from trackastra_engine.model.onnx_model import AssociationModel
 
 N_FIELDS = 12  # of each version of a movie; they may overlap
 N_FRAMES = 40  # of a field, at most: the fullest of the movie
 CELLS = 12  # in a field, per frame, on average; and parts of others at the sides of masks
+ALL_WINDOWS = ", all windows at the stride"
 MOST_OF_MOVIE = 0.5  # share of the cells of the frames; movies with fewer cells are left out
 
 Row = dict[str, Any]
@@ -110,6 +116,19 @@ def pooled(scores: Sequence[Scores]) -> Scores:
     return Scores(total(one.edges for one in scores), total(one.divisions for one in scores))
 
 
+def ours(
+    models: dict[str, AssociationModel], shown: Sequence[TrueMovie], *, may_choose: bool
+) -> Iterator[tuple[str, Scores]]:
+    """Yield the scores of models, and of the first one with small windows at the usual stride."""
+    for name, model in models.items():
+        yield name, pooled([movie.score(greedy_links(model, movie)) for movie in shown])
+    if may_choose:
+        name, model = next(iter(models.items()))
+        with patch.object(edge_stream, "SMALL_WINDOW", 0):
+            found = [movie.score(greedy_links(model, movie)) for movie in shown]
+        yield f"{name}{ALL_WINDOWS}", pooled(found)
+
+
 def others(shown: Sequence[TrueMovie]) -> Iterator[tuple[str, Scores]]:
     """Yield the scores of other trackers, those with a distance at the best one for all fields."""
     for name, links in (("nearest neighbour", nearest_neighbour), ("laptrack", laptrack_links)):
@@ -145,6 +164,21 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         ]
 
 
+def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield the mean change of errors of each of our trackers against the first of its rows."""
+    pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for row in result["rows"]:
+        first, *rest = row["errors"]
+        for name in rest:
+            counts = row["errors"][first], row["errors"][name]
+            pairs.setdefault((first, name), []).append(counts)
+    yield ["", "against", "rows", "errors"]
+    for (first, name), counted in pairs.items():
+        before, after = ([{"errors": pair[place]} for pair in counted] for place in (0, 1))
+        change = 100 * change_of_errors(before, after)
+        yield [name, first, str(len(counted)), f"{change:+.1f} %"]
+
+
 @click.command()
 @NEEDED_DATA_OPTION
 @click.option(
@@ -168,12 +202,9 @@ def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
             if not shown:
                 continue
             ndim = shown[0].detections.ndim
-            by_tracker = {
-                name: pooled([one.score(greedy_links(model, one)) for one in shown])
-                for name, model in loaded.items()
-                if model.spec.ndim == ndim
-            }
-            by_tracker |= dict(others(shown))
+            fitting = {name: model for name, model in loaded.items() if model.spec.ndim == ndim}
+            known = dict(ours(fitting, shown, may_choose=part == "choosing"))
+            by_tracker = {**known, **dict(others(shown))}
             counts = next(iter(by_tracker.values()))
             rows.append(
                 {
@@ -186,6 +217,7 @@ def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
                     "edges": counts.edges.expected,
                     "divisions": counts.divisions.expected,
                     "trackers": {name: summary(scores) for name, scores in by_tracker.items()},
+                    "errors": {name: n_errors(scores) for name, scores in known.items()},
                 }
             )
             print(json.dumps(rows[-1]), flush=True)

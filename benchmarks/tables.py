@@ -53,6 +53,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "accuracy-rendered": ("accuracy", accuracy.rendered_table),
     "accuracy-errors": ("accuracy", accuracy.errors_table),
     "small-fields": ("small_fields", small_fields.table),
+    "small-fields-choosing": ("small_fields_choosing", small_fields.change_table),
     "errors": ("errors", errors.table),
     "motion": ("motion", motion.table),
     "motion-constants": ("motion_constants", motion_constants.constants_table),

@@ -7,6 +7,7 @@ from benchmarks import small_fields
 from benchmarks.movie_variants import kept_cells
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.true_movies import as_points, as_true_movie
+from trackastra_engine.association import edge_stream
 from trackastra_engine.evaluation.edge_scores import Counts, Scores
 from trackastra_engine.simulation import Division, SimulationParameters, render
 
@@ -105,3 +106,27 @@ def test_our_links_and_those_of_others_are_scored(movie, monkeypatch):
     assert {score.edges.expected for score in scores.values()} == {
         sum(len(one.links) for one in shown)
     }
+
+
+def test_small_windows_are_also_scored_at_the_stride_for_choices(movie, monkeypatch):
+    seen = []
+
+    def links(model, one):
+        seen.append((model, edge_stream.SMALL_WINDOW))
+        return one.links
+
+    monkeypatch.setattr(small_fields, "greedy_links", links)
+    usual = edge_stream.SMALL_WINDOW
+    scores = dict(small_fields.ours({"a": 1, "b": 2}, [movie], may_choose=True))
+    assert seen == [(1, usual), (2, usual), (1, 0)]
+    assert list(scores) == ["a", "b", "a" + small_fields.ALL_WINDOWS]
+    assert list(dict(small_fields.ours({"a": 1}, [movie], may_choose=False))) == ["a"]
+    assert usual == edge_stream.SMALL_WINDOW > 0
+
+
+def test_changes_are_means_against_the_first_tracker():
+    rows = [{"errors": {"a": 5, "b": 10, "c": 5}}, {"errors": {"a": 20, "b": 5}}]
+    _, b, c = small_fields.change_table({"rows": rows})
+    change = (20 / 15 * 15 / 30) ** 0.5 - 1  # each count has 10 more
+    assert b == ["b", "a", "2", f"{100 * change:+.1f} %"]
+    assert c == ["c", "a", "1", "+0.0 %"]
