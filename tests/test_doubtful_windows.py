@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from test_motion import STEP, field
-from trackastra_engine.association.aligned_windows import MAX_PASSES, score_aligned
+from trackastra_engine.association.aligned_windows import MAX_PASSES, MIN_DOUBT, score_aligned
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.motion.alignment import flows_of
@@ -91,6 +91,14 @@ def test_windows_that_fit_are_scored_once(move):
 def test_cells_that_hardly_move_are_scored_once_however_they_look():
     model = NearModel()
     score_aligned([window(lambda place: place)], model)
+    assert model.passes == [1]
+
+
+def test_cells_with_certain_parents_are_scored_once_however_badly_they_fit():
+    found, model = window(growing), NearModel(sharpness=0.002)
+    assert max(flow.fit for flow in flows_of(found)) < 0.35
+    assert 1 - model.edges(found).score.mean() < MIN_DOUBT
+    score_aligned([found], model)
     assert model.passes == [1]
 
 

@@ -16,8 +16,17 @@ from learn_together import learn
 from quick_training import QUICK, invoke
 from small_networks import DIVIDING, fixed_batches, tiny_network
 from trackastra_engine.errors import InputError, ModelError
-from trackastra_engine.simulation import Shape, render
+from trackastra_engine.simulation import (
+    Division,
+    Motion,
+    Shape,
+    SimulationParameters,
+    random_parameters,
+    render,
+    simulate,
+)
 from trackastra_export.graph import build_graph
+from trackastra_training import batches
 from trackastra_training.batches import BatchStream, ExampleOptions, Pools, Position
 from trackastra_training.checkpoint import load_model, load_spec
 from trackastra_training.configuration import (
@@ -28,6 +37,7 @@ from trackastra_training.configuration import (
     read_configuration,
     write_configuration,
 )
+from trackastra_training.examples import make_example
 from trackastra_training.from_onnx import read_model
 from trackastra_training.learner import Learner, Progress, learning_rate, optimise
 from trackastra_training.loss import TEACHER_SHARE, batch_loss, softened
@@ -117,6 +127,47 @@ def test_a_stream_continues_anywhere_and_processes_share_the_pools():
     assert second[0][0] == Position(1, 1)
     of_pool_1 = next(features for position, features in whole if position == Position(1, 1))
     torch.testing.assert_close(second[0][1], of_pool_1, rtol=0, atol=0)
+
+
+def simulated_steps(share, parameters, monkeypatch):
+    """Return the (y, x) steps of the cells in windows of simulated movies."""
+    seen = []
+
+    def note(window, *options):
+        seen.append(window)
+        return make_example(window, *options)
+
+    monkeypatch.setattr(batches, "random_parameters", lambda rng, ndim: parameters)
+    monkeypatch.setattr(batches, "make_example", note)
+    options = example_options()
+    augmentation = replace(options.augmentation, skipped_simulated=share, unaligned=1.0)
+    _ = Pools([], replace(options, augmentation=augmentation), 5)[0]
+    steps = []
+    for window in seen:
+        child = np.flatnonzero(window.parent >= 0)
+        centroid = window.detections.centroid
+        steps.append(centroid[child] - centroid[window.parent[child]])
+    return np.concatenate(steps)
+
+
+def test_frames_of_a_share_of_simulated_movies_are_skipped(monkeypatch):
+    motion = Motion(drift=(0.0, 0.5), flow=0.0, diffusion=0.0, persistent=0.0)
+    parameters = SimulationParameters(spacing=4.0, motion=motion, division=Division(np.inf))
+    every = simulated_steps(0.0, parameters, monkeypatch)[:, 1]
+    step = np.median(every)
+    assert np.ptp(every) < step / 4
+    skipped = simulated_steps(1.0, parameters, monkeypatch)[:, 1] / step
+    assert {2.0} < {*np.round(skipped).tolist()} <= {2.0, 3.0, 4.0}
+
+
+def test_a_colony_of_which_frames_are_skipped_stays_small():
+    colony = random_parameters(np.random.default_rng(1), regime="rods")
+    colony = replace(colony, division=replace(colony.division, cycle_frames=5.0))
+    longer = batches.longer(colony, 20)
+    assert longer.n_frames == 20
+    assert longer.n_cells < colony.n_cells
+    n_cells = np.bincount(simulate(longer, 0).detections.frame)
+    assert 4 * n_cells[0] < n_cells[-1] < batches.MOST_CELLS
 
 
 def test_batches_have_at_most_their_size():

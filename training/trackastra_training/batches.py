@@ -7,14 +7,15 @@ with the next batch.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from trackastra_engine.model.spec import ModelSpec
-from trackastra_engine.simulation import KnownMovie, random_parameters
+from trackastra_engine.simulation import KnownMovie, SimulationParameters, random_parameters
 from trackastra_training.alignment import align
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
@@ -32,6 +33,7 @@ from trackastra_training.small_fields import small_field
 WINDOWS_PER_MOVIE = 2  # of a simulated movie: making a movie takes longer than a window
 # Of annotated movies of which frames are skipped.
 STRIDES, STRIDE_SHARES = (2, 3, 4), (0.55, 0.3, 0.15)
+MOST_CELLS = 400  # at the end of a simulated colony of which frames are skipped
 HOPELESS_SHARE = 0.5  # share of nearest parents; windows below it are often left out
 HOPELESS_KEPT = 0.3
 UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies, whose voxels are then taken for cubes
@@ -81,9 +83,7 @@ class Pools(Dataset[list[Batch]]):
         simulated = _simulated_windows(self.options, rng)
         while True:
             if self.annotated[1] and rng.random() < data.real_share:
-                stride = 1
-                if rng.random() < augmentation.skipped_frames:
-                    stride = int(rng.choice(STRIDES, p=STRIDE_SHARES))
+                stride = _random_stride(augmentation.skipped_frames, rng)
                 usable = self.annotated[stride] or self.annotated[1]
                 window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
                 if window.detections.ndim > spec.ndim:
@@ -125,6 +125,20 @@ class BatchStream:
             n_taken = 0
 
 
+def _random_stride(probability: float, rng: np.random.Generator) -> int:
+    is_skipped = probability > 0 and rng.random() < probability
+    return int(rng.choice(STRIDES, p=STRIDE_SHARES)) if is_skipped else 1
+
+
+def longer(parameters: SimulationParameters, n_frames: int) -> SimulationParameters:
+    """Return the parameters of a movie of n_frames; a colony starts with fewer cells."""
+    n_cells = parameters.n_cells
+    if parameters.is_colony:
+        growth = 2 ** (n_frames / parameters.division.cycle_frames)
+        n_cells = int(np.clip(MOST_CELLS / growth, 2, n_cells))
+    return replace(parameters, n_frames=n_frames, n_cells=n_cells)
+
+
 def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> KnownMovie:
     """Return a window around a random detection: frames with many cells are in more windows."""
     frame = movie.detections.frame
@@ -148,8 +162,13 @@ def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Ite
         seed, knows_voxels = int(rng.integers(2**32)), True
         if spec.uses_voxel_size:
             knows_voxels = rng.random() >= UNKNOWN_VOXELS_SHARE
+        stride = _random_stride(options.augmentation.skipped_simulated, rng)
+        if stride > 1:
+            parameters = longer(parameters, (spec.window + 1) * stride)
         movie = simulate_for(spec, parameters, seed, knows_voxels=knows_voxels)
-        last_start = max(parameters.n_frames - spec.window, 0)
+        if stride > 1:
+            movie = every_nth_frame(movie, stride)
+        last_start = max(ceil(parameters.n_frames / stride) - spec.window, 0)
         starts = rng.permutation(last_start + 1)[:WINDOWS_PER_MOVIE]
         for window in (cut_window(movie, int(start), spec.window) for start in starts):
             window = _as_seen(window, options.augmentation, rng)

@@ -1,8 +1,8 @@
 """Align windows before they are scored, and again along their own links if in doubt.
 
-Flows between two frames are found from their detections only. If few cells fit after them, the
-likely links of the window define a better flow, after which the window is scored again. The result
-is the scoring in which cells have the likelier parents.
+Flows between two frames are found from their detections only. If some cells do not fit after them
+and the parents of some are in doubt, the likely links of the window define a better flow, after
+which it is scored again. The result is the scoring in which cells have the likelier parents.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +16,13 @@ from trackastra_engine.motion.alignment import carried, flows_of
 from trackastra_engine.motion.flow import Flow
 from trackastra_engine.motion.links import Links, flows_of_links
 
-DOUBTFUL_FIT = 0.35  # of the two frames of a window that fit worst: below it, links define flows
+# Links define flows where the two frames of a window that fit worst fit less, and the doubt is as
+# large. Elsewhere a better flow hardly changes a link (benchmarks/README.md, constants).
+DOUBTFUL_FIT = 0.75
+MIN_DOUBT = 0.01
 MAX_PASSES = 4  # of the network
-LEFT_DOUBT = 0.9  # largest doubt after a better flow, as a share of that before
-# Smallest change of the place of some cell by a better flow; at .5 it is taken for its neighbour.
-MIN_CHANGE_SPACINGS = 0.7
+LEFT_DOUBT = 0.95  # largest doubt after a better flow, as a share of that before
+MIN_CHANGE_SPACINGS = 0.3  # smallest change of the place of some cell by a better flow
 
 Windows = Sequence[Detections]
 
@@ -33,7 +35,11 @@ def score_aligned(windows: Windows, score: Callable[[Windows], list[Edges]]) -> 
     flows = [flows_of(window) for window in windows]
     seen = [carried(*pair) for pair in zip(windows, flows, strict=True)]
     edges = score(seen)
-    doubtful = [number for number, own in enumerate(flows) if _worst_fit(own) < DOUBTFUL_FIT]
+    doubtful = [
+        number
+        for number, own in enumerate(flows)
+        if _worst_fit(own) < DOUBTFUL_FIT and _doubt(windows[number], edges[number]) >= MIN_DOUBT
+    ]
     for _ in range(MAX_PASSES - 1):
         better = {}
         for number in doubtful:
