@@ -67,6 +67,7 @@ MOTIONS = {
     "turn": lambda place: turned(place, 0.12),
     "growth": lambda place: place.mean(axis=0) + 1.15 * (place - place.mean(axis=0)),
     "jump of a growing colony": lambda place: 1.08 * place + 1.5 * STEP,
+    "jump of a colony beyond all votes": lambda place: 1.03 * place + 9 * STEP,
     "two groups": lambda place: sheared_apart(place, 0.8 * STEP),
 }
 

@@ -2,8 +2,9 @@
 
 A flow is a motion of cells that is smooth in space. It is refined in iterations: the counterparts
 of cells after one flow define a better flow. Iterations start without motion, and if that does not
-fit, from the motion for which most pairs of cells vote. A flow is used only if cells fit much
-better with it than without: a wrong flow does more harm than none.
+fit, from the motion for which most pairs of cells vote and from that of the middle of all cells. A
+flow is used only if cells fit much better with it than without: a wrong flow does more harm than
+none.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from trackastra_engine.motion.counterparts import (
 )
 from trackastra_engine.motion.remembered import Remembered
 from trackastra_engine.motion.smooth import linear_motion, quick_move, smooth_move
-from trackastra_engine.motion.votes import Votes, field_move, group_moves
+from trackastra_engine.motion.votes import Votes, field_move, group_moves, middle_move
 
 MIN_CELLS = 3  # in either frame
 # Shares of the cells that have a counterpart. For pairs of frames of five real sets (whole, every
@@ -125,7 +126,7 @@ def _voted(pair: FramePair, still: Counterparts) -> tuple[FloatArray, Counterpar
     n_after = len(pair.after.place)
     best_move, best = _refined(pair, np.zeros_like(pair.place), still)
     votes = Votes.of(pair)
-    for first_move in (field_move, group_moves):
+    for first_move in (field_move, group_moves, middle_move):
         if best.fit >= GOOD_FIT:
             break
         move = first_move(pair, votes)

@@ -1,4 +1,7 @@
-"""Estimate moves without a first guess: pairs of similar cells vote for their displacement."""
+"""Estimate moves without a first guess: pairs of similar cells vote for their displacement.
+
+Votes do not reach far, but the middle of a colony or an embryo that is seen whole shows any jump.
+"""
 
 from dataclasses import dataclass
 
@@ -67,6 +70,12 @@ def group_moves(pair: FramePair, votes: Votes) -> FloatArray:
     nearest = cKDTree(pair.place[seeds]).query(pair.place, k=n_agreeing)[1]
     median: FloatArray = np.median(moves[nearest.reshape(n_cells, -1)], axis=1)
     return median * pair.spacing
+
+
+def middle_move(pair: FramePair, votes: Votes) -> FloatArray:
+    """Return the displacement (N, D) of the middle of all cells, in pixels, however far it is."""
+    shift = np.median(pair.after.place, axis=0) - np.median(pair.place, axis=0)
+    return np.broadcast_to(shift, pair.place.shape).copy()
 
 
 def _votes_of_groups(members: IntArray, voter: IntArray, n_cells: int) -> tuple[IntArray, IntArray]:
