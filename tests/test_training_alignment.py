@@ -1,13 +1,17 @@
-"""Frames of training windows are carried along the flow of the true links."""
+"""Frames of training windows are carried along the flow of the true links, or an estimate of it."""
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from small_networks import DIVIDING
+from small_networks import DIVIDING, tiny_network
 from trackastra_engine.simulation import Motion, simulate
-from trackastra_training.alignment import N_NEIGHBOURS, align, local_median
+from trackastra_training import batches
+from trackastra_training.alignment import N_NEIGHBOURS, align, align_as_tracking, local_median
+from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import cut_window, nearest_parent_share
+from trackastra_training.start import spec_of
 
 STREAM = replace(DIVIDING, n_cells=40, motion=Motion(drift=(1.5, -2.0), diffusion=0.02, flow=0.1))
 
@@ -38,6 +42,34 @@ def test_a_window_without_links_does_not_change():
     lone = replace(window, parent=np.full_like(window.parent, -1))
     aligned = align(lone, np.random.default_rng(0))
     np.testing.assert_array_equal(aligned.detections.centroid, window.detections.centroid)
+
+
+def test_the_estimated_flow_is_that_of_the_detections():
+    slower = replace(STREAM, n_cells=80, motion=replace(STREAM.motion, drift=(0.7, -0.7)))
+    window = cut_window(simulate(slower, 1), 1, 4)
+    lone = replace(window, parent=np.full_like(window.parent, -1))
+    aligned = replace(align_as_tracking(lone), parent=window.parent)
+    assert np.median(moves(aligned)) < 0.3 * np.median(moves(window))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_training_windows_is_aligned_along_the_estimate(share, monkeypatch):
+    used = []
+
+    def note(name):
+        return lambda window, *rng: used.append(name) or window
+
+    monkeypatch.setattr(batches, "align", note("true"))
+    monkeypatch.setattr(batches, "align_as_tracking", note("estimated"))
+    options = batches.ExampleOptions(
+        spec_of(tiny_network().config, "tiny", ""),
+        DataOptions(n_workers=0),
+        replace(Augmentation(), estimated_flow=share, unaligned=0.0),
+    )
+    _ = batches.Pools([], options, 0)[0]
+    assert len(used) >= batches.POOL_SIZE
+    assert used.count("estimated") / len(used) == pytest.approx(share, abs=0.25)
+    assert (share == 0.5) == (len({*used}) == 2)
 
 
 def test_local_medians_are_those_of_the_nearest_steps():

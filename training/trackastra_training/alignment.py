@@ -1,7 +1,7 @@
 """Windows aligned as in tracking: their frames are carried along the flow of the cells.
 
-Tracking estimates the flow from detections only. Training computes it from a random part of the
-true links, so that the flow has small errors.
+Tracking estimates the flow from detections only, and so does training for some windows. For most,
+it computes the flow from a random part of the true links, so that the flow has small errors.
 """
 
 from dataclasses import replace
@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from trackastra_engine.detection.detections import FloatArray
+from trackastra_engine.motion.alignment import carried, flows_of
 from trackastra_engine.simulation import KnownMovie
 
 N_NEIGHBOURS = 15  # links whose median step is the flow, as in tracking
@@ -31,6 +32,12 @@ def align(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
             earlier = frame <= source
             centroid[earlier] += local_median(start[inside], step[inside], centroid[earlier])
     return replace(window, detections=replace(window.detections, centroid=centroid))
+
+
+def align_as_tracking(window: KnownMovie) -> KnownMovie:
+    """Return the window with all frames carried along the flow that its detections show."""
+    detections = window.detections
+    return replace(window, detections=carried(detections, flows_of(detections)))
 
 
 def local_median(places: FloatArray, steps: FloatArray, at: FloatArray) -> FloatArray:

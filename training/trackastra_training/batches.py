@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, SimulationParameters, random_parameters
-from trackastra_training.alignment import align
+from trackastra_training.alignment import align, align_as_tracking
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,
@@ -152,7 +152,11 @@ def _as_seen(
     """Return a window in its field of view, aligned as in tracking."""
     if augmentation.small_fields and rng.random() < augmentation.small_fields:
         window = small_field(window, rng)
-    return window if rng.random() < augmentation.unaligned else align(window, rng)
+    if rng.random() < augmentation.unaligned:
+        return window
+    if augmentation.estimated_flow and rng.random() < augmentation.estimated_flow:
+        return align_as_tracking(window)
+    return align(window, rng)
 
 
 def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Iterator[KnownMovie]:

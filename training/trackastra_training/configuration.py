@@ -129,6 +129,9 @@ class Augmentation:
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
     )
+    estimated_flow: float = option(
+        0.3, "probability that this flow is estimated as in tracking, not known", low=0, high=1
+    )
     equal_sizes: float = option(
         0.1, "probability that all detections are markers of one size", low=0, high=1
     )
