@@ -62,7 +62,7 @@ CONSTANTS = (
     Constant(aligned_windows, "DOUBTFUL_FIT", (0.0, 0.35, 0.5, 1.1)),  # 0: links are never asked
     Constant(aligned_windows, "MIN_DOUBT", (0.0, 0.005, 0.03)),
     Constant(aligned_windows, "LEFT_DOUBT", (1.0, 0.9)),
-    Constant(aligned_windows, "MIN_CHANGE_SPACINGS", (0.1, 0.2, 0.4, 0.7)),
+    Constant(aligned_windows, "MIN_CHANGE_SPACINGS", (0.1, 0.3, 0.5)),
     Constant(flow, "STILL_FIT", (0.45, 0.55, 0.65, 0.85)),
     Constant(flow, "MIN_GAIN", (0.05, 0.12)),
     Constant(flow, "VOTED_FIT", (0.3, 0.5)),

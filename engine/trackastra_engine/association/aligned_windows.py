@@ -22,7 +22,7 @@ DOUBTFUL_FIT = 0.75
 MIN_DOUBT = 0.01
 MAX_PASSES = 4  # of the network
 LEFT_DOUBT = 0.95  # largest doubt after a better flow, as a share of that before
-MIN_CHANGE_SPACINGS = 0.3  # smallest change of the place of some cell by a better flow
+MIN_CHANGE_SPACINGS = 0.2  # least change of the places of a tenth of the cells by a better flow
 
 Windows = Sequence[Detections]
 
@@ -72,6 +72,6 @@ def _doubt(window: Detections, edges: Edges) -> float:
 
 
 def _change(seen: Detections, before: Detections) -> float:
-    """Return the largest distance of a detection between two alignments, in pixels."""
+    """Return the distance that a tenth of the detections exceed between two alignments, in pixels."""
     squared = ((seen.centroid - before.centroid) ** 2).sum(axis=1)
-    return float(np.sqrt(squared.max(initial=0)))
+    return float(np.sqrt(np.percentile(squared, 90)))
