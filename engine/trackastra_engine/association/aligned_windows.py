@@ -72,6 +72,6 @@ def _doubt(window: Detections, edges: Edges) -> float:
 
 
 def _change(seen: Detections, before: Detections) -> float:
-    """Return the distance that a tenth of the detections exceed between two alignments, in pixels."""
+    """Return the distance between two alignments that a tenth of the cells exceed, in pixels."""
     squared = ((seen.centroid - before.centroid) ** 2).sum(axis=1)
     return float(np.sqrt(np.percentile(squared, 90)))
