@@ -1,4 +1,4 @@
-"""Windows whose cells fit badly are aligned anew along their links, if those become likelier."""
+"""Windows in doubt are aligned anew along their links, if those become likelier."""
 
 from dataclasses import replace
 
@@ -61,18 +61,36 @@ def test_links_lead_to_an_alignment_in_which_they_are_likelier():
     assert edges.score.min() > 0.95
 
 
-def test_an_alignment_that_leaves_doubt_is_dropped():
+@pytest.mark.parametrize("left", [1.2, 0.97])
+def test_an_alignment_that_leaves_doubt_is_dropped(left):
     found = window(growing)
     calls = []
 
     def score(windows):
         calls.append(len(windows))
         edges = NearModel().edges(found)
-        return [Edges(edges.source, edges.target, edges.score * 0.95 ** (len(calls) - 1))]
+        doubt = (1 - edges.score) * left ** (len(calls) - 1)
+        return [Edges(edges.source, edges.target, 1 - doubt)]
 
     (edges,) = score_aligned([found], score)
     assert calls == [1, 1]
-    np.testing.assert_array_equal(edges.score, NearModel().edges(found).score)
+    np.testing.assert_allclose(edges.score, NearModel().edges(found).score)
+
+
+def test_cells_after_an_empty_frame_cause_no_doubt():
+    """In which all others are certain."""
+    found = window(growing)
+    frame = np.where(found.frame == 3, 4, found.frame)
+    certain = NearModel(sharpness=0.002)
+    passes = []
+
+    def score(windows):
+        passes.append(len(windows))
+        edges = certain.edges(windows[0])
+        return [edges.rows(np.flatnonzero(edges.source < 2 * N_CELLS))]
+
+    score_aligned([replace(found, frame=frame)], score)
+    assert passes == [1]
 
 
 @pytest.mark.parametrize("move", [lambda place: place, lambda place: place + 0.4 * STEP])
@@ -89,8 +107,9 @@ def test_windows_that_fit_are_scored_once(move):
 
 
 def test_cells_that_hardly_move_are_scored_once_however_they_look():
-    model = NearModel()
-    score_aligned([window(lambda place: place)], model)
+    found, model = window(lambda place: place), NearModel(sharpness=20)
+    assert 1 - model.edges(found).score.mean() > MIN_DOUBT
+    score_aligned([found], model)
     assert model.passes == [1]
 
 

@@ -31,7 +31,7 @@ from trackastra_training.loss import Batch
 from trackastra_training.small_fields import small_field
 
 WINDOWS_PER_MOVIE = 2  # of a simulated movie: making a movie takes longer than a window
-# Of annotated movies of which frames are skipped.
+# Of movies of which frames are skipped.
 STRIDES, STRIDE_SHARES = (2, 3, 4), (0.55, 0.3, 0.15)
 MOST_CELLS = 400  # at the end of a simulated colony of which frames are skipped
 HOPELESS_SHARE = 0.5  # share of nearest parents; windows below it are often left out
@@ -130,13 +130,18 @@ def _random_stride(probability: float, rng: np.random.Generator) -> int:
     return int(rng.choice(STRIDES, p=STRIDE_SHARES)) if is_skipped else 1
 
 
-def longer(parameters: SimulationParameters, n_frames: int) -> SimulationParameters:
-    """Return the parameters of a movie of n_frames; a colony starts with fewer cells."""
-    n_cells = parameters.n_cells
+def longer(parameters: SimulationParameters, n_seen: int, stride: int) -> SimulationParameters:
+    """Return the parameters of a movie of which every `stride`-th frame, `n_seen` in all, is seen.
+
+    A colony starts with fewer cells. The field drifts as far from frame to frame seen as without
+    skipped frames; a wider drift would need many cells outside the view.
+    """
+    n_cells, n_frames, motion = parameters.n_cells, n_seen * stride, parameters.motion
     if parameters.is_colony:
         growth = 2 ** (n_frames / parameters.division.cycle_frames)
         n_cells = int(np.clip(MOST_CELLS / growth, 2, n_cells))
-    return replace(parameters, n_frames=n_frames, n_cells=n_cells)
+    motion = replace(motion, drift=tuple(step / stride for step in motion.drift))
+    return replace(parameters, n_frames=n_frames, n_cells=n_cells, motion=motion)
 
 
 def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> KnownMovie:
@@ -168,7 +173,7 @@ def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Ite
             knows_voxels = rng.random() >= UNKNOWN_VOXELS_SHARE
         stride = _random_stride(options.augmentation.skipped_simulated, rng)
         if stride > 1:
-            parameters = longer(parameters, (spec.window + 1) * stride)
+            parameters = longer(parameters, spec.window + 1, stride)
         movie = simulate_for(spec, parameters, seed, knows_voxels=knows_voxels)
         if stride > 1:
             movie = every_nth_frame(movie, stride)

@@ -1,8 +1,8 @@
 """Align windows before they are scored, and again along their own links if in doubt.
 
 Flows between two frames are found from their detections only. If some cells do not fit after them
-and the parents of some are in doubt, the likely links of the window define a better flow, after
-which it is scored again. The result is the scoring in which cells have the likelier parents.
+and the parents of some are in doubt, the likely links of the window define a better flow, and the
+window is scored again. The result is the scoring in which cells have the likelier parents.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,13 @@ from trackastra_engine.motion.alignment import carried, flows_of
 from trackastra_engine.motion.flow import Flow
 from trackastra_engine.motion.links import Links, flows_of_links
 
-# Links define flows where the two frames of a window that fit worst fit less, and the doubt is as
-# large. Elsewhere a better flow hardly changes a link (benchmarks/README.md, constants).
+# A window may be scored again if the fit of its worst pair of frames is below DOUBTFUL_FIT and its
+# doubt is at least MIN_DOUBT: see benchmarks/README.md, constants.
 DOUBTFUL_FIT = 0.75
 MIN_DOUBT = 0.01
 MAX_PASSES = 4  # of the network
 LEFT_DOUBT = 0.95  # largest doubt after a better flow, as a share of that before
-MIN_CHANGE_SPACINGS = 0.2  # least change of the places of a tenth of the cells by a better flow
+MIN_CHANGE_SPACINGS = 0.2  # least change of the places of a tenth of the cells of a window
 
 Windows = Sequence[Detections]
 
@@ -64,11 +64,14 @@ def _worst_fit(flows: Sequence[Flow]) -> float:
 
 
 def _doubt(window: Detections, edges: Edges) -> float:
-    """Return 1 minus the mean score of the likeliest parents of cells, 0 to 1."""
+    """Return 1 minus the mean score of the likeliest parents of cells, 0 to 1.
+
+    Cells count if there are detections in the frame before.
+    """
     frame, best = window.frame, np.zeros(len(window))
     is_next = frame[edges.target] - frame[edges.source] == 1
     np.maximum.at(best, edges.target[is_next], edges.score[is_next])
-    return float(1 - best[frame > frame[0]].mean())
+    return float(1 - best[np.isin(frame - 1, frame)].mean())
 
 
 def _change(seen: Detections, before: Detections) -> float:

@@ -28,12 +28,14 @@ MIN_CELLS = 3  # in either frame
 # Shares of the cells that have a counterpart. For pairs of frames of five real sets (whole, every
 # 2nd to 6th frame, shifted, turned, sheared), the fits of those that gained rose by .08 to .9
 # and by more than 4 cells; wrong flows rose by up to .06, or .11 where there were 5 cells.
-STILL_FIT = 0.65  # from this fit, models need no flow; .55 made 3 % more errors, .75 as many
+STILL_FIT = (
+    0.65  # from this fit, models need no flow of detections; .55 made 3 % more errors, .75 as many
+)
 MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
-MIN_GAIN_BETWEEN = 0.05  # of a flow from votes over one from no motion
+MIN_GAIN_BETWEEN = 0.05  # of a flow from another first guess over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
 MIN_FIT = 0.25  # 99 % of unrelated frames have less
-# From this fit without a flow, motion is small: no votes are needed, and one iteration is enough.
+# From this fit without a flow, motion is small: no guesses are needed, and one iteration is enough.
 # Later ones raised the fit by at most .008 in 92 pairs of frames of all sets and their versions.
 VOTED_FIT = 0.4
 GOOD_FIT = 0.9  # from this fit, no other flow can be much better
@@ -122,7 +124,7 @@ def _find_flow(detections: Detections, n_before: int) -> Flow:
 
 
 def _voted(pair: FramePair, still: Counterparts) -> tuple[FloatArray, Counterparts]:
-    """Return the moves (N, D) that fit best after iterations from no motion and from votes."""
+    """Return the moves (N, D) that fit best after iterations from no motion and other guesses."""
     n_after = len(pair.after.place)
     best_move, best = _refined(pair, np.zeros_like(pair.place), still)
     votes = Votes.of(pair)

@@ -1,4 +1,4 @@
-"""Find flows from the likely links between the cells of a window, for windows that fit badly."""
+"""Find flows from the likely links between the cells of a window, for windows in doubt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
