@@ -28,9 +28,8 @@ MIN_CELLS = 3  # in either frame
 # Shares of the cells that have a counterpart. For pairs of frames of five real sets (whole, every
 # 2nd to 6th frame, shifted, turned, sheared), the fits of those that gained rose by .08 to .9
 # and by more than 4 cells; wrong flows rose by up to .06, or .11 where there were 5 cells.
-STILL_FIT = (
-    0.65  # from this fit, models need no flow of detections; .55 made 3 % more errors, .75 as many
-)
+# From this fit, models need no flow of detections; .55 made 3 % more errors, .75 as many.
+STILL_FIT = 0.65
 MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
 MIN_GAIN_BETWEEN = 0.05  # of a flow from another first guess over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
