@@ -28,7 +28,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.tokens import Tokens
 from trackastra_engine.motion import counterparts, flow
 
-N_FRAMES_3D = 12  # of each embryo, those with the most cells
+N_FRAMES_3D = 40  # of each embryo, those with the most cells
 ADDED_ERRORS = 10  # to each count, so that movies with hardly any error do not decide
 
 
