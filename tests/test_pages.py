@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import tables
+from benchmarks import plots, tables
+from benchmarks.record import RESULTS, read_result
 from trackastra_training.cli import main
 from trackastra_training.configuration import read_configuration
 
@@ -39,6 +40,17 @@ def test_links_and_pictures_lead_somewhere(page):
 def test_tables_are_those_of_the_results(page):
     text = page.read_text("utf-8")
     assert tables.filled(text) == text
+
+
+def labels(picture):
+    return sorted(re.findall(r">([^<>]*)</text>", picture.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_pictures_are_drawn_from_the_results(name, tmp_path):
+    """Their labels contain numbers of the results."""
+    plots.PLOTS[name](read_result(name), tmp_path / "drawn.svg")
+    assert labels(RESULTS / f"{name}.svg") == labels(tmp_path / "drawn.svg") != []
 
 
 def test_every_table_is_on_a_page():
