@@ -21,6 +21,7 @@ from benchmarks.linking import linking
 from benchmarks.models import models
 from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
+from benchmarks.noise import noise
 from benchmarks.rates import rates
 from benchmarks.scaling import scaling
 from benchmarks.small_fields import small_fields
@@ -42,7 +43,7 @@ for benchmark in (
     *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
-    *(throughput, gpu_benchmark, formats, tables),
+    *(throughput, gpu_benchmark, formats, noise, tables),
 ):
     main.add_command(benchmark)
 

@@ -29,7 +29,7 @@ from trackastra_training.segmentation_errors import (
     spoil,
     touching_pairs,
 )
-from trackastra_training.sizes import as_markers, change_sizes
+from trackastra_training.sizes import as_markers, change_sizes, measurement_noise
 
 
 def ellipsoid(linear_map, radii, size):
@@ -204,9 +204,9 @@ def test_small_turns_of_a_frame_leave_its_shape_and_place():
 
 def test_frames_are_shifted_as_a_whole_and_detections_independently():
     found = simulate(DIVIDING, 6).detections
-    plain, shifted, noisy = (
-        augment(found, options, np.random.default_rng(6))
-        for options in (STILL, replace(STILL, frame_shift=0.5), replace(STILL, noise=0.1))
+    changes = ({}, {"frame_shift": 0.5}, {"noise": 0.1}, {"shape_noise": 0.1})
+    plain, shifted, noisy, strained = (
+        augment(found, replace(STILL, **change), np.random.default_rng(6)) for change in changes
     )
     step, frames = shifted.centroid - plain.centroid, range(found.frame[-1] + 1)
     first = np.array([step[found.frame == frame][0] for frame in frames])
@@ -216,10 +216,11 @@ def test_frames_are_shifted_as_a_whole_and_detections_independently():
     step = noisy.centroid - plain.centroid
     assert len(np.unique(step.round(6), axis=0)) == len(step)
     assert np.abs(step.mean(axis=0)).max() < 0.5 * step.std()
+    np.testing.assert_array_equal(noisy.features, plain.features)
     # Each shape is stretched independently, and its area grows as that of pixels would.
-    growth = noisy.features[:, 0] / plain.features[:, 0]
+    growth = strained.features[:, 0] / plain.features[:, 0]
     assert growth.std() > 0.001
-    area = [np.linalg.det(covariances(detections)) for detections in (noisy, plain)]
+    area = [np.linalg.det(covariances(detections)) for detections in (strained, plain)]
     np.testing.assert_allclose(area[0], growth**4 * area[1], rtol=1e-6)
 
 
@@ -319,8 +320,38 @@ def test_noise_of_sizes_does_not_change_shapes():
         window, Augmentation(equal_sizes=0.0, size_noise=0.5), np.random.default_rng(1)
     )
     factor = noisy.features[:, 0] / window.features[:, 0]
-    assert factor.std() > 0.05
+    assert factor.std() > 0.04
     np.testing.assert_allclose(
         noisy.features[:, 2:-1], window.features[:, 2:-1] * (factor**2)[:, None]
     )
     np.testing.assert_array_equal(noisy.features[:, -1], window.features[:, -1])
+
+
+def test_a_frame_shares_a_fifth_of_the_variance_of_noise():
+    frame = np.repeat(np.arange(4), 500)
+    seeds = range(300)
+    noises = [measurement_noise(frame, np.random.default_rng(seed)) for seed in seeds]
+    shared = np.mean([np.var(noise.reshape(4, -1).mean(axis=1), ddof=1) for noise in noises])
+    total = shared + np.mean([noise.reshape(4, -1).var(axis=1).mean() for noise in noises])
+    assert shared / total == pytest.approx(0.2, abs=0.03)
+    deviations = [noise.std() for noise in noises]
+    assert max(deviations) < 1.6  # 1, apart from the luck of four frames
+    assert np.median(deviations) == pytest.approx(0.25, abs=0.06)  # most windows have little
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_noise_changes_only_its_measurement(seed):
+    found = simulate(DIVIDING, 1).detections
+    found = replace(found, features=found.features.copy())
+    found.features[:, 1] = np.random.default_rng(0).uniform(1, 2, len(found))
+    plain = augment(found, STILL, np.random.default_rng(seed)).features
+    columns = {
+        "shape_noise": (0, 2, 3, 4, 5),
+        "size_noise": (0, 2, 3, 4, 5),
+        "intensity_noise": (1,),
+    }
+    for name, changed in columns.items():
+        noisy = augment(found, replace(STILL, **{name: 0.3}), np.random.default_rng(seed))
+        kept = [column for column in range(plain.shape[1]) if column not in changed]
+        np.testing.assert_allclose(noisy.features[:, kept], plain[:, kept], rtol=1e-12)
+        assert all((noisy.features[:, column] != plain[:, column]).any() for column in changed)

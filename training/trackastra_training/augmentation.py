@@ -11,7 +11,7 @@ from trackastra_engine.detection.transform import transform
 from trackastra_engine.model.spec import Recipe
 from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 from trackastra_training.configuration import Augmentation
-from trackastra_training.sizes import change_sizes
+from trackastra_training.sizes import change_sizes, measurement_noise
 
 N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
 
@@ -101,7 +101,7 @@ def augment(
     moved = transform(moved, random_frame_maps(augmentation, n_frames, ndim, rng)[moved.frame])
     spacing = typical_spacing(moved)
     moved = random_flow(augmentation, n_frames, spacing, is_flat, rng).move(moved)
-    own = rng.normal(size=(len(moved), ndim, ndim)) * augmentation.noise * rng.random()
+    own = rng.normal(size=(len(moved), ndim, ndim)) * augmentation.shape_noise * rng.random() ** 2
     own[:, is_flat], own[:, :, is_flat] = 0, 0
     centroid, margin = moved.centroid, moved.features[:, -1]
     moved = transform(moved, np.eye(ndim) + own)
@@ -110,20 +110,21 @@ def augment(
     step = (shift[moved.frame] + noise) * spacing * ~is_flat
     features = moved.features.copy()
     features[:, -1] = margin
-    features[:, 1] = _other_intensity(features[:, 1], augmentation, rng)
+    features[:, 1] = _other_intensity(moved, augmentation, rng)
     moved = replace(moved, centroid=centroid + middle + step, features=features)
     return change_sizes(moved, augmentation, rng)
 
 
 def _other_intensity(
-    intensity: FloatArray, augmentation: Augmentation, rng: np.random.Generator
+    detections: Detections, augmentation: Augmentation, rng: np.random.Generator
 ) -> FloatArray:
+    intensity = detections.features[:, 1]
     if rng.random() < augmentation.no_intensity or not np.isfinite(intensity).all():
         return np.full(len(intensity), np.nan)
     deviation = intensity.std()
     scale = np.exp(rng.normal() * augmentation.brightness)
     shift = rng.normal() * augmentation.brightness * deviation
-    noise = rng.normal(size=len(intensity)) * augmentation.intensity_noise * rng.random()
+    noise = measurement_noise(detections.frame, rng) * augmentation.intensity_noise
     return np.asarray(scale * intensity + shift + noise * deviation)
 
 

@@ -135,14 +135,17 @@ class Augmentation:
     equal_sizes: float = option(
         0.1, "probability that all detections are markers of one size", low=0, high=1
     )
-    size_noise: float = option(0.0, "largest deviation of the logarithm of the sizes", low=0)
+    size_noise: float = option(0.4, "largest deviation of the logarithm of the sizes", low=0)
+    shape_noise: float = option(0.25, "largest deviation of the shapes, as a strain", low=0)
     frame_shift: float = option(0.1, "deviation of a frame's translation, in spacings", low=0)
     frame_turn: float = option(0.03, "deviation of a frame's rotation, in radians", low=0)
     frame_shear: float = option(0.02, "deviation of a frame's shear", low=0)
     warp: float = option(0.1, "largest deviation of waves of strain that bend space", low=0)
     frame_warp: float = option(0.03, "the same, independent in each frame", low=0)
-    noise: float = option(0.03, "deviation of positions (spacings) and of shapes (strain)", low=0)
-    intensity_noise: float = option(0.2, "deviation, in standard deviations of the window", low=0)
+    noise: float = option(0.03, "deviation of positions, in spacings", low=0)
+    intensity_noise: float = option(
+        1.5, "largest deviation, in standard deviations of the window", low=0
+    )
     missed: float = option(0.05, "largest share of detections that are missed", low=0, high=1)
     merged: float = option(0.04, "largest share of touching pairs seen as one", low=0, high=1)
     split: float = option(0.02, "largest share of detections seen as two", low=0, high=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.spacing import nearest_distance
 from trackastra_engine.detection.transform import SECOND_MOMENT, inertias
 from trackastra_training.configuration import Augmentation
@@ -20,11 +20,21 @@ def change_sizes(
     """Return the detections of a window with other sizes: those of markers, or with noise."""
     if rng.random() < augmentation.equal_sizes and np.isfinite(nearest_distance(detections)):
         return as_markers(detections, rng)
-    factor = np.exp(rng.normal(size=len(detections)) * augmentation.size_noise * rng.random())
+    factor = np.exp(measurement_noise(detections.frame, rng) * augmentation.size_noise)
     features = detections.features.copy()
     features[:, 0] *= factor
     features[:, 2:-1] *= (factor**2)[:, None]
     return replace(detections, features=features)
+
+
+def measurement_noise(frame: IntArray, rng: np.random.Generator) -> FloatArray:
+    """Return noise (N,) with a deviation of at most 1: of each detection, and half of it by frame.
+
+    Most windows have little, so that a model learns to see how reliable a measurement is.
+    """
+    of_frame = rng.normal(size=int(frame.max(initial=0)) + 1)[frame]
+    noise = (2 * rng.normal(size=len(frame)) + of_frame) / np.sqrt(5)
+    return np.asarray(noise * rng.random() ** 2)
 
 
 def as_markers(detections: Detections, rng: np.random.Generator) -> Detections:

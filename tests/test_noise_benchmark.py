@@ -1,0 +1,73 @@
+"""The benchmark of noisy measurements: noise changes what it names, and the table shows both."""
+
+import numpy as np
+import pytest
+
+from benchmarks import noise
+from benchmarks.true_movies import as_true_movie
+from trackastra_engine.simulation import Division, SimulationParameters, render
+
+
+@pytest.fixture(scope="module")
+def movie():
+    parameters = SimulationParameters(
+        n_frames=4, n_cells=120, spacing=1.3, division=Division(cycle_frames=15.0)
+    )
+    return as_true_movie(render(parameters, 3), 1.0)
+
+
+def aspects(movie):
+    inertia = movie.detections.features[:, 2:-1].reshape(-1, 2, 2)
+    values = np.linalg.eigvalsh(inertia)
+    return values[:, 1] / values[:, 0]
+
+
+def test_noise_of_sizes_scales_objects(movie):
+    before, after = movie.detections, noise.noisy_sizes(movie, 0.2).detections
+    factor = after.features[:, 0] / before.features[:, 0]
+    assert np.log(factor).std() == pytest.approx(0.2, rel=0.15)
+    np.testing.assert_allclose(
+        after.features[:, 2:-1], before.features[:, 2:-1] * factor[:, None] ** 2
+    )
+    np.testing.assert_array_equal(after.centroid, before.centroid)
+    np.testing.assert_array_equal(after.features[:, [1, -1]], before.features[:, [1, -1]])
+
+
+def test_noise_of_shapes_is_a_strain(movie):
+    noisy = noise.noisy_shapes(movie, 0.1)
+    change = np.log(aspects(noisy)) - np.log(aspects(movie))
+    assert 0.1 < change.std() < 0.6
+    np.testing.assert_array_equal(noisy.detections.centroid, movie.detections.centroid)
+    np.testing.assert_array_equal(
+        noisy.detections.features[:, -1], movie.detections.features[:, -1]
+    )
+
+
+def test_noise_of_intensities_is_in_standard_deviations(movie):
+    before = movie.detections.features[:, 1]
+    after = noise.noisy_intensities(movie, 0.5).detections.features
+    assert (after[:, 1] - before).std() == pytest.approx(0.5 * before.std(), rel=0.15)
+    np.testing.assert_array_equal(after[:, 0], movie.detections.features[:, 0])
+
+
+def test_noise_does_not_change_trackers_of_positions(movie):
+    name, before = noise.without_sizes(movie)
+    assert noise.without_sizes(noise.noisy_sizes(movie, 0.4)) == (name, before)
+    assert before.edges.f1 > 0.8
+
+
+def test_table_has_a_row_of_each_noise():
+    score = {"edge_f1": 0.98765, "division_f1": 0.8769}
+    row = {
+        "movie": "a",
+        "best": "laptrack",
+        "positions_only": score,
+        "trackers": {"general_2d": score},
+    }
+    rows = [{**row, "noise": kind} for kind in noise.of_masks()]
+    head, *body = noise.table({"rows": rows})
+    assert head == ["edge F1 / division F1", "noise", "positions only", "general_2d"]
+    assert [line[1] for line in body] == [
+        "as measured", "sizes ± 10%", "sizes ± 20%", "sizes ± 40%", "strain of 10%", "strain of 25%"
+    ]  # fmt: skip
+    assert body[0][2:] == ["0.9877 / 0.877 (laptrack)", "0.9877 / 0.877"]
