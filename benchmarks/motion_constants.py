@@ -15,7 +15,8 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.movie_variants import densest, variants, with_errors
+from benchmarks.movie_variants import densest, shifted, variants, with_errors
+from benchmarks.noisy_movies import noisy_sizes
 from benchmarks.our_trackers import candidates, chosen_links, load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, RealPart, parts_for_choosing
 from benchmarks.record import write_result
@@ -28,6 +29,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.model.tokens import Tokens
 from trackastra_engine.motion import counterparts, flow
 
+SIZE_NOISE = 0.2  # deviation of the logarithm of the diameters
 N_FRAMES_3D = 40  # of each embryo, those with the most cells
 ADDED_ERRORS = 10  # to each count, so that movies with hardly any error do not decide
 
@@ -59,15 +61,17 @@ class Constant:
 
 
 CONSTANTS = (
-    Constant(aligned_windows, "DOUBTFUL_FIT", (0.0, 0.35, 0.5, 1.1)),  # 0: links are never asked
-    Constant(aligned_windows, "MIN_DOUBT", (0.0, 0.005, 0.03)),
-    Constant(aligned_windows, "LEFT_DOUBT", (1.0, 0.9)),
-    Constant(aligned_windows, "MIN_CHANGE_SPACINGS", (0.1, 0.3, 0.5)),
+    Constant(aligned_windows, "DOUBTFUL_FIT", (0.0, 0.35, 0.75, 1.1)),  # 0: links are never asked
+    Constant(aligned_windows, "MIN_DOUBT", (0.0, 0.01, 0.03)),
+    Constant(aligned_windows, "LEFT_DOUBT", (1.0, 0.95, 0.8)),
+    Constant(aligned_windows, "MIN_CHANGE_SPACINGS", (0.1, 0.2, 0.3, 0.5)),
     Constant(flow, "STILL_FIT", (0.45, 0.55, 0.65, 0.85)),
     Constant(flow, "MIN_GAIN", (0.05, 0.12)),
     Constant(flow, "VOTED_FIT", (0.3, 0.5)),
     Constant(flow, "MIN_RISE", (1.02, 1.05)),
     Constant(counterparts, "PLACE_SPACINGS", (0.2, 0.3)),
+    Constant(counterparts, "LOG_SIZE", (0.2, 0.6)),
+    Constant(counterparts, "SHAPE", (0.1, 0.3)),
 )
 
 
@@ -92,12 +96,17 @@ class RememberingModel(AssociationModel):
 def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
     """Yield names and movies of a part and its harder versions, as points where it has masks."""
     whole = part.read()
-    makers = dict(variants(part.ndim))
+    makers = {**variants(part.ndim), f"shifted, sizes ± {SIZE_NOISE:.0%}": shifted_with_noise}
     if part.ndim == 2:
         makers["with errors"] = with_errors
     for name, make in makers.items():
         movie = as_points(make(whole))
         yield name, densest(movie, N_FRAMES_3D) if part.ndim == 3 else movie
+
+
+def shifted_with_noise(movie: TrueMovie) -> TrueMovie:
+    """Return the movie on an unsteady stage, with noise of the sizes."""
+    return noisy_sizes(shifted(movie), SIZE_NOISE)
 
 
 def n_errors(scores: Scores) -> int:

@@ -5,34 +5,32 @@ Trackers that see positions only are the yardstick: no noise of sizes changes th
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.accuracy_sets import in_words, summary, title
 from benchmarks.classical import nearest_neighbour
 from benchmarks.motion_constants import n_errors
 from benchmarks.movie_variants import (
-    SEED,
     WHOLE,
     Variant,
     densest,
     flat_variants,
     itself,
+    shifted,
     typical_spacing,
 )
+from benchmarks.noisy_movies import noisy_intensities, noisy_shapes, noisy_sizes
 from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing, real_parts
 from benchmarks.record import write_result
 from benchmarks.rendered_movies import rendered_movie
-from benchmarks.true_movies import TrueMovie, as_points
-from trackastra_engine.detection.transform import transform
+from benchmarks.strides import change_of_errors
+from benchmarks.true_movies import TrueMovie
 from trackastra_engine.evaluation.edge_scores import Scores
 
 N_FRAMES = 40  # of an embryo: the fullest ones
@@ -44,47 +42,6 @@ FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
 
 Noise = Callable[[TrueMovie], TrueMovie]
-
-
-def with_strain(
-    movie: TrueMovie, strain: Callable[[np.random.Generator, int, int], NDArray[np.float64]]
-) -> TrueMovie:
-    """Return the detections with other sizes and shapes at the same places, as points.
-
-    strain: returns linear maps (N, D, D).
-    """
-    found = movie.detections
-    changed = transform(found, strain(np.random.default_rng(SEED), len(found), found.ndim))
-    features = changed.features.copy()
-    features[:, -1] = found.features[:, -1]  # the distance to the border
-    return replace(as_points(movie), detections=replace(found, features=features))
-
-
-def noisy_sizes(movie: TrueMovie, deviation: float) -> TrueMovie:
-    """Return the movie with noise of the logarithm of the diameters."""
-
-    def strain(rng: np.random.Generator, count: int, ndim: int) -> NDArray[np.float64]:
-        factor = np.exp(rng.normal(size=count) * deviation)
-        return np.asarray(factor[:, None, None] * np.eye(ndim))
-
-    return with_strain(movie, strain)
-
-
-def noisy_shapes(movie: TrueMovie, deviation: float) -> TrueMovie:
-    """Return the movie with a random strain of each object."""
-
-    def strain(rng: np.random.Generator, count: int, ndim: int) -> NDArray[np.float64]:
-        return np.asarray(np.eye(ndim) + rng.normal(size=(count, ndim, ndim)) * deviation)
-
-    return with_strain(movie, strain)
-
-
-def noisy_intensities(movie: TrueMovie, deviation: float) -> TrueMovie:
-    """Return the movie with noise of the mean intensities of the objects."""
-    features = movie.detections.features.copy()
-    noise = np.random.default_rng(SEED).normal(size=len(features))
-    features[:, 1] += noise * deviation * features[:, 1].std()
-    return replace(as_points(movie), detections=replace(movie.detections, features=features))
 
 
 def of_masks() -> dict[str, Noise]:
@@ -106,7 +63,8 @@ def of_images() -> dict[str, Noise]:
 def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie, dict[str, Noise]]]:
     """Yield the titles of movies, the movies, and the noise to add to each."""
     for found in real_parts(data, "test") if part == "test" else parts_for_choosing(data):
-        movie, versions = found.read(), dict[str, Variant]({WHOLE: itself})
+        movie = found.read()
+        versions: dict[str, Variant] = {WHOLE: itself, "shifted": shifted}
         if found.ndim == 3:
             versions = {WHOLE: partial(densest, n_frames=N_FRAMES), "view": flat_variants()["view"]}
         for name, make in versions.items():
@@ -129,17 +87,43 @@ def without_sizes(movie: TrueMovie) -> tuple[str, Scores]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of movies with noise, the best tracker that sees no sizes, and ours."""
-    models = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
-    yield ["edge F1 / division F1", "noise", "positions only", *models]
-    for row in result["rows"]:
-        found = (row["trackers"].get(name) for name in models)
+    """Yield a row for each movie: trackers that see positions only, and ours with each noise."""
+    noises = dict.fromkeys(row["noise"] for row in result["rows"])
+    yield ["edge F1 / division F1", "positions only", *noises]
+    for movie in dict.fromkeys(row["movie"] for row in result["rows"]):
+        rows = {row["noise"]: row for row in result["rows"] if row["movie"] == movie}
+        first = next(iter(rows.values()))
+        ours = (
+            next(iter(rows[kind]["trackers"].values())) if kind in rows else None for kind in noises
+        )
         yield [
-            row["movie"],
-            row["noise"],
-            f"{in_words(row['positions_only'])} ({row['best']})",
-            *("" if one is None else in_words(one) for one in found),
+            movie,
+            f"{in_words(first['positions_only'])} ({first['best']})",
+            *("" if found is None else in_words(found) for found in ours),
         ]
+
+
+def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield the mean change of errors with each noise, of models against the first of a row."""
+    counts: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    for row in result["rows"]:
+        (first, before), *others = row["errors"].items()
+        for name, errors in others:
+            pairs = counts.setdefault(f"{name} against {first}", {})
+            pairs.setdefault(row["noise"], []).append((before, errors))
+    noises = dict.fromkeys(row["noise"] for row in result["rows"])
+    yield ["errors with noise", *counts]
+    for kind in noises:
+        yield [kind, *(_changed(pairs.get(kind, ())) for pairs in counts.values())]
+
+
+def _changed(pairs: Sequence[tuple[int, int]]) -> str:
+    if not pairs:
+        return ""
+    before, after = (
+        [{"errors": errors} for errors in counted] for counted in zip(*pairs, strict=True)
+    )
+    return f"{100 * change_of_errors(before, after):+.0f} % ({len(pairs)} movies)"
 
 
 @click.command()

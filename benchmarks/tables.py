@@ -56,7 +56,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "small-fields": ("small_fields", small_fields.table),
     "small-fields-choosing": ("small_fields_choosing", small_fields.change_table),
     "noise": ("noise", noise.table),
-    "noise-choosing": ("noise_choosing", small_fields.change_table),
+    "noise-choosing": ("noise_choosing", noise.change_table),
     "errors": ("errors", errors.table),
     "motion": ("motion", motion.table),
     "motion-constants": ("motion_constants", motion_constants.constants_table),

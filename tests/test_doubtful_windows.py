@@ -54,7 +54,7 @@ class NearModel:
 
 def test_links_lead_to_an_alignment_in_which_they_are_likelier():
     found, model = window(growing), NearModel()
-    assert max(flow.fit for flow in flows_of(found)) < 0.35
+    assert max(flow.fit for flow in flows_of(found)) < 0.45
     (edges,) = score_aligned([found], model)
     assert 2 <= len(model.passes) <= MAX_PASSES
     assert model.edges(found).score.mean() < 0.8
@@ -115,7 +115,7 @@ def test_cells_that_hardly_move_are_scored_once_however_they_look():
 
 def test_cells_with_certain_parents_are_scored_once_however_badly_they_fit():
     found, model = window(growing), NearModel(sharpness=0.002)
-    assert max(flow.fit for flow in flows_of(found)) < 0.35
+    assert max(flow.fit for flow in flows_of(found)) < 0.45
     assert 1 - model.edges(found).score.mean() < MIN_DOUBT
     score_aligned([found], model)
     assert model.passes == [1]

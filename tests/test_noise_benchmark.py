@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import noise
+from benchmarks.noisy_movies import noisy_intensities, noisy_shapes, noisy_sizes
 from benchmarks.true_movies import as_true_movie
 from trackastra_engine.simulation import Division, SimulationParameters, render
 
@@ -23,7 +24,7 @@ def aspects(movie):
 
 
 def test_noise_of_sizes_scales_objects(movie):
-    before, after = movie.detections, noise.noisy_sizes(movie, 0.2).detections
+    before, after = movie.detections, noisy_sizes(movie, 0.2).detections
     factor = after.features[:, 0] / before.features[:, 0]
     assert np.log(factor).std() == pytest.approx(0.2, rel=0.15)
     np.testing.assert_allclose(
@@ -34,7 +35,7 @@ def test_noise_of_sizes_scales_objects(movie):
 
 
 def test_noise_of_shapes_is_a_strain(movie):
-    noisy = noise.noisy_shapes(movie, 0.1)
+    noisy = noisy_shapes(movie, 0.1)
     change = np.log(aspects(noisy)) - np.log(aspects(movie))
     assert 0.1 < change.std() < 0.6
     np.testing.assert_array_equal(noisy.detections.centroid, movie.detections.centroid)
@@ -45,29 +46,44 @@ def test_noise_of_shapes_is_a_strain(movie):
 
 def test_noise_of_intensities_is_in_standard_deviations(movie):
     before = movie.detections.features[:, 1]
-    after = noise.noisy_intensities(movie, 0.5).detections.features
+    after = noisy_intensities(movie, 0.5).detections.features
     assert (after[:, 1] - before).std() == pytest.approx(0.5 * before.std(), rel=0.15)
     np.testing.assert_array_equal(after[:, 0], movie.detections.features[:, 0])
 
 
 def test_noise_does_not_change_trackers_of_positions(movie):
     name, before = noise.without_sizes(movie)
-    assert noise.without_sizes(noise.noisy_sizes(movie, 0.4)) == (name, before)
+    assert noise.without_sizes(noisy_sizes(movie, 0.4)) == (name, before)
     assert before.edges.f1 > 0.8
 
 
-def test_table_has_a_row_of_each_noise():
+def rows_of_two_movies():
     score = {"edge_f1": 0.98765, "division_f1": 0.8769}
-    row = {
-        "movie": "a",
-        "best": "laptrack",
-        "positions_only": score,
-        "trackers": {"general_2d": score},
-    }
-    rows = [{**row, "noise": kind} for kind in noise.of_masks()]
-    head, *body = noise.table({"rows": rows})
-    assert head == ["edge F1 / division F1", "noise", "positions only", "general_2d"]
-    assert [line[1] for line in body] == [
-        "as measured", "sizes ± 10%", "sizes ± 20%", "sizes ± 40%", "strain of 10%", "strain of 25%"
-    ]  # fmt: skip
-    assert body[0][2:] == ["0.9877 / 0.877 (laptrack)", "0.9877 / 0.877"]
+    worse = {"edge_f1": 0.9, "division_f1": None, "wrong_divisions": 0}
+    for movie, errors in (("a", (10, 30)), ("b", (10, 70))):
+        for kind, found in ((noise.TRUE, score), ("sizes ± 10%", worse)):
+            yield {
+                "movie": movie,
+                "noise": kind,
+                "best": "laptrack",
+                "positions_only": score,
+                "trackers": {"general_2d": found, "old": worse},
+                "errors": {"general_2d": errors[0], "old": errors[kind != noise.TRUE]},
+            }
+
+
+def test_table_has_a_column_of_each_noise():
+    head, *body = noise.table({"rows": list(rows_of_two_movies())})
+    assert head == ["edge F1 / division F1", "positions only", "as measured", "sizes ± 10%"]
+    assert [row[0] for row in body] == ["a", "b"]
+    assert body[0][1:] == ["0.9877 / 0.877 (laptrack)", "0.9877 / 0.877", "0.9000 / 0 false"]
+
+
+def test_errors_of_models_are_compared_for_each_noise():
+    head, *body = noise.change_table({"rows": list(rows_of_two_movies())})
+    assert head == ["errors with noise", "old against general_2d"]
+    # Ten are added to each count: 2 and 4 times as many, in the geometric mean.
+    assert body == [
+        ["as measured", "+0 % (2 movies)"],
+        ["sizes ± 10%", "+183 % (2 movies)"],
+    ]
