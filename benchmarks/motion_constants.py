@@ -61,7 +61,7 @@ class Constant:
 
 
 CONSTANTS = (
-    Constant(aligned_windows, "DOUBTFUL_FIT", (0.0, 0.35, 0.75, 1.1)),  # 0: links are never asked
+    Constant(aligned_windows, "DOUBTFUL_FIT", (0.0, 0.35, 0.6, 1.1)),  # 0: links are never asked
     Constant(aligned_windows, "MIN_DOUBT", (0.0, 0.01, 0.03)),
     Constant(aligned_windows, "LEFT_DOUBT", (1.0, 0.95, 0.8)),
     Constant(aligned_windows, "MIN_CHANGE_SPACINGS", (0.1, 0.2, 0.3, 0.5)),

@@ -19,10 +19,10 @@ from trackastra_engine.motion.links import Links, flows_of_links
 # A window may be scored again if the fit of its worst pair of frames is below DOUBTFUL_FIT and its
 # doubt is at least MIN_DOUBT: see benchmarks/README.md, constants.
 DOUBTFUL_FIT = 0.75
-MIN_DOUBT = 0.01
+MIN_DOUBT = 0.005
 MAX_PASSES = 4  # of the network
-LEFT_DOUBT = 0.95  # largest doubt after a better flow, as a share of that before
-MIN_CHANGE_SPACINGS = 0.2  # least change of the places of a tenth of the cells of a window
+LEFT_DOUBT = 0.9  # largest doubt after a better flow, as a share of that before
+MIN_CHANGE_SPACINGS = 0.25  # least change of the places of a tenth of the cells of a window
 
 Windows = Sequence[Detections]
 
