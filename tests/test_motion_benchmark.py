@@ -40,7 +40,7 @@ def test_a_movie_is_compared_without_and_with_alignment(movie, model):
     assert row["off"]["scored"] == 2
     assert 1 <= row["passes"] <= 2
     whole = compared(model, motions(2)[WHOLE](movie), 3)
-    assert whole["passes"] == 1
+    assert 1 <= whole["passes"] <= 1.5
 
 
 def test_constants_are_changed_one_by_one_and_set_back(movie, model, monkeypatch):
