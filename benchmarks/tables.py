@@ -56,6 +56,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "small-fields": ("small_fields", small_fields.table),
     "small-fields-choosing": ("small_fields_choosing", small_fields.change_table),
     "noise": ("noise", noise.table),
+    "noise-change": ("noise", noise.change_table),
     "noise-choosing": ("noise_choosing", noise.change_table),
     "errors": ("errors", errors.table),
     "motion": ("motion", motion.table),
