@@ -4,7 +4,7 @@ Trackers that see positions only are the yardstick: no noise of sizes changes th
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,8 @@ INTENSITIES = (0.3, 1.0)  # deviations, in standard deviations of the movie
 FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
 
-Noise = Callable[[TrueMovie], TrueMovie]
 
-
-def of_masks() -> dict[str, Noise]:
+def of_masks() -> dict[str, Variant]:
     """Return the functions that add noise to sizes and shapes, by name."""
     return {
         TRUE: itself,
@@ -53,14 +51,14 @@ def of_masks() -> dict[str, Noise]:
     }
 
 
-def of_images() -> dict[str, Noise]:
+def of_images() -> dict[str, Variant]:
     """Return the functions that add noise to intensities, by name."""
     parts = {f"{part} of intensities": part for part in INTENSITIES}
     noisy = {name: partial(noisy_intensities, deviation=part) for name, part in parts.items()}
     return {TRUE: itself, **noisy}
 
 
-def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie, dict[str, Noise]]]:
+def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie, dict[str, Variant]]]:
     """Yield the titles of movies, the movies, and the noise to add to each."""
     for found in real_parts(data, "test") if part == "test" else parts_for_choosing(data):
         movie = found.read()
