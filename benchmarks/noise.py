@@ -36,7 +36,7 @@ from trackastra_engine.evaluation.edge_scores import Scores
 N_FRAMES = 40  # of an embryo: the fullest ones
 DISTANCES = (0.7, 1.0, 1.4, 2.0)  # longest ones to try, in typical spacings
 SIZES = (0.1, 0.2, 0.4)  # deviations of the logarithm of the diameters
-SHAPES = (0.1, 0.25)  # deviations of a strain
+SHAPES = (0.1, 0.25)  # deviations of a strain, which changes sizes, too
 INTENSITIES = (0.3, 1.0)  # deviations, in standard deviations of the movie
 FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
@@ -46,16 +46,16 @@ def of_masks() -> dict[str, Variant]:
     """Return the functions that add noise to sizes and shapes, by name."""
     return {
         TRUE: itself,
-        **{f"sizes ± {part:.0%}": partial(noisy_sizes, deviation=part) for part in SIZES},
-        **{f"strain of {part:.0%}": partial(noisy_shapes, deviation=part) for part in SHAPES},
+        **{f"sizes ± {size:.0%}": partial(noisy_sizes, deviation=size) for size in SIZES},
+        **{f"strain of {size:.0%}": partial(noisy_shapes, deviation=size) for size in SHAPES},
     }
 
 
 def of_images() -> dict[str, Variant]:
     """Return the functions that add noise to intensities, by name."""
-    parts = {f"{part} of intensities": part for part in INTENSITIES}
-    noisy = {name: partial(noisy_intensities, deviation=part) for name, part in parts.items()}
-    return {TRUE: itself, **noisy}
+    noisy = (partial(noisy_intensities, deviation=size) for size in INTENSITIES)
+    names = (f"{size} of intensities" for size in INTENSITIES)
+    return {TRUE: itself, **dict(zip(names, noisy, strict=True))}
 
 
 def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie, dict[str, Variant]]]:
@@ -127,7 +127,12 @@ def _changed(pairs: Sequence[tuple[int, int]]) -> str:
 @click.command()
 @NEEDED_DATA_OPTION
 @click.option(
-    "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
+    "--model",
+    "models",
+    multiple=True,
+    default=("general_2d", "general_3d"),
+    show_default=True,
+    help="The first of 2D and of 3D is compared with the others.",
 )
 @click.option(
     "--part",

@@ -136,7 +136,9 @@ class Augmentation:
         0.1, "probability that all detections are markers of one size", low=0, high=1
     )
     size_noise: float = option(0.4, "largest deviation of the logarithm of the sizes", low=0)
-    shape_noise: float = option(0.25, "largest deviation of the shapes, as a strain", low=0)
+    shape_noise: float = option(
+        0.25, "largest deviation of shapes, and thereby sizes, as a strain", low=0
+    )
     frame_shift: float = option(0.1, "deviation of a frame's translation, in spacings", low=0)
     frame_turn: float = option(0.03, "deviation of a frame's rotation, in radians", low=0)
     frame_shear: float = option(0.02, "deviation of a frame's shear", low=0)

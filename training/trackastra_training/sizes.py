@@ -28,7 +28,7 @@ def change_sizes(
 
 
 def measurement_noise(frame: IntArray, rng: np.random.Generator) -> FloatArray:
-    """Return noise (N,) with a deviation of at most 1: of each detection, and half of it by frame.
+    """Return noise (N,) with a deviation of at most 1; frames share a fifth of its variance.
 
     Most windows have little, so that a model learns to see how reliable a measurement is.
     """
