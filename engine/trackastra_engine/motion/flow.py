@@ -27,15 +27,15 @@ from trackastra_engine.motion.votes import Votes, field_move, group_moves, middl
 MIN_CELLS = 3  # in either frame
 # Shares of the cells that have a counterpart. For pairs of frames of five real sets (whole, every
 # 2nd to 6th frame, shifted, turned, sheared), the fits of those that gained rose by .08 to .9
-# and by more than 4 cells; wrong flows rose by up to .06, or .11 where there were 5 cells. Sizes and
-# shapes had half the present deviations then.
+# and by more than 4 cells; wrong flows rose by up to .06, or .11 where there were 5 cells. Sizes
+# and shapes had half the present deviations then.
 # From this fit, models need no flow of detections: see benchmarks/README.md, constants.
 STILL_FIT = 0.65
 MIN_GAIN = 0.08  # of a flow over none, and of a local flow over a simpler one
 MIN_GAIN_BETWEEN = 0.05  # of a flow from another first guess over one from no motion
 MIN_GAIN_CELLS = 4.0  # of either
-# Unrelated frames have fits of .02 to .1, those of packed cells .3. True flows in noisy masks have .3,
-# too, and a wrong flow between unrelated frames costs no link.
+# Unrelated frames have fits of .02 to .1, those of packed cells .3. True flows in noisy masks have
+# .3, too, and a wrong flow between unrelated frames costs no link.
 MIN_FIT = 0.25
 # From this fit without a flow, motion is small: no guesses are needed, and one iteration is enough.
 # Later ones raised the fit by at most .008 in 92 pairs of frames of all sets and their versions.
