@@ -26,7 +26,7 @@ from benchmarks.movie_variants import (
 from benchmarks.noisy_movies import noisy_intensities, noisy_shapes, noisy_sizes
 from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import greedy_links, load_model
-from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION, parts_shown
 from benchmarks.record import write_result
 from benchmarks.rendered_movies import rendered_movie
 from benchmarks.strides import change_of_errors
@@ -60,7 +60,7 @@ def of_images() -> dict[str, Variant]:
 
 def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie, dict[str, Variant]]]:
     """Yield the titles of movies, the movies, and the noise to add to each."""
-    for found in real_parts(data, "test") if part == "test" else parts_for_choosing(data):
+    for found in parts_shown(data, part):
         movie = found.read()
         versions: dict[str, Variant] = {WHOLE: itself, "shifted": shifted}
         if found.ndim == 3:
@@ -134,13 +134,7 @@ def _changed(pairs: Sequence[tuple[int, int]]) -> str:
     show_default=True,
     help="The first of 2D and of 3D is compared with the others.",
 )
-@click.option(
-    "--part",
-    type=click.Choice(["test", "choosing"]),
-    default="test",
-    show_default=True,
-    help="Of --data; 'choosing' writes noise_choosing.json, also of rendered movies.",
-)
+@SHOWN_OPTION
 def noise(data: Path, models: tuple[str, ...], part: str) -> None:
     """Track movies with noise of sizes, shapes and intensities, and compare the accuracy."""
     loaded = {Path(name).stem: load_model(name) for name in models}

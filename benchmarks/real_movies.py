@@ -34,6 +34,13 @@ def data_option(*, required: bool) -> Callable[[Command], Command]:
 
 
 DATA_OPTION, NEEDED_DATA_OPTION = data_option(required=False), data_option(required=True)
+SHOWN_OPTION = click.option(
+    "--part",
+    type=click.Choice(["test", "choosing"]),
+    default="test",
+    show_default=True,
+    help="Of --data; 'choosing' writes a file of its own.",
+)
 ALL_FRAMES = (0, 10**6)
 
 # Frames of the movies with masks, first and last.
@@ -97,6 +104,11 @@ def real_parts(root: Path, part: Part) -> list[RealPart]:
             movies = tuple(sorted(set(folders) - others))
         found += [RealPart(f"{name} {movie}", root / name / movie) for movie in movies]
     return found
+
+
+def parts_shown(root: Path, part: str) -> list[RealPart]:
+    """Return the movies of SHOWN_OPTION: the parts for tests, or those for choosing."""
+    return real_parts(root, "test") if part == "test" else parts_for_choosing(root)
 
 
 def parts_for_choosing(root: Path) -> list[RealPart]:

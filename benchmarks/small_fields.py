@@ -29,7 +29,7 @@ from benchmarks.movie_variants import (
 )
 from benchmarks.other_trackers import DISTANCES, laptrack_links
 from benchmarks.our_trackers import greedy_links, load_model
-from benchmarks.real_movies import NEEDED_DATA_OPTION, parts_for_choosing, real_parts
+from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION, parts_shown
 from benchmarks.record import write_result
 from benchmarks.strides import change_of_errors
 from benchmarks.true_movies import TrueMovie, true_movie
@@ -184,18 +184,12 @@ def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @click.option(
     "--model", "models", multiple=True, default=("general_2d", "general_3d"), show_default=True
 )
-@click.option(
-    "--part",
-    type=click.Choice(["test", "choosing"]),
-    default="test",
-    show_default=True,
-    help="Of --data; 'choosing' writes small_fields_choosing.json.",
-)
+@SHOWN_OPTION
 def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
     """Track small fields of real movies, and compare with trackers that need no training."""
     loaded = {Path(name).stem: load_model(name) for name in models}
     rows: list[Row] = []
-    for found in real_parts(data, "test") if part == "test" else parts_for_choosing(data):
+    for found in parts_shown(data, part):
         movie = found.read()
         for variant, make in versions(found.ndim).items():
             shown = list(fields(make(movie)))
