@@ -103,6 +103,23 @@ def test_frames_with_nothing_in_common_have_no_flow():
     assert found <= 1  # of same cells at random places, some fit by accident
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_jump_is_found_with_noise_of_sizes(ndim):
+    place, diameter = field(216 if ndim == 3 else 225, ndim)
+    jump = np.full(ndim, STEP)
+    rng = np.random.default_rng(1)
+    noise = np.exp(rng.normal(0, 0.4, 2 * len(place)))
+    after = place + jump + rng.normal(0, 0.17 * STEP, place.shape)
+    found = detections_of_points(
+        np.repeat([0, 1], len(place)),
+        np.concatenate([place, after]),
+        diameter=np.tile(diameter, 2) * noise,
+    )
+    (flow,) = flows_of(found)
+    assert len(flow.move) == len(place)
+    assert np.abs(np.median(flow.move - jump, axis=0)).max() < 0.1 * STEP
+
+
 def test_rods_that_divide_while_the_stage_jumps_are_aligned():
     r"""Rods lie across each other, and each third becomes two halves of it.
 

@@ -38,6 +38,8 @@ def test_noise_of_shapes_is_a_strain(movie):
     noisy = noisy_shapes(movie, 0.1)
     change = np.log(aspects(noisy)) - np.log(aspects(movie))
     assert 0.1 < change.std() < 0.6
+    before, after = movie.detections.features[:, 0], noisy_shapes(movie, 0.25).detections.features
+    assert np.log(after[:, 0] / before).std() == pytest.approx(0.2, abs=0.03)  # as the page says
     np.testing.assert_array_equal(noisy.detections.centroid, movie.detections.centroid)
     np.testing.assert_array_equal(
         noisy.detections.features[:, -1], movie.detections.features[:, -1]
