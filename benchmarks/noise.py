@@ -1,6 +1,6 @@
-"""How accurate is tracking if sizes, shapes or intensities are measured with noise?
+"""How accurate is tracking if sizes, shapes or intensities are measured with noise, or otherwise?
 
-Trackers that see positions only are the yardstick: no noise of sizes changes their links.
+Trackers that see positions only are the yardstick: no change of sizes changes their links.
 """
 
 import json
@@ -23,7 +23,13 @@ from benchmarks.movie_variants import (
     shifted,
     typical_spacing,
 )
-from benchmarks.noisy_movies import noisy_intensities, noisy_shapes, noisy_sizes
+from benchmarks.noisy_movies import (
+    noisy_intensities,
+    noisy_shapes,
+    noisy_sizes,
+    other_sizes,
+    without_shapes,
+)
 from benchmarks.other_trackers import laptrack_links
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION, parts_shown
@@ -42,12 +48,14 @@ FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
 
 
-def of_masks() -> dict[str, Variant]:
-    """Return the functions that add noise to sizes and shapes, by name."""
+def of_masks(*, has_shapes: bool) -> dict[str, Variant]:
+    """Return the functions that change the measured sizes and shapes, by name."""
     return {
         TRUE: itself,
         **{f"sizes ± {size:.0%}": partial(noisy_sizes, deviation=size) for size in SIZES},
         **{f"strain of {size:.0%}": partial(noisy_shapes, deviation=size) for size in SHAPES},
+        "half the sizes": partial(other_sizes, factor=0.5),
+        **({"without shapes": without_shapes} if has_shapes else {}),
     }
 
 
@@ -59,14 +67,15 @@ def of_images() -> dict[str, Variant]:
 
 
 def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie, dict[str, Variant]]]:
-    """Yield the titles of movies, the movies, and the noise to add to each."""
+    """Yield the titles of movies, the movies, and the changes of each."""
     for found in parts_shown(data, part):
         movie = found.read()
         versions: dict[str, Variant] = {WHOLE: itself, "shifted": shifted}
         if found.ndim == 3:
             versions = {WHOLE: partial(densest, n_frames=N_FRAMES), "view": flat_variants()["view"]}
+        kinds = of_masks(has_shapes=not found.is_table)
         for name, make in versions.items():
-            yield title(found.name, name, has_errors=False), make(movie), of_masks()
+            yield title(found.name, name, has_errors=False), make(movie), kinds
     if part == "choosing":
         for name in FILMED:
             yield f"rendered {name}", rendered_movie(name), of_images()
@@ -136,7 +145,7 @@ def _changed(pairs: Sequence[tuple[int, int]]) -> str:
 )
 @SHOWN_OPTION
 def noise(data: Path, models: tuple[str, ...], part: str) -> None:
-    """Track movies with noise of sizes, shapes and intensities, and compare the accuracy."""
+    """Track movies with other sizes, shapes and intensities, and compare the accuracy."""
     loaded = {Path(name).stem: load_model(name) for name in models}
     rows: list[dict[str, Any]] = []
     for name, movie, noises in shown(data, part):

@@ -1,4 +1,4 @@
-"""Movies whose sizes, shapes or intensities were measured with noise, at the same places.
+"""Movies whose sizes, shapes or intensities were measured otherwise, at the same places.
 
 Every call returns the same movies, as points.
 """
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.movie_variants import SEED
 from benchmarks.true_movies import TrueMovie, as_points
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.detection.transform import transform
 
 
@@ -45,6 +46,24 @@ def noisy_shapes(movie: TrueMovie, deviation: float) -> TrueMovie:
         return np.asarray(np.eye(ndim) + rng.normal(size=(count, ndim, ndim)) * deviation)
 
     return with_strain(movie, strain)
+
+
+def other_sizes(movie: TrueMovie, factor: float) -> TrueMovie:
+    """Return the movie with all diameters times a factor, as of nuclei instead of cells."""
+
+    def strain(_: np.random.Generator, count: int, ndim: int) -> NDArray[np.float64]:
+        return np.asarray(np.tile(factor * np.eye(ndim), (count, 1, 1)))
+
+    return with_strain(movie, strain)
+
+
+def without_shapes(movie: TrueMovie) -> TrueMovie:
+    """Return the movie with discs or balls of the same diameters."""
+    found = movie.detections
+    balls = detections_of_points(found.frame, found.centroid, diameter=found.features[:, 0])
+    features = found.features.copy()
+    features[:, 2:-1] = balls.features[:, 2:-1]
+    return replace(as_points(movie), detections=replace(found, features=features))
 
 
 def noisy_intensities(movie: TrueMovie, deviation: float) -> TrueMovie:

@@ -1,9 +1,10 @@
-"""How accurate is tracking in small fields of view, which many cells enter and leave?"""
+"""How accurate is tracking of few cells: in small fields of view, or far from each other?"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -38,9 +39,9 @@ from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.evaluation.edge_scores import Counts, Scores
 from trackastra_engine.model.onnx_model import AssociationModel
 
-N_FIELDS = 12  # of each version of a movie; they may overlap
+N_FIELDS = 12  # of each version of a movie, and selections of lineages; they may overlap
 N_FRAMES = 40  # of a field, at most: the fullest of the movie
-CELLS = 12  # in a field, per frame, on average; and parts of others at the sides of masks
+CELLS = 12  # per frame, on average; in fields of masks, parts of others at the sides, too
 ALL_WINDOWS = ", all windows at the stride"
 MOST_OF_MOVIE = 0.5  # share of the cells of the frames; movies with fewer cells are left out
 
@@ -73,6 +74,24 @@ def fields(movie: TrueMovie) -> Iterator[TrueMovie]:
             yield _cut(movie, movie.masks, middle, half)
 
 
+def selections(movie: TrueMovie) -> Iterator[TrueMovie]:
+    """Yield random lineages of the fullest frames, without all other cells."""
+    rng = np.random.default_rng(SEED)
+    movie = densest(movie, N_FRAMES)
+    first = np.where(movie.parent >= 0, movie.parent, np.arange(len(movie.parent)))
+    while (first[first] != first).any():
+        first = first[first]
+    share = CELLS * movie.n_frames / len(first)
+    for _ in range(N_FIELDS if share <= MOST_OF_MOVIE else 0):
+        is_kept = rng.random(len(first))[first] < share
+        found = movie.detections
+        masks = None if movie.masks is None else movie.masks.copy()
+        if masks is not None:
+            for frame, mask in enumerate(masks):
+                mask[~np.isin(mask, found.label[(found.frame == frame) & is_kept])] = 0
+        yield kept_cells(replace(movie, masks=masks, images=None), is_kept)
+
+
 def _seen_alone(movie: TrueMovie) -> TrueMovie:
     """Return the movie of points with the border around them."""
     found = movie.detections
@@ -98,6 +117,9 @@ def _cut(
         labels = kept.detections.label[kept.detections.frame == frame]
         numbered[frame] = np.where(mask > 0, 1 + np.searchsorted(labels, mask), 0)
     return true_movie(numbered, None, kept.parent, movie.z_step)
+
+
+SEEN = {"small fields": fields, "some lineages": selections}
 
 
 def without_parent(movie: TrueMovie) -> float:
@@ -129,16 +151,16 @@ def ours(
         yield f"{name}{ALL_WINDOWS}", pooled(found)
 
 
-def others(shown: Sequence[TrueMovie]) -> Iterator[tuple[str, Scores]]:
-    """Yield the scores of other trackers, those with a distance at the best one for all fields."""
+def others(shown: Sequence[TrueMovie], spacing: float) -> Iterator[tuple[str, Scores]]:
+    """Yield the scores of other trackers, those with a distance at the best one for all fields.
+
+    spacing: the unit of the distances, in pixels.
+    """
     for name, links in (("nearest neighbour", nearest_neighbour), ("laptrack", laptrack_links)):
         tried = []
         for distance in DISTANCES:
-            found = []
-            for movie in shown:
-                seen = movie.in_proportion()
-                found.append(movie.score(links(seen, distance * typical_spacing(seen))))
-            tried.append(pooled(found))
+            longest = distance * spacing
+            tried.append(pooled([one.score(links(one.in_proportion(), longest)) for one in shown]))
         yield name, max(tried, key=lambda scores: scores.edges.f1)
     pixels = [(movie, movie.masks) for movie in shown if movie.masks is not None]
     if pixels:
@@ -149,13 +171,14 @@ def others(shown: Sequence[TrueMovie]) -> Iterator[tuple[str, Scores]]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows of movies by trackers."""
+    """Yield rows of movies by trackers; small fields come first."""
     trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
     facts = ("cells per frame", "without a parent", "edges, divisions")
-    yield ["edge F1 / division F1", *facts, *trackers]
-    for row in result["rows"]:
+    yield ["seen", "edge F1 / division F1", *facts, *trackers]
+    for row in sorted(result["rows"], key=lambda row: list(SEEN).index(row["seen"])):
         scores = (row["trackers"].get(name) for name in trackers)
         yield [
+            row["seen"],
             title(row["movie"], row["variant"], has_errors=False),
             f"{row['cells']:.0f}",
             f"{row['without_parent']:.0%}",
@@ -166,17 +189,17 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield the mean change of errors of each of our trackers against the first of its rows."""
-    pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    pairs: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for row in result["rows"]:
         first, *rest = row["errors"]
         for name in rest:
             counts = row["errors"][first], row["errors"][name]
-            pairs.setdefault((first, name), []).append(counts)
-    yield ["", "against", "rows", "errors"]
-    for (first, name), counted in pairs.items():
+            pairs.setdefault((row["seen"], name, first), []).append(counts)
+    yield ["seen", "", "against", "rows", "errors"]
+    for names, counted in sorted(pairs.items()):
         before, after = ([{"errors": pair[place]} for pair in counted] for place in (0, 1))
         change = 100 * change_of_errors(before, after)
-        yield [name, first, str(len(counted)), f"{change:+.1f} %"]
+        yield [*names, str(len(counted)), f"{change:+.1f} %"]
 
 
 @click.command()
@@ -186,27 +209,29 @@ def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 )
 @SHOWN_OPTION
 def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
-    """Track small fields of real movies, and compare with trackers that need no training."""
+    """Track few cells of real movies, and compare with trackers that need no training."""
     loaded = {Path(name).stem: load_model(name) for name in models}
     rows: list[Row] = []
     for found in parts_shown(data, part):
         movie = found.read()
-        for variant, make in versions(found.ndim).items():
-            shown = list(fields(make(movie)))
+        for (variant, make), (kind, few) in product(versions(found.ndim).items(), SEEN.items()):
+            whole = make(movie)
+            shown = list(few(whole))
             if not shown:
                 continue
-            ndim = shown[0].detections.ndim
+            ndim = whole.detections.ndim
             fitting = {name: model for name, model in loaded.items() if model.spec.ndim == ndim}
             known = dict(ours(fitting, shown, may_choose=part == "choosing"))
-            by_tracker = {**known, **dict(others(shown))}
+            spacing = typical_spacing(whole.in_proportion())
+            by_tracker = {**known, **dict(others(shown, spacing))}
             counts = next(iter(by_tracker.values()))
+            cells = np.mean([len(one.detections) / one.n_frames for one in shown])
             rows.append(
                 {
                     "movie": found.name,
                     "variant": variant,
-                    "cells": round(
-                        np.mean([len(one.detections) / one.n_frames for one in shown]), 1
-                    ),
+                    "seen": kind,
+                    "cells": round(cells, 1),
                     "without_parent": round(np.mean(list(map(without_parent, shown))), 3),
                     "edges": counts.edges.expected,
                     "divisions": counts.divisions.expected,

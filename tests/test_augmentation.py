@@ -8,11 +8,13 @@ from skimage.measure import regionprops
 
 from small_networks import DIVIDING, STILL
 from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import covariances, inertias, transform
 from trackastra_engine.model.tokens import prepare_tokens
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.simulation import KnownMovie, count_children, simulate
+from trackastra_training import sizes
 from trackastra_training.augmentation import (
     augment,
     displace,
@@ -325,6 +327,44 @@ def test_noise_of_sizes_does_not_change_shapes():
         noisy.features[:, 2:-1], window.features[:, 2:-1] * (factor**2)[:, None]
     )
     np.testing.assert_array_equal(noisy.features[:, -1], window.features[:, -1])
+
+
+@pytest.mark.parametrize("parameters", [DIVIDING, replace(DIVIDING, ndim=3)], ids=["2D", "3D"])
+def test_all_sizes_of_a_window_are_scaled_by_one_factor(parameters):
+    motion = replace(parameters.motion, drift=(0.0,) * parameters.ndim)
+    window = cut_window(simulate(replace(parameters, motion=motion), 1), 0, 4).detections
+    plain = replace(STILL, equal_sizes=0.0)
+    factors = []
+    for seed in range(200):
+        scaled = change_sizes(window, replace(plain, scaled_sizes=0.5), np.random.default_rng(seed))
+        ratio = scaled.features[:, 0] / window.features[:, 0]
+        np.testing.assert_allclose(ratio, ratio[0])
+        np.testing.assert_allclose(covariances(scaled), covariances(window) * ratio[0] ** 2)
+        np.testing.assert_array_equal(scaled.centroid, window.centroid)
+        np.testing.assert_array_equal(scaled.features[:, [1, -1]], window.features[:, [1, -1]])
+        factors.append(ratio[0])
+    changed = [factor for factor in factors if factor != 1]
+    assert 70 < len(changed) < 130
+    assert min(factors) == pytest.approx(sizes.SCALES[0], rel=0.1)
+    assert max(factors) == pytest.approx(sizes.SCALES[1], rel=0.1)
+
+
+@pytest.mark.parametrize("parameters", [DIVIDING, replace(DIVIDING, ndim=3)], ids=["2D", "3D"])
+def test_round_shapes_keep_their_sizes(parameters):
+    motion = replace(parameters.motion, drift=(0.0,) * parameters.ndim)
+    window = cut_window(simulate(replace(parameters, motion=motion), 1), 0, 4).detections
+    plain = replace(STILL, equal_sizes=0.0)
+    n_changed = 0
+    for seed in range(100):
+        seen = change_sizes(window, replace(plain, round_shapes=0.5), np.random.default_rng(seed))
+        np.testing.assert_array_equal(seen.features[:, 0], window.features[:, 0])
+        if (seen.features != window.features).any():
+            n_changed += 1
+            given = detections_of_points(
+                window.frame, window.centroid, diameter=window.features[:, 0]
+            )
+            np.testing.assert_allclose(seen.features[:, 2:-1], given.features[:, 2:-1])
+    assert 30 < n_changed < 70
 
 
 def test_a_frame_shares_a_fifth_of_the_variance_of_noise():

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from benchmarks import noise
-from benchmarks.noisy_movies import noisy_intensities, noisy_shapes, noisy_sizes
+from benchmarks.noisy_movies import (
+    noisy_intensities,
+    noisy_shapes,
+    noisy_sizes,
+    other_sizes,
+    without_shapes,
+)
 from benchmarks.true_movies import as_true_movie
 from trackastra_engine.simulation import Division, SimulationParameters, render
 
@@ -44,6 +50,24 @@ def test_noise_of_shapes_is_a_strain(movie):
     np.testing.assert_array_equal(
         noisy.detections.features[:, -1], movie.detections.features[:, -1]
     )
+
+
+def test_other_sizes_scale_all_objects_by_one_factor(movie):
+    before, after = movie.detections.features, other_sizes(movie, 0.5).detections.features
+    np.testing.assert_allclose(after[:, 0], before[:, 0] / 2)
+    np.testing.assert_allclose(after[:, 2:-1], before[:, 2:-1] / 4)
+    np.testing.assert_array_equal(after[:, [1, -1]], before[:, [1, -1]])
+
+
+def test_without_shapes_discs_have_the_same_sizes(movie):
+    seen = without_shapes(movie)
+    np.testing.assert_allclose(aspects(seen), 1)
+    assert aspects(movie).max() > 1.2
+    columns = [0, 1, -1]
+    before, after = movie.detections.features, seen.detections.features
+    np.testing.assert_array_equal(after[:, columns], before[:, columns])
+    area = np.pi / 64 * before[:, 0] ** 4 / (np.pi / 4 * before[:, 0] ** 2)
+    np.testing.assert_allclose(after[:, 2], area)
 
 
 def test_noise_of_intensities_is_in_standard_deviations(movie):

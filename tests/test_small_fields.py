@@ -13,18 +13,7 @@ from trackastra_training.batches import ExampleOptions, Pools
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.small_fields import small_field
 from trackastra_training.start import spec_of
-from wandering_cells import N_FRAMES, rows_of, visible_parents, wandering_cells
-
-
-def in_plane(movie):
-    found = movie.detections
-    discs = detections_of_points(
-        found.frame,
-        found.centroid[:, 1:],
-        label=found.label,
-        diameter=found.features[:, 0],
-    )
-    return replace(movie, detections=discs)
+from wandering_cells import N_FRAMES, in_plane, rows_of, visible_parents, wandering_cells
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -73,7 +62,7 @@ def test_training_shows_a_share_of_windows_in_small_fields(share, monkeypatch):
     options = ExampleOptions(
         spec_of(tiny_network().config, "tiny", ""),
         data,
-        replace(Augmentation(), small_fields=share, missed=0.0, merged=0.0, split=0.0),
+        replace(Augmentation(), small_fields=share, sparse=0.0, missed=0.0, merged=0.0, split=0.0),
     )
     pool = Pools([in_plane(wandering_cells())], options, 0)[0]
     n_tokens = [int((row >= 0).sum()) for batch in pool for row in batch.frame]

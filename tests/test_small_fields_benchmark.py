@@ -1,10 +1,10 @@
-"""The benchmark of small fields of view: cut movies keep the truth, and scores are pooled."""
+"""The benchmark of few cells: parts of movies keep the truth, and scores are pooled."""
 
 import numpy as np
 import pytest
 
 from benchmarks import small_fields
-from benchmarks.movie_variants import kept_cells
+from benchmarks.movie_variants import kept_cells, typical_spacing
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.true_movies import as_points, as_true_movie
 from trackastra_engine.association import edge_stream
@@ -80,6 +80,39 @@ def test_masks_of_a_field_show_parts_of_cells_at_its_sides(movie):
     assert n_links > 20
 
 
+def test_selected_lineages_are_whole_and_have_no_other_cells_around(movie):
+    parent = movie.parent.tolist()
+    n_seen = []
+    for shown in small_fields.selections(movie):
+        n_seen.append(len(shown.detections) / movie.n_frames)
+        row_of = {
+            (frame, label): row
+            for row, (frame, label) in enumerate(
+                zip(movie.detections.frame, movie.detections.label, strict=True)
+            )
+        }
+        pairs = zip(shown.detections.frame, shown.detections.label, strict=True)
+        rows = [row_of[pair] for pair in pairs]
+        kept = set(rows)
+        for row, mother in enumerate(parent):
+            assert mother < 0 or (row in kept) == (mother in kept)
+        assert [parent[row] for row in rows] == [
+            rows[mother] if mother >= 0 else -1 for mother in shown.parent
+        ]
+        for frame, mask in enumerate(shown.masks):
+            labels = shown.detections.label[shown.detections.frame == frame]
+            expected = np.where(np.isin(movie.masks[frame], labels), movie.masks[frame], 0)
+            np.testing.assert_array_equal(mask, expected)
+    assert len(n_seen) == 3
+    assert np.mean(n_seen) == pytest.approx(small_fields.CELLS, rel=0.5)
+    assert len(set(n_seen)) > 1
+
+
+def test_few_cells_are_not_selected(movie):
+    few = kept_cells(as_points(movie), np.arange(len(movie.detections)) % 6 == 0)
+    assert list(small_fields.selections(few)) == []
+
+
 def test_the_share_of_cells_without_a_parent_is_that_of_later_frames(movie):
     later = movie.detections.frame > 0
     expected = 1 - np.isin(np.flatnonzero(later), movie.links[:, 1]).mean()
@@ -97,11 +130,12 @@ def test_our_links_and_those_of_others_are_scored(movie, monkeypatch):
     model = load_model("general_2d")
     for one in shown:
         assert one.score(greedy_links(model, one)).edges.f1 > 0.9
-    scores = dict(small_fields.others(shown))
+    spacing = typical_spacing(movie.detections)
+    scores = dict(small_fields.others(shown, spacing))
     assert set(scores) == {"nearest neighbour", "laptrack", "overlap"}
     assert all(0.5 < score.edges.f1 <= 1 for score in scores.values())
     monkeypatch.setattr(small_fields, "DISTANCES", small_fields.DISTANCES[:1])
-    for name, score in small_fields.others(shown):
+    for name, score in small_fields.others(shown, spacing):
         assert score.edges.f1 <= scores[name].edges.f1  # of the best distance
     assert {score.edges.expected for score in scores.values()} == {
         sum(len(one.links) for one in shown)
@@ -125,8 +159,13 @@ def test_small_windows_are_also_scored_at_the_stride_for_choices(movie, monkeypa
 
 
 def test_changes_are_means_against_the_first_tracker():
-    rows = [{"errors": {"a": 5, "b": 10, "c": 5}}, {"errors": {"a": 20, "b": 5}}]
-    _, b, c = small_fields.change_table({"rows": rows})
+    rows = [
+        {"seen": "small fields", "errors": {"a": 5, "b": 10, "c": 5}},
+        {"seen": "small fields", "errors": {"a": 20, "b": 5}},
+        {"seen": "some lineages", "errors": {"a": 20, "b": 5}},
+    ]
+    _, b, c, sparse = small_fields.change_table({"rows": rows})
     change = (20 / 15 * 15 / 30) ** 0.5 - 1  # each count has 10 more
-    assert b == ["b", "a", "2", f"{100 * change:+.1f} %"]
-    assert c == ["c", "a", "1", "+0.0 %"]
+    assert b == ["small fields", "b", "a", "2", f"{100 * change:+.1f} %"]
+    assert c == ["small fields", "c", "a", "1", "+0.0 %"]
+    assert sparse == ["some lineages", "b", "a", "1", "-50.0 %"]

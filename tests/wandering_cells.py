@@ -1,5 +1,7 @@
 """Cells that wander and divide in a cube, and the parents of those of them that are seen."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from trackastra_engine.detection.points import detections_of_points
@@ -24,6 +26,18 @@ def wandering_cells(seed=0):
     found = detections_of_points(frame, np.concatenate(frames), diameter=diameter)
     parent = np.concatenate(parents)
     return KnownMovie(found, parent, count_children(parent))
+
+
+def in_plane(movie):
+    """Return the discs that the balls of a movie are in 2D."""
+    found = movie.detections
+    discs = detections_of_points(
+        found.frame,
+        found.centroid[:, 1:],
+        label=found.label,
+        diameter=found.features[:, 0],
+    )
+    return replace(movie, detections=discs)
 
 
 def pairs(found):

@@ -29,6 +29,7 @@ from trackastra_training.examples import (
 from trackastra_training.flat_views import flat_view
 from trackastra_training.loss import Batch
 from trackastra_training.small_fields import small_field
+from trackastra_training.sparse_windows import sparse_window
 
 WINDOWS_PER_MOVIE = 2  # of a simulated movie: making a movie takes longer than a window
 # Of movies of which frames are skipped.
@@ -157,6 +158,8 @@ def _as_seen(
     """Return a window in its field of view, aligned as in tracking."""
     if augmentation.small_fields and rng.random() < augmentation.small_fields:
         window = small_field(window, rng)
+    elif augmentation.sparse and rng.random() < augmentation.sparse:
+        window = sparse_window(window, rng)
     if rng.random() < augmentation.unaligned:
         return window
     if augmentation.estimated_flow and rng.random() < augmentation.estimated_flow:

@@ -126,6 +126,9 @@ class Augmentation:
     small_fields: float = option(
         0.2, "probability that only a small field of view with few cells is seen", low=0, high=1
     )
+    sparse: float = option(
+        0.15, "probability that only some of the lineages are seen", low=0, high=1
+    )
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
     )
@@ -134,6 +137,12 @@ class Augmentation:
     )
     equal_sizes: float = option(
         0.1, "probability that all detections are markers of one size", low=0, high=1
+    )
+    scaled_sizes: float = option(
+        0.3, "probability that all detections are smaller or larger by one factor", low=0, high=1
+    )
+    round_shapes: float = option(
+        0.1, "probability that sizes are known, but not shapes", low=0, high=1
     )
     size_noise: float = option(0.4, "largest deviation of the logarithm of the sizes", low=0)
     shape_noise: float = option(

@@ -1,4 +1,4 @@
-"""Sizes that mean little: those of markers, or sizes with measurement noise."""
+"""Sizes as others measure them: of markers or nuclei instead of cells, or with noise."""
 
 from dataclasses import replace
 
@@ -11,19 +11,24 @@ from trackastra_training.configuration import Augmentation
 
 MARKERS = (0.1, 1.0)  # diameters, in distances to the nearest detection
 LONGEST_NEEDLE = 8.0  # of a marker along z: a ball of voxels that are not cubes
+SCALES = (0.3, 1.6)  # of diameters, in windows with other sizes: nuclei are smaller than cells
 EQUALLY_LARGE = 0.01  # largest deviation of the logarithm of the diameters of markers
 
 
 def change_sizes(
     detections: Detections, augmentation: Augmentation, rng: np.random.Generator
 ) -> Detections:
-    """Return the detections of a window with other sizes: those of markers, or with noise."""
+    """Return the detections of a window with other sizes: of markers, or scaled and with noise."""
     if rng.random() < augmentation.equal_sizes and np.isfinite(nearest_distance(detections)):
         return as_markers(detections, rng)
     factor = np.exp(measurement_noise(detections.frame, rng) * augmentation.size_noise)
+    if rng.random() < augmentation.scaled_sizes:
+        factor *= np.exp(rng.uniform(*np.log(SCALES)))
     features = detections.features.copy()
     features[:, 0] *= factor
     features[:, 2:-1] *= (factor**2)[:, None]
+    if rng.random() < augmentation.round_shapes:
+        features[:, 2:-1] = _ellipsoids(features[:, :1].repeat(detections.ndim, axis=1))
     return replace(detections, features=features)
 
 
@@ -46,5 +51,11 @@ def as_markers(detections: Detections, rng: np.random.Generator) -> Detections:
     axes = np.array([length, 1.0, 1.0])[-ndim:] * width * np.exp(spread)[:, None]
     features = detections.features.copy()
     features[:, 0] = axes.prod(axis=1) ** (1 / ndim)
-    features[:, 2:-1] = inertias(SECOND_MOMENT[ndim] * axes[:, :, None] ** 2 * np.eye(ndim))
+    features[:, 2:-1] = _ellipsoids(axes)
     return replace(detections, features=features)
+
+
+def _ellipsoids(axes: FloatArray) -> FloatArray:
+    """Return the inertias (N, D²) of ellipsoids along the axes, of these diameters (N, D)."""
+    ndim = axes.shape[1]
+    return inertias(SECOND_MOMENT[ndim] * axes[:, :, None] ** 2 * np.eye(ndim))
