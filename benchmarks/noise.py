@@ -28,6 +28,7 @@ from benchmarks.noisy_movies import (
     noisy_shapes,
     noisy_sizes,
     other_sizes,
+    random_intensities,
     without_shapes,
 )
 from benchmarks.other_trackers import laptrack_links
@@ -49,13 +50,14 @@ TRUE = "as measured"
 
 
 def of_masks(*, has_shapes: bool) -> dict[str, Variant]:
-    """Return the functions that change the measured sizes and shapes, by name."""
+    """Return the functions that change the measurements of movies without images, by name."""
     return {
         TRUE: itself,
         **{f"sizes ± {size:.0%}": partial(noisy_sizes, deviation=size) for size in SIZES},
         **{f"strain of {size:.0%}": partial(noisy_shapes, deviation=size) for size in SHAPES},
         "half the sizes": partial(other_sizes, factor=0.5),
         **({"without shapes": without_shapes} if has_shapes else {}),
+        "random intensities": random_intensities,
     }
 
 

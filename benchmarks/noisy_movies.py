@@ -72,3 +72,10 @@ def noisy_intensities(movie: TrueMovie, deviation: float) -> TrueMovie:
     noise = np.random.default_rng(SEED).normal(size=len(features))
     features[:, 1] += noise * deviation * features[:, 1].std()
     return replace(as_points(movie), detections=replace(movie.detections, features=features))
+
+
+def random_intensities(movie: TrueMovie) -> TrueMovie:
+    """Return the movie with intensities that say nothing about the lineages."""
+    features = movie.detections.features.copy()
+    features[:, 1] = np.random.default_rng(SEED).uniform(1, 2, len(features))
+    return replace(as_points(movie), detections=replace(movie.detections, features=features))

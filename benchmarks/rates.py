@@ -23,7 +23,7 @@ from trackastra_engine.model.onnx_model import AssociationModel
 
 CHOICES = [
     RateLimits(begins_per_end=begins, least_second=least)
-    for begins, least in product((0.5, 1.0, 1.5), (1 / 50, 1 / 5, 1 / 3))
+    for begins, least in product((1.0, 1.5, 2.0), (0.2, 0.33, 0.5, 0.7))
 ]
 VARIANTS = {WHOLE: itself, ORDINAL[2]: partial(every_nth, n=2)}
 # Movies on which constants may be chosen; of ecoli there is one part, called test.

@@ -9,6 +9,7 @@ from benchmarks.noisy_movies import (
     noisy_shapes,
     noisy_sizes,
     other_sizes,
+    random_intensities,
     without_shapes,
 )
 from benchmarks.true_movies import as_true_movie
@@ -75,6 +76,17 @@ def test_noise_of_intensities_is_in_standard_deviations(movie):
     after = noisy_intensities(movie, 0.5).detections.features
     assert (after[:, 1] - before).std() == pytest.approx(0.5 * before.std(), rel=0.15)
     np.testing.assert_array_equal(after[:, 0], movie.detections.features[:, 0])
+
+
+def test_random_intensities_say_nothing_about_lineages(movie):
+    seen = random_intensities(movie)
+    value = seen.detections.features[:, 1]
+    child = np.flatnonzero(movie.parent >= 0)
+    assert abs(np.corrcoef(value[child], value[movie.parent[child]])[0, 1]) < 0.15
+    assert value.std() > 0.1
+    kept = [0, 2, 3, 4, 5, 6]
+    before = movie.detections.features
+    np.testing.assert_array_equal(seen.detections.features[:, kept], before[:, kept])
 
 
 def test_noise_does_not_change_trackers_of_positions(movie):

@@ -119,6 +119,9 @@ class Augmentation:
         0.2, "deviation of the logarithm of all intensities, and of a shift", low=0
     )
     no_intensity: float = option(0.15, "probability that there are no intensities", low=0, high=1)
+    invented_intensities: float = option(
+        0.5, "probability that a [[train]] window without intensities gets some", low=0, high=1
+    )
     skipped_frames: float = option(
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )

@@ -1,0 +1,63 @@
+"""Intensities of windows without images: in range, of lineages or of none, and only where asked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from small_networks import tiny_network
+from trackastra_training import batches
+from trackastra_training.batches import ExampleOptions, Pools
+from trackastra_training.configuration import Augmentation, DataOptions
+from trackastra_training.invented_intensities import with_invented_intensities
+from trackastra_training.start import spec_of
+from wandering_cells import in_plane, wandering_cells
+
+
+def test_some_windows_show_lineages_and_others_nothing():
+    movie = wandering_cells()
+    child = np.flatnonzero(movie.parent >= 0)
+    likeness = []
+    for seed in range(200):
+        seen = with_invented_intensities(movie, np.random.default_rng(seed))
+        value = seen.detections.features[:, 1]
+        assert (value > 0).all()
+        assert value.max() == 1
+        likeness.append(np.corrcoef(np.log(value[child]), np.log(value[movie.parent[child]]))[0, 1])
+        others = np.delete(seen.detections.features, 1, axis=1)
+        np.testing.assert_array_equal(others, np.delete(movie.detections.features, 1, axis=1))
+        np.testing.assert_array_equal(seen.parent, movie.parent)
+    assert max(likeness) > 0.8
+    assert min(likeness) < 0.1
+
+
+def test_dividing_cells_may_be_brighter_or_darker():
+    movie = wandering_cells()
+    is_mother = movie.n_children >= 2
+    differences = []
+    for seed in range(200):
+        seen = with_invented_intensities(movie, np.random.default_rng(seed))
+        value = np.log(seen.detections.features[:, 1])
+        differences.append((value[is_mother].mean() - value[~is_mother].mean()) / value.std())
+    assert max(differences) > 1
+    assert min(differences) < -1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("has_images", [False, True])
+def test_only_windows_without_intensities_get_some(share, has_images, monkeypatch):
+    monkeypatch.setattr(batches, "POOL_SIZE", 5)
+    movie = in_plane(wandering_cells())
+    if has_images:
+        movie.detections.features[:, 1] = 1.0  # all alike
+    still = dict.fromkeys(("no_intensity", "brightness", "intensity_noise", "merged"), 0.0)
+    options = ExampleOptions(
+        spec_of(tiny_network().config, "tiny", ""),
+        DataOptions(real_share=1.0, max_tokens=1000, batch_tokens=1000, n_workers=0),
+        replace(Augmentation(), **still, invented_intensities=share),
+    )
+    for batch in Pools([movie], options, 0)[0]:
+        is_cell = batch.frame >= 0
+        relative, is_known = batch.features[is_cell][:, -3:-1].T
+        assert (is_known == float(bool(share) or has_images)).all()
+        assert bool(relative.any()) == (bool(share) and not has_images)
