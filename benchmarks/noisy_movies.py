@@ -1,4 +1,4 @@
-"""Movies whose sizes, shapes or intensities were measured otherwise, at the same places.
+"""Movies with other sizes, shapes or intensities, often noisy ones, at the same places.
 
 Every call returns the same movies, as points.
 """
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.movie_variants import SEED
 from benchmarks.true_movies import TrueMovie, as_points
-from trackastra_engine.detection.points import detections_of_points
-from trackastra_engine.detection.transform import transform
+from trackastra_engine.detection.transform import ball_inertias, transform
 
 
 def with_strain(
@@ -60,9 +59,8 @@ def other_sizes(movie: TrueMovie, factor: float) -> TrueMovie:
 def without_shapes(movie: TrueMovie) -> TrueMovie:
     """Return the movie with discs or balls of the same diameters."""
     found = movie.detections
-    balls = detections_of_points(found.frame, found.centroid, diameter=found.features[:, 0])
     features = found.features.copy()
-    features[:, 2:-1] = balls.features[:, 2:-1]
+    features[:, 2:-1] = ball_inertias(features[:, 0], found.ndim)
     return replace(as_points(movie), detections=replace(found, features=features))
 
 

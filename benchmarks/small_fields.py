@@ -1,4 +1,4 @@
-"""How accurate is tracking of few cells: in small fields of view, or far from each other?"""
+"""How accurate is tracking of few cells: in small fields of view, or of some of the lineages?"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +38,7 @@ from trackastra_engine.association import edge_stream
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.evaluation.edge_scores import Counts, Scores
 from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_training.sparse_windows import some_lineages
 
 N_FIELDS = 12  # of each version of a movie, and selections of lineages; they may overlap
 N_FRAMES = 40  # of a field, at most: the fullest of the movie
@@ -49,16 +50,17 @@ Row = dict[str, Any]
 
 
 def versions(ndim: int) -> dict[str, Variant]:
-    """Return the functions that make the versions of a movie in which fields are cut out."""
+    """Return the functions that make the versions of a movie of which few cells are seen."""
     if ndim == 2:
         return {WHOLE: itself, ORDINAL[2]: partial(every_nth, n=2)}
     return {WHOLE: itself, ORDINAL[3]: partial(every_nth, n=3), **flat_variants()}
 
 
-def fields(movie: TrueMovie) -> Iterator[TrueMovie]:
+def fields(movie: TrueMovie) -> Iterator[tuple[TrueMovie, float]]:
     """Yield fields of view around random cells: cubes of points, or squares that cut masks.
 
-    There are none in movies that are hardly larger than a field.
+    With each comes its typical spacing, in pixels. There are none in movies that are hardly larger
+    than a field.
     """
     rng = np.random.default_rng(SEED)
     movie = densest(movie, N_FRAMES)
@@ -69,27 +71,31 @@ def fields(movie: TrueMovie) -> Iterator[TrueMovie]:
         distance = np.abs(place - middle).max(axis=1)
         half = float(np.partition(distance, n_kept - 1)[n_kept - 1])
         if movie.masks is None:
-            yield _seen_alone(kept_cells(movie, distance <= half))
+            seen = _seen_alone(kept_cells(movie, distance <= half))
         else:
-            yield _cut(movie, movie.masks, middle, half)
+            seen = _cut(movie, movie.masks, middle, half)
+        yield seen, typical_spacing(seen.in_proportion())
 
 
-def selections(movie: TrueMovie) -> Iterator[TrueMovie]:
-    """Yield random lineages of the fullest frames, without all other cells."""
+def selections(movie: TrueMovie) -> Iterator[tuple[TrueMovie, float]]:
+    """Yield random lineages without all other cells, and the typical spacing of the movie.
+
+    There are none in movies of hardly more cells.
+    """
     rng = np.random.default_rng(SEED)
     movie = densest(movie, N_FRAMES)
-    first = np.where(movie.parent >= 0, movie.parent, np.arange(len(movie.parent)))
-    while (first[first] != first).any():
-        first = first[first]
-    share = CELLS * movie.n_frames / len(first)
-    for _ in range(N_FIELDS if share <= MOST_OF_MOVIE else 0):
-        is_kept = rng.random(len(first))[first] < share
-        found = movie.detections
-        masks = None if movie.masks is None else movie.masks.copy()
-        if masks is not None:
+    found, spacing = movie.detections, typical_spacing(movie.in_proportion())
+    n_kept = CELLS * movie.n_frames
+    for _ in range(N_FIELDS if n_kept <= MOST_OF_MOVIE * len(found) else 0):
+        is_kept = np.zeros(len(found), bool)
+        is_kept[some_lineages(movie.parent, n_kept, rng)] = True
+        if movie.masks is None:
+            yield _seen_alone(kept_cells(movie, is_kept)), spacing
+        else:
+            masks = movie.masks.copy()
             for frame, mask in enumerate(masks):
                 mask[~np.isin(mask, found.label[(found.frame == frame) & is_kept])] = 0
-        yield kept_cells(replace(movie, masks=masks, images=None), is_kept)
+            yield kept_cells(replace(movie, masks=masks, images=None), is_kept), spacing
 
 
 def _seen_alone(movie: TrueMovie) -> TrueMovie:
@@ -151,18 +157,21 @@ def ours(
         yield f"{name}{ALL_WINDOWS}", pooled(found)
 
 
-def others(shown: Sequence[TrueMovie], spacing: float) -> Iterator[tuple[str, Scores]]:
-    """Yield the scores of other trackers, those with a distance at the best one for all fields.
+def others(shown: Sequence[tuple[TrueMovie, float]]) -> Iterator[tuple[str, Scores]]:
+    """Yield the scores of other trackers, those with a distance at the best one for all movies.
 
-    spacing: the unit of the distances, in pixels.
+    shown: movies, and the unit of the distances of each, in pixels.
     """
     for name, links in (("nearest neighbour", nearest_neighbour), ("laptrack", laptrack_links)):
         tried = []
         for distance in DISTANCES:
-            longest = distance * spacing
-            tried.append(pooled([one.score(links(one.in_proportion(), longest)) for one in shown]))
+            found = (
+                movie.score(links(movie.in_proportion(), distance * spacing))
+                for movie, spacing in shown
+            )
+            tried.append(pooled(list(found)))
         yield name, max(tried, key=lambda scores: scores.edges.f1)
-    pixels = [(movie, movie.masks) for movie in shown if movie.masks is not None]
+    pixels = [(movie, movie.masks) for movie, _ in shown if movie.masks is not None]
     if pixels:
         yield (
             "overlap",
@@ -196,7 +205,7 @@ def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             counts = row["errors"][first], row["errors"][name]
             pairs.setdefault((row["seen"], name, first), []).append(counts)
     yield ["seen", "", "against", "rows", "errors"]
-    for names, counted in sorted(pairs.items()):
+    for names, counted in sorted(pairs.items(), key=lambda item: list(SEEN).index(item[0][0])):
         before, after = ([{"errors": pair[place]} for pair in counted] for place in (0, 1))
         change = 100 * change_of_errors(before, after)
         yield [*names, str(len(counted)), f"{change:+.1f} %"]
@@ -221,18 +230,18 @@ def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
                 continue
             ndim = whole.detections.ndim
             fitting = {name: model for name, model in loaded.items() if model.spec.ndim == ndim}
-            known = dict(ours(fitting, shown, may_choose=part == "choosing"))
-            spacing = typical_spacing(whole.in_proportion())
-            by_tracker = {**known, **dict(others(shown, spacing))}
+            few_cells = [seen for seen, _ in shown]
+            known = dict(ours(fitting, few_cells, may_choose=part == "choosing"))
+            by_tracker = {**known, **dict(others(shown))}
             counts = next(iter(by_tracker.values()))
-            cells = np.mean([len(one.detections) / one.n_frames for one in shown])
+            cells = np.mean([len(seen.detections) / seen.n_frames for seen in few_cells])
             rows.append(
                 {
                     "movie": found.name,
                     "variant": variant,
                     "seen": kind,
                     "cells": round(cells, 1),
-                    "without_parent": round(np.mean(list(map(without_parent, shown))), 3),
+                    "without_parent": round(np.mean(list(map(without_parent, few_cells))), 3),
                     "edges": counts.edges.expected,
                     "divisions": counts.divisions.expected,
                     "trackers": {name: summary(scores) for name, scores in by_tracker.items()},

@@ -367,6 +367,28 @@ def test_round_shapes_keep_their_sizes(parameters):
     assert 30 < n_changed < 70
 
 
+def test_cells_of_one_plane_do_not_become_balls():
+    motion = replace(DIVIDING.motion, drift=(0.0,) * 3)
+    found = simulate(replace(DIVIDING, ndim=3, motion=motion), 1).detections
+    flat = replace(found, centroid=found.centroid * [0, 1, 1])
+    for seed in range(20):
+        seen = change_sizes(flat, replace(STILL, round_shapes=1.0), np.random.default_rng(seed))
+        np.testing.assert_array_equal(seen.features, flat.features)
+
+
+def test_positions_in_sparse_windows_have_noise_of_few_diameters():
+    found = simulate(DIVIDING, 1).detections
+    rarely = found.rows(np.flatnonzero(np.random.default_rng(0).random(len(found)) < 0.1))
+    for noise in ("noise", "frame_shift"):
+        steps = []
+        for seed in range(50):
+            seen = augment(rarely, replace(STILL, **{noise: 0.2}), np.random.default_rng(seed))
+            still = augment(rarely, STILL, np.random.default_rng(seed))
+            steps.append((seen.centroid - still.centroid).std() / np.median(still.features[:, 0]))
+        assert max(steps) < 0.2 * 1.5 * 1.5  # 1.5 diameters, apart from the luck of few frames
+        assert typical_spacing(rarely) > 2.5 * np.median(rarely.features[:, 0])
+
+
 def test_a_frame_shares_a_fifth_of_the_variance_of_noise():
     frame = np.repeat(np.arange(4), 500)
     seeds = range(300)

@@ -29,7 +29,7 @@ def test_points_of_a_field_lie_in_a_square_and_keep_their_links(movie):
     truth = {
         tuple(map(tuple, np.round(pair, 6))) for pair in movie.detections.centroid[movie.links]
     }
-    for shown in small_fields.fields(as_points(movie)):
+    for shown, _ in small_fields.fields(as_points(movie)):
         found = shown.detections
         low, high = found.centroid.min(axis=0), found.centroid.max(axis=0)
         assert len(found) == small_fields.CELLS * movie.n_frames
@@ -51,7 +51,7 @@ def test_a_movie_of_few_cells_has_no_fields(movie):
 
 def test_masks_of_a_field_show_parts_of_cells_at_its_sides(movie):
     n_links = 0
-    for shown in small_fields.fields(movie):
+    for shown, _ in small_fields.fields(movie):
         height, width = shown.masks.shape[1:]
         size = movie.masks.shape[1:]
         assert height < size[0]
@@ -83,7 +83,7 @@ def test_masks_of_a_field_show_parts_of_cells_at_its_sides(movie):
 def test_selected_lineages_are_whole_and_have_no_other_cells_around(movie):
     parent = movie.parent.tolist()
     n_seen = []
-    for shown in small_fields.selections(movie):
+    for shown, _ in small_fields.selections(movie):
         n_seen.append(len(shown.detections) / movie.n_frames)
         row_of = {
             (frame, label): row
@@ -108,6 +108,15 @@ def test_selected_lineages_are_whole_and_have_no_other_cells_around(movie):
     assert len(set(n_seen)) > 1
 
 
+def test_selected_points_have_the_border_of_a_user_and_the_spacing_of_the_movie(movie):
+    spacing = typical_spacing(movie.detections)
+    for shown, unit in small_fields.selections(as_points(movie)):
+        place = shown.detections.centroid
+        inner = np.minimum(place - place.min(axis=0), place.max(axis=0) - place).min(axis=1)
+        np.testing.assert_allclose(shown.detections.features[:, -1], inner)
+        assert unit == spacing < typical_spacing(shown.detections)
+
+
 def test_few_cells_are_not_selected(movie):
     few = kept_cells(as_points(movie), np.arange(len(movie.detections)) % 6 == 0)
     assert list(small_fields.selections(few)) == []
@@ -128,17 +137,17 @@ def test_counts_of_fields_are_added():
 def test_our_links_and_those_of_others_are_scored(movie, monkeypatch):
     shown = list(small_fields.fields(movie))
     model = load_model("general_2d")
-    for one in shown:
+    for one, spacing in shown:
+        assert spacing == typical_spacing(one.detections)
         assert one.score(greedy_links(model, one)).edges.f1 > 0.9
-    spacing = typical_spacing(movie.detections)
-    scores = dict(small_fields.others(shown, spacing))
+    scores = dict(small_fields.others(shown))
     assert set(scores) == {"nearest neighbour", "laptrack", "overlap"}
     assert all(0.5 < score.edges.f1 <= 1 for score in scores.values())
     monkeypatch.setattr(small_fields, "DISTANCES", small_fields.DISTANCES[:1])
-    for name, score in small_fields.others(shown, spacing):
+    for name, score in small_fields.others(shown):
         assert score.edges.f1 <= scores[name].edges.f1  # of the best distance
     assert {score.edges.expected for score in scores.values()} == {
-        sum(len(one.links) for one in shown)
+        sum(len(one.links) for one, _ in shown)
     }
 
 

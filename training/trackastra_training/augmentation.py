@@ -13,6 +13,7 @@ from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 from trackastra_training.configuration import Augmentation
 from trackastra_training.sizes import change_sizes, measurement_noise
 
+WIDEST = 1.5  # spacing that counts for noise of positions, in median diameters
 N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
 
 
@@ -107,7 +108,8 @@ def augment(
     moved = transform(moved, np.eye(ndim) + own)
     shift = rng.normal(size=(n_frames, ndim)) * augmentation.frame_shift * rng.random()
     noise = rng.normal(size=centroid.shape) * augmentation.noise * rng.random()
-    step = (shift[moved.frame] + noise) * spacing * ~is_flat
+    unit = min(spacing, WIDEST * float(np.median(moved.features[:, 0])))
+    step = (shift[moved.frame] + noise) * unit * ~is_flat
     features = moved.features.copy()
     features[:, -1] = margin
     features[:, 1] = _other_intensity(moved, augmentation, rng)

@@ -27,7 +27,7 @@ from trackastra_training.examples import (
     simulate_for,
 )
 from trackastra_training.flat_views import flat_view
-from trackastra_training.invented_intensities import with_invented_intensities
+from trackastra_training.invented_measurements import with_invented_measurements
 from trackastra_training.loss import Batch
 from trackastra_training.small_fields import small_field
 from trackastra_training.sparse_windows import sparse_window
@@ -90,9 +90,8 @@ class Pools(Dataset[list[Batch]]):
                 window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
                 if window.detections.ndim > spec.ndim:
                     window = flat_view(window, rng)
+                window = with_invented_measurements(window, augmentation, rng)
                 window = _as_seen(window, augmentation, rng)
-                if _lacks_intensities(window) and rng.random() < augmentation.invented_intensities:
-                    window = with_invented_intensities(window, rng)
             else:
                 window = next(simulated)
             if len(window.parent):
@@ -168,10 +167,6 @@ def _as_seen(
     if augmentation.estimated_flow and rng.random() < augmentation.estimated_flow:
         return align_as_tracking(window)
     return align(window, rng)
-
-
-def _lacks_intensities(window: KnownMovie) -> bool:
-    return len(window.parent) > 0 and not np.isfinite(window.detections.features[:, 1]).all()
 
 
 def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Iterator[KnownMovie]:

@@ -122,6 +122,9 @@ class Augmentation:
     invented_intensities: float = option(
         0.5, "probability that a [[train]] window without intensities gets some", low=0, high=1
     )
+    invented_shapes: float = option(
+        0.5, "probability that the discs or balls of one get shapes", low=0, high=1
+    )
     skipped_frames: float = option(
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
@@ -130,7 +133,10 @@ class Augmentation:
         0.2, "probability that only a small field of view with few cells is seen", low=0, high=1
     )
     sparse: float = option(
-        0.15, "probability that only some of the lineages are seen", low=0, high=1
+        0.15,
+        "probability that only some lineages are seen, if the field is not small",
+        low=0,
+        high=1,
     )
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
@@ -142,10 +148,13 @@ class Augmentation:
         0.1, "probability that all detections are markers of one size", low=0, high=1
     )
     scaled_sizes: float = option(
-        0.3, "probability that all detections are smaller or larger by one factor", low=0, high=1
+        0.3,
+        "probability that all sizes, except of markers, change by one factor",
+        low=0,
+        high=1,
     )
     round_shapes: float = option(
-        0.1, "probability that sizes are known, but not shapes", low=0, high=1
+        0.1, "probability that sizes are known, but not shapes, except for markers", low=0, high=1
     )
     size_noise: float = option(0.4, "largest deviation of the logarithm of the sizes", low=0)
     shape_noise: float = option(

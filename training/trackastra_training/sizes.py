@@ -6,7 +6,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.spacing import nearest_distance
-from trackastra_engine.detection.transform import SECOND_MOMENT, inertias
+from trackastra_engine.detection.transform import SECOND_MOMENT, ball_inertias, inertias
 from trackastra_training.configuration import Augmentation
 
 MARKERS = (0.1, 1.0)  # diameters, in distances to the nearest detection
@@ -18,17 +18,22 @@ EQUALLY_LARGE = 0.01  # largest deviation of the logarithm of the diameters of m
 def change_sizes(
     detections: Detections, augmentation: Augmentation, rng: np.random.Generator
 ) -> Detections:
-    """Return the detections of a window with other sizes: of markers, or scaled and with noise."""
+    """Return the detections of a window with other sizes: of markers, or scaled and with noise.
+
+    Some become discs or balls of their sizes, but not those of one plane (a 2D movie, seen by a 3D
+    model).
+    """
     if rng.random() < augmentation.equal_sizes and np.isfinite(nearest_distance(detections)):
         return as_markers(detections, rng)
     factor = np.exp(measurement_noise(detections.frame, rng) * augmentation.size_noise)
-    if rng.random() < augmentation.scaled_sizes:
+    if augmentation.scaled_sizes and rng.random() < augmentation.scaled_sizes:
         factor *= np.exp(rng.uniform(*np.log(SCALES)))
     features = detections.features.copy()
     features[:, 0] *= factor
     features[:, 2:-1] *= (factor**2)[:, None]
-    if rng.random() < augmentation.round_shapes:
-        features[:, 2:-1] = _ellipsoids(features[:, :1].repeat(detections.ndim, axis=1))
+    is_flat = not np.ptp(detections.centroid[:, : detections.ndim - 2], axis=0).all()
+    if augmentation.round_shapes and rng.random() < augmentation.round_shapes and not is_flat:
+        features[:, 2:-1] = ball_inertias(features[:, 0], detections.ndim)
     return replace(detections, features=features)
 
 
@@ -51,11 +56,5 @@ def as_markers(detections: Detections, rng: np.random.Generator) -> Detections:
     axes = np.array([length, 1.0, 1.0])[-ndim:] * width * np.exp(spread)[:, None]
     features = detections.features.copy()
     features[:, 0] = axes.prod(axis=1) ** (1 / ndim)
-    features[:, 2:-1] = _ellipsoids(axes)
+    features[:, 2:-1] = inertias(SECOND_MOMENT[ndim] * axes[:, :, None] ** 2 * np.eye(ndim))
     return replace(detections, features=features)
-
-
-def _ellipsoids(axes: FloatArray) -> FloatArray:
-    """Return the inertias (N, D²) of ellipsoids along the axes, of these diameters (N, D)."""
-    ndim = axes.shape[1]
-    return inertias(SECOND_MOMENT[ndim] * axes[:, :, None] ** 2 * np.eye(ndim))

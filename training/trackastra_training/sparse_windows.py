@@ -1,4 +1,4 @@
-"""Windows in which only some of the lineages are seen, far from each other.
+"""Windows in which only some of the lineages are seen, and the other cells are not.
 
 The cells of most movies with known tracks are close together. Cells of one kind in a mixed culture,
 or with a rare marker, move and divide in the same way, but with empty space around them.
@@ -15,21 +15,22 @@ from trackastra_training.small_fields import CELLS
 def sparse_window(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
     """Return random lineages of a window, with about as many cells as in a small field.
 
-    At least one lineage remains. The detections do not change.
+    The detections do not change; their margins are those of the whole field.
     """
-    first = _first_ancestor(window)
     n_frames = int(window.detections.frame.max(initial=-1)) + 1
     n_kept = n_frames * np.exp(rng.uniform(*np.log(CELLS)))
-    if n_kept >= len(first):
+    if n_kept >= len(window.parent):
         return window
-    draw = rng.random(len(first))[first]
-    share = max(n_kept / len(first), draw.min())
-    return keep_rows(window, np.flatnonzero(draw <= share))
+    return keep_rows(window, some_lineages(window.parent, n_kept, rng))
 
 
-def _first_ancestor(window: KnownMovie) -> IntArray:
-    """Return (N,) the rows of the first known ancestors; of those without a parent, their own."""
-    first = np.where(window.parent >= 0, window.parent, np.arange(len(window.parent)))
+def some_lineages(parent: IntArray, n_kept: float, rng: np.random.Generator) -> IntArray:
+    """Return the rows of random lineages, `n_kept` of N on average; of one lineage, at least.
+
+    parent: (N,) rows of parents; negative for none.
+    """
+    first = np.where(parent >= 0, parent, np.arange(len(parent)))
     while (first[first] != first).any():
         first = first[first]
-    return first
+    draw = rng.random(len(parent))[first]
+    return np.flatnonzero(draw <= max(n_kept / len(parent), draw.min()))

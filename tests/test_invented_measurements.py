@@ -1,4 +1,4 @@
-"""Intensities of windows without images: in range, of lineages or of none, and only where asked."""
+"""Invented intensities and shapes: of lineages or of none, and only where there are none."""
 
 from dataclasses import replace
 
@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from small_networks import tiny_network
+from trackastra_engine.detection.transform import covariances
 from trackastra_training import batches
 from trackastra_training.batches import ExampleOptions, Pools
 from trackastra_training.configuration import Augmentation, DataOptions
-from trackastra_training.invented_intensities import with_invented_intensities
+from trackastra_training.invented_measurements import (
+    with_invented_intensities,
+    with_invented_measurements,
+    with_invented_shapes,
+)
 from trackastra_training.start import spec_of
 from wandering_cells import in_plane, wandering_cells
 
@@ -61,3 +66,41 @@ def test_only_windows_without_intensities_get_some(share, has_images, monkeypatc
         relative, is_known = batch.features[is_cell][:, -3:-1].T
         assert (is_known == float(bool(share) or has_images)).all()
         assert bool(relative.any()) == (bool(share) and not has_images)
+
+
+def axes(detections):
+    return np.sqrt(np.linalg.eigvalsh(covariances(detections)))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_invented_shapes_have_the_same_sizes_and_are_more_or_less_inherited(ndim):
+    movie = in_plane(wandering_cells()) if ndim == 2 else wandering_cells()
+    child = np.flatnonzero(movie.parent >= 0)
+    before, likeness, aspects = axes(movie.detections), [], []
+    for seed in range(100):
+        seen = with_invented_shapes(movie, np.random.default_rng(seed))
+        columns = [0, 1, -1]
+        np.testing.assert_array_equal(
+            seen.detections.features[:, columns], movie.detections.features[:, columns]
+        )
+        np.testing.assert_array_equal(seen.detections.centroid, movie.detections.centroid)
+        after = axes(seen.detections)
+        np.testing.assert_allclose(after.prod(axis=1), before.prod(axis=1))
+        aspect = np.log(after[:, -1] / after[:, 0])
+        aspects.append(np.median(aspect))
+        likeness.append(np.corrcoef(aspect[child], aspect[movie.parent[child]])[0, 1])
+    assert max(aspects) > 0.3
+    assert min(aspects) < 0.03
+    assert max(likeness) > 0.9
+    assert min(likeness) < 0.2
+
+
+def test_measured_shapes_are_not_replaced():
+    movie = wandering_cells()
+    some = replace(Augmentation(), invented_shapes=1.0, invented_intensities=0.0)
+    rng = np.random.default_rng(0)
+    shaped = with_invented_measurements(movie, some, rng)
+    assert (shaped.detections.features != movie.detections.features).any()
+    assert with_invented_measurements(shaped, some, rng) is shaped
+    none = replace(some, invented_shapes=0.0)
+    assert with_invented_measurements(movie, none, rng) is movie

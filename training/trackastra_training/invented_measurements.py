@@ -1,0 +1,95 @@
+"""Intensities and shapes for movies without them, so that no window looks simulated.
+
+Most real movies with known tracks are tables or masks, while simulated ones have intensities and,
+in 3D, shapes. A model that learned from both as they are takes real movies with images, or with
+masks of nuclei in 3D, for simulated ones.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.transform import covariances, transform
+from trackastra_engine.simulation import KnownMovie
+from trackastra_training.configuration import Augmentation
+
+CONTRAST = 0.3  # of intensities, as the deviation of their logarithm
+STRAIN = 0.35  # largest deviation of the logarithm of an axis
+ROUND = 1e-3  # largest relative difference of the axes of a disc or ball, squared
+
+
+def with_invented_measurements(
+    window: KnownMovie, augmentation: Augmentation, rng: np.random.Generator
+) -> KnownMovie:
+    """Return a window with some of the measurements that it lacks."""
+    found = window.detections
+    if not len(found):
+        return window
+    if np.isnan(found.features[:, 1]).all() and rng.random() < augmentation.invented_intensities:
+        window = with_invented_intensities(window, rng)
+    if _is_round(found) and rng.random() < augmentation.invented_shapes:
+        window = with_invented_shapes(window, rng)
+    return window
+
+
+def with_invented_intensities(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
+    """Return a window with intensities in 0..1 that say much, little or nothing about lineages.
+
+    Each window has its own shares of what a lineage inherits, of its changes, of dividing cells, of
+    sizes, of a gradient across the field, of a change of each frame, and of noise.
+    """
+    found = window.detections
+    count, place = len(found), found.centroid
+    of_lineage, of_division, of_size, of_place, of_frame, of_noise = rng.random(6)
+    inherited = _inherited(window, rng.normal(size=(2, count)), rng.random())
+    gradient = (place - place.mean(axis=0)) / (place.std() + 1e-12) @ rng.normal(size=found.ndim)
+    value = of_lineage * inherited
+    value += of_division * rng.normal() * _divides(window)
+    value += of_size * rng.normal() * _standard(np.log(found.features[:, 0]))
+    value += of_place * 0.5 * gradient
+    value += of_frame * 0.5 * rng.normal(size=int(found.frame.max()) + 1)[found.frame]
+    value += of_noise * rng.normal(size=count)
+    features = found.features.copy()
+    features[:, 1] = np.exp(CONTRAST * (value - value.max()))
+    return replace(window, detections=replace(found, features=features))
+
+
+def with_invented_shapes(window: KnownMovie, rng: np.random.Generator) -> KnownMovie:
+    """Return a window with ellipses or ellipsoids of the same sizes, more or less inherited."""
+    found = window.detections
+    count, ndim = len(found), found.ndim
+    strain = _inherited(window, rng.normal(size=(2, count, ndim, ndim)), rng.random())
+    strain = 0.5 * (strain + strain.transpose(0, 2, 1))
+    strain -= np.trace(strain, axis1=1, axis2=2)[:, None, None] / ndim * np.eye(ndim)
+    value, axis = np.linalg.eigh(STRAIN * rng.random() * strain)
+    maps = np.einsum("nij,nj,nkj->nik", axis, np.exp(value), axis)
+    features = transform(found, maps).features.copy()
+    features[:, [0, 1, -1]] = found.features[:, [0, 1, -1]]
+    return replace(window, detections=replace(found, features=features))
+
+
+def _inherited(window: KnownMovie, drawn: FloatArray, change: float) -> FloatArray:
+    """Return values (N, ...) with a deviation of 1, like those of the parents up to a change.
+
+    drawn: (2, N, ...) normal numbers.
+    """
+    value, new = drawn
+    for row in np.flatnonzero(window.parent >= 0):  # parents come first
+        value[row] = np.sqrt(1 - change**2) * value[window.parent[row]] + change * new[row]
+    return np.asarray(value)
+
+
+def _divides(window: KnownMovie) -> FloatArray:
+    """Return 1 for cells (N,) that divide, or whose parent did, else 0."""
+    is_mother = window.n_children >= 2
+    return np.asarray(is_mother | ((window.parent >= 0) & is_mother[window.parent]), float)
+
+
+def _standard(value: FloatArray) -> FloatArray:
+    return np.asarray((value - value.mean()) / (value.std() + 1e-12))
+
+
+def _is_round(detections: Detections) -> bool:
+    axes = np.linalg.eigvalsh(covariances(detections))
+    return bool((axes[:, 0] > (1 - ROUND) * axes[:, -1]).all())
