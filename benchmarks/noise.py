@@ -1,4 +1,4 @@
-"""How accurate is tracking if sizes, shapes and intensities are measured with noise, or differ?
+"""How accurate is tracking if sizes, shapes or intensities are noisy, different or missing?
 
 Trackers that see positions only are the yardstick: no change of sizes changes their links.
 """
@@ -96,7 +96,7 @@ def without_sizes(movie: TrueMovie) -> tuple[str, Scores]:
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield a row for each movie: trackers that see positions only, and ours as measured."""
+    """Yield a row per movie: trackers that see positions only, and ours by each measurement."""
     noises = dict.fromkeys(row["noise"] for row in result["rows"])
     yield ["edge F1 / division F1", "positions only", *noises]
     for movie in dict.fromkeys(row["movie"] for row in result["rows"]):
@@ -121,7 +121,7 @@ def change_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
             pairs = counts.setdefault(f"{name} against {first}", {})
             pairs.setdefault(row["noise"], []).append((before, errors))
     noises = dict.fromkeys(row["noise"] for row in result["rows"])
-    yield ["errors, measured", *counts]
+    yield ["change of errors", *counts]
     for kind in noises:
         yield [kind, *(_changed(pairs.get(kind, ())) for pairs in counts.values())]
 

@@ -44,6 +44,16 @@ def test_a_section_shows_discs_of_balls():
     assert diameter.tolist() == pytest.approx([10, 8, 4])
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["views", "sections"])
+def test_cells_keep_their_intensities(monkeypatch, share):
+    monkeypatch.setattr(flat_views, "SECTION_SHARE", share)
+    movie = wandering_cells()
+    assert np.isnan(flat_view(movie, np.random.default_rng(0)).detections.features[:, 1]).all()
+    movie.detections.features[:, 1] = np.arange(len(movie.parent))
+    flat = flat_view(movie, np.random.default_rng(0))
+    np.testing.assert_array_equal(flat.detections.features[:, 1], rows_of(flat, movie))
+
+
 def test_a_single_cell_is_seen():
     movie = wandering_cells()
     single = KnownMovie(movie.detections.rows(np.arange(1)), np.array([-1]), np.array([0]))

@@ -7,6 +7,7 @@ import pytest
 
 from small_networks import tiny_network
 from trackastra_engine.detection.transform import covariances
+from trackastra_engine.simulation import KnownMovie
 from trackastra_training import batches
 from trackastra_training.batches import ExampleOptions, Pools
 from trackastra_training.configuration import Augmentation, DataOptions
@@ -16,7 +17,7 @@ from trackastra_training.invented_measurements import (
     with_invented_shapes,
 )
 from trackastra_training.start import spec_of
-from wandering_cells import in_plane, wandering_cells
+from wandering_cells import N_FRAMES, in_plane, wandering_cells
 
 
 def test_some_windows_show_lineages_and_others_nothing():
@@ -34,6 +35,62 @@ def test_some_windows_show_lineages_and_others_nothing():
         np.testing.assert_array_equal(seen.parent, movie.parent)
     assert max(likeness) > 0.8
     assert min(likeness) < 0.1
+
+
+def explained(value, causes):
+    """Return the share of the variance of values that a linear model of causes explains."""
+    causes = causes - causes.mean(axis=0)
+    value = value - value.mean()
+    rest = value - causes @ np.linalg.lstsq(causes, value, rcond=None)[0]
+    return 1 - rest.var() / value.var()
+
+
+@pytest.mark.parametrize("cause", ["place", "frame", "size"])
+def test_intensities_may_follow_places_frames_and_sizes(cause):
+    movie = wandering_cells()
+    found = replace(movie.detections, centroid=movie.detections.centroid + np.array([0, 0, 5000]))
+    movie = replace(movie, detections=found)
+    causes = {
+        "place": found.centroid,
+        "frame": np.eye(N_FRAMES)[found.frame],
+        "size": np.log(found.features[:, :1]),
+    }
+    shares = []
+    for seed in range(200):
+        seen = with_invented_intensities(movie, np.random.default_rng(seed))
+        shares.append(explained(np.log(seen.detections.features[:, 1]), causes[cause]))
+    assert max(shares) > 0.3
+    assert min(shares) < 0.02
+
+
+def test_daughters_may_be_brighter_or_darker():
+    movie = wandering_cells()
+    is_daughter = (movie.parent >= 0) & (movie.n_children[movie.parent] >= 2)
+    is_daughter &= movie.n_children < 2
+    values = [
+        np.log(
+            with_invented_intensities(movie, np.random.default_rng(seed)).detections.features[:, 1]
+        )
+        for seed in range(200)
+    ]
+    differences = [
+        (value[is_daughter].mean() - value[~is_daughter].mean()) / value.std() for value in values
+    ]
+    assert max(differences) > 1
+    assert min(differences) < -1
+
+
+def test_an_empty_window_does_not_change():
+    movie = wandering_cells()
+    none = KnownMovie(movie.detections.rows(slice(0, 0)), np.empty(0, int), np.empty(0, int))
+    assert with_invented_measurements(none, Augmentation(), np.random.default_rng(0)) is none
+
+
+def test_options_of_zero_draw_no_random_number():
+    movie, drawn = wandering_cells(), np.random.default_rng(0)
+    none = replace(Augmentation(), invented_intensities=0.0, invented_shapes=0.0)
+    with_invented_measurements(movie, none, drawn)
+    assert drawn.random() == np.random.default_rng(0).random()
 
 
 def test_dividing_cells_may_be_brighter_or_darker():

@@ -119,7 +119,7 @@ def test_table_has_a_column_of_each_noise():
 
 def test_errors_of_models_are_compared_for_each_noise():
     head, *body = noise.change_table({"rows": list(rows_of_two_movies())})
-    assert head == ["errors, measured", "old against general_2d"]
+    assert head == ["change of errors", "old against general_2d"]
     # Ten are added to each count: 2 and 4 times as many, in the geometric mean.
     assert body == [
         ["as measured", "+0 % (2 movies)"],

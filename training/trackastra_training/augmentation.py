@@ -11,7 +11,7 @@ from trackastra_engine.detection.transform import transform
 from trackastra_engine.model.spec import Recipe
 from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
 from trackastra_training.configuration import Augmentation
-from trackastra_training.sizes import change_sizes, measurement_noise
+from trackastra_training.sizes import change_sizes, flat_axes, measurement_noise
 
 WIDEST = 1.5  # spacing that counts for noise of positions, in median diameters
 N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
@@ -92,8 +92,7 @@ def augment(
     model).
     """
     ndim, n_frames = detections.ndim, int(detections.frame.max()) + 1
-    is_flat = np.zeros(ndim, bool)
-    is_flat[: ndim - 2] = np.ptp(detections.centroid[:, : ndim - 2], axis=0) == 0
+    is_flat = flat_axes(detections)
     joint = random_map(augmentation, ndim, rng)
     joint[is_flat] = np.eye(ndim)[is_flat]
     moved = transform(detections, joint)

@@ -90,7 +90,8 @@ class Pools(Dataset[list[Batch]]):
                 window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
                 if window.detections.ndim > spec.ndim:
                     window = flat_view(window, rng)
-                window = with_invented_measurements(window, augmentation, rng)
+                if spec.recipe == "relative":  # `upstream` tracks without images as with equal ones
+                    window = with_invented_measurements(window, augmentation, rng)
                 window = _as_seen(window, augmentation, rng)
             else:
                 window = next(simulated)

@@ -120,10 +120,13 @@ class Augmentation:
     )
     no_intensity: float = option(0.15, "probability that there are no intensities", low=0, high=1)
     invented_intensities: float = option(
-        0.5, "probability that a [[train]] window without intensities gets some", low=0, high=1
+        0.5, "probability that a [[train]] window without images gets intensities", low=0, high=1
     )
     invented_shapes: float = option(
-        0.5, "probability that the discs or balls of one get shapes", low=0, high=1
+        0.5,
+        "probability that one of discs or balls only gets ellipses or ellipsoids",
+        low=0,
+        high=1,
     )
     skipped_frames: float = option(
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
@@ -160,12 +163,16 @@ class Augmentation:
     shape_noise: float = option(
         0.25, "largest deviation of shapes, and thereby sizes, as a strain", low=0
     )
-    frame_shift: float = option(0.1, "deviation of a frame's translation, in spacings", low=0)
+    frame_shift: float = option(
+        0.1, "deviation of a frame's translation, in spacings (of 1.5 diameters at most)", low=0
+    )
     frame_turn: float = option(0.03, "deviation of a frame's rotation, in radians", low=0)
     frame_shear: float = option(0.02, "deviation of a frame's shear", low=0)
     warp: float = option(0.1, "largest deviation of waves of strain that bend space", low=0)
     frame_warp: float = option(0.03, "the same, independent in each frame", low=0)
-    noise: float = option(0.03, "deviation of positions, in spacings", low=0)
+    noise: float = option(
+        0.03, "deviation of positions, in spacings (of 1.5 diameters at most)", low=0
+    )
     intensity_noise: float = option(
         1.5, "largest deviation, in standard deviations of the window", low=0
     )

@@ -59,5 +59,12 @@ def _turned(movie: KnownMovie, rng: np.random.Generator) -> FloatArray:
 def _in_plane(movie: KnownMovie, place: FloatArray, diameter: FloatArray) -> KnownMovie:
     """Return the movie with discs (N,) at places (N, 3) without their depth."""
     found = movie.detections
-    discs = detections_of_points(found.frame, place[:, 1:], label=found.label, diameter=diameter)
+    intensity = found.features[:, 1]
+    discs = detections_of_points(
+        found.frame,
+        place[:, 1:],
+        label=found.label,
+        diameter=diameter,
+        intensity=intensity if np.isfinite(intensity).all() else None,
+    )
     return replace(movie, detections=discs)

@@ -14,8 +14,8 @@ from trackastra_engine.detection.transform import covariances, transform
 from trackastra_engine.simulation import KnownMovie
 from trackastra_training.configuration import Augmentation
 
-CONTRAST = 0.3  # of intensities, as the deviation of their logarithm
-STRAIN = 0.35  # largest deviation of the logarithm of an axis
+CONTRAST = 0.3  # largest deviation of the logarithm of an intensity, by each cause
+STRAIN = 0.35  # largest deviation of the logarithm of an axis in 2D; 0.45 in 3D
 ROUND = 1e-3  # largest relative difference of the axes of a disc or ball, squared
 
 
@@ -26,9 +26,10 @@ def with_invented_measurements(
     found = window.detections
     if not len(found):
         return window
-    if np.isnan(found.features[:, 1]).all() and rng.random() < augmentation.invented_intensities:
+    intensities, shapes = augmentation.invented_intensities, augmentation.invented_shapes
+    if intensities and np.isnan(found.features[:, 1]).all() and rng.random() < intensities:
         window = with_invented_intensities(window, rng)
-    if _is_round(found) and rng.random() < augmentation.invented_shapes:
+    if shapes and _is_round(found) and rng.random() < shapes:
         window = with_invented_shapes(window, rng)
     return window
 
@@ -40,10 +41,10 @@ def with_invented_intensities(window: KnownMovie, rng: np.random.Generator) -> K
     sizes, of a gradient across the field, of a change of each frame, and of noise.
     """
     found = window.detections
-    count, place = len(found), found.centroid
+    count, place = len(found), found.centroid - found.centroid.mean(axis=0)
     of_lineage, of_division, of_size, of_place, of_frame, of_noise = rng.random(6)
     inherited = _inherited(window, rng.normal(size=(2, count)), rng.random())
-    gradient = (place - place.mean(axis=0)) / (place.std() + 1e-12) @ rng.normal(size=found.ndim)
+    gradient = place / (place.std() + 1e-12) @ rng.normal(size=found.ndim)
     value = of_lineage * inherited
     value += of_division * rng.normal() * _divides(window)
     value += of_size * rng.normal() * _standard(np.log(found.features[:, 0]))
@@ -74,8 +75,9 @@ def _inherited(window: KnownMovie, drawn: FloatArray, change: float) -> FloatArr
 
     drawn: (2, N, ...) normal numbers.
     """
-    value, new = drawn
-    for row in np.flatnonzero(window.parent >= 0):  # parents come first
+    (value, new), frame = drawn, window.detections.frame
+    for target in range(1, int(frame.max(initial=0)) + 1):  # parents come first
+        row = np.flatnonzero((frame == target) & (window.parent >= 0))
         value[row] = np.sqrt(1 - change**2) * value[window.parent[row]] + change * new[row]
     return np.asarray(value)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.spacing import nearest_distance
@@ -31,10 +32,17 @@ def change_sizes(
     features = detections.features.copy()
     features[:, 0] *= factor
     features[:, 2:-1] *= (factor**2)[:, None]
-    is_flat = not np.ptp(detections.centroid[:, : detections.ndim - 2], axis=0).all()
-    if augmentation.round_shapes and rng.random() < augmentation.round_shapes and not is_flat:
+    is_round = augmentation.round_shapes and rng.random() < augmentation.round_shapes
+    if is_round and not flat_axes(detections).any():
         features[:, 2:-1] = ball_inertias(features[:, 0], detections.ndim)
     return replace(detections, features=features)
+
+
+def flat_axes(detections: Detections) -> NDArray[np.bool_]:
+    """Return (D,) whether all detections are in one plane across an axis, other than y and x."""
+    is_flat = np.zeros(detections.ndim, bool)
+    is_flat[:-2] = np.ptp(detections.centroid[:, :-2], axis=0) == 0
+    return is_flat
 
 
 def measurement_noise(frame: IntArray, rng: np.random.Generator) -> FloatArray:
