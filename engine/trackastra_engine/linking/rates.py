@@ -46,7 +46,7 @@ class RateLimits:
     # Least ratio of a movie's rate to that of the training: of cells without a parent, and of
     # second daughters. Where divisions are rare, too few of them are left to be sure of the ratio.
     least_none: float = 1 / 50
-    least_second: float = 1 / 5
+    least_second: float = 1 / 2
 
 
 LIMITS = RateLimits()
