@@ -123,10 +123,7 @@ class Augmentation:
         0.5, "probability that a [[train]] window without images gets intensities", low=0, high=1
     )
     invented_shapes: float = option(
-        0.5,
-        "probability that one of discs or balls only gets ellipses or ellipsoids",
-        low=0,
-        high=1,
+        0.5, "probability that a window of discs or balls only gets other shapes", low=0, high=1
     )
     skipped_frames: float = option(
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
@@ -136,10 +133,7 @@ class Augmentation:
         0.2, "probability that only a small field of view with few cells is seen", low=0, high=1
     )
     sparse: float = option(
-        0.15,
-        "probability that only some lineages are seen, if the field is not small",
-        low=0,
-        high=1,
+        0.15, "probability that only some lineages are seen, in larger fields", low=0, high=1
     )
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
@@ -151,10 +145,7 @@ class Augmentation:
         0.1, "probability that all detections are markers of one size", low=0, high=1
     )
     scaled_sizes: float = option(
-        0.3,
-        "probability that all sizes, except of markers, change by one factor",
-        low=0,
-        high=1,
+        0.3, "probability that all sizes, except of markers, change by one factor", low=0, high=1
     )
     round_shapes: float = option(
         0.1, "probability that sizes are known, but not shapes, except for markers", low=0, high=1
