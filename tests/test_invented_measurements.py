@@ -125,6 +125,22 @@ def test_only_windows_without_intensities_get_some(share, has_images, monkeypatc
         assert bool(relative.any()) == (bool(share) and not has_images)
 
 
+@pytest.mark.parametrize(("recipe", "share"), [("relative", 1), ("upstream", 0)])
+def test_models_that_track_points_with_equal_intensities_learn_from_them(
+    recipe, share, monkeypatch
+):
+    monkeypatch.setattr(batches, "POOL_SIZE", 5)
+    invented = []
+    monkeypatch.setattr(
+        batches, "with_invented_measurements", lambda window, *_: invented.append(1) or window
+    )
+    spec = spec_of(tiny_network().config, "tiny", "")
+    data = DataOptions(real_share=1.0, max_tokens=1000, batch_tokens=1000, n_workers=0)
+    options = ExampleOptions(replace(spec, recipe=recipe), data, Augmentation())
+    Pools([in_plane(wandering_cells())], options, 0)[0]
+    assert len(invented) == 5 * share
+
+
 def axes(detections):
     return np.sqrt(np.linalg.eigvalsh(covariances(detections)))
 

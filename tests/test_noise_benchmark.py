@@ -110,6 +110,14 @@ def rows_of_two_movies():
             }
 
 
+def test_shapes_are_taken_only_from_movies_with_shapes():
+    with_shapes, without = (noise.of_masks(has_shapes=has) for has in (True, False))
+    assert set(with_shapes) - set(without) == {"without shapes"}
+    head, *body = noise.table({"rows": list(rows_of_two_movies())[:3]})
+    assert [len(row) for row in body] == [len(head)] * 2
+    assert body[1][-1] == ""  # the second movie was not measured in this way
+
+
 def test_table_has_a_column_of_each_noise():
     head, *body = noise.table({"rows": list(rows_of_two_movies())})
     assert head == ["edge F1 / division F1", "positions only", "as measured", "sizes ± 10%"]
