@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from small_networks import tiny_network
+from small_networks import STILL, tiny_network
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.simulation import KnownMovie
 from trackastra_training import batches, small_fields
 from trackastra_training.batches import ExampleOptions, Pools
-from trackastra_training.configuration import Augmentation, DataOptions
+from trackastra_training.configuration import DataOptions
 from trackastra_training.small_fields import small_field
 from trackastra_training.start import spec_of
 from wandering_cells import N_FRAMES, in_plane, rows_of, visible_parents, wandering_cells
@@ -62,7 +62,7 @@ def test_training_shows_a_share_of_windows_in_small_fields(share, monkeypatch):
     options = ExampleOptions(
         spec_of(tiny_network().config, "tiny", ""),
         data,
-        replace(Augmentation(), small_fields=share, sparse=0.0, missed=0.0, merged=0.0, split=0.0),
+        replace(STILL, small_fields=share),
     )
     pool = Pools([in_plane(wandering_cells())], options, 0)[0]
     n_tokens = [int((row >= 0).sum()) for batch in pool for row in batch.frame]

@@ -170,6 +170,12 @@ class Augmentation:
     missed: float = option(0.05, "largest share of detections that are missed", low=0, high=1)
     merged: float = option(0.04, "largest share of touching pairs seen as one", low=0, high=1)
     split: float = option(0.02, "largest share of detections seen as two", low=0, high=1)
+    missed_divisions: float = option(
+        0.3, "largest share of mothers and new daughters that are missed as well", low=0, high=1
+    )
+    clutter: float = option(
+        0.15, "largest number of objects that are not cells, as a share of the detections", low=0
+    )
 
 
 @dataclass(frozen=True, slots=True)

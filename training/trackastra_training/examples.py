@@ -18,6 +18,7 @@ from trackastra_engine.simulation import (
     voxel_size,
 )
 from trackastra_training.augmentation import augment, displace
+from trackastra_training.clutter import with_clutter
 from trackastra_training.configuration import Augmentation
 from trackastra_training.segmentation_errors import keep_rows, spoil
 
@@ -107,6 +108,8 @@ def make_example(
     """
     cropped = crop(window, random_crop(window.detections.centroid, max_tokens, rng))
     seen = spoil(cropped, augmentation, rng)
+    if augmentation.clutter and rng.random() < 0.5:  # as for the other errors
+        seen = with_clutter(seen, augmentation.clutter * rng.random(), rng)
     weight = weight_matrix(seen.detections.frame, seen.n_children)
     weight[:, seen.parent == PARENT_CUT_AWAY] = 0
     weight[seen.detections.frame[:, None] < known_from(seen)[None, :]] = 0

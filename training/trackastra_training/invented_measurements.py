@@ -13,6 +13,7 @@ from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.transform import covariances, transform
 from trackastra_engine.simulation import KnownMovie
 from trackastra_training.configuration import Augmentation
+from trackastra_training.segmentation_errors import near_division
 
 CONTRAST = 0.3  # largest deviation of the logarithm of an intensity, by each cause
 STRAIN = 0.35  # largest deviation of the logarithm of an axis in 2D; 0.45 in 3D
@@ -46,7 +47,7 @@ def with_invented_intensities(window: KnownMovie, rng: np.random.Generator) -> K
     inherited = _inherited(window, rng.normal(size=(2, count)), rng.random())
     gradient = place / (place.std() + 1e-12) @ rng.normal(size=found.ndim)
     value = of_lineage * inherited
-    value += of_division * rng.normal() * _divides(window)
+    value += of_division * rng.normal() * near_division(window)
     value += of_size * rng.normal() * _standard(np.log(found.features[:, 0]))
     value += of_place * 0.5 * gradient
     value += of_frame * 0.5 * rng.normal(size=int(found.frame.max()) + 1)[found.frame]
@@ -80,12 +81,6 @@ def _inherited(window: KnownMovie, drawn: FloatArray, change: float) -> FloatArr
         row = np.flatnonzero((frame == target) & (window.parent >= 0))
         value[row] = np.sqrt(1 - change**2) * value[window.parent[row]] + change * new[row]
     return np.asarray(value)
-
-
-def _divides(window: KnownMovie) -> FloatArray:
-    """Return 1 for cells (N,) that divide, or whose parent did, else 0."""
-    is_mother = window.n_children >= 2
-    return np.asarray(is_mother | ((window.parent >= 0) & is_mother[window.parent]), float)
 
 
 def _standard(value: FloatArray) -> FloatArray:

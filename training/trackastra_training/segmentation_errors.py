@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
@@ -42,8 +43,27 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
     if split:
         chosen = np.flatnonzero(rng.random(len(window.parent)) < split)
         window = cut_in_two(window, chosen, random_cuts(len(chosen), rng))
-    kept = np.flatnonzero(rng.random(len(window.parent)) >= missed)
+    probability = np.full(len(window.parent), missed)
+    if augmentation.missed_divisions:
+        share = augmentation.missed_divisions * max(0.0, rng.uniform(-1, 1))
+        probability[near_division(window)] += share
+    kept = np.flatnonzero(rng.random(len(window.parent)) >= probability)
     return keep_rows(window, kept) if 0 < len(kept) < len(window.parent) else window
+
+
+def near_division(window: KnownMovie) -> NDArray[np.bool_]:
+    """Return (N,) whether the cell divides before the next frame, or its parent just did."""
+    is_mother = window.n_children >= 2
+    return np.asarray(is_mother | ((window.parent >= 0) & is_mother[window.parent]))
+
+
+def in_order(movie: KnownMovie) -> KnownMovie:
+    """Return detections in any order as detections are: sorted by frame, then label."""
+    order = np.lexsort((movie.detections.label, movie.detections.frame))
+    new_row = np.argsort(order)
+    parent = movie.parent[order]
+    parent = np.where(parent >= 0, new_row[parent], parent)
+    return KnownMovie(movie.detections.rows(order), parent, movie.n_children[order])
 
 
 def touching_pairs(detections: Detections) -> tuple[IntArray, IntArray]:
@@ -107,11 +127,6 @@ def cut_in_two(window: KnownMovie, rows: IntArray, place: FloatArray) -> KnownMo
         doubled.features[those, 2:-1] = inertias(covariance[those])
     doubled.label[second] = detections.label.max(initial=0) + 1 + np.arange(len(rows))
     no_parent = np.full(len(rows), -1)
-    order = np.lexsort((doubled.label, doubled.frame))
-    new_row = np.argsort(order)
-    parent = np.concatenate([window.parent, no_parent])[order]
-    return KnownMovie(
-        doubled.rows(order),
-        np.where(parent >= 0, new_row[parent], parent),
-        np.concatenate([window.n_children, np.zeros_like(rows)])[order],
-    )
+    parent = np.concatenate([window.parent, no_parent])
+    n_children = np.concatenate([window.n_children, np.zeros_like(rows)])
+    return in_order(KnownMovie(doubled, parent, n_children))

@@ -1,0 +1,140 @@
+"""Windows with objects that are not cells, and with missed divisions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from small_networks import DIVIDING, STILL
+from trackastra_engine.detection.spacing import typical_spacing
+from trackastra_engine.detection.transform import covariances
+from trackastra_engine.simulation import simulate
+from trackastra_training.clutter import with_clutter
+from trackastra_training.examples import association_matrix, cut_window, make_example
+from trackastra_training.segmentation_errors import near_division, spoil
+from wandering_cells import in_plane, pairs, wandering_cells
+
+WINDOWS = {2: in_plane(wandering_cells()), 3: wandering_cells()}
+
+
+def parts(seen, window):
+    """Return the rows of the cells, in the order of the window, and those of the other objects."""
+    place = {pair: row for row, pair in enumerate(pairs(seen.detections))}
+    cells = np.array([place[pair] for pair in pairs(window.detections)])
+    return cells, np.setdiff1d(np.arange(len(seen.parent)), cells)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_clutter_leaves_the_cells_and_their_lineages(ndim):
+    window = WINDOWS[ndim]
+    for seed in range(20):
+        seen = with_clutter(window, 0.3, np.random.default_rng(seed))
+        found = seen.detections
+        assert (np.lexsort((found.label, found.frame)) == np.arange(len(found))).all()
+        assert len(set(pairs(found))) == len(found)
+        cells, others = parts(seen, window)
+        np.testing.assert_array_equal(found.features[cells], window.detections.features)
+        np.testing.assert_array_equal(found.centroid[cells], window.detections.centroid)
+        np.testing.assert_array_equal(seen.n_children[cells], window.n_children)
+        related = association_matrix(seen)
+        before = association_matrix(window)
+        np.testing.assert_array_equal(related[np.ix_(cells, cells)], before)
+        assert not related[np.ix_(cells, others)].any()
+
+
+def test_clutter_has_the_expected_number_in_all_frames():
+    window, counts = WINDOWS[2], np.zeros(4)
+    for seed in range(300):
+        seen = with_clutter(window, 0.3, np.random.default_rng(seed))
+        counts += np.bincount(seen.detections.frame[parts(seen, window)[1]], minlength=4)
+    expected = 0.3 * np.bincount(window.detections.frame)
+    np.testing.assert_allclose(counts / 300, expected, rtol=0.08)
+
+
+def test_clutter_lasts_in_half_of_the_windows_and_is_its_own_parent():
+    window, n_lasting = WINDOWS[2], 0
+    for seed in range(60):
+        seen = with_clutter(window, 0.3, np.random.default_rng(seed))
+        found = seen.detections
+        _, others = parts(seen, window)
+        lasting = others[seen.parent[others] >= 0]
+        before = seen.parent[lasting]
+        n_lasting += bool(len(lasting))
+        assert np.isin(before, others).all()
+        np.testing.assert_array_equal(found.frame[lasting] - found.frame[before], 1)
+        step = np.linalg.norm(found.centroid[lasting] - found.centroid[before], axis=1)
+        assert (step < typical_spacing(window.detections)).all()
+        growth = np.log(found.features[lasting, 0] / found.features[before, 0])
+        assert (np.abs(growth) < 0.4).all()
+        np.testing.assert_array_equal(seen.n_children[others], np.isin(others, seen.parent[others]))
+    assert 20 <= n_lasting <= 40
+
+
+def test_clutter_is_beside_the_cells_and_has_sizes_and_shapes_like_theirs():
+    window = WINDOWS[3]
+    distances, sizes = [], []
+    for seed in range(30):
+        seen = with_clutter(window, 0.2, np.random.default_rng(seed))
+        found = seen.detections
+        _, others = parts(seen, window)
+        for row in others[seen.parent[others] < 0]:
+            cells = window.detections.rows(
+                np.flatnonzero(window.detections.frame == found.frame[row])
+            )
+            distance, nearest = cKDTree(cells.centroid).query(found.centroid[row])
+            own, near = found.features[row, 0], cells.features[nearest, 0]
+            overlap = 0.5 * (own + near) - distance
+            assert overlap < 0.25 * near or own < 0.35 * near
+            distances.append(distance)
+            sizes.append(own)
+        value = np.linalg.eigvalsh(covariances(found))
+        np.testing.assert_allclose(value[:, -1] * 20, found.features[:, 0] ** 2)  # still balls
+    cells = window.detections.features[:, 0]
+    assert min(distances) < 0.7 * typical_spacing(window.detections)
+    assert min(sizes) < cells.min()
+    assert max(sizes) > cells.max()
+
+
+def test_planes_stay_planes():
+    flat = WINDOWS[3]
+    flat = replace(
+        flat, detections=replace(flat.detections, centroid=flat.detections.centroid * [0, 1, 1])
+    )
+    assert not with_clutter(flat, 0.5, np.random.default_rng(0)).detections.centroid[:, 0].any()
+
+
+def test_windows_without_clutter_do_not_change():
+    window = WINDOWS[2]
+    assert with_clutter(window, 0.0, np.random.default_rng(0)) is window
+
+
+def test_cells_near_divisions_are_missed_more_often():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    dividing = near_division(window)
+    children = np.bincount(window.parent[window.parent >= 0], minlength=len(window.parent))
+    assert dividing[children >= 2].all()
+    assert dividing[
+        np.flatnonzero(window.parent >= 0)[children[window.parent[window.parent >= 0]] >= 2]
+    ].all()
+    assert not dividing[(children < 2) & (window.n_children < 2) & (window.parent < 0)].any()
+    kept = np.zeros(len(dividing))
+    errors = replace(STILL, missed_divisions=0.6)
+    place = {pair: row for row, pair in enumerate(pairs(window.detections))}
+    for seed in range(200):
+        seen = spoil(window, errors, np.random.default_rng(seed))
+        kept[[place[pair] for pair in pairs(seen.detections)]] += 1 / 200
+    assert (kept[~dividing] > 0.999).all()
+    assert abs(kept[dividing].mean() - 0.85) < 0.03  # half of the windows miss 0 to 60 %
+
+
+def test_a_share_of_the_examples_has_clutter():
+    window = WINDOWS[2]
+    options = replace(STILL, clutter=0.5)
+    lengths = [
+        len(make_example(window, "relative", 1000, options, np.random.default_rng(seed)).frame)
+        for seed in range(60)
+    ]
+    more = [length - len(window.parent) for length in lengths]
+    assert 15 <= sum(count == 0 for count in more) <= 45
+    assert max(more) > 0.3 * len(window.parent)
