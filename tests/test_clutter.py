@@ -12,7 +12,7 @@ from trackastra_engine.detection.transform import covariances
 from trackastra_engine.simulation import simulate
 from trackastra_training.clutter import with_clutter
 from trackastra_training.examples import association_matrix, cut_window, make_example
-from trackastra_training.segmentation_errors import near_division, spoil
+from trackastra_training.segmentation_errors import near_division, spoil, still_missed
 from wandering_cells import in_plane, pairs, wandering_cells
 
 WINDOWS = {2: in_plane(wandering_cells()), 3: wandering_cells()}
@@ -126,6 +126,31 @@ def test_cells_near_divisions_are_missed_more_often():
         kept[[place[pair] for pair in pairs(seen.detections)]] += 1 / 200
     assert (kept[~dividing] > 0.999).all()
     assert abs(kept[dividing].mean() - 0.85) < 0.03  # half of the windows miss 0 to 60 %
+
+
+def test_missed_cells_stay_missed():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    rng = np.random.default_rng(0)
+    is_missed = rng.random(len(window.parent)) < 0.1
+    np.testing.assert_array_equal(still_missed(window, is_missed, 0.0, rng), is_missed)
+    always = still_missed(window, is_missed, 1.0, rng)
+    expected = is_missed.copy()
+    for row, parent in enumerate(window.parent.tolist()):
+        expected[row] |= parent >= 0 and expected[parent]
+    np.testing.assert_array_equal(always, expected)
+    assert always.sum() > 1.5 * is_missed.sum()
+    sometimes = np.mean([still_missed(window, is_missed, 0.5, rng).sum() for _ in range(100)])
+    assert is_missed.sum() < sometimes < always.sum()
+
+
+def test_a_share_of_the_windows_misses_cells_longer():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    misses = {}
+    for lasting in (0.0, 0.9):
+        errors = replace(STILL, missed=0.1, lasting_misses=lasting)
+        left = [len(spoil(window, errors, np.random.default_rng(n)).parent) for n in range(100)]
+        misses[lasting] = len(window.parent) - np.mean(left)
+    assert misses[0.9] > 1.2 * misses[0.0]
 
 
 def test_a_share_of_the_examples_has_clutter():

@@ -173,6 +173,9 @@ class Augmentation:
     missed_divisions: float = option(
         0.3, "largest share of mothers and new daughters that are missed as well", low=0, high=1
     )
+    lasting_misses: float = option(
+        0.8, "largest probability that a missed cell is missed in the next frame", low=0, high=1
+    )
     clutter: float = option(
         0.15, "largest number of objects that are not cells, as a share of the detections", low=0
     )

@@ -47,7 +47,11 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
     if augmentation.missed_divisions:
         share = augmentation.missed_divisions * max(0.0, rng.uniform(-1, 1))
         probability[near_division(window)] += share
-    kept = np.flatnonzero(rng.random(len(window.parent)) >= probability)
+    is_missed = rng.random(len(window.parent)) < probability
+    if augmentation.lasting_misses:
+        lasting = augmentation.lasting_misses * max(0.0, rng.uniform(-1, 1))
+        is_missed = still_missed(window, is_missed, lasting, rng)
+    kept = np.flatnonzero(~is_missed)
     return keep_rows(window, kept) if 0 < len(kept) < len(window.parent) else window
 
 
@@ -55,6 +59,19 @@ def near_division(window: KnownMovie) -> NDArray[np.bool_]:
     """Return (N,) whether the cell divides before the next frame, or its parent just did."""
     is_mother = window.n_children >= 2
     return np.asarray(is_mother | ((window.parent >= 0) & is_mother[window.parent]))
+
+
+def still_missed(
+    window: KnownMovie, is_missed: NDArray[np.bool_], lasting: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Return (N,) which cells are missed if those missed (N,) stay so, each with a probability.
+
+    lasting: this probability, per step from a parent to its child.
+    """
+    stays, result = rng.random(len(is_missed)) < lasting, is_missed.copy()
+    for row in np.flatnonzero(stays & (window.parent >= 0)):  # parents come first
+        result[row] |= result[window.parent[row]]
+    return result
 
 
 def in_order(movie: KnownMovie) -> KnownMovie:
