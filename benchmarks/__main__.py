@@ -5,6 +5,7 @@ import click
 from benchmarks.accuracy import accuracy
 from benchmarks.adaptation import adaptation
 from benchmarks.calibration import calibration
+from benchmarks.clutter import clutter
 from benchmarks.cores import cores, throughput
 from benchmarks.corrections import corrections_benchmark
 from benchmarks.default_model import default_model
@@ -43,7 +44,7 @@ for benchmark in (
     *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
-    *(throughput, gpu_benchmark, formats, noise, tables),
+    *(throughput, gpu_benchmark, formats, noise, clutter, tables),
 ):
     main.add_command(benchmark)
 
