@@ -223,6 +223,30 @@ def test_frames_are_shifted_as_a_whole_and_detections_independently():
     np.testing.assert_allclose(area[0], growth**4 * area[1], rtol=1e-6)
 
 
+def test_protrusions_shift_detections_as_far_as_their_shapes_change():
+    found = simulate(DIVIDING, 6).detections
+    shifts = []
+    for seed in range(30):
+        plain, strained, shifted = (
+            augment(found, replace(STILL, **changes), np.random.default_rng(seed))
+            for changes in (
+                {},
+                {"shape_noise": 0.25},
+                {"shape_noise": 0.25, "protrusions": 0.5},
+            )
+        )
+        np.testing.assert_array_equal(strained.centroid, plain.centroid)
+        step = np.linalg.norm(shifted.centroid - plain.centroid, axis=1)
+        change = np.abs(np.log(shifted.features[:, 0] / plain.features[:, 0]))
+        shifts.append(((step / plain.features[:, 0]).mean(), change.mean()))
+    shift, change = np.transpose(shifts)
+    assert np.corrcoef(shift, change)[0, 1] > 0.5
+    assert 0.05 < shift.max() < 0.25
+    still = augment(found, replace(STILL, protrusions=0.5), np.random.default_rng(0))
+    plain = augment(found, STILL, np.random.default_rng(0))
+    np.testing.assert_array_equal(still.centroid, plain.centroid)  # shapes do not change
+
+
 def test_a_flow_moves_and_stretches_detections_as_it_does_their_points():
     rng = np.random.default_rng(9)
     options = replace(STILL, warp=0.4, frame_warp=0.2)

@@ -153,6 +153,20 @@ def test_a_share_of_the_windows_misses_cells_longer():
     assert misses[0.9] > 1.2 * misses[0.0]
 
 
+def test_bad_frames_miss_many_cells_of_one_frame():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    errors, n_bad, most = replace(STILL, bad_frames=0.5), 0, 0.0
+    before = np.bincount(window.detections.frame)
+    for seed in range(100):
+        seen = spoil(window, errors, np.random.default_rng(seed))
+        missed = 1 - np.bincount(seen.detections.frame, minlength=4) / before
+        n_bad += bool(missed.any())
+        most = max(most, missed.max())
+        assert (missed > 0).sum() <= 1
+    assert 35 <= n_bad <= 60
+    assert 0.7 < most < 0.95
+
+
 def test_a_share_of_the_examples_has_clutter():
     window = WINDOWS[2]
     options = replace(STILL, clutter=0.5)

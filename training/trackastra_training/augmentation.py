@@ -104,6 +104,9 @@ def augment(
     own = rng.normal(size=(len(moved), ndim, ndim)) * augmentation.shape_noise * rng.random() ** 2
     own[:, is_flat], own[:, :, is_flat] = 0, 0
     centroid, margin = moved.centroid, moved.features[:, -1]
+    if augmentation.protrusions:  # a cell extends towards some side, or draws back from it
+        reach = own @ rng.normal(size=(len(moved), ndim, 1)) * augmentation.protrusions
+        centroid = centroid + rng.random() * moved.features[:, :1] * reach[:, :, 0]
     moved = transform(moved, np.eye(ndim) + own)
     shift = rng.normal(size=(n_frames, ndim)) * augmentation.frame_shift * rng.random()
     noise = rng.normal(size=centroid.shape) * augmentation.noise * rng.random()

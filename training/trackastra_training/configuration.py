@@ -154,6 +154,9 @@ class Augmentation:
     shape_noise: float = option(
         0.25, "largest deviation of shapes, and thereby sizes, as a strain", low=0
     )
+    protrusions: float = option(
+        0.5, "largest shift of a detection along its noise of shape, in strained diameters", low=0
+    )
     frame_shift: float = option(
         0.1, "deviation of a frame's translation, in spacings (of 1.5 diameters at most)", low=0
     )
@@ -175,6 +178,9 @@ class Augmentation:
     )
     lasting_misses: float = option(
         0.8, "largest probability that a missed cell is missed in the next frame", low=0, high=1
+    )
+    bad_frames: float = option(
+        0.1, "probability that up to four fifths of a frame are missed", low=0, high=1
     )
     clutter: float = option(
         0.15, "largest number of objects that are not cells, as a share of the detections", low=0

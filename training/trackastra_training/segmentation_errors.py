@@ -13,6 +13,7 @@ from trackastra_engine.simulation.cuts import cut, random_cuts
 from trackastra_training.configuration import Augmentation
 
 TOUCHING = 1.25  # detections closer than this many mean diameters may merge
+MOST_MISSED = 0.8  # share of the detections of a bad frame
 
 
 def keep_rows(movie: KnownMovie, rows: IntArray) -> KnownMovie:
@@ -47,6 +48,9 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
     if augmentation.missed_divisions:
         share = augmentation.missed_divisions * max(0.0, rng.uniform(-1, 1))
         probability[near_division(window)] += share
+    if augmentation.bad_frames and rng.random() < augmentation.bad_frames:
+        frame = window.detections.frame
+        probability[frame == rng.choice(frame)] += rng.uniform(0, MOST_MISSED)
     is_missed = rng.random(len(window.parent)) < probability
     if augmentation.lasting_misses:
         lasting = augmentation.lasting_misses * max(0.0, rng.uniform(-1, 1))
