@@ -29,6 +29,7 @@ from trackastra_training.segmentation_errors import (
     spoil,
     touching_pairs,
 )
+from wandering_cells import wandering_cells
 
 
 def ellipsoid(linear_map, radii, size):
@@ -319,6 +320,25 @@ def test_planes_stay_planes():
     )
     assert not tokens.coordinates[:, 1].any()
     assert tokens.coordinates[:, 2:].min() > 0
+
+
+def test_depths_have_noise_of_their_own():
+    found = wandering_cells().detections
+    steps = []
+    for seed in range(40):
+        plain, noisy = (
+            augment(found, replace(STILL, depth_noise=noise), np.random.default_rng(seed)).centroid
+            for noise in (0.0, 0.3)
+        )
+        np.testing.assert_array_equal(noisy[:, 1:], plain[:, 1:])
+        steps.append((noisy - plain)[:, 0].std() / typical_spacing(found))
+    assert np.median(steps) < 0.1
+    assert 0.15 < max(steps) < 0.35
+    flat = simulate(DIVIDING, 6).detections
+    changed = augment(flat, replace(STILL, depth_noise=0.3), np.random.default_rng(6))
+    np.testing.assert_array_equal(
+        changed.centroid, augment(flat, STILL, np.random.default_rng(6)).centroid
+    )
 
 
 def test_positions_in_sparse_windows_have_noise_of_few_diameters():

@@ -110,6 +110,9 @@ def augment(
     moved = transform(moved, np.eye(ndim) + own)
     shift = rng.normal(size=(n_frames, ndim)) * augmentation.frame_shift * rng.random()
     noise = rng.normal(size=centroid.shape) * augmentation.noise * rng.random()
+    if augmentation.depth_noise and ndim == 3:
+        depth = rng.normal(size=len(noise)) * augmentation.depth_noise * rng.random() ** 2
+        noise[:, 0] += depth
     unit = min(spacing, WIDEST * float(np.median(moved.features[:, 0])))
     step = (shift[moved.frame] + noise) * unit * ~is_flat
     features = moved.features.copy()

@@ -167,6 +167,9 @@ class Augmentation:
     noise: float = option(
         0.03, "deviation of positions, in spacings (of 1.5 diameters at most)", low=0
     )
+    depth_noise: float = option(
+        0.3, "largest deviation of positions along z besides, in the same unit", low=0
+    )
     intensity_noise: float = option(
         1.5, "largest deviation, in standard deviations of the window", low=0
     )
