@@ -150,7 +150,7 @@ def crop(window: KnownMovie, rows: IntArray) -> KnownMovie:
     """
     new_row = np.full(len(window.parent) + 1, PARENT_CUT_AWAY)
     new_row[rows] = np.arange(len(rows))
-    parent = np.where(window.parent >= 0, new_row[window.parent], window.parent)
+    parent = np.where(window.parent >= 0, new_row[np.maximum(window.parent, 0)], window.parent)
     return KnownMovie(window.detections.rows(rows), parent[rows], window.n_children[rows])
 
 

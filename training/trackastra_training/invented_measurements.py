@@ -30,7 +30,7 @@ def with_invented_measurements(
     intensities, shapes = augmentation.invented_intensities, augmentation.invented_shapes
     if intensities and np.isnan(found.features[:, 1]).all() and rng.random() < intensities:
         window = with_invented_intensities(window, rng)
-    if shapes and _is_round(found) and rng.random() < shapes:
+    if shapes and is_round(found) and rng.random() < shapes:
         window = with_invented_shapes(window, rng)
     return window
 
@@ -87,6 +87,7 @@ def _standard(value: FloatArray) -> FloatArray:
     return np.asarray((value - value.mean()) / (value.std() + 1e-12))
 
 
-def _is_round(detections: Detections) -> bool:
+def is_round(detections: Detections) -> bool:
+    """Return whether all detections are discs or balls."""
     axes = np.linalg.eigvalsh(covariances(detections))
     return bool((axes[:, 0] > (1 - ROUND) * axes[:, -1]).all())

@@ -24,10 +24,10 @@ def keep_rows(movie: KnownMovie, rows: IntArray) -> KnownMovie:
     is_kept = np.zeros(len(movie.parent), bool)
     is_kept[rows] = True
     parent = movie.parent.copy()
-    while (lost := (parent >= 0) & ~is_kept[parent]).any():
+    while (lost := (parent >= 0) & ~is_kept[np.maximum(parent, 0)]).any():
         parent[lost] = movie.parent[parent[lost]]
     new_row = np.cumsum(is_kept) - 1
-    parent = np.where(parent >= 0, new_row[parent], parent)
+    parent = np.where(parent >= 0, new_row[np.maximum(parent, 0)], parent)
     return KnownMovie(movie.detections.rows(rows), parent[rows], movie.n_children[rows])
 
 
@@ -48,13 +48,14 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
     if augmentation.missed_divisions:
         share = augmentation.missed_divisions * max(0.0, rng.uniform(-1, 1))
         probability[near_division(window)] += share
-    if augmentation.bad_frames and rng.random() < augmentation.bad_frames:
-        frame = window.detections.frame
-        probability[frame == rng.choice(frame)] += rng.uniform(0, MOST_MISSED)
     is_missed = rng.random(len(window.parent)) < probability
     if augmentation.lasting_misses:
         lasting = augmentation.lasting_misses * max(0.0, rng.uniform(-1, 1))
         is_missed = still_missed(window, is_missed, lasting, rng)
+    if augmentation.bad_frames and rng.random() < augmentation.bad_frames:
+        frame = window.detections.frame
+        in_bad_frame = frame == rng.choice(frame)
+        is_missed |= in_bad_frame & (rng.random(len(frame)) < rng.uniform(0, MOST_MISSED))
     kept = np.flatnonzero(~is_missed)
     return keep_rows(window, kept) if 0 < len(kept) < len(window.parent) else window
 
@@ -62,7 +63,7 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
 def near_division(window: KnownMovie) -> NDArray[np.bool_]:
     """Return (N,) whether the cell divides before the next frame, or its parent just did."""
     is_mother = window.n_children >= 2
-    return np.asarray(is_mother | ((window.parent >= 0) & is_mother[window.parent]))
+    return np.asarray(is_mother | ((window.parent >= 0) & is_mother[np.maximum(window.parent, 0)]))
 
 
 def still_missed(
@@ -83,7 +84,7 @@ def in_order(movie: KnownMovie) -> KnownMovie:
     order = np.lexsort((movie.detections.label, movie.detections.frame))
     new_row = np.argsort(order)
     parent = movie.parent[order]
-    parent = np.where(parent >= 0, new_row[parent], parent)
+    parent = np.where(parent >= 0, new_row[np.maximum(parent, 0)], parent)
     return KnownMovie(movie.detections.rows(order), parent, movie.n_children[order])
 
 
