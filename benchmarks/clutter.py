@@ -1,22 +1,20 @@
 """How accurate is tracking if objects are not cells, or if cells are missed as they divide?"""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.accuracy_sets import in_words, summary, title
+from benchmarks.accuracy_sets import in_words
 from benchmarks.cluttered_movies import missed_for, mothers_missed, with_others
-from benchmarks.motion_constants import n_errors
-from benchmarks.movie_variants import WHOLE, Variant, densest, flat_variants, itself
-from benchmarks.noise import N_FRAMES, without_sizes
-from benchmarks.our_trackers import greedy_links, load_model
-from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION, parts_shown
+from benchmarks.movie_variants import Variant, itself
+from benchmarks.noise import compared, shown, without_sizes
+from benchmarks.our_trackers import load_model
+from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION
 from benchmarks.record import write_result
-from benchmarks.true_movies import TrueMovie
 
 KINDS: dict[str, Variant] = {
     "as measured": itself,
@@ -25,18 +23,6 @@ KINDS: dict[str, Variant] = {
     "mothers missed": partial(mothers_missed, share=0.5),
     "missed 3 times": partial(missed_for, share=0.02, n_frames=3),
 }
-
-
-def shown(data: Path, part: str) -> Iterator[tuple[str, TrueMovie]]:
-    """Yield the titles of movies, and the movies."""
-    for found in parts_shown(data, part):
-        movie = found.read()
-        versions: dict[str, Variant] = {WHOLE: itself}
-        if found.ndim == 3:
-            movie = densest(movie, N_FRAMES)
-            versions["view"] = flat_variants()["view"]
-        for name, make in versions.items():
-            yield title(found.name, name, has_errors=False), make(movie)
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
@@ -65,26 +51,11 @@ def clutter(data: Path, models: tuple[str, ...], part: str) -> None:
     """Track movies with objects that are not cells, and without some cells."""
     loaded = {Path(name).stem: load_model(name) for name in models}
     rows: list[dict[str, Any]] = []
-    for name, movie in shown(data, part):
-        ndim = movie.detections.ndim
-        fitting = {name: model for name, model in loaded.items() if model.spec.ndim == ndim}
+    for name, movie, _ in shown(data, part):
         for kind, change in KINDS.items():
             changed = change(movie)
-            best, positions_only = without_sizes(changed)
-            scores = {
-                label: changed.score(greedy_links(model, changed))
-                for label, model in fitting.items()
-            }
-            rows.append(
-                {
-                    "movie": name,
-                    "noise": kind,
-                    "best": best,
-                    "positions_only": summary(positions_only),
-                    "trackers": {label: summary(found) for label, found in scores.items()},
-                    "errors": {label: n_errors(found) for label, found in scores.items()},
-                }
-            )
+            facts = {"movie": name, "noise": kind}
+            rows.append({**facts, **compared(changed, loaded, without_sizes(changed))})
             print(json.dumps(rows[-1]), flush=True)
     written = write_result("clutter" if part == "test" else "clutter_choosing", {"rows": rows})
     print(f"written to {written}")

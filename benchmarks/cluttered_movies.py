@@ -10,45 +10,60 @@ from numpy.typing import NDArray
 
 from benchmarks.movie_variants import SEED, kept_cells
 from benchmarks.true_movies import TrueMovie, as_points
-from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.transform import transform
 from trackastra_engine.simulation import KnownMovie, count_children
-from trackastra_training.clutter import room, together
+from trackastra_training.clutter import margins, room, together
+from trackastra_training.invented_measurements import is_round
 
-SIZES = 0.3  # deviation of the logarithm of the diameters of other objects, against those of cells
+SIZES, STRAIN = (
+    0.3,
+    0.2,
+)  # deviations of the logarithms of diameters, and of shapes, from those of cells
+LEAST_ROOM = 0.25  # diameter, in those of the cell that an object is like
+TRIES = 30  # of a place for each object
 
 
 def with_others(movie: TrueMovie, share: float, n_seen: int) -> TrueMovie:
-    """Return the movie with other objects, at random places of the field, in the gaps of cells.
+    """Return the movie with objects that are not cells, at random places in the gaps of cells.
 
-    They do not move, and links between two frames of the same object are true. Their sizes and
-    shapes are those of random cells, some larger or smaller, or smaller ones that fit.
+    They do not move, and links between detections of the same object are true. They are like
+    random cells, but have other sizes, shapes and intensities, and are as small as the gap.
 
-    share: number per frame, of that of the cells; n_seen: frames of each, of those of the movie.
+    share: number per frame, of that of the cells, if there are gaps for as many; n_seen: frames of
+    each, of those of the movie.
     """
-    rng, found = np.random.default_rng(SEED), movie.detections
-    low, high = found.centroid.min(axis=0), found.centroid.max(axis=0)
-    count = rng.poisson(
-        share * len(found) * (movie.n_frames + n_seen - 1) / movie.n_frames / n_seen
+    rng, found, n_frames = np.random.default_rng(SEED), movie.detections, movie.n_frames
+    starts = n_frames + n_seen - 1  # some objects are there before the movie begins
+    count = rng.poisson(share * len(found) * starts / n_frames / n_seen)
+    drawn = (count * TRIES,)
+    first = rng.integers(1 - n_seen, n_frames, drawn)
+    place = rng.uniform(
+        found.centroid.min(axis=0), found.centroid.max(axis=0), (*drawn, found.ndim)
     )
-    first = rng.integers(1 - n_seen, movie.n_frames, count)
-    place = rng.uniform(low, high, (count, found.ndim))
-    cell = rng.integers(len(found), size=count)
-    wanted = found.features[cell, 0] * np.exp(rng.normal(size=count) * SIZES)
-    largest = room(found, np.maximum(first, found.frame[0]), place)
-    factor = np.minimum(wanted, largest) / found.features[cell, 0]
-    frame, number = np.divmod(np.arange(count * n_seen), count)
-    frame += first[number]
-    features = found.features[cell[number]]
-    features[:, 0] *= factor[number]
-    features[:, 2:-1] *= (factor[number] ** 2)[:, None]
-    others = Detections(frame, number, place[number], features)
-    parent = np.where(frame > first[number], np.arange(len(frame)) - count, -1)
-    lasting = KnownMovie(others, parent, count_children(parent))
+    cell = rng.integers(len(found), size=drawn)
+    seen_in = [np.clip(first + age, 0, n_frames - 1) for age in range(n_seen)]
+    largest = np.min([room(found, frame, place) for frame in seen_in], axis=0)
+    kept = np.flatnonzero(largest > LEAST_ROOM * found.features[cell, 0])[:count]
+    first, place, cell, largest = first[kept], place[kept], cell[kept], largest[kept]
+
+    like = found.features[cell, 0]
+    factor = np.minimum(np.exp(rng.normal(size=len(kept)) * SIZES), largest / like)
+    strain = rng.normal(size=(len(kept), found.ndim, found.ndim)) * STRAIN * (not is_round(found))
+    strain -= np.trace(strain, axis1=1, axis2=2)[:, None, None] / found.ndim * np.eye(found.ndim)
+    objects = transform(found.rows(cell), factor[:, None, None] * (np.eye(found.ndim) + strain))
+    objects.features[:, 1] *= np.exp(rng.normal(size=len(kept)) * SIZES)
+    age, number = np.divmod(np.arange(len(kept) * n_seen), len(kept))
+    frame = first[number] + age
+    others = replace(objects.rows(number), frame=frame, centroid=place[number])
+    seen_frame = np.clip(frame, 0, n_frames - 1)
+    margin = margins(found, seen_frame, others.centroid) - others.features[:, 0] / 2
+    others.features[:, -1] = np.maximum(margin, 0)
+    parent = np.where(age > 0, np.arange(len(frame)) - len(kept), -1)
     cells = KnownMovie(found, movie.parent, count_children(movie.parent))
-    all_frames = together(cells, lasting)
-    seen = replace(as_points(movie), detections=all_frames.detections, parent=all_frames.parent)
+    all_seen = together(cells, KnownMovie(others, parent, count_children(parent)))
+    seen = replace(as_points(movie), detections=all_seen.detections, parent=all_seen.parent)
     frame = seen.detections.frame
-    return kept_cells(seen, (frame >= 0) & (frame < movie.n_frames))
+    return kept_cells(seen, (frame >= 0) & (frame < n_frames))
 
 
 def mothers_missed(movie: TrueMovie, share: float) -> TrueMovie:

@@ -4,7 +4,7 @@ Trackers that see positions only are the yardstick: no change of sizes changes t
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from benchmarks.rendered_movies import rendered_movie
 from benchmarks.strides import change_of_errors
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.evaluation.edge_scores import Scores
+from trackastra_engine.model.onnx_model import AssociationModel
 
 N_FRAMES = 40  # of an embryo: the fullest ones
 DISTANCES = (0.7, 1.0, 1.4, 2.0)  # longest ones to try, in typical spacings
@@ -93,6 +94,23 @@ def without_sizes(movie: TrueMovie) -> tuple[str, Scores]:
         for distance in DISTANCES
     ]
     return max(tried, key=lambda found: found[1].edges.f1)
+
+
+def compared(
+    movie: TrueMovie, models: Mapping[str, AssociationModel], best: tuple[str, Scores]
+) -> dict[str, Any]:
+    """Return the scores and errors of the models that fit a movie, beside those of `best`."""
+    scores = {
+        name: movie.score(greedy_links(model, movie))
+        for name, model in models.items()
+        if model.spec.ndim == movie.detections.ndim
+    }
+    return {
+        "best": best[0],
+        "positions_only": summary(best[1]),
+        "trackers": {name: summary(found) for name, found in scores.items()},
+        "errors": {name: n_errors(found) for name, found in scores.items()},
+    }
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
@@ -151,24 +169,10 @@ def noise(data: Path, models: tuple[str, ...], part: str) -> None:
     loaded = {Path(name).stem: load_model(name) for name in models}
     rows: list[dict[str, Any]] = []
     for name, movie, noises in shown(data, part):
-        best, positions_only = without_sizes(movie)
-        ndim = movie.detections.ndim
-        fitting = {name: model for name, model in loaded.items() if model.spec.ndim == ndim}
+        best = without_sizes(movie)
         for kind, add in noises.items():
-            noisy = add(movie)
-            scores = {
-                label: movie.score(greedy_links(model, noisy)) for label, model in fitting.items()
-            }
-            rows.append(
-                {
-                    "movie": name,
-                    "noise": kind,
-                    "best": best,
-                    "positions_only": summary(positions_only),
-                    "trackers": {label: summary(found) for label, found in scores.items()},
-                    "errors": {label: n_errors(found) for label, found in scores.items()},
-                }
-            )
+            facts = {"movie": name, "noise": kind}
+            rows.append({**facts, **compared(add(movie), loaded, best)})
             print(json.dumps(rows[-1]), flush=True)
     written = write_result("noise" if part == "test" else "noise_choosing", {"rows": rows})
     print(f"written to {written}")

@@ -9,9 +9,17 @@ from scipy.spatial import cKDTree
 from small_networks import DIVIDING, STILL
 from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import covariances
-from trackastra_engine.simulation import simulate
-from trackastra_training.clutter import with_clutter
-from trackastra_training.examples import association_matrix, cut_window, make_example
+from trackastra_engine.simulation import KnownMovie, simulate
+from trackastra_training.clutter import margins, room, with_clutter
+from trackastra_training.configuration import Augmentation
+from trackastra_training.examples import (
+    NO_PARENT,
+    PARENT_CUT_AWAY,
+    PARENT_UNKNOWN,
+    association_matrix,
+    cut_window,
+    make_example,
+)
 from trackastra_training.segmentation_errors import near_division, spoil, still_missed
 from wandering_cells import in_plane, pairs, wandering_cells
 
@@ -21,7 +29,7 @@ WINDOWS = {2: in_plane(wandering_cells()), 3: wandering_cells()}
 def parts(seen, window):
     """Return the rows of the cells, in the order of the window, and those of the other objects."""
     place = {pair: row for row, pair in enumerate(pairs(seen.detections))}
-    cells = np.array([place[pair] for pair in pairs(window.detections)])
+    cells = np.array([place[pair] for pair in pairs(window.detections) if pair in place], int)
     return cells, np.setdiff1d(np.arange(len(seen.parent)), cells)
 
 
@@ -89,11 +97,51 @@ def test_clutter_is_beside_the_cells_and_has_sizes_and_shapes_like_theirs():
             distances.append(distance)
             sizes.append(own)
         value = np.linalg.eigvalsh(covariances(found))
-        np.testing.assert_allclose(value[:, -1] * 20, found.features[:, 0] ** 2)  # still balls
+        np.testing.assert_allclose(value[:, -1] * 20, found.features[:, 0] ** 2)  # balls like cells
     cells = window.detections.features[:, 0]
     assert min(distances) < 0.7 * typical_spacing(window.detections)
     assert min(sizes) < cells.min()
     assert max(sizes) > cells.max()
+
+
+def test_clutter_has_shapes_intensities_and_margins_of_its_own():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    before = window.detections
+    low, high = before.centroid.min(axis=0), before.centroid.max(axis=0)
+    errors = []
+    for seed in range(20):
+        seen = with_clutter(window, 0.3, np.random.default_rng(seed))
+        found = seen.detections
+        assert found.frame.dtype == before.frame.dtype
+        _, others = parts(seen, window)
+        first = others[seen.parent[others] < 0]
+        assert (
+            (found.centroid[first] > low - 1) & (found.centroid[first] < high + 1)
+        ).mean() > 0.95
+        assert not np.isin(found.features[others, 1], before.features[:, 1]).any()
+        cell_ratios, ratios = (
+            np.divide(*np.linalg.eigvalsh(covariances(part)).T)
+            for part in (before, found.rows(others))
+        )
+        assert not np.isclose(ratios[:, None], cell_ratios, rtol=1e-6).any()
+        # The margins of cells in the same places, without these cells.
+        rows = np.arange(seed, len(before), 20)
+        rest = before.rows(np.setdiff1d(np.arange(len(before)), rows))
+        estimated = margins(rest, before.frame[rows], before.centroid[rows])
+        true = before.features[rows, -1] + before.features[rows, 0] / 2
+        errors.append(np.abs(estimated - true) / typical_spacing(before))
+    assert np.median(np.concatenate(errors)) < 0.3
+
+
+def test_there_is_room_beside_cells_and_without_cells():
+    found = wandering_cells().detections
+    cell = found.rows(np.array([0]))
+    place = cell.centroid + np.array([[0, 0, 10.0], [0, 0, 30.0], [0, 0, 0]])
+    diameter = cell.features[0, 0]
+    np.testing.assert_allclose(
+        room(cell, np.zeros(3, int), place), [20 - diameter, 60 - diameter, -diameter]
+    )
+    assert room(cell, np.ones(3, int), place).tolist() == [np.inf] * 3
 
 
 def test_planes_stay_planes():
@@ -129,18 +177,45 @@ def test_cells_near_divisions_are_missed_more_often():
 
 
 def test_missed_cells_stay_missed():
-    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    # Of two cells, the second one divides before the last of four frames.
+    found = wandering_cells().detections.rows(np.arange(9))
+    parent = np.array([-1, -1, 0, 1, 2, 3, 4, 5, 5])
+    window = KnownMovie(replace(found, frame=np.array([0, 0, 1, 1, 2, 2, 3, 3, 3])), parent, parent)
+    is_missed = np.isin(np.arange(9), [3])
     rng = np.random.default_rng(0)
-    is_missed = rng.random(len(window.parent)) < 0.1
-    np.testing.assert_array_equal(still_missed(window, is_missed, 0.0, rng), is_missed)
-    always = still_missed(window, is_missed, 1.0, rng)
-    expected = is_missed.copy()
-    for row, parent in enumerate(window.parent.tolist()):
-        expected[row] |= parent >= 0 and expected[parent]
-    np.testing.assert_array_equal(always, expected)
-    assert always.sum() > 1.5 * is_missed.sum()
-    sometimes = np.mean([still_missed(window, is_missed, 0.5, rng).sum() for _ in range(100)])
-    assert is_missed.sum() < sometimes < always.sum()
+    assert still_missed(window, is_missed, 0.0, rng).nonzero()[0].tolist() == [3]
+    assert still_missed(window, is_missed, 1.0, rng).nonzero()[0].tolist() == [3, 5, 7, 8]
+    counts = [int(still_missed(window, is_missed, 0.5, rng).sum()) for _ in range(200)]
+    assert set(counts) == {1, 2, 3, 4}
+    assert abs(counts.count(1) - 100) < 30
+
+
+@pytest.mark.parametrize("unknown", [NO_PARENT, PARENT_CUT_AWAY, PARENT_UNKNOWN])
+@pytest.mark.parametrize("count", [1, 2])
+def test_windows_of_one_or_two_cells_with_unknown_parents(count, unknown):
+    found = wandering_cells().detections.rows(np.arange(count))
+    window = KnownMovie(found, np.full(count, unknown), np.zeros(count, int))
+    errors = replace(Augmentation(), missed=0.5, split=0.0, clutter=1.0)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        seen = spoil(window, errors, rng)
+        assert (seen.parent == unknown).all()
+        more = with_clutter(seen, 1.0, rng)
+        assert (more.parent[parts(more, seen)[0]] == unknown).all()
+        assert len(make_example(window, "relative", 100, errors, rng).frame)
+
+
+def test_options_at_zero_draw_nothing():
+    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
+    rng, drawn = np.random.default_rng(0), np.random.default_rng(0)
+    assert spoil(window, STILL, rng) is window
+    (
+        drawn.uniform(-1, 1),
+        drawn.uniform(-1, 1),
+        drawn.uniform(-1, 1),
+        drawn.random(len(window.parent)),
+    )
+    assert rng.random() == drawn.random()
 
 
 def test_a_share_of_the_windows_misses_cells_longer():

@@ -49,7 +49,16 @@ def test_others_come_besides_the_cells_and_link_to_themselves_only(movie, n_seen
     np.testing.assert_array_equal(frame[own], frame[before] + 1)
     found = seen.detections
     np.testing.assert_array_equal(found.centroid[own], found.centroid[before])
-    np.testing.assert_array_equal(found.features[own], found.features[before])
+    np.testing.assert_array_equal(found.features[own, :-1], found.features[before, :-1])
+    for row in others:
+        at_once = cells[frame[cells] == frame[row]]
+        distance = np.linalg.norm(found.centroid[at_once] - found.centroid[row], axis=1)
+        reach = 0.5 * (found.features[at_once, 0] + found.features[row, 0])
+        assert distance[distance.argmin()] >= 0.9 * reach[distance.argmin()]  # beside the nearest
+    away = np.array([np.inf]) if movie.masks is None else np.array(movie.masks.shape[1:])
+    place, size = found.centroid[others], found.features[others, 0]
+    margin = np.minimum(place, away - 1 - place).min(axis=1) - size / 2
+    assert np.median(np.abs(margin - found.features[others, -1])) < 0.5 * np.median(size)
     seen_times = np.unique(found.centroid[others], axis=0, return_counts=True)[1]
     assert seen_times.max() == n_seen
 

@@ -66,7 +66,7 @@ def with_clutter(window: KnownMovie, share: float, rng: np.random.Generator) -> 
     light = rng.normal(size=len(first))[number] * BRIGHTNESS
     light += rng.normal(size=len(number)) * CHANGING_BRIGHTNESS
     others.features[:, 1] += light * found.features[:, 1].std()
-    others.features[:, -1] = _margins(found, frame, place) - others.features[:, 0] / 2
+    others.features[:, -1] = margins(found, frame, place) - others.features[:, 0] / 2
     others.features[:, -1] = np.maximum(others.features[:, -1], 0)
     others = replace(others, frame=frame, centroid=place)
     parent = np.where(age > 0, np.arange(len(number)) - 1, -1)
@@ -84,8 +84,8 @@ def _places(found: Detections, cell: IntArray, rng: np.random.Generator) -> Floa
     return np.where(is_outside[:, None], rng.uniform(low, high, place.shape), place)
 
 
-def _margins(found: Detections, frame: IntArray, place: FloatArray) -> FloatArray:
-    """Return the distances (K,) of places (K, D) in frames (K,) from the border of the image.
+def margins(found: Detections, frame: IntArray, place: FloatArray) -> FloatArray:
+    """Return the distances (K,) of places (K, D) in frames (K,) from the y or x border.
 
     Those of the cells limit them from both sides, and the middle is taken.
     """

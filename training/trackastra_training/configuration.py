@@ -155,7 +155,9 @@ class Augmentation:
         0.25, "largest deviation of shapes, and thereby sizes, as a strain", low=0
     )
     protrusions: float = option(
-        0.5, "largest shift of a detection along its noise of shape, in strained diameters", low=0
+        0.5,
+        "shift of a detection along its noise of shape, as a share of strain times diameter",
+        low=0,
     )
     frame_shift: float = option(
         0.1, "deviation of a frame's translation, in spacings (of 1.5 diameters at most)", low=0
@@ -186,7 +188,7 @@ class Augmentation:
         0.1, "probability that up to four fifths of a frame are missed", low=0, high=1
     )
     clutter: float = option(
-        0.15, "largest number of objects that are not cells, as a share of the detections", low=0
+        0.15, "largest expected share of further objects that are not cells", low=0
     )
 
 
