@@ -10,8 +10,8 @@ import click
 
 from benchmarks.accuracy_sets import in_words
 from benchmarks.cluttered_movies import missed_for, mothers_missed, with_others
-from benchmarks.movie_variants import Variant, itself
-from benchmarks.noise import compared, shown, without_sizes
+from benchmarks.movie_variants import Variant, itself, with_errors
+from benchmarks.noise import WITH_GAPS, compared, shown, without_sizes
 from benchmarks.our_trackers import load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION
 from benchmarks.record import write_result
@@ -22,16 +22,19 @@ KINDS: dict[str, Variant] = {
     "others seen 6 times": partial(with_others, share=0.05, n_seen=6),
     "mothers missed": partial(mothers_missed, share=0.5),
     "missed 3 times": partial(missed_for, share=0.02, n_frames=3),
+    "with errors": with_errors,
 }
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield two rows per movie: ours, and the best tracker that sees positions only."""
+    """Yield rows per movie: ours, with links over gaps, and the best tracker of positions."""
     yield ["edge F1 / division F1", "tracker", *KINDS]
     for movie in dict.fromkeys(row["movie"] for row in result["rows"]):
         rows = {row["noise"]: row for row in result["rows"] if row["movie"] == movie}
         first = next(iter(rows[next(iter(KINDS))]["trackers"]))
         yield [movie, first, *(in_words(rows[kind]["trackers"][first]) for kind in KINDS)]
+        gaps = (rows[kind]["trackers"][first + WITH_GAPS] for kind in KINDS)
+        yield ["", WITH_GAPS.removeprefix(", "), *map(in_words, gaps)]
         others = (rows[kind] for kind in KINDS)
         yield ["", "positions only", *(in_words(row["positions_only"]) for row in others)]
 
@@ -55,7 +58,9 @@ def clutter(data: Path, models: tuple[str, ...], part: str) -> None:
         for kind, change in KINDS.items():
             changed = change(movie)
             facts = {"movie": name, "noise": kind}
-            rows.append({**facts, **compared(changed, loaded, without_sizes(changed))})
+            rows.append(
+                {**facts, **compared(changed, loaded, without_sizes(changed), with_gaps=True)}
+            )
             print(json.dumps(rows[-1]), flush=True)
     written = write_result("clutter" if part == "test" else "clutter_choosing", {"rows": rows})
     print(f"written to {written}")

@@ -48,6 +48,7 @@ SHAPES = (0.1, 0.25)  # deviations of a strain, which changes sizes, too
 INTENSITIES = (0.3, 1.0)  # deviations, in standard deviations of the movie
 FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
+WITH_GAPS = ", --max-gap 2"
 
 
 def of_masks(*, has_shapes: bool) -> dict[str, Variant]:
@@ -97,14 +98,20 @@ def without_sizes(movie: TrueMovie) -> tuple[str, Scores]:
 
 
 def compared(
-    movie: TrueMovie, models: Mapping[str, AssociationModel], best: tuple[str, Scores]
+    movie: TrueMovie,
+    models: Mapping[str, AssociationModel],
+    best: tuple[str, Scores],
+    *,
+    with_gaps: bool = False,
 ) -> dict[str, Any]:
-    """Return the scores and errors of the models that fit a movie, beside those of `best`."""
-    scores = {
-        name: movie.score(greedy_links(model, movie))
-        for name, model in models.items()
-        if model.spec.ndim == movie.detections.ndim
-    }
+    """Return the scores and errors of the models that fit a movie, beside those of `best`.
+
+    with_gaps: also those of the first model if links over gaps are found, which do not count.
+    """
+    fitting = [pair for pair in models.items() if pair[1].spec.ndim == movie.detections.ndim]
+    scores = {name: movie.score(greedy_links(model, movie)) for name, model in fitting}
+    for name, model in fitting[:with_gaps]:
+        scores[f"{name}{WITH_GAPS}"] = movie.score(greedy_links(model, movie, max_gap=2))
     return {
         "best": best[0],
         "positions_only": summary(best[1]),

@@ -21,18 +21,22 @@ def load_model(model: str) -> AssociationModel:
 
 
 def greedy_links(
-    model: AssociationModel, movie: TrueMovie, *, stride: int | None = None
+    model: AssociationModel, movie: TrueMovie, *, stride: int | None = None, max_gap: int = 1
 ) -> NDArray[np.int64]:
     """Return the links (E, 2) of the default linker from detections, on one core.
+
+    max_gap: frames of the longest links that are found; those over gaps are not returned.
 
     Flows that were found in earlier movies are forgotten, so that times can be compared.
     """
     flow._MEMORY = flow.new_memory()
-    link = linker("greedy", probabilities=model.spec.scores_are_probabilities)
+    link = linker("greedy", max_gap=max_gap, probabilities=model.spec.scores_are_probabilities)
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
     tracker = Tracker(model, link, stride=stride, threads=1)
     edges = tracker.track_detections(movie.detections, voxel_um=voxel).edges
-    return np.column_stack([edges.source, edges.target])
+    frame = movie.detections.frame
+    is_step = frame[edges.target] - frame[edges.source] == 1
+    return np.column_stack([edges.source, edges.target])[is_step]
 
 
 def candidates(
