@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from small_networks import DIVIDING, STILL
+from quick_training import QUICK
+from small_networks import DIVIDING, STILL, tiny_network
 from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import covariances
 from trackastra_engine.simulation import KnownMovie, simulate
+from trackastra_training import batches
+from trackastra_training.batches import ExampleOptions, Pools
+from trackastra_training.checkpoint import load_spec
 from trackastra_training.clutter import margins, room, with_clutter
-from trackastra_training.configuration import Augmentation
+from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     NO_PARENT,
     PARENT_CUT_AWAY,
@@ -21,6 +25,8 @@ from trackastra_training.examples import (
     make_example,
 )
 from trackastra_training.segmentation_errors import near_division, spoil, still_missed
+from trackastra_training.start import new_start, spec_of
+from trackastra_training.train import NOT_IN_RATES, train
 from wandering_cells import in_plane, pairs, wandering_cells
 
 WINDOWS = {2: in_plane(wandering_cells()), 3: wandering_cells()}
@@ -240,6 +246,33 @@ def test_bad_frames_miss_many_cells_of_one_frame():
         assert (missed > 0).sum() <= 1
     assert 35 <= n_bad <= 60
     assert 0.7 < most < 0.95
+
+
+def test_rates_are_those_of_windows_without_these_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "POOL_SIZE", 6)
+    rates = []
+    for share in (0.0, 1.0):
+        errors = dict.fromkeys(NOT_IN_RATES, share)
+        options = replace(QUICK, augmentation=replace(Augmentation(), **errors))
+        options = replace(options, training=replace(options.training, steps=1, learning_rate=0.0))
+        train(new_start(options), tmp_path / str(share), tmp_path)
+        rates.append(load_spec(tmp_path / str(share)).training_rates)
+    assert rates[0] == rates[1]
+    assert rates[0].no_parent_inside > 0
+
+
+def test_pools_with_other_options_are_of_the_same_movies(monkeypatch):
+    monkeypatch.setattr(batches, "POOL_SIZE", 6)
+    data = DataOptions(real_share=1.0, max_tokens=1000, batch_tokens=1000, n_workers=0)
+    spec = spec_of(tiny_network().config, "tiny", "")
+    movie = WINDOWS[2]
+    cluttered, clean = (
+        Pools([movie], ExampleOptions(spec, data, replace(STILL, clutter=share)), 3)
+        for share in (2.0, 0.0)
+    )
+    expected = [batch.frame.tolist() for batch in clean[5]]
+    assert [batch.frame.tolist() for batch in cluttered.changed(clutter=0.0)[5]] == expected
+    assert [batch.frame.tolist() for batch in cluttered[5]] != expected
 
 
 def test_a_share_of_the_examples_has_clutter():

@@ -7,6 +7,7 @@ with the next batch.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -72,6 +73,13 @@ class Pools(Dataset[list[Batch]]):
             ]
             for stride in (1, *STRIDES)
         }
+
+    def changed(self, **augmentation: float) -> "Pools":
+        """Return the pools of the same movies with other options of augmentation."""
+        other = copy(self)
+        changed = replace(self.options.augmentation, **augmentation)
+        other.options = replace(self.options, augmentation=changed)
+        return other
 
     def __getitem__(self, number: int) -> list[Batch]:
         """Return the batches of a pool."""
