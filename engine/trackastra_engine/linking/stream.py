@@ -22,6 +22,7 @@ from trackastra_engine.linking.max_distance import (
     warn_of_far_links,
 )
 from trackastra_engine.linking.merges import discount_merges
+from trackastra_engine.linking.missed_cells import warn_of_missed_cells
 from trackastra_engine.linking.rates import (
     MovieRates,
     RateCounts,
@@ -172,6 +173,8 @@ class LinkStream:
             lineage = linker.link(linker.corrected(graph))
         if self.rates is not None:
             lineage = without_split_objects(lineage, linker.corrections)
+            if linker.link.max_gap == 1:
+                warn_of_missed_cells(lineage, linker.proportions, motion)
         warn_of_far_links(lineage, linker.proportions, motion)
         return lineage
 

@@ -1,0 +1,82 @@
+"""Find out whether a segmentation misses cells in single frames, and warn of it.
+
+Then tracks end, and others begin at the same places two frames later. Without links over gaps, such
+cells also get wrong parents, and seem to divide.
+"""
+
+import logging
+
+import numpy as np
+
+from trackastra_engine.detection.detections import FloatArray, IntArray
+from trackastra_engine.detection.transform import in_true_proportion
+from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.motion.summary import MovieMotion
+
+logger = logging.getLogger(__name__)
+
+NEAR_DIAMETERS = 0.75  # from the place of an end to that of a beginning
+# Smallest share of the detections of which to warn, and smallest number. In 17 versions of five
+# real sets the share is at most 0.2 %, but for a section of an embryo, which cells leave for a
+# frame. With 2 % of the cells missed and 2 % merged, it is 1.0 to 3.3 %, but for three versions of
+# a movie with 12 or 23 cells per frame.
+MIN_SHARE, MIN_COUNT = 0.007, 10
+
+
+def found_again(
+    lineage: Lineage,
+    n_frames: int,
+    proportions: FloatArray,
+    motion: MovieMotion | None = None,
+) -> IntArray:
+    """Return the rows of detections without a child where a track begins some frames later.
+
+    proportions: (D,) of a voxel, see voxels.proportions; motion: of the movie, if windows were
+    aligned.
+    """
+    from scipy.spatial import cKDTree  # 0.3 s, not needed for models that see pixels
+
+    found, edges = lineage.detections, lineage.edges
+    seen = in_true_proportion(found, proportions)
+    has_child, has_parent = np.zeros((2, len(found)), bool)
+    has_child[edges.source], has_parent[edges.target] = True, True
+    ends, begins = np.flatnonzero(~has_child), np.flatnonzero(~has_parent)
+    place = found.centroid[ends]
+    if motion is not None:
+        place = motion.carried(place, found.frame[ends], found.frame[ends] + n_frames)
+    place = place * proportions
+    again = [np.empty(0, np.int64)]
+    for frame in np.unique(found.frame[ends]).tolist():
+        first, stop = np.searchsorted(found.frame[ends], [frame, frame + 1])
+        later = np.searchsorted(found.frame[begins], [frame + n_frames, frame + n_frames + 1])
+        rows = begins[slice(*later)]
+        if len(rows):
+            distance, nearest = cKDTree(place[first:stop]).query(seen.centroid[rows])
+            is_near = distance < NEAR_DIAMETERS * seen.features[rows, 0]
+            again.append(ends[first + np.unique(nearest[is_near])])
+    return np.concatenate(again)
+
+
+def n_missed_for_a_frame(
+    lineage: Lineage, proportions: FloatArray, motion: MovieMotion | None = None
+) -> int:
+    """Return how many cells seem to be missed in a single frame.
+
+    Where many tracks end and begin, some do so at the same place; three frames after an end, about
+    as many as two frames after it.
+    """
+    two, three = (len(found_again(lineage, n, proportions, motion)) for n in (2, 3))
+    return max(0, two - three)
+
+
+def warn_of_missed_cells(
+    lineage: Lineage, proportions: FloatArray, motion: MovieMotion | None = None
+) -> None:
+    """Warn if many cells seem to be missed in single frames."""
+    count = n_missed_for_a_frame(lineage, proportions, motion)
+    if count >= max(MIN_COUNT, MIN_SHARE * len(lineage.detections)):
+        logger.warning(
+            "%d tracks end where others begin two frames later: the segmentation seems to miss "
+            "cells in single frames; track with --max-gap 2 to link them",
+            count,
+        )
