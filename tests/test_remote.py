@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, folder):
         self.drops, self.asked, self.at_once, self.most = 0, [], 0, 0
-        self.lock = threading.Lock()
+        self.lock, self.together = threading.Lock(), threading.Event()
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
 
     def handle_error(self, request, client_address):
@@ -49,9 +49,13 @@ class Handler(SimpleHTTPRequestHandler):
             server.asked.append(self.path)
             server.at_once += 1
             server.most = max(server.most, server.at_once)
+            if server.at_once > 1:
+                server.together.set()
         try:
             path = Path(self.translate_path(self.path))
             is_pixels = path.is_file() and path.suffix != ".json"
+            if is_pixels:
+                server.together.wait(0.1)  # a busy machine may answer before the next question
             with server.lock:
                 drops = is_pixels and server.drops > 0
                 server.drops -= drops
