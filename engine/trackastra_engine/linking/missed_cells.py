@@ -37,23 +37,22 @@ def found_again(
     from scipy.spatial import cKDTree  # 0.3 s, not needed for models that see pixels
 
     found, edges = lineage.detections, lineage.edges
-    seen = in_true_proportion(found, proportions)
     has_child, has_parent = np.zeros((2, len(found)), bool)
     has_child[edges.source], has_parent[edges.target] = True, True
     ends, begins = np.flatnonzero(~has_child), np.flatnonzero(~has_parent)
+    until, begin_frame = found.frame[ends] + n_frames, found.frame[begins]
     place = found.centroid[ends]
     if motion is not None:
-        place = motion.carried(place, found.frame[ends], found.frame[ends] + n_frames)
+        place = motion.carried(place, found.frame[ends], until)
     place = place * proportions
+    begun = in_true_proportion(found.rows(begins), proportions)
     again = [np.empty(0, np.int64)]
-    for frame in np.unique(found.frame[ends]).tolist():
-        first, stop = np.searchsorted(found.frame[ends], [frame, frame + 1])
-        later = np.searchsorted(found.frame[begins], [frame + n_frames, frame + n_frames + 1])
-        rows = begins[slice(*later)]
-        if len(rows):
-            distance, nearest = cKDTree(place[first:stop]).query(seen.centroid[rows])
-            is_near = distance < NEAR_DIAMETERS * seen.features[rows, 0]
-            again.append(ends[first + np.unique(nearest[is_near])])
+    for frame in np.intersect1d(until, begin_frame).tolist():
+        first, stop = np.searchsorted(until, [frame, frame + 1])
+        later = slice(*np.searchsorted(begin_frame, [frame, frame + 1]))
+        distance, nearest = cKDTree(place[first:stop]).query(begun.centroid[later])
+        is_near = distance < NEAR_DIAMETERS * begun.features[later, 0]
+        again.append(ends[first + np.unique(nearest[is_near])])
     return np.concatenate(again)
 
 
