@@ -8,6 +8,7 @@ import pytest
 
 from small_networks import DIVIDING
 from trackastra_engine import Tracker
+from trackastra_engine.errors import naming_flags
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.linking.missed_cells import (
@@ -88,7 +89,10 @@ def test_few_missed_cells_cause_no_warning(caplog):
     warn_of_missed_cells(true_lineage(without(0.002)[0]), FLAT)
     assert not caplog.records
     warn_of_missed_cells(true_lineage(without(0.05)[0]), FLAT)
-    assert "--max-gap 2" in caplog.text
+    assert "max_gap=2" in caplog.text
+    with naming_flags():
+        warn_of_missed_cells(true_lineage(without(0.05)[0]), FLAT)
+    assert "track with --max-gap 2 to link them" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -100,4 +104,4 @@ def test_tracking_warns_where_links_over_gaps_would_help(max_gap, rates, warns, 
     link = linker("greedy", max_gap=max_gap, probabilities=True)
     with caplog.at_level(logging.WARNING):
         Tracker(tracker.model, link, rates=rates).track_detections(without(0.05)[0].detections)
-    assert caplog.text.count("--max-gap 2") == warns
+    assert caplog.text.count("max_gap=2") == warns

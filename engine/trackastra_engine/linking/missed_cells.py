@@ -10,6 +10,7 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.detection.transform import in_true_proportion
+from trackastra_engine.errors import option
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.motion.summary import MovieMotion
 
@@ -76,6 +77,7 @@ def warn_of_missed_cells(
     if count >= max(MIN_COUNT, MIN_SHARE * len(lineage.detections)):
         logger.warning(
             "%d tracks end where others begin two frames later: the segmentation seems to miss "
-            "cells in single frames; track with --max-gap 2 to link them",
+            "cells in single frames; track with %s to link them",
             count,
+            option("max_gap", 2),
         )
