@@ -15,10 +15,8 @@ from trackastra_engine.simulation import KnownMovie, count_children
 from trackastra_training.clutter import margins, room, together
 from trackastra_training.invented_measurements import is_round
 
-SIZES, STRAIN = (
-    0.3,
-    0.2,
-)  # deviations of the logarithms of diameters, and of shapes, from those of cells
+# Deviations of the logarithms of diameters and intensities, and of shapes, from those of cells.
+SIZES, STRAIN = 0.3, 0.2
 LEAST_ROOM = 0.25  # diameter, in those of the cell that an object is like
 TRIES = 30  # of a place for each object
 
@@ -44,6 +42,8 @@ def with_others(movie: TrueMovie, share: float, n_seen: int) -> TrueMovie:
     seen_in = [np.clip(first + age, 0, n_frames - 1) for age in range(n_seen)]
     largest = np.min([room(found, frame, place) for frame in seen_in], axis=0)
     kept = np.flatnonzero(largest > LEAST_ROOM * found.features[cell, 0])[:count]
+    if not len(kept):
+        return as_points(movie)
     first, place, cell, largest = first[kept], place[kept], cell[kept], largest[kept]
 
     like = found.features[cell, 0]

@@ -1,5 +1,7 @@
 """The benchmark of objects that are not cells and of missed cells: each changes what it names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,14 @@ def test_others_come_besides_the_cells_and_link_to_themselves_only(movie, n_seen
     assert np.median(np.abs(margin - found.features[others, -1])) < 0.5 * np.median(size)
     seen_times = np.unique(found.centroid[others], axis=0, return_counts=True)[1]
     assert seen_times.max() == n_seen
+
+
+def test_no_others_fit_between_cells_without_gaps(movie):
+    found = movie.detections
+    features = found.features.copy()
+    features[:, 0] *= 20
+    full = replace(movie, detections=replace(found, features=features))
+    assert len(with_others(full, 0.3, 4).detections) == len(found)
 
 
 def test_half_of_the_mothers_are_missed_and_no_other_cell(movie):
