@@ -110,7 +110,8 @@ def compared(
     """
     fitting = [pair for pair in models.items() if pair[1].spec.ndim == movie.detections.ndim]
     scores = {name: movie.score(greedy_links(model, movie)) for name, model in fitting}
-    for name, model in fitting[:with_gaps]:
+    if with_gaps:
+        name, model = fitting[0]
         scores[f"{name}{WITH_GAPS}"] = movie.score(greedy_links(model, movie, max_gap=2))
     return {
         "best": best[0],
@@ -157,7 +158,7 @@ def _changed(pairs: Sequence[tuple[int, int]]) -> str:
     before, after = (
         [{"errors": errors} for errors in counted] for counted in zip(*pairs, strict=True)
     )
-    return f"{100 * change_of_errors(before, after):+.0f} % ({len(pairs)} movies)"
+    return f"{round(100 * change_of_errors(before, after)):+d} % ({len(pairs)} movies)"
 
 
 @click.command()

@@ -188,6 +188,18 @@ def test_places_are_carried_over_frames_and_in_true_proportion():
     np.testing.assert_allclose(motion.carried(start, frame, until), expected, atol=0.1 * STEP)
 
 
+def test_places_are_carried_by_one_flow_after_the_other():
+    """A growth after a shift is not a shift after a growth."""
+    place, diameter = field(225)
+    shifted = place + np.array([0.0, 60.0])
+    grown = 1.15 * shifted
+    motion = movie_motion(frames_of([place, shifted, grown], diameter), 3)
+    assert motion.is_aligned.tolist() == [False, True, True]
+    middle = np.argsort(np.linalg.norm(place - place.mean(axis=0), axis=1))[:20]
+    carried = motion.carried(place[middle], np.zeros(20, int), np.full(20, 2))
+    np.testing.assert_allclose(carried, grown[middle], atol=0.1 * STEP)
+
+
 def test_growth_is_that_of_distances():
     place, diameter = field(225)
     grown = place.mean(axis=0) + 1.15 * (place - place.mean(axis=0))

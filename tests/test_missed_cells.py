@@ -8,6 +8,7 @@ import pytest
 
 from small_networks import DIVIDING
 from trackastra_engine import Tracker
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import naming_flags
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.lineage import build_lineage
@@ -19,6 +20,8 @@ from trackastra_engine.linking.missed_cells import (
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.motion.summary import movie_motion
 from trackastra_engine.simulation import Errors, KnownMovie, simulate
+from trackastra_training.clutter import together
+from trackastra_training.examples import cut_window
 from trackastra_training.segmentation_errors import keep_rows
 
 N_FRAMES = 12
@@ -32,6 +35,15 @@ def without(share):
     is_inner = (frame > 0) & (frame < frame[-1])
     is_missed = is_inner & (np.random.default_rng(0).random(len(frame)) < share)
     return keep_rows(MOVIE, np.flatnonzero(~is_missed)), int(is_missed.sum())
+
+
+def with_objects(window, rng):
+    """Return a window with half as many objects, each seen once, at random places."""
+    found = window.detections
+    rows = rng.integers(len(found), size=len(found) // 2)
+    low, high = found.centroid.min(axis=0), found.centroid.max(axis=0)
+    objects = replace(found.rows(rows), centroid=rng.uniform(low, high, (len(rows), 2)))
+    return together(window, KnownMovie(objects, np.full(len(rows), -1), np.zeros(len(rows), int)))
 
 
 def true_lineage(movie):
@@ -92,7 +104,41 @@ def test_few_missed_cells_cause_no_warning(caplog):
     assert "max_gap=2" in caplog.text
     with naming_flags():
         warn_of_missed_cells(true_lineage(without(0.05)[0]), FLAT)
-    assert "track with --max-gap 2 to link them" in caplog.text
+    assert "--max-gap 2 links over such gaps" in caplog.text
+
+
+@pytest.mark.parametrize("n_frames", [3, 4, 6, 12])
+@pytest.mark.parametrize("seed", range(3))
+def test_objects_that_are_seen_once_are_not_missed_cells(n_frames, seed, caplog):
+    window = cut_window(MOVIE, 0, n_frames)
+    objects = with_objects(window, np.random.default_rng(seed))
+    assert len(found_again(true_lineage(objects), 2, FLAT)) > n_frames - 3
+    warn_of_missed_cells(true_lineage(objects), FLAT)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 12])
+def test_movies_without_links_cause_no_warning(n_frames, caplog):
+    """There, the linking failed rather than the segmentation."""
+    window = cut_window(MOVIE, 0, n_frames)
+    apart = replace(window, parent=np.full(len(window.parent), -1))
+    warn_of_missed_cells(true_lineage(apart), FLAT)
+    assert not caplog.records
+
+
+def test_cells_of_a_stack_are_found_again():
+    """One of 27 cells is missed in frame 2; planes are 4 pixels apart."""
+    cells = np.moveaxis(np.indices((3, 3, 3)), 0, -1).reshape(-1, 3) * [5.0, 20.0, 20.0]
+    is_seen = np.ones((5, 27), bool)
+    is_seen[2, 13] = False
+    frame, cell = np.nonzero(is_seen)
+    points = detections_of_points(frame, cells[cell], diameter=np.full(len(frame), 6.0))
+    row_of = np.full((6, 27), -1)
+    row_of[frame, cell] = np.arange(len(frame))
+    target = row_of[frame + 1, cell]
+    source = np.flatnonzero(target >= 0)
+    lineage = build_lineage(points, Edges(source, target[source], np.ones(len(source))))
+    assert found_again(lineage, 2, np.array([4.0, 1.0, 1.0])).tolist() == [row_of[1, 13]]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class MovieMotion:
         moved = place * self.proportions
         order = np.argsort(frame, kind="stable")
         longest = int((until - frame).max(initial=0))
-        for into, flow in self.flows.items():
+        for into, flow in sorted(self.flows.items()):
             begin, stop = np.searchsorted(frame, [into - longest, into], sorter=order)
             near = order[begin:stop]
             near = near[until[near] >= into]
