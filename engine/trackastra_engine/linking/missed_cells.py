@@ -22,7 +22,7 @@ NEAR_DIAMETERS = 0.75  # from the place of an end to that of a beginning
 # frame. With 2 % of the cells missed and 2 % merged, it is 0.8 to 3.3 %, but for three versions of
 # a movie with 12 or 23 cells per frame.
 MIN_SHARE, MIN_COUNT = 0.007, 10
-MIN_EXCESS = 2.0  # least ratio to the number by chance
+MIN_EXCESS = 2.0  # least ratio to the number that coincidences explain
 
 
 def found_again(
@@ -61,7 +61,7 @@ def found_again(
 def n_missed_for_a_frame(
     lineage: Lineage, proportions: FloatArray, motion: MovieMotion | None = None
 ) -> int:
-    """Return about how many cells seem to be missed in a single frame; 0 if chance explains them.
+    """Return about how many cells seem to be missed in one frame; 0 if coincidences explain them.
 
     Where many tracks end and begin, some do so at the same place. They are as many three frames
     after an end as two frames after it.
@@ -70,8 +70,8 @@ def n_missed_for_a_frame(
     if last < 3:
         return 0
     two, three = (len(found_again(lineage, n, proportions, motion)) for n in (2, 3))
-    by_chance = three * (last - 1) / (last - 2)  # frames that are two and three before another
-    return round(two - by_chance) if two >= MIN_EXCESS * by_chance else 0
+    expected = three * (last - 1) / (last - 2)  # frames that are two and three before another
+    return round(two - expected) if two >= MIN_EXCESS * expected else 0
 
 
 def warn_of_missed_cells(
