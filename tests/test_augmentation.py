@@ -12,7 +12,7 @@ from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import covariances, inertias, transform
 from trackastra_engine.model.tokens import prepare_tokens
 from trackastra_engine.movie.frames import Frame
-from trackastra_engine.simulation import KnownMovie, count_children, simulate
+from trackastra_engine.simulation import simulate
 from trackastra_training.augmentation import (
     augment,
     displace,
@@ -21,14 +21,6 @@ from trackastra_training.augmentation import (
     random_map,
 )
 from trackastra_training.configuration import Augmentation
-from trackastra_training.examples import association_matrix, cut_window
-from trackastra_training.segmentation_errors import (
-    cut_in_two,
-    keep_rows,
-    merge,
-    spoil,
-    touching_pairs,
-)
 from wandering_cells import wandering_cells
 
 
@@ -72,116 +64,6 @@ def detections_of(clouds):
     frame = np.array([frame for frame, _ in clouds])
     centroid = np.stack([points.mean(axis=0) for _, points in clouds])
     return Detections(frame, np.ones_like(frame), centroid, features)
-
-
-def window_of(masks, images, parent):
-    parts = [detect(Frame(t, images[t], mask), mask.ndim) for t, mask in enumerate(masks)]
-    parent = np.array(parent)
-    return KnownMovie(concatenate(parts, masks[0].ndim), parent, count_children(parent))
-
-
-def two_cells(shape, low, high):
-    """Return masks of two frames with cells 1 (larger) and 2, which touch; and noisy images."""
-    mask = np.zeros(shape, int)
-    mask[low], mask[high] = 1, 2
-    image = np.random.default_rng(2).uniform(1, 9, shape)
-    return np.stack([mask, mask]), np.stack([image, image])
-
-
-@pytest.mark.parametrize(
-    ("shape", "low", "high"),
-    [
-        ((40, 50), np.s_[10:24, 5:20], np.s_[12:20, 20:31]),
-        ((9, 40, 50), np.s_[2:8, 10:24, 5:20], np.s_[1:5, 12:20, 20:31]),
-    ],
-    ids=["2D", "3D"],
-)
-def test_merged_detections_are_those_of_merged_pixels(shape, low, high):
-    """Cells 1 and 2 in both frames; in frame 1 they are one object, which matches cell 1."""
-    masks, images = two_cells(shape, low, high)
-    window = window_of(masks, images, [-1, -1, 0, 1])
-    merged = merge(window, np.array([2]), np.array([3]))
-    masks[1][masks[1] == 2] = 1
-    expected = window_of(masks, images, [-1, -1, 0])
-    for name in ("frame", "label", "centroid", "features"):
-        np.testing.assert_allclose(
-            getattr(merged.detections, name), getattr(expected.detections, name), rtol=1e-9
-        )
-    assert merged.parent.tolist() == [-1, -1, 0]
-
-
-def test_cells_hidden_in_a_merger_are_linked_over_it():
-    """Two cells for three frames, merged in frame 1: the smaller is linked from frame 0 to 2."""
-    masks, images = two_cells((40, 50), np.s_[10:24, 5:20], np.s_[12:20, 20:31])
-    window = window_of([*masks, masks[0]], [*images, images[0]], [-1, -1, 0, 1, 2, 3])
-    merged = merge(window, np.array([2]), np.array([3]))
-    assert merged.parent.tolist() == [-1, -1, 0, 2, 1]
-    assert merged.n_children.tolist() == [1, 1, 1, 0, 0]
-
-
-@pytest.mark.parametrize("column", [100, 108, 120], ids=["middle", "near it", "far from it"])
-def test_parts_are_those_of_a_shape_cut_in_two(column):
-    """An ellipse, cut across its longer axis, between two others that do not change."""
-    mask = np.zeros((200, 200), int)
-    mask[5:15, 5:15], mask[180:190, 5:15] = 1, 3
-    mask[40:161, 40:161][ellipsoid(np.eye(2), (20, 50), 60)] = 2
-    window = window_of([mask, mask], np.stack([mask, mask]) * 1.0, [-1, -1, -1, 0, 1, 2])
-    found = cut_in_two(window, np.array([1]), np.array([(column - 100) / 50]))
-    cut = mask.copy()
-    cut[:, column:][mask[:, column:] == 2] = 4
-    expected = detect(Frame(0, mask * 1.0, cut), 2)
-    first = found.detections.rows(np.flatnonzero(found.detections.frame == 0))
-    assert first.label.tolist() == [1, 2, 3, 4]
-    halves, from_middle = [1, 3], np.abs(first.centroid[:, 1] - 100)
-    np.testing.assert_allclose(
-        from_middle[halves], np.abs(expected.centroid[halves, 1] - 100), atol=0.5
-    )
-    # Drawn parts miss half a column.
-    np.testing.assert_allclose(first.features[halves, 0], expected.features[halves, 0], rtol=0.015)
-    along = covariances(expected)[halves, 1, 1]  # across the axis, a part counts as the whole
-    np.testing.assert_allclose(covariances(first)[halves, 1, 1], along, atol=0.03 * along.max())
-    np.testing.assert_array_equal(first.features[[0, 2]], expected.features[[0, 2]])
-    assert found.parent.tolist() == [-1, -1, -1, -1, 0, 1, 2]
-    assert found.n_children.tolist() == [1, 1, 1, 0, 0, 0, 0]
-
-
-def test_only_neighbours_in_a_frame_merge_and_each_once():
-    found = simulate(replace(DIVIDING, n_cells=80, spacing=1.0), 3).detections
-    larger, smaller = touching_pairs(found)
-    assert len(larger) > 10
-    both = np.concatenate([larger, smaller])
-    assert len(np.unique(both)) == len(both)
-    np.testing.assert_array_equal(found.frame[larger], found.frame[smaller])
-    diameter = found.features[:, 0]
-    assert (diameter[larger] >= diameter[smaller]).all()
-    apart = np.linalg.norm(found.centroid[larger] - found.centroid[smaller], axis=1)
-    assert (apart < 1.25 * (diameter[larger] + diameter[smaller]) / 2).all()
-
-
-def test_descent_survives_missed_detections():
-    """Remaining detections are related if they were related before."""
-    window, rng = cut_window(simulate(DIVIDING, 4), 0, 5), np.random.default_rng(4)
-    for share in (0.3, 0.9):
-        kept = np.flatnonzero(rng.random(len(window.parent)) < share)
-        before = association_matrix(window)[np.ix_(kept, kept)]
-        np.testing.assert_array_equal(association_matrix(keep_rows(window, kept)), before)
-
-
-def test_spoiled_windows_stay_sorted_and_sane():
-    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
-    errors = replace(STILL, missed=0.4, merged=0.6, split=0.4)
-    lengths = set()
-    for seed in range(40):
-        spoiled = spoil(window, errors, np.random.default_rng(seed))
-        found, parent = spoiled.detections, spoiled.parent
-        assert (np.lexsort((found.label, found.frame)) == np.arange(len(found))).all()
-        assert len(np.unique(np.column_stack([found.frame, found.label]), axis=0)) == len(found)
-        has_parent = parent >= 0
-        assert (found.frame[parent[has_parent]] < found.frame[has_parent]).all()
-        assert (np.linalg.eigvalsh(covariances(found)) > -1e-9).all()
-        lengths.add(len(found))
-    assert len(window.parent) in lengths  # one in eight is not spoiled
-    assert len(lengths) > 5
 
 
 def test_small_turns_of_a_frame_leave_its_shape_and_place():

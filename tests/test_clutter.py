@@ -1,4 +1,4 @@
-"""Windows with objects that are not cells, and with missed divisions."""
+"""Windows with objects that are not cells, and the rates without them."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from trackastra_training.examples import (
     cut_window,
     make_example,
 )
-from trackastra_training.segmentation_errors import near_division, spoil, still_missed
+from trackastra_training.segmentation_errors import spoil
 from trackastra_training.start import new_start, spec_of
 from trackastra_training.train import NOT_IN_RATES, train
 from wandering_cells import in_plane, pairs, wandering_cells
@@ -163,39 +163,6 @@ def test_windows_without_clutter_do_not_change():
     assert with_clutter(window, 0.0, np.random.default_rng(0)) is window
 
 
-def test_cells_near_divisions_are_missed_more_often():
-    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
-    dividing = near_division(window)
-    children = np.bincount(window.parent[window.parent >= 0], minlength=len(window.parent))
-    assert dividing[children >= 2].all()
-    assert dividing[
-        np.flatnonzero(window.parent >= 0)[children[window.parent[window.parent >= 0]] >= 2]
-    ].all()
-    assert not dividing[(children < 2) & (window.n_children < 2) & (window.parent < 0)].any()
-    kept = np.zeros(len(dividing))
-    errors = replace(STILL, missed_divisions=0.6)
-    place = {pair: row for row, pair in enumerate(pairs(window.detections))}
-    for seed in range(200):
-        seen = spoil(window, errors, np.random.default_rng(seed))
-        kept[[place[pair] for pair in pairs(seen.detections)]] += 1 / 200
-    assert (kept[~dividing] > 0.999).all()
-    assert abs(kept[dividing].mean() - 0.85) < 0.03  # half of the windows miss 0 to 60 %
-
-
-def test_missed_cells_stay_missed():
-    # Of two cells, the second one divides before the last of four frames.
-    found = wandering_cells().detections.rows(np.arange(9))
-    parent = np.array([-1, -1, 0, 1, 2, 3, 4, 5, 5])
-    window = KnownMovie(replace(found, frame=np.array([0, 0, 1, 1, 2, 2, 3, 3, 3])), parent, parent)
-    is_missed = np.isin(np.arange(9), [3])
-    rng = np.random.default_rng(0)
-    assert still_missed(window, is_missed, 0.0, rng).nonzero()[0].tolist() == [3]
-    assert still_missed(window, is_missed, 1.0, rng).nonzero()[0].tolist() == [3, 5, 7, 8]
-    counts = [int(still_missed(window, is_missed, 0.5, rng).sum()) for _ in range(200)]
-    assert set(counts) == {1, 2, 3, 4}
-    assert abs(counts.count(1) - 100) < 30
-
-
 @pytest.mark.parametrize("unknown", [NO_PARENT, PARENT_CUT_AWAY, PARENT_UNKNOWN])
 @pytest.mark.parametrize("count", [1, 2])
 def test_windows_of_one_or_two_cells_with_unknown_parents(count, unknown):
@@ -209,43 +176,6 @@ def test_windows_of_one_or_two_cells_with_unknown_parents(count, unknown):
         more = with_clutter(seen, 1.0, rng)
         assert (more.parent[parts(more, seen)[0]] == unknown).all()
         assert len(make_example(window, "relative", 100, errors, rng).frame)
-
-
-def test_options_at_zero_draw_nothing():
-    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
-    rng, drawn = np.random.default_rng(0), np.random.default_rng(0)
-    assert spoil(window, STILL, rng) is window
-    (
-        drawn.uniform(-1, 1),
-        drawn.uniform(-1, 1),
-        drawn.uniform(-1, 1),
-        drawn.random(len(window.parent)),
-    )
-    assert rng.random() == drawn.random()
-
-
-def test_a_share_of_the_windows_misses_cells_longer():
-    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
-    misses = {}
-    for lasting in (0.0, 0.9):
-        errors = replace(STILL, missed=0.1, lasting_misses=lasting)
-        left = [len(spoil(window, errors, np.random.default_rng(n)).parent) for n in range(100)]
-        misses[lasting] = len(window.parent) - np.mean(left)
-    assert misses[0.9] > 1.2 * misses[0.0]
-
-
-def test_bad_frames_miss_many_cells_of_one_frame():
-    window = cut_window(simulate(replace(DIVIDING, n_cells=60), 5), 0, 4)
-    errors, n_bad, most = replace(STILL, bad_frames=0.5), 0, 0.0
-    before = np.bincount(window.detections.frame)
-    for seed in range(100):
-        seen = spoil(window, errors, np.random.default_rng(seed))
-        missed = 1 - np.bincount(seen.detections.frame, minlength=4) / before
-        n_bad += bool(missed.any())
-        most = max(most, missed.max())
-        assert (missed > 0).sum() <= 1
-    assert 35 <= n_bad <= 60
-    assert 0.7 < most < 0.95
 
 
 def test_rates_are_those_of_windows_without_these_errors(tmp_path, monkeypatch):

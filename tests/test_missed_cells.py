@@ -10,7 +10,7 @@ from small_networks import DIVIDING
 from trackastra_engine import Tracker
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import naming_flags
-from trackastra_engine.linking import linker
+from trackastra_engine.linking import linker, stream
 from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.linking.missed_cells import (
     found_again,
@@ -151,3 +151,12 @@ def test_tracking_warns_where_links_over_gaps_would_help(max_gap, rates, warns, 
     with caplog.at_level(logging.WARNING):
         Tracker(tracker.model, link, rates=rates).track_detections(without(0.05)[0].detections)
     assert caplog.text.count("max_gap=2") == warns
+
+
+@pytest.mark.parametrize("max_gap", [1, 2])
+def test_links_over_gaps_are_not_advised_to_those_who_use_them(max_gap, monkeypatch):
+    asked = []
+    monkeypatch.setattr(stream, "warn_of_missed_cells", lambda *_: asked.append(1))
+    link = linker("greedy", max_gap=max_gap, probabilities=True)
+    Tracker(Tracker.load("general_2d").model, link).track_detections(MOVIE.detections)
+    assert len(asked) == (max_gap == 1)
