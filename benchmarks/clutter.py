@@ -11,7 +11,7 @@ import click
 from benchmarks.accuracy_sets import in_words
 from benchmarks.cluttered_movies import missed_for, mothers_missed, with_others
 from benchmarks.movie_variants import Variant, itself, with_errors
-from benchmarks.noise import WITH_GAPS, compared, shown, without_sizes
+from benchmarks.noise import MODELS_OPTION, WITH_GAPS, compared, shown, without_sizes
 from benchmarks.our_trackers import load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION
 from benchmarks.record import write_result
@@ -41,14 +41,7 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 @click.command()
 @NEEDED_DATA_OPTION
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=("general_2d", "general_3d"),
-    show_default=True,
-    help="The first of 2D and of 3D is compared with the others.",
-)
+@MODELS_OPTION
 @SHOWN_OPTION
 def clutter(data: Path, models: tuple[str, ...], part: str) -> None:
     """Track movies with objects that are not cells, and without some cells."""

@@ -49,6 +49,14 @@ INTENSITIES = (0.3, 1.0)  # deviations, in standard deviations of the movie
 FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
 WITH_GAPS = ", --max-gap 2"
+MODELS_OPTION = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("general_2d", "general_3d"),
+    show_default=True,
+    help="The first of 2D and of 3D is compared with the others.",
+)
 
 
 def of_masks(*, has_shapes: bool) -> dict[str, Variant]:
@@ -163,14 +171,7 @@ def _changed(pairs: Sequence[tuple[int, int]]) -> str:
 
 @click.command()
 @NEEDED_DATA_OPTION
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=("general_2d", "general_3d"),
-    show_default=True,
-    help="The first of 2D and of 3D is compared with the others.",
-)
+@MODELS_OPTION
 @SHOWN_OPTION
 def noise(data: Path, models: tuple[str, ...], part: str) -> None:
     """Track movies with other sizes, shapes and intensities, and compare the accuracy."""
