@@ -134,7 +134,7 @@ def _versions(place: RealPart, part: Part, model: Any, frames: int) -> Iterator[
     movie = place.read() if place.ndim == 2 else densest(place.read(), frames)
     for variant, make in MADE.items():
         version = make(movie)
-        graph = candidates(model, version, with_images=False)
+        graph = candidates(model, version, with_images=False, max_gap=1)
         kind, name = f"{place.name.split()[0]}, {variant}", f"{place.name} ({part}), {variant}"
         yield Case(kind, name, part in HELD_OUT, version, graph)
 

@@ -47,7 +47,7 @@ def scored_edges(
     model: AssociationModel, movie: TrueMovie
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
     """Return the scores of the candidate edges of a movie, and which of them are true."""
-    edges = candidates(model, movie, with_images=movie.images is not None).edges
+    edges = candidates(model, movie, with_images=movie.images is not None, max_gap=1).edges
     key = np.array([len(movie.detections), 1])
     links = np.column_stack([edges.source, edges.target]) @ key
     return edges.score, np.isin(links, movie.links @ key)

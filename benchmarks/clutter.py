@@ -11,7 +11,7 @@ import click
 from benchmarks.accuracy_sets import in_words
 from benchmarks.cluttered_movies import missed_for, mothers_missed, with_others
 from benchmarks.movie_variants import Variant, itself, with_errors
-from benchmarks.noise import MODELS_OPTION, WITH_GAPS, compared, shown, without_sizes
+from benchmarks.noise import MODELS_OPTION, WITHOUT_GAPS, compared, shown, without_sizes
 from benchmarks.our_trackers import load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, SHOWN_OPTION
 from benchmarks.record import write_result
@@ -27,14 +27,14 @@ KINDS: dict[str, Variant] = {
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield rows per movie: ours, with links over gaps, and the best tracker of positions."""
+    """Yield rows per movie: ours, without links over gaps, and the best tracker of positions."""
     yield ["edge F1 / division F1", "tracker", *KINDS]
     for movie in dict.fromkeys(row["movie"] for row in result["rows"]):
         rows = {row["noise"]: row for row in result["rows"] if row["movie"] == movie}
         first = next(iter(rows[next(iter(KINDS))]["trackers"]))
         yield [movie, first, *(in_words(rows[kind]["trackers"][first]) for kind in KINDS)]
-        gaps = (rows[kind]["trackers"][first + WITH_GAPS] for kind in KINDS)
-        yield ["", WITH_GAPS.removeprefix(", "), *map(in_words, gaps)]
+        pairs = (rows[kind]["trackers"][first + WITHOUT_GAPS] for kind in KINDS)
+        yield ["", WITHOUT_GAPS.removeprefix(", "), *map(in_words, pairs)]
         others = (rows[kind] for kind in KINDS)
         yield ["", "positions only", *(in_words(row["positions_only"]) for row in others)]
 
@@ -52,7 +52,7 @@ def clutter(data: Path, models: tuple[str, ...], part: str) -> None:
             changed = change(movie)
             facts = {"movie": name, "noise": kind}
             rows.append(
-                {**facts, **compared(changed, loaded, without_sizes(changed), with_gaps=True)}
+                {**facts, **compared(changed, loaded, without_sizes(changed), without_gaps=True)}
             )
             print(json.dumps(rows[-1]), flush=True)
     written = write_result("clutter" if part == "test" else "clutter_choosing", {"rows": rows})

@@ -142,7 +142,7 @@ def corrections_benchmark(data: Path, model_2d: str, model_3d: str, frames: int)
             if variant not in SHOWN_VARIANTS:
                 continue
             harder = make(movie)
-            graph = candidates(models[part.ndim], harder, with_images=False)
+            graph = candidates(models[part.ndim], harder, with_images=False, max_gap=1)
             errors, asked = share_of_errors(harder, graph)
             rows = list(rows_of(harder, graph))
             name = f"{part.name}, {variant}"

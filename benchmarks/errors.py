@@ -132,7 +132,7 @@ def errors(data: Path, only: str, part: Part) -> None:
 def measured(movie: TrueMovie, named: str) -> dict[str, Any]:
     """Return the counts of a movie, and draw some of its errors."""
     graph = candidates(load_model(MODELS[movie.detections.ndim]), movie, with_images=False)
-    links = chosen_links(graph, "greedy")
+    links = movie.steps(chosen_links(graph, "greedy"))
     size = len(movie.detections)
     wrong = WrongParents(parents(movie.links, size), parents(links, size), best_scores(graph))
     path = RESULTS / f"errors-{named.replace(',', '').replace(' ', '-')}.png"
@@ -141,7 +141,8 @@ def measured(movie: TrueMovie, named: str) -> dict[str, Any]:
 
 
 def best_scores(graph: CandidateGraph) -> NDArray[np.float64]:
-    """Return the best score (N,) of the edges to each detection; 0 where none leads to it."""
+    """Return the best score (N,) of the edges from the frame before; 0 where there is none."""
     best = np.zeros(len(graph.detections))
-    np.maximum.at(best, graph.edges.target, graph.edges.score)
+    edges = graph.edges.rows(np.flatnonzero(graph.n_missed == 0))
+    np.maximum.at(best, edges.target, edges.score)
     return best

@@ -48,7 +48,7 @@ SHAPES = (0.1, 0.25)  # deviations of a strain, which changes sizes, too
 INTENSITIES = (0.3, 1.0)  # deviations, in standard deviations of the movie
 FILMED = ("nuclei", "epithelium")  # rendered: no real movie here has images
 TRUE = "as measured"
-WITH_GAPS = ", --max-gap 2"
+WITHOUT_GAPS = ", --max-gap 1"
 MODELS_OPTION = click.option(
     "--model",
     "models",
@@ -110,17 +110,17 @@ def compared(
     models: Mapping[str, AssociationModel],
     best: tuple[str, Scores],
     *,
-    with_gaps: bool = False,
+    without_gaps: bool = False,
 ) -> dict[str, Any]:
     """Return the scores and errors of the models that fit a movie, beside those of `best`.
 
-    with_gaps: also those of the first model if links over gaps are found, which do not count.
+    without_gaps: also those of the first model if it links over no gaps.
     """
     fitting = [pair for pair in models.items() if pair[1].spec.ndim == movie.detections.ndim]
     scores = {name: movie.score(greedy_links(model, movie)) for name, model in fitting}
-    if with_gaps:
+    if without_gaps:
         name, model = fitting[0]
-        scores[f"{name}{WITH_GAPS}"] = movie.score(greedy_links(model, movie, max_gap=2))
+        scores[f"{name}{WITHOUT_GAPS}"] = movie.score(greedy_links(model, movie, max_gap=1))
     return {
         "best": best[0],
         "positions_only": summary(best[1]),

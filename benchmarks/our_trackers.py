@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine import Tracker
+from trackastra_engine.association.edge_stream import usual_gap
 from trackastra_engine.linking import Linker, linker
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.split_objects import without_split_objects
@@ -21,28 +22,39 @@ def load_model(model: str) -> AssociationModel:
 
 
 def greedy_links(
-    model: AssociationModel, movie: TrueMovie, *, stride: int | None = None, max_gap: int = 1
+    model: AssociationModel,
+    movie: TrueMovie,
+    *,
+    stride: int | None = None,
+    max_gap: int | None = None,
 ) -> NDArray[np.int64]:
-    """Return the links (E, 2) of the default linker from detections, on one core.
+    """Return the links (E, 2) of greedy linking from detections, on one core.
 
-    max_gap: frames of the longest links that are found; those over gaps are not returned.
+    stride, max_gap: the usual ones if None.
 
     Flows that were found in earlier movies are forgotten, so that times can be compared.
     """
     flow._MEMORY = flow.new_memory()
-    link = linker("greedy", max_gap=max_gap, probabilities=model.spec.scores_are_probabilities)
+    link = linker(
+        "greedy",
+        max_gap=usual_gap(model.spec) if max_gap is None else max_gap,
+        probabilities=model.spec.scores_are_probabilities,
+    )
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
     tracker = Tracker(model, link, stride=stride, threads=1)
     edges = tracker.track_detections(movie.detections, voxel_um=voxel).edges
-    frame = movie.detections.frame
-    is_step = frame[edges.target] - frame[edges.source] == 1
-    return np.column_stack([edges.source, edges.target])[is_step]
+    return np.column_stack([edges.source, edges.target])
 
 
 def candidates(
-    model: AssociationModel, movie: TrueMovie, *, with_images: bool, align: Align = "auto"
+    model: AssociationModel,
+    movie: TrueMovie,
+    *,
+    with_images: bool,
+    align: Align = "auto",
+    max_gap: int | None = None,
 ) -> CandidateGraph:
-    """Return the candidate edges of a movie with their scores."""
+    """Return the candidate edges of a movie with their scores; max_gap: the usual one if None."""
     seen: list[CandidateGraph] = []
 
     def keep_nothing(graph: CandidateGraph) -> NDArray[np.int64]:
@@ -51,7 +63,8 @@ def candidates(
 
     images = movie.images if with_images else None
     voxel = (movie.z_step, 1.0, 1.0)[-movie.detections.ndim :]
-    tracker = Tracker(model, Linker(keep_nothing, is_separable=False), align=align)
+    gap = usual_gap(model.spec) if max_gap is None else max_gap
+    tracker = Tracker(model, Linker(keep_nothing, is_pairwise=False, max_gap=gap), align=align)
     if movie.masks is None:
         tracker.track_detections(movie.detections, voxel_um=voxel)
     else:

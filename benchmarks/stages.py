@@ -74,7 +74,9 @@ def scored_movie(n_cells: int, n_frames: int) -> CandidateGraph:
     movie = open_movie(*simulated_movie(n_cells, SHAPE, n_frames))
     detections = concatenate((detect(frame, 2) for frame in movie), 2)
     tracker = Tracker.load(device="cpu")
-    edges = associate_movie(tracker.scoring(None), tracker.model.spec, detections)
+    edges = associate_movie(
+        tracker.scoring(None), tracker.model.spec, detections, max_gap=tracker.link.max_gap
+    )
     return CandidateGraph(detections, edges)
 
 

@@ -46,8 +46,13 @@ class TrueMovie:
         return replace(self.detections, centroid=self.detections.centroid * scale)
 
     def score(self, links: NDArray[np.integer[Any]]) -> Scores:
-        """Return the scores of links (E, 2) between rows of the detections."""
-        return score_edges(self._ends(links), self._ends(self.links))
+        """Return the scores of links (E, 2) between rows; those over gaps do not count."""
+        return score_edges(self._ends(self.steps(links)), self._ends(self.links))
+
+    def steps(self, links: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Return the links (E, 2) without those over gaps."""
+        frame = self.detections.frame
+        return links[frame[links[:, 1]] - frame[links[:, 0]] == 1]
 
     def _ends(self, links: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         frame_and_label = np.column_stack([self.detections.frame, self.detections.label])

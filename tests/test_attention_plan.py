@@ -74,6 +74,24 @@ def test_plan_equals_brute_force(coordinates, max_gap, block_size):
     np.testing.assert_array_equal(edges.score, gap[edges.source, edges.target])
 
 
+@settings(max_examples=150)
+@given(token_sets(), st.integers(1, 4), st.sampled_from([3, 64]))
+def test_the_nearest_sources_of_each_frame_are_candidates(coordinates, most_sources, block_size):
+    plan = plan_attention(
+        coordinates, CUTOFF, max_gap=2, most_sources=most_sources, block_size=block_size
+    )
+    distance, frame = distances(coordinates), coordinates[:, 0]
+    expected = []
+    for target in range(len(frame)):
+        for gap in (1, 2):
+            is_source = (frame == frame[target] - gap) & (distance[:, target] <= CUTOFF)
+            near = np.sort(distance[is_source, target])[:most_sources]
+            nearest = is_source & (distance[:, target] <= near.max(initial=-1))
+            expected += [[source, target] for source in np.flatnonzero(nearest).tolist()]
+    edges = plan.edges(np.zeros(plan.candidates.shape))
+    assert sorted(np.column_stack([edges.source, edges.target]).tolist()) == sorted(expected)
+
+
 @given(token_sets())
 def test_keys_refer_to_first_copies(coordinates):
     """A token that is repeated to fill its block is one key, not two."""

@@ -107,14 +107,14 @@ def rows_of_a_movie():
             "noise": kind,
             "best": "laptrack",
             "positions_only": {"edge_f1": 0.9, "division_f1": 0.5},
-            "trackers": {"general_2d": score, "old": score, "general_2d, --max-gap 2": score},
+            "trackers": {"general_2d": score, "old": score, "general_2d, --max-gap 1": score},
             "errors": {"general_2d": 3, "old": 5},
         }
 
 
 def test_table_compares_ours_with_trackers_of_positions():
-    head, ours, gaps, others = clutter.table({"rows": list(rows_of_a_movie())})
+    head, ours, pairs, others = clutter.table({"rows": list(rows_of_a_movie())})
     assert head == ["edge F1 / division F1", "tracker", *clutter.KINDS]
     assert ours == ["a", "general_2d", *["0.9877 / 0.877"] * 6]
-    assert gaps == ["", "--max-gap 2", *["0.9877 / 0.877"] * 6]
+    assert pairs == ["", "--max-gap 1", *["0.9877 / 0.877"] * 6]
     assert others == ["", "positions only", *["0.9000 / 0.500"] * 6]

@@ -161,13 +161,15 @@ def test_frames_that_are_too_large(written, tmp_path, first, reason):
     assert not (tmp_path / "out").exists()
 
 
-def test_frames_that_never_follow_each_other_are_rejected(written, tmp_path):
+@pytest.mark.parametrize("step", [2, 10])
+def test_frames_that_never_follow_each_other_are_rejected(step, written, tmp_path):
     text = "frame,y,x\n" + "".join(
-        f"{10 * frame},{y},{x}\n" for frame, y, x in zip(FRAME, Y, X, strict=True)
+        f"{step * frame},{y},{x}\n" for frame, y, x in zip(FRAME, Y, X, strict=True)
     )
     done = run("track", written(text), "-o", tmp_path / "out")
     assert done.exit_code == 2
-    assert "the frames 0, 10, 20, ... do not follow each other" in done.stderr
+    said = f"the frames 0, {step}, {2 * step}, ... do not follow each other"
+    assert said in done.stderr
 
 
 def test_positions_within_one_pixel_give_a_warning(written, caplog):

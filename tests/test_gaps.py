@@ -1,6 +1,7 @@
 """A cell that was missed in a frame is found again, and other links do not change."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from golden_cases import model_folder
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.simulation import Motion, SimulationParameters, render
-from trackastra_training.checkpoint import load_spec
+from trackastra_export.export import export_model
+from trackastra_training.checkpoint import load_model, load_spec
 
 MISSED = 0.08  # share of the detections that are removed
 PARAMETERS = SimulationParameters(n_frames=12, n_cells=40, motion=Motion(drift=(0.1, 0.1)))
@@ -61,6 +63,23 @@ def test_gap_closing_finds_more_true_links_and_no_more_wrong_ones(spoiled, mode)
     assert recall[2] > recall[1] + 0.04
     assert precision[2] >= precision[1]
     assert len(found[2] & over_gaps) > 0.8 * len(over_gaps)
+
+
+def test_by_default_a_cell_that_was_missed_is_found_again(spoiled):
+    masks, _ = spoiled
+    for mode in MODES:
+        default = Tracker.load(mode=mode, device="cpu")
+        chosen = Tracker.load(mode=linker(mode, max_gap=2, probabilities=True), device="cpu")
+        links = found_links(default.track(None, masks))
+        assert links == found_links(chosen.track(None, masks))
+        assert {link[2] - link[0] for link in links} == {1, 2}
+
+
+def test_models_of_upstream_link_over_no_gaps_unless_it_is_chosen(tmp_path):
+    folder = model_folder("rope2d")
+    spec = replace(load_spec(folder), max_frame_gap=2)
+    export_model(load_model(folder), spec, tmp_path / "model.onnx")
+    assert Tracker.load(tmp_path / "model.onnx", device="cpu").link.max_gap == 1
 
 
 def test_gaps_that_the_model_has_not_learned_are_rejected():

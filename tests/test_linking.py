@@ -190,6 +190,7 @@ def test_a_separable_linker_finds_the_same_links_pair_by_pair(graph, mode, costs
 def test_which_linkers_are_separable():
     assert all(linker(mode).is_separable == (mode != "lap") for mode in MODES)
     assert not any(linker(mode, max_gap=2).is_separable for mode in MODES)
+    assert all(linker(mode, max_gap=2).is_pairwise == (mode != "lap") for mode in MODES)
     assert linker("ilp", costs=COSTS["deepcell_gt_tuned"]).is_separable
     assert not linker("ilp", costs=COSTS["deepcell_res_tuned"]).is_separable
     assert not linker("ilp", costs=COSTS["paid divisions"]).is_separable

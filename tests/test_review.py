@@ -83,7 +83,7 @@ def test_certainties_equal_a_loop(edges, linked):
             best[target] = row
     rows = np.array(sorted(best.values()), np.int64)
     seen = Review()
-    seen.watch(Linker(lambda _: rows, is_separable=True)).choose(given_graph)
+    seen.watch(Linker(lambda _: rows, is_pairwise=True)).choose(given_graph)
     expected = {}
     for target in {target for _, target in edges}:
         scores = sorted((s for (_, t), s in edges.items() if t == target), reverse=True)

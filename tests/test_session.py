@@ -12,6 +12,7 @@ from trackastra_engine import InputError, Tracker
 from trackastra_engine.detection.detections import detect
 from trackastra_engine.detection.intensity import IntensityHistogram
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.lineage import cell_of_tracklets
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.online import Session, load_session, save_session
@@ -29,8 +30,8 @@ def tracker():
     return Tracker.load(device="cpu")
 
 
-def random_tracker(mode="greedy", stride=None):
-    return Tracker(RandomModel(), linker(mode), stride=stride)
+def random_tracker(mode="greedy", stride=None, max_gap=1):
+    return Tracker(RandomModel(), linker(mode, max_gap=max_gap), stride=stride)
 
 
 def push_all(session, masks, images=None, fov=0):
@@ -90,17 +91,20 @@ class Replay:
 
 
 @pytest.mark.parametrize("mode", ["greedy", "ilp"])
-@pytest.mark.parametrize(("delay", "stride"), [(None, 1), (None, 2), (2, 1), (2, 2)])
-def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, stride, mode):
+@pytest.mark.parametrize(
+    ("delay", "stride", "max_gap"),
+    [(None, 1, 1), (None, 2, 1), (2, 1, 1), (2, 2, 1), (0, 2, 2), (2, 1, 2)],
+)
+def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, stride, max_gap, mode):
     """Random scores change all the time, so that most links are corrected."""
-    masks, tracker = crowd(), random_tracker(mode, stride)
+    masks, tracker = crowd(), random_tracker(mode, stride, max_gap)
     session, replay = Session(tracker, delay=delay), Replay()
     updates = push_all(session, masks)
     assert [update is None for update in updates] == [t < (delay or 0) for t in range(len(masks))]
     for update in updates[delay or 0 :]:
         replay.hear(update)
     lineage = session.finish()
-    if delay is None or stride == 1:
+    if delay is None or stride == max_gap == 1:
         assert_same(lineage, tracker.track(None, masks))
 
     detections, edges = lineage.detections, lineage.edges
@@ -109,12 +113,14 @@ def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, stride, mode
     pairs = zip(edges.source.tolist(), edges.target.tolist(), strict=True)
     expected = {(*place[i], *place[j]) for i, j in pairs if place[j][0] < shown}
     assert replay.links == expected
-    # The number of a track is the row of its first object, which identifies its tracklet.
+    assert ({t - s for s, _, t, _ in expected} == {1, 2}) == (max_gap == 2)
+    # The number of a track is the row of its first object, which identifies its cell.
+    cell = cell_of_tracklets(lineage.tracklets)[lineage.tracklet_id]
     for row, at in enumerate(place):
         if at[0] < shown:
-            first, tracklet = replay.track[at] - 1, lineage.tracklet_id[row]
-            assert lineage.tracklet_id[first] == tracklet
-            assert place[first][0] == lineage.tracklets[tracklet - 1, 1]
+            first = replay.track[at] - 1
+            assert cell[first] == cell[row]
+            assert place[first][0] == lineage.tracklets[cell[row] - 1, 1]
     mothers = np.flatnonzero(np.bincount(edges.source) == 2)
     daughters = [edges.target[edges.source == mother] for mother in mothers]
     assert replay.divisions == {
@@ -123,6 +129,20 @@ def test_the_updates_add_up_to_the_tracks_of_the_whole_movie(delay, stride, mode
         if place[pair[0]][0] < shown
     }
     assert replay.divisions
+
+
+@pytest.mark.parametrize("mode", ["greedy", "ilp"])
+def test_links_over_gaps_are_at_the_end_those_of_the_whole_movie(mode):
+    masks, tracker = crowd(), random_tracker(mode, max_gap=2)
+    session, replay = Session(tracker), Replay()
+    for update in push_all(session, masks):
+        replay.hear(update)
+    assert {target - source for source, _, target, _ in replay.links} == {1, 2}
+    # No cell has children in two frames.
+    children = {}
+    for *mother, frame, _ in replay.links:
+        assert children.setdefault(tuple(mother), frame) == frame
+    assert_same(session.finish(), tracker.track(None, masks))
 
 
 def test_links_are_corrected_at_once_or_never():
@@ -154,7 +174,8 @@ class NearModel(RandomModel):
     def associate(self, tokens, max_gap=1):
         time, place = tokens.coordinates[:, 0], tokens.coordinates[:, 1:]
         distance = np.linalg.norm(place[:, None] - place[None], axis=2)
-        source, target = np.nonzero((time[None] - time[:, None] == 1) & (distance < 10))
+        gap = time[None] - time[:, None]
+        source, target = np.nonzero((gap >= 1) & (gap <= max_gap) & (distance < 10))
         return Edges(source, target, np.full(len(source), 0.9))
 
 
@@ -168,17 +189,38 @@ def test_links_of_very_long_movies_are_distinguished():
     assert _changed(some, some).tolist() == []
 
 
+def squares(places):
+    """Return masks (T, 50, 50) of squares with the labels and corners of each frame."""
+    masks = np.zeros((len(places), 50, 50), np.uint16)
+    for mask, cells in zip(masks, places, strict=True):
+        for label, (y, x) in cells.items():
+            mask[y : y + 6, x : x + 6] = label
+    return masks
+
+
+def test_a_cell_that_is_missed_in_a_frame_keeps_its_track():
+    """
+    frame 0   1 2      frame 1   1 .      frame 2   1 2
+    """
+    seen = {1: (5, 5), 2: (25, 25)}
+    masks = squares([seen, {1: (5, 5)}, seen])
+    for max_gap, track, appeared in ((1, 5, [2]), (2, 2, [])):
+        session = Session(Tracker(NearModel(), linker("greedy", max_gap=max_gap)))
+        updates = push_all(session, masks)
+        assert updates[1].lost.label.tolist() == [2]
+        assert updates[2].objects.track.tolist() == [1, track]
+        assert updates[2].appeared.label.tolist() == appeared
+        assert ((0, 2, 2, 2) in ends(updates[2].links)) == (max_gap == 2)
+    assert session.finish().tracklets.tolist() == [[1, 0, 2, 0], [2, 0, 0, 0], [3, 2, 2, 2]]
+
+
 def test_contents_of_an_update():
     """
     frame 0   1 2      frame 1   1 2      frame 2   1 2
               3                  .                  .  4 (new)
     """
     places = [{1: (5, 5), 2: (5, 25), 3: (25, 5)}, {1: (5, 6), 2: (6, 25)}]
-    places.append({**places[1], 4: (40, 40)})
-    masks = np.zeros((3, 50, 50), np.uint16)
-    for mask, cells in zip(masks, places, strict=True):
-        for label, (y, x) in cells.items():
-            mask[y : y + 6, x : x + 6] = label
+    masks = squares([*places, {**places[1], 4: (40, 40)}])
     updates = push_all(Session(Tracker(NearModel(), linker("greedy"))), masks)
     assert [u.frame for u in updates] == [0, 1, 2]
     assert [u.objects.track.tolist() for u in updates] == [[1, 2, 3], [1, 2], [1, 2, 8]]

@@ -15,10 +15,11 @@ def tracker():
     return Tracker.load(device="cpu")
 
 
+@pytest.mark.parametrize("max_gap", [1, 2])
 @pytest.mark.parametrize("delay", [None, 1])
 @pytest.mark.parametrize("stop", [0, 1, 3, 9])
-def test_a_session_continues_from_a_file(tmp_path, stop, delay):
-    masks, tracker = crowd(), random_tracker()
+def test_a_session_continues_from_a_file(tmp_path, stop, delay, max_gap):
+    masks, tracker = crowd(), random_tracker(max_gap=max_gap)
     whole, first = Session(tracker, delay=delay), Session(tracker, delay=delay)
     expected = push_all(whole, masks)
     push_all(first, masks[:stop])
@@ -80,6 +81,12 @@ def test_a_session_of_another_model_is_rejected(tmp_path, tracker):
     save_session(Session(random_tracker()), tmp_path / "session.npz")
     with pytest.raises(InputError, match="saved with another model than general_2d"):
         load_session(tmp_path / "session.npz", tracker)
+
+
+def test_a_session_with_other_longest_links_is_rejected(tmp_path):
+    save_session(Session(random_tracker(max_gap=2)), tmp_path / "session.npz")
+    with pytest.raises(InputError, match="saved with rates off and a longest link of 2"):
+        load_session(tmp_path / "session.npz", random_tracker())
 
 
 def test_a_missing_frame_is_reported_and_links_cross_it():

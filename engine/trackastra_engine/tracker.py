@@ -18,6 +18,7 @@ from trackastra_engine.association.edge_stream import (
     Score,
     check_gap,
     check_stride,
+    usual_gap,
     usual_stride,
 )
 from trackastra_engine.detection.detections import (
@@ -126,7 +127,8 @@ class Tracker:
         model : str or Path
             An embedded model, `general_2d` or `general_3d`, or the path of an .onnx file.
         mode : str or Linker
-            One of `linking.MODES`, or a linker with options of its own.
+            One of `linking.MODES`, with links over up to two frames if the model has learned them
+            and is not one of upstream's; or a linker with options of its own.
         max_distance : float or str, optional
             Longest link: pixels, or a text such as "40px", "12um" or "auto".
         stride : int, optional
@@ -164,8 +166,10 @@ class Tracker:
         """
         longest = None if max_distance is None else MaxDistance.parse(max_distance)
         loaded = AssociationModel.load(model, device=device)
-        probabilities = loaded.spec.scores_are_probabilities
-        link = linker(mode, probabilities=probabilities) if isinstance(mode, str) else mode
+        spec, link = loaded.spec, mode
+        if isinstance(link, str):
+            gap, probabilities = usual_gap(spec), spec.scores_are_probabilities
+            link = linker(link, max_gap=gap, probabilities=probabilities)
         return cls(
             loaded,
             link,
@@ -341,7 +345,7 @@ class Tracker:
                 f"frame {frames[-1]} is too large, as only {len(frames)} frames have detections; "
                 "number the frames from 0"
             )
-        if np.diff(frames).min() > self.link.max_gap:
+        if np.diff(frames).min() > 1:
             listed = ", ".join(map(str, frames[:3]))
             raise InputError(
                 f"the frames {listed}, ... do not follow each other, so nothing can be linked; "

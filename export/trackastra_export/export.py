@@ -73,6 +73,7 @@ def largest_difference(model: TrackingTransformer, path: Path) -> float:
     the engine leaves out count as 0.
     """
     engine = AssociationModel.load(path, device="cpu")
+    engine.most_sources = None
     reference = TrackingTransformer(model.config).double().eval()
     reference.load_state_dict(model.state_dict())
     differences = [

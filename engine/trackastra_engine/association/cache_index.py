@@ -10,7 +10,7 @@ import numpy as np
 
 from trackastra_engine.association.association import Association
 from trackastra_engine.association.cache import ChunkCache, read_detections, read_edges
-from trackastra_engine.association.edge_stream import FrameEdges
+from trackastra_engine.association.edge_stream import FrameEdges, usual_gap
 from trackastra_engine.detection.detections import Detections, concatenate
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import new_file
@@ -45,6 +45,7 @@ class CachedMovie:
     model: str = ""  # its file, and a digest of it
     model_digest: str = ""
     is_aligned: bool = False  # whether windows were aligned before they were scored
+    usual_gap: int = 1  # frames of the longest links if none is chosen
     format_version: int = FORMAT_VERSION
 
     @property
@@ -142,6 +143,7 @@ def write_index(cache: ChunkCache, path: Path, movie: Movie, association: Associ
         chunks=cache.files,
         ndim=association.spec.ndim,
         max_gap=association.max_gap,
+        usual_gap=min(usual_gap(association.spec), association.max_gap),
         voxel_um=movie.voxel_um,
         frame_interval_s=movie.frame_interval_s,
         scores_are_probabilities=association.spec.scores_are_probabilities,

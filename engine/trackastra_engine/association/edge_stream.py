@@ -28,6 +28,9 @@ from trackastra_engine.model.spec import ModelSpec
 
 # On real movies, links are nearly as good as with a window for every frame, in 0.7 of the time.
 USUAL_STRIDE = 2
+# On real movies in which cells are missed, links over one frame prevent up to half of the errors,
+# and elsewhere they change little (benchmarks/README.md, missed cells).
+USUAL_GAP = 2
 # Detections of windows that begin at every frame, whatever the stride: they cost little, and where
 # few cells are seen, means over more windows have fewer errors (benchmarks/README.md, stride).
 SMALL_WINDOW = 100
@@ -69,6 +72,14 @@ def check_gap(max_gap: int, spec: ModelSpec) -> None:
             f"the longest gap is {max_gap}, but the model {spec.name} has learned links over "
             f"{learned}; choose one of these"
         )
+
+
+def usual_gap(spec: ModelSpec) -> int:
+    """Return the longest link, in frames, where none is chosen: 1 for upstream's models, as there.
+
+    Other models find cells again that were missed in one frame; see benchmarks/clutter.py.
+    """
+    return 1 if spec.recipe == "upstream" else min(USUAL_GAP, spec.max_frame_gap)
 
 
 def usual_stride(spec: ModelSpec, *, max_gap: int = 1) -> int:

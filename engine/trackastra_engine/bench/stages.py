@@ -117,8 +117,9 @@ def _affordable(
     first = concatenate(found[:window], tracker.model.spec.ndim)
     if not len(first):
         raise InputError("the first frames contain no object; choose a movie that begins with some")
+    spec, max_gap = tracker.model.spec, tracker.link.max_gap
     score = tracker.association(None).score(intensity_range)
-    tracker.link(candidate_graph(first, associate_movie(score, tracker.model.spec, first)))
+    tracker.link(candidate_graph(first, associate_movie(score, spec, first, max_gap=max_gap)))
     watch = _Stopwatch()
     with watch.running("window"):
         score(first)
@@ -141,9 +142,9 @@ def _link_and_write(
 
     review = Review()
     link = review.watch(tracker.link)
-    spec, stride = tracker.model.spec, tracker.stride
+    spec, options = tracker.model.spec, {"stride": tracker.stride, "max_gap": link.max_gap}
     with watch.running("score and link"):
-        edges = associate_movie(timed_score, spec, detections, stride=stride)
+        edges = associate_movie(timed_score, spec, detections, **options)
         lineage = link(candidate_graph(detections, edges))
     watch.seconds["link"] = watch.seconds["score and link"] - watch.seconds["score"]
     for run in ("first write", "write"):  # the first compiles the kernels that draw the report

@@ -86,9 +86,8 @@ _LINKING = (
     click.option(
         "--max-gap",
         type=int,
-        default=1,
-        show_default=True,
-        help="Longest link in frames; 2 bridges one frame in which a cell was missed.",
+        help="Longest link in frames; 2 bridges one frame in which a cell was missed.  "
+        "[default: 2, with upstream's models 1]",
     ),
     click.option(
         "--max-distance",

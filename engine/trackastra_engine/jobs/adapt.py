@@ -75,7 +75,7 @@ def fitted(cached: CachedMovie, corrections: Corrections) -> Fit:
     if cached.training_rates is not None:
         counts = sum((count_parents(part, voxel) for part in parts), RateCounts.none())
         rates = movie_rates(counts, cached.training_rates)
-    linker = FrameLinker(DEFAULT_OPTIONS.linker(probabilities=True), None, voxel)
+    linker = FrameLinker(DEFAULT_OPTIONS.linker(usual_gap=1, probabilities=True), None, voxel)
     graphs = [linker.candidates(part, rates) for part in parts]
     seen = [gather(graph, voxel) for graph in graphs]
     pairs = zip(graphs, seen, strict=True)

@@ -111,7 +111,7 @@ def relinked(
     Raises InputError if the cache is not complete, or does not fit the options.
     """
     review = Review()
-    link = linking.linker(probabilities=cached.scores_are_probabilities)
+    link = linking.linker(usual_gap=cached.usual_gap, probabilities=cached.scores_are_probabilities)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
     voxel_um = cached.voxel_um if cached.sees_voxel or in_um else None
@@ -125,7 +125,7 @@ def relinked(
         corrections=corrections,
     )
     found = GrowingRows(concatenate([], cached.ndim))
-    links.push(cached.edges(found, linking.max_gap))
+    links.push(cached.edges(found, link.max_gap))
     detections = found.whole()
     motion = cached.motion(detections)
     lineage = links.finish(detections, motion)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackastra_engine.association.cache_index import FILE_NAME
+from trackastra_engine.association.edge_stream import usual_gap
 from trackastra_engine.detection.point_table import read_point_table
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
@@ -171,10 +172,13 @@ def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | None:
 def _tracker(job: Job, review: Review, adapted: list[Adapted]) -> Tracker:
     """Return the tracker of a job, whose links `review` sees; what it finds goes to `adapted`."""
     model = AssociationModel.load(job.model, device=job.device)
-    longest = job.linking.max_distance
+    spec, longest = model.spec, job.linking.max_distance
+    link = job.linking.linker(
+        usual_gap=usual_gap(spec), probabilities=spec.scores_are_probabilities
+    )
     return Tracker(
         model,
-        review.watch(job.linking.linker(probabilities=model.spec.scores_are_probabilities)),
+        review.watch(link),
         max_distance=None if longest is None else MaxDistance.parse(longest),
         stride=job.stride,
         align=job.align,

@@ -1,5 +1,7 @@
 """Loops over blocks of tokens: those that see each other, and those that may be linked."""
 
+import numpy as np
+
 from trackastra_engine.kernels import kernel
 
 
@@ -53,25 +55,37 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
 
 
 @kernel
-def find_candidates(starts, queries, latest, tokens, frame, keys, n_keys, reach, candidates):
+def find_candidates(
+    starts, queries, latest, tokens, frame, keys, n_keys, reach, most_sources, candidates
+):  # fmt: skip
     """Fill `candidates` (B, G, W, S) with the columns of `keys` that are possible sources.
 
-    The sources of query w of block b at gap g are tokens of frame latest[row] - g within `reach`;
-    the rest as in find_keys. Returns the largest number of sources, even if it exceeds S.
+    The sources of query w of block b at gap g are the `most_sources` nearest tokens of frame
+    latest[row] - g within `reach`, and those as near as the last of them; the rest as in find_keys.
+    Returns the largest number of sources, even if it exceeds S.
     """
     most = 0
+    columns, lengths = np.empty(keys.shape[1], np.int32), np.empty(keys.shape[1])
     for block in range(len(n_keys)):
         for query in range(starts[block], starts[block + 1]):
             for gap in range(candidates.shape[1]):
                 n_found = 0
                 for column in range(n_keys[block]):
                     token = keys[block, column]
-                    if (
-                        frame[token] == latest[query] - gap
-                        and squared_distance(queries, query, tokens, token) <= reach**2
-                    ):
-                        if n_found < candidates.shape[3]:
-                            candidates[block, gap, query - starts[block], n_found] = column
+                    if frame[token] != latest[query] - gap:
+                        continue
+                    length = squared_distance(queries, query, tokens, token)
+                    if length <= reach**2:
+                        columns[n_found], lengths[n_found] = column, length
                         n_found += 1
-                most = max(most, n_found)
+                limit = np.inf
+                if n_found > most_sources:
+                    limit = np.partition(lengths[:n_found], most_sources - 1)[most_sources - 1]
+                n_kept = 0
+                for place in range(n_found):
+                    if lengths[place] <= limit:
+                        if n_kept < candidates.shape[3]:
+                            candidates[block, gap, query - starts[block], n_kept] = columns[place]
+                        n_kept += 1
+                most = max(most, n_kept)
     return most

@@ -32,22 +32,27 @@ class Linker:
     ----------
     choose : callable
         Function of a `CandidateGraph` that returns the rows of the edges to keep, ascending.
-    is_separable : bool
-        Whether the links between two neighbouring frames depend only on the edges between them.
-        Then `choose` may be called for each pair of frames, and finds the same links.
+    is_pairwise : bool
+        Whether links between two neighbouring frames depend only on the edges between them, if
+        there are no links over gaps.
     max_gap : int
         Frames from the source to the target of the longest edges.
 
     Examples
     --------
-    >>> every = Linker(lambda graph: np.arange(len(graph.edges)), is_separable=True)
+    >>> every = Linker(lambda graph: np.arange(len(graph.edges)), is_pairwise=True)
     >>> len(every(CandidateGraph(lineage.detections, lineage.edges)).edges)
     13
     """
 
     choose: Callable[[CandidateGraph], IntArray]  # rows of the edges to keep, ascending
-    is_separable: bool
+    is_pairwise: bool
     max_gap: int = 1
+
+    @property
+    def is_separable(self) -> bool:
+        """Return whether `choose` finds the same links if it is called for each pair of frames."""
+        return self.is_pairwise and self.max_gap == 1
 
     def __call__(self, graph: CandidateGraph) -> Lineage:
         """Return the lineage of the chosen links."""
@@ -112,7 +117,7 @@ def linker(
         if not limit >= 0:
             raise InputError(f"the time limit is {limit} s; give 0 or more")
         choose = partial(choose_optimally, costs=costs, divisions=divisions, time_limit_s=limit)
-        return Linker(choose, max_gap == 1 and is_separable(costs, divisions), max_gap)
+        return Linker(choose, is_separable(costs, divisions), max_gap)
     if costs is not None or time_limit_s is not None:
         raise InputError(
             f"costs and a time limit are for the linkers ilp and ilp_nodiv, not {mode}; omit them"
@@ -122,11 +127,11 @@ def linker(
         score = DIVISION_PROBABILITY if probabilities else MIN_LINK_SCORE
     if mode == "lap":
         choose = partial(choose_by_assignment, costs=LapCosts(split=1 - score))
-        return Linker(choose, is_separable=False, max_gap=max_gap)
+        return Linker(choose, is_pairwise=False, max_gap=max_gap)
     choose = partial(
         choose_greedily, divisions=divisions, min_link_score=link_score, min_division_score=score
     )
-    return Linker(choose, max_gap == 1, max_gap)
+    return Linker(choose, is_pairwise=True, max_gap=max_gap)
 
 
 def _check_division_score(score: float, mode: str, link_score: float) -> None:

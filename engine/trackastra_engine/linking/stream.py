@@ -22,7 +22,6 @@ from trackastra_engine.linking.max_distance import (
     warn_of_far_links,
 )
 from trackastra_engine.linking.merges import discount_merges
-from trackastra_engine.linking.missed_cells import warn_of_missed_cells
 from trackastra_engine.linking.rates import (
     MovieRates,
     RateCounts,
@@ -68,6 +67,16 @@ class FrameLinker:
             graph = self.corrected(graph)
             return graph.edges.rows(self.link.choose(graph)).shifted(part.first_row)
         return graph.edges.shifted(part.first_row)
+
+    def lineage(self, detections: Detections, edges: Edges) -> Lineage:
+        """Return the lineage of all links or candidates of a movie, as `links` returned them."""
+        if self.is_separable:
+            return build_lineage(detections, edges)
+        return self.link(self.corrected(self.discounted(CandidateGraph(detections, edges))))
+
+    def discounted(self, graph: CandidateGraph) -> CandidateGraph:
+        """Return the candidates without likely divisions of merged cells, see merges.py."""
+        return discount_merges(graph) if self.link.max_gap > 1 else graph
 
     def candidates(
         self,
@@ -164,17 +173,9 @@ class LinkStream:
             self.rates = known_rates(self._counts, self._training_rates)
         if self._waits:
             edges = self._linked(detections, edges, motion)
-        if linker.is_separable:
-            lineage = build_lineage(detections, edges)
-        else:
-            graph = CandidateGraph(detections, edges)
-            if linker.link.max_gap > 1:
-                graph = discount_merges(graph)
-            lineage = linker.link(linker.corrected(graph))
+        lineage = linker.lineage(detections, edges)
         if self.rates is not None:
             lineage = without_split_objects(lineage, linker.corrections)
-            if linker.link.max_gap == 1:
-                warn_of_missed_cells(lineage, linker.proportions, motion)
         warn_of_far_links(lineage, linker.proportions, motion)
         return lineage
 

@@ -71,13 +71,15 @@ def plan_attention(
     cutoff: float,
     *,
     max_gap: int = 1,
+    most_sources: int | None = None,
     block_size: int = BLOCK_SIZE,
     filled: bool = False,
 ) -> AttentionPlan:
     """Return the plan for tokens at (N, 1 + D) times and positions, at least one.
 
-    Candidates are all pairs within the cutoff whose target is 1 to `max_gap` frames later. With
-    `filled`, all blocks are `block_size` long, and lists a multiple of LIST_STEP.
+    Candidates are pairs within the cutoff whose target is 1 to `max_gap` frames later: of each
+    target and each of these frames all, or the `most_sources` nearest sources. With `filled`, all
+    blocks are `block_size` long, and lists a multiple of LIST_STEP.
 
     Raises InputError if too many pairs of tokens are within reach.
     """
@@ -88,12 +90,13 @@ def plan_attention(
     reach = cutoff * (1 + KEY_MARGIN)
     encoder_keys, encoder_key_count = _keys(everyone, everyone, reach, multiple)
     decoder_keys, decoder_key_count = _keys(late, everyone, reach, multiple)
+    most = len(frame) if most_sources is None else most_sources
 
     def fill(table: NDArray[np.int32]) -> int:
         latest = frame[late.token] - 1
         found: int = find_candidates(
             late.starts, late.points, latest, everyone.points, frame[everyone.token],
-            decoder_keys, decoder_key_count, cutoff, table,
+            decoder_keys, decoder_key_count, cutoff, most, table,
         )  # fmt: skip
         return found
 

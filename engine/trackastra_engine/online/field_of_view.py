@@ -16,6 +16,7 @@ from trackastra_engine.linking.stream import FrameLinker
 from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.spec import TrainingRates
 from trackastra_engine.online.changes import Stretch, compare
+from trackastra_engine.online.frame_links import links_into
 from trackastra_engine.online.update import Update
 
 
@@ -39,19 +40,25 @@ class FieldOfView:
         """
         self.numbers: list[int] = []  # of the frames, given by the caller
         self.found: list[Detections] = []  # by frame
-        self.links: list[Edges] = []  # from each frame; the last ones are not final
+        self.links = [concatenate_edges([])]  # into each frame; the last ones are not final
         self.frame_shape: tuple[int, ...] | None = None  # ([Z,] Y, X), of the first mask
         self.label_watch = LabelWatch()  # checks the masks
         self.stream = stream
-        self.edges: list[Edges] = []  # from each frame whose edges are final; for rates only
+        self.edges: list[Edges] = []  # from each frame whose edges are final, if they are needed
         self._fov = fov
         self._linker = linker
+        self.max_gap = linker.link.max_gap  # frames of the longest links
         self.training_rates = training_rates
         self._counts = RateCounts.none()  # of the cells that `edges` connect
         self._delay = delay
         self.ndim = ndim
         self._first_rows = [0]
         self._tracks: list[IntArray] = []  # of the detections of each frame that was shown
+
+    @property
+    def keeps_edges(self) -> bool:
+        """Return whether final edges are needed, for rates or for links over gaps."""
+        return self.training_rates is not None or self.max_gap > 1
 
     def resume(
         self, numbers: list[int], found: list[Detections], links: list[Edges], edges: list[Edges]
@@ -69,15 +76,15 @@ class FieldOfView:
         stream = self.stream.copy()
         final = stream.push(detections)
         shown = self._last_shown + 1
-        first = self.stream.n_final if self._delay is None else max(0, shown - 1)
+        # The first frame into which links are decided, now or again.
+        first = self.stream.n_final + 1 if self._delay is None else max(0, shown)
         parts = final + (stream.copy().finish() if stream.n_final < shown else [])
         counts = sum(map(self._count, final), self._counts)
-        rates = self._rates(parts)
-        links = [self._linker.links(part, rates) for part in parts if first <= part.frame < shown]
+        links = self._decided(parts, range(first, shown + 1), self._rates(parts))
         # Nothing fails from here on: a frame that fails changes nothing.
         self.stream = stream
         self._counts = counts
-        if self.training_rates is not None:
+        if self.keeps_edges:
             self.edges += [part.edges.shifted(part.first_row) for part in final]
         self.numbers.append(number)
         self.found.append(detections)
@@ -86,31 +93,31 @@ class FieldOfView:
             return None
         before = self._stretch(first, shown)
         self.links[first:] = links
-        self._number_tracks(min(first + 1, shown))
+        self._number_tracks(min(first, shown))
         after = self._stretch(first, shown + 1)
         return compare(self._fov, before, after, self.numbers[self._final_frame])
 
     def finish(self) -> Lineage:
         """Decide all links and return the lineage, with the caller's numbers of frames.
 
-        Without a delay, links are decided with the rates of the whole movie, and divisions of split
-        objects are undone.
+        Without a delay, links are decided as those of a whole movie, with its rates.
         """
-        parts: Iterable[FrameEdges] = self.stream.copy().finish()
+        parts = self.stream.copy().finish()
         rates = self._rates(parts)
-        if self._delay is not None:
-            first = len(self.links)  # the others are final
-        elif self.training_rates is None:
-            first = self.stream.n_final
-        else:
-            first, parts = 0, chain(self._final_parts(), parts)
-        self.links[first:] = [
-            self._linker.links(part, rates) for part in parts if part.frame >= first
-        ]
         detections = concatenate(self.found, self.ndim)
-        edges = concatenate_edges(self.links)
-        if self._delay is None and rates is not None:
-            edges = without_split_objects(build_lineage(detections, edges)).edges
+        if self._delay is None and self.keeps_edges:
+            every = chain(self._final_parts(), parts)
+            links = concatenate_edges(self._linker.links(part, rates) for part in every)
+            lineage = self._linker.lineage(detections, links)
+            if rates is not None:
+                lineage = without_split_objects(lineage)
+            edges = lineage.edges
+        else:
+            # With a delay, the links that were decided stay.
+            first = len(self.links) if self._delay is not None else self.stream.n_final + 1
+            self.links[first:] = self._decided(parts, range(first, len(self.found)), rates)
+            edges = concatenate_edges(self.links)
+            edges = edges.rows(np.argsort(edges.source, kind="stable"))
         numbers = np.array(self.numbers, np.int32)
         detections = replace(detections, frame=numbers[detections.frame])
         return build_lineage(detections, edges)
@@ -144,12 +151,29 @@ class FieldOfView:
             return RateCounts.none()
         return count_parents(part, self._linker.proportions)
 
+    def _decided(
+        self, newest: Iterable[FrameEdges], frames: range, rates: MovieRates | None
+    ) -> list[Edges]:
+        """Return the links into some frames.
+
+        newest: the edges from all frames that were not final before.
+        """
+        parts = {part.frame: part for part in newest}
+
+        def scored(frame: int) -> FrameEdges:
+            return parts[frame] if frame in parts else self._final_part(frame)
+
+        return links_into(frames, scored, self.links[: frames.start], self._linker, rates)
+
     def _final_parts(self) -> Iterator[FrameEdges]:
         """Yield the edges from each frame whose edges are final."""
-        for frame, edges in enumerate(self.edges):
-            joined = concatenate(self.found[frame : frame + 2], self.ndim)
-            row = self._first_rows[frame]
-            yield FrameEdges(frame, frame + 1, row, joined, edges.shifted(-row))
+        return map(self._final_part, range(len(self.edges)))
+
+    def _final_part(self, frame: int) -> FrameEdges:
+        """Return the edges from a frame, which are final."""
+        joined = concatenate(self.found[frame : frame + 1 + self.max_gap], self.ndim)
+        row = self._first_rows[frame]
+        return FrameEdges(frame, frame + 1, row, joined, self.edges[frame].shifted(-row))
 
     def _number_tracks(self, first: int) -> None:
         """Give track numbers to the detections from a frame to the last that is shown."""
@@ -157,21 +181,22 @@ class FieldOfView:
         for frame in range(first, self._last_shown + 1):
             first_row = self._first_rows[frame]
             track = np.arange(first_row, self._first_rows[frame + 1]) + 1
-            if frame > 0:
-                links, before = self.links[frame - 1], self._first_rows[frame - 1]
-                source = links.source - before
-                continues = np.bincount(source, minlength=1)[source] == 1
-                earlier = self._tracks[frame - 1]
-                track[links.target[continues] - first_row] = earlier[source[continues]]
+            earliest = max(0, frame - self.max_gap)
+            earlier = np.concatenate([np.empty(0, np.int64), *self._tracks[earliest:frame]])
+            links = self.links[frame]
+            source = links.source - self._first_rows[earliest]
+            continues = np.bincount(source, minlength=1)[source] == 1
+            track[links.target[continues] - first_row] = earlier[source[continues]]
             self._tracks.append(track)
 
     def _stretch(self, first: int, stop: int) -> Stretch:
-        """Return the detections, tracks and links of some frames."""
+        """Return the links into some frames, with the detections and tracks that they join."""
+        begin = max(0, first - self.max_gap)
         return Stretch(
-            numbers=self.numbers[first:stop],
-            first_frame=first,
-            first_row=self._first_rows[first],
-            detections=concatenate(self.found[first:stop], self.ndim),
-            track=np.concatenate([np.empty(0, np.int64), *self._tracks[first:stop]]),
-            links=concatenate_edges(self.links[first : max(first, stop - 1)]),
+            numbers=self.numbers[begin:stop],
+            first_frame=begin,
+            first_row=self._first_rows[begin],
+            detections=concatenate(self.found[begin:stop], self.ndim),
+            track=np.concatenate([np.empty(0, np.int64), *self._tracks[begin:stop]]),
+            links=concatenate_edges(self.links[first:stop]),
         )

@@ -33,12 +33,15 @@ class Session:
     correct these links, and updates say so. With `delay=k`, links are decided for good when k
     later frames came.
 
+    Links into a frame are decided after those into the frames before. A cell that is missed in one
+    frame keeps its track when it is found again, if the tracker links over gaps.
+
     Scores are corrected for the rates of cells without a parent among the frames so far (see
     linking/rates.py). Updates correct only links that later windows may still change; without a
     delay, `finish` decides all links anew by the rates of the whole movie and undoes divisions of
     split cells, so that its tracks are those of `Tracker.track`, edge for edge. With a delay they
-    are so from `spec.window - 2` on if the tracker's stride is 1 and its rates are off, or the
-    model has none.
+    are so from `spec.window - 2` on if the tracker's stride is 1, it links over no gaps, and its
+    rates are off or the model has none.
 
     Each frame is scored in one window. With a stride of 2, every second of these counts only until
     the next one is scored, except windows of at most 100 detections.
@@ -49,7 +52,7 @@ class Session:
     Parameters
     ----------
     tracker : Tracker
-        With a linker that links frames pair by pair.
+        With a linker that does not need the whole movie: `Linker.is_pairwise`.
     delay : int, optional
         Frames after which links are decided and stay; None decides at once and corrects later.
     intensity_range : IntensityRange, optional
@@ -89,10 +92,9 @@ class Session:
     ) -> None:
         """Make ready to track, which takes about a second; see the class."""
         spec = tracker.model.spec
-        if not tracker.link.is_separable:
+        if not tracker.link.is_pairwise:
             raise InputError(
-                "this linker needs the whole movie, which is not known online; choose greedy or "
-                "ilp, without gaps"
+                "this linker needs the whole movie, which is not known online; choose greedy or ilp"
             )
         if delay is not None and not 0 <= delay <= spec.window - 2:
             raise InputError(
@@ -324,12 +326,13 @@ class Session:
     def new_field(self, fov: Hashable) -> FieldOfView:
         """Return a field of view without frames, which the session does not know yet."""
         spec = self.tracker.model.spec
-        stream = EdgeStream(self._score, spec, stride=self.tracker.stride)
+        tracker = self.tracker
+        stream = EdgeStream(self._score, spec, stride=tracker.stride, max_gap=tracker.link.max_gap)
         return FieldOfView(
             fov,
             stream,
             self._linker,
-            training_rates=self.tracker.training_rates,
+            training_rates=tracker.training_rates,
             delay=self.delay,
             ndim=spec.ndim,
         )

@@ -19,7 +19,7 @@ from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.session import Session
 from trackastra_engine.tracker import Tracker
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -54,8 +54,7 @@ def save_session(session: Session, path: Path) -> None:
     given = session.intensity_range
     header = {
         "format_version": FORMAT_VERSION,
-        "model": session.tracker.model.spec.to_json(),
-        "corrects_rates": session.tracker.training_rates is not None,
+        **_options(session.tracker),
         "delay": session.delay,
         "intensity_range": None if given is None else asdict(given),
         "voxel_um": session.voxel_um,
@@ -101,11 +100,8 @@ def load_session(path: Path, tracker: Tracker) -> Session:
         header = json.loads(arrays["header"].tobytes())
         if header["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {header['format_version']}")
-        corrects_rates = tracker.training_rates is not None
-        same_model = (
-            header["model"] == tracker.model.spec.to_json()
-            and header["corrects_rates"] == corrects_rates
-        )
+        options = _options(tracker)
+        is_same = options.items() <= header.items()
         given = header["intensity_range"]
         intensity_range = None if given is None else IntensityRange(**given)
         voxel_um = None if header["voxel_um"] is None else tuple(header["voxel_um"])
@@ -116,19 +112,31 @@ def load_session(path: Path, tracker: Tracker) -> Session:
             voxel_um=voxel_um,
             max_objects=header["max_objects"],
         )
-        for place, (fov, shape) in enumerate(header["fields"] if same_model else []):
+        for place, (fov, shape) in enumerate(header["fields"] if is_same else []):
             movie = session.new_field(fov)
             movie.frame_shape = None if shape is None else tuple(map(int, shape))
             _resume(movie, _group(arrays, str(place)))
             session.fields[fov] = movie
     except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a saved session ({error}); start a new one") from error
-    if not same_model:
-        raise InputError(
-            f"{path} was saved with another model than {tracker.model.spec.name}, or with rates "
-            f"{'off' if corrects_rates else 'on'}; load it with the same"
+    if not is_same:
+        saved = (
+            f"rates {'on' if header['corrects_rates'] else 'off'} and a longest link of "
+            f"{header['max_gap']} frames"
         )
+        if header["model"] != options["model"]:
+            saved = f"another model than {tracker.model.spec.name}"
+        raise InputError(f"{path} was saved with {saved}; load it with the same")
     return session
+
+
+def _options(tracker: Tracker) -> dict[str, Any]:
+    """Return the options that a session must have when it continues."""
+    return {
+        "model": tracker.model.spec.to_json(),
+        "corrects_rates": tracker.training_rates is not None,
+        "max_gap": tracker.link.max_gap,
+    }
 
 
 def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:
@@ -164,25 +172,30 @@ def _resume(movie: FieldOfView, arrays: Arrays) -> None:
     found = [
         detections.rows(slice(end - n, end)) for n, end in zip(n_detections, ends, strict=True)
     ]
-    parts = _by_frame(links, arrays["n_links"], detections)
-    scored = _by_frame(edges, arrays["n_edges"], detections)
+    parts = _by_frame(links, arrays["n_links"], detections, movie.max_gap, is_into=True)
+    scored = _by_frame(edges, arrays["n_edges"], detections, movie.max_gap, is_into=False)
     movie.stream.restore(_group(arrays, "stream"), found)
-    n_scored = 0 if movie.training_rates is None else movie.stream.n_final
+    n_scored = movie.stream.n_final if movie.keeps_edges else 0
     _demand(len(scored) == n_scored, "edges of other frames")
     movie.resume(numbers.tolist(), found, parts, scored)
 
 
-def _by_frame(edges: Edges, count: IntArray, detections: Detections) -> list[Edges]:
-    """Return the edges from each frame; count: the number from each."""
+def _by_frame(
+    edges: Edges, count: IntArray, detections: Detections, max_gap: int, *, is_into: bool
+) -> list[Edges]:
+    """Return the edges into or from each frame; count: the number of each."""
     _demand(len(edges.source) == len(edges.target) == len(edges.score), "links without ends")
     parts = [
         edges.rows(np.arange(stop - n, stop))
         for n, stop in zip(count, np.cumsum(count), strict=True)
     ]
     for place, part in enumerate(parts):
+        _demand(bool((part.source >= 0).all() and (part.target >= 0).all()), "wrong links")
         source_frame, target_frame = detections.frame[part.source], detections.frame[part.target]
-        _demand(bool((part.source >= 0).all() and (source_frame == place).all()), "wrong links")
-        _demand(bool((part.target >= 0).all() and (target_frame == place + 1).all()), "wrong links")
+        length = target_frame - source_frame
+        own = target_frame if is_into else source_frame
+        is_right = (own == place) & (length >= 1) & (length <= max_gap)
+        _demand(bool(is_right.all()), "wrong links")
     return parts
 
 

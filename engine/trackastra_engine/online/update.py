@@ -27,7 +27,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Links:
-    """E links between objects, each from a frame to the next pushed frame."""
+    """E links between objects, from a frame to one of the next pushed frames."""
 
     source_frame: IntArray  # (E,)
     source_label: IntArray  # (E,)

@@ -96,7 +96,7 @@ def _candidate_graph(
         seen.append(graph)
         return np.empty(0, np.int64)
 
-    looking = Linker(look, is_separable=False)
+    looking = Linker(look, is_pairwise=False)
     tracker = Tracker(model, looking, max_distance=MaxDistance(max_distance))
     tracker.track_movie(movie, progress=progress)
     return seen[0]
