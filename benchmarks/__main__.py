@@ -27,6 +27,7 @@ from benchmarks.rates import rates
 from benchmarks.scaling import scaling
 from benchmarks.small_fields import small_fields
 from benchmarks.soak import soak
+from benchmarks.sources import sources
 from benchmarks.stages import stages
 from benchmarks.startup import startup
 from benchmarks.strides import strides
@@ -44,7 +45,7 @@ for benchmark in (
     *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
-    *(throughput, gpu_benchmark, formats, noise, clutter, tables),
+    *(throughput, gpu_benchmark, formats, noise, clutter, sources, tables),
 ):
     main.add_command(benchmark)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import scaling, whole
+from benchmarks import scaling, sources, whole
 from benchmarks.candidate_graphs import save_graph, walking_cells
 from benchmarks.cores import cores_table, modelled, powers_of_two, throughput_table, with_rates
 from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
@@ -22,11 +22,15 @@ from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
 from benchmarks.latency import pushed
 from benchmarks.length import without_transformer
+from benchmarks.movie_variants import every_nth
+from benchmarks.our_trackers import load_model
 from benchmarks.paired_runs import Run, command, compared, compared_task
 from benchmarks.plots import draw_transformer
 from benchmarks.seeded_movies import SwingingCells, cells_per_frame, simulated_movie
+from benchmarks.sources import table as sources_table
 from benchmarks.stages import check_features
 from benchmarks.strides import table as strides_table
+from benchmarks.true_movies import as_points, as_true_movie
 from benchmarks.whole import compare_edges
 from benchmarks.workers.online import stored_bytes
 from small_movies import dividing_cell, write_folder
@@ -37,6 +41,7 @@ from trackastra_engine.linking import linker
 from trackastra_engine.linking.candidates import candidate_graph
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.online import Session
+from trackastra_engine.simulation import SimulationParameters, render
 
 RUN = Run(cpu_s=1.0, wall_s=2.0, peak_mb=3.0)
 
@@ -301,3 +306,26 @@ def test_strides_are_compared_by_accuracy_and_cells_per_second():
     assert len(head) == len(row) == len(changed)
     assert row[2:] == ["0.9900 / 0.900", "10", "2,500", "0.9800 / 0.800", "15", "5,000"]
     assert changed[-2:] == ["+25.0 %", "-50.0 %"]
+
+
+def test_links_by_the_nearest_sources_are_compared_with_those_by_all(monkeypatch):
+    parameters = SimulationParameters(n_frames=21, n_cells=60)
+    filmed = as_points(as_true_movie(render(parameters, seed=0), z_step=1.0))
+    movie = every_nth(filmed, 4)
+    model = load_model("general_2d")
+    same = sources.compared(model, movie)
+    assert same["different_links"] == 0
+    assert same["detections"] == len(movie.detections)
+    monkeypatch.setattr(sources, "MOST_SOURCES", 1)
+    others = sources.compared(model, movie)
+    assert others["different_links"] > 0
+    rows = [{"movie": "a", **same, "cpu_s_per_1000_detections": seconds} for seconds in TIMES]
+    head, *_, changed = sources_table({"movies": rows})
+    assert head[-3:] == ["CPU s, all", "CPU s, nearest", "CPU s, nearest, --max-gap 1"]
+    assert changed[-2:] == ["-50 %", "-75 %"]
+
+
+TIMES = [
+    {"all": 4.0, "nearest": 2.0, "nearest, --max-gap 1": 1.0},
+    {"all": 1.0, "nearest": 0.5, "nearest, --max-gap 1": 0.25},
+]
