@@ -25,7 +25,7 @@ def decided_links(movie: TrueMovie, tracker: Tracker, delay: int) -> IntArray:
     for t, mask in enumerate(movie.masks):
         session.push(None if movie.images is None else movie.images[t], mask)
     edges = session.finish().edges
-    return np.column_stack([edges.source, edges.target])
+    return movie.steps(np.column_stack([edges.source, edges.target]))
 
 
 def changes(links: IntArray, final: IntArray) -> dict[str, int]:

@@ -8,6 +8,7 @@ import pytest
 
 from golden_cases import model_folder
 from trackastra_engine import InputError, Tracker
+from trackastra_engine.association.edge_stream import usual_gap, usual_stride
 from trackastra_engine.linking import MODES, linker
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 from trackastra_export.export import export_model
@@ -79,7 +80,22 @@ def test_models_of_upstream_link_over_no_gaps_unless_it_is_chosen(tmp_path):
     folder = model_folder("rope2d")
     spec = replace(load_spec(folder), max_frame_gap=2)
     export_model(load_model(folder), spec, tmp_path / "model.onnx")
-    assert Tracker.load(tmp_path / "model.onnx", device="cpu").link.max_gap == 1
+    tracker = Tracker.load(tmp_path / "model.onnx", device="cpu")
+    assert tracker.link.max_gap == 1
+    assert tracker.model.most_sources is None
+
+
+def test_the_usual_gap_leaves_a_choice_of_strides():
+    """Windows of 4 frames cover links over a missed frame at strides of 1 and 2."""
+    for stride, gap in ((None, 2), (1, 2), (2, 2), (3, 1)):
+        assert Tracker.load(stride=stride, device="cpu").link.max_gap == gap
+    spec = Tracker.load(device="cpu").model.spec
+    for window, gap, stride in ((2, 1, 1), (3, 1, 2), (4, 2, 2)):
+        short = replace(spec, window=window)
+        assert usual_gap(short) == gap
+        assert usual_stride(short, max_gap=gap) == stride
+    with pytest.raises(InputError, match="every pair of frames up to 2 apart only at strides of"):
+        Tracker.load(mode=linker("greedy", max_gap=2), stride=3, device="cpu")
 
 
 def test_gaps_that_the_model_has_not_learned_are_rejected():

@@ -138,10 +138,16 @@ def test_links_over_gaps_are_at_the_end_those_of_the_whole_movie(mode):
     for update in push_all(session, masks):
         replay.hear(update)
     assert {target - source for source, _, target, _ in replay.links} == {1, 2}
-    # No cell has children in two frames.
     children = {}
-    for *mother, frame, _ in replay.links:
-        assert children.setdefault(tuple(mother), frame) == frame
+    for source, label, *child in sorted(replay.links):
+        children.setdefault((source, label), []).append(tuple(child))
+    # No cell has children in two frames.
+    assert all(len({frame for frame, _ in found}) == 1 for found in children.values())
+    divisions = {(mother, *found) for mother, found in children.items() if len(found) == 2}
+    assert replay.divisions == divisions
+    continued = {found[0]: mother for mother, found in children.items() if len(found) == 1}
+    for place, track in replay.track.items():
+        assert (place in continued) == (replay.track.get(continued.get(place)) == track)
     assert_same(session.finish(), tracker.track(None, masks))
 
 

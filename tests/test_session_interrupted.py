@@ -44,8 +44,17 @@ def test_the_limit_of_objects_is_saved_in_the_file(tmp_path):
         session.push(None, crowd()[0])
 
 
-def test_damaged_files_are_rejected(tmp_path):
-    tracker, path = random_tracker(), tmp_path / "session.npz"
+EDGES_DAMAGED = [  # stored for links over gaps
+    ("edges/source", lambda a: a + 99),
+    ("edges/target", lambda a: a - 99),
+    ("edges/score", lambda a: a[1:]),
+    ("n_edges", lambda a: a[:1]),
+]
+
+
+@pytest.mark.parametrize("max_gap", [1, 2])
+def test_damaged_files_are_rejected(max_gap, tmp_path):
+    tracker, path = random_tracker(max_gap=max_gap), tmp_path / "session.npz"
     session = Session(tracker)
     push_all(session, crowd()[:6])
     save_session(session, path)
@@ -62,6 +71,7 @@ def test_damaged_files_are_rejected(tmp_path):
         ("links/target", lambda a: a + 10**6),
         ("links/score", lambda a: a[1:]),
         ("n_links", lambda a: a[:2]),
+        *(EDGES_DAMAGED if max_gap == 2 else ()),
         ("stream/source", lambda a: a - 99),
         ("stream/target", lambda a: a + 99),
         ("stream/n_scored", lambda a: a + 1),

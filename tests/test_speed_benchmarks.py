@@ -23,7 +23,6 @@ from benchmarks.large import track_movie
 from benchmarks.latency import pushed
 from benchmarks.length import without_transformer
 from benchmarks.movie_variants import every_nth
-from benchmarks.our_trackers import load_model
 from benchmarks.paired_runs import Run, command, compared, compared_task
 from benchmarks.plots import draw_transformer
 from benchmarks.seeded_movies import SwingingCells, cells_per_frame, simulated_movie
@@ -308,16 +307,16 @@ def test_strides_are_compared_by_accuracy_and_cells_per_second():
     assert changed[-2:] == ["+25.0 %", "-50.0 %"]
 
 
-def test_links_by_the_nearest_sources_are_compared_with_those_by_all(monkeypatch):
+def test_links_by_the_nearest_sources_are_compared_with_those_by_all():
     parameters = SimulationParameters(n_frames=21, n_cells=60)
     filmed = as_points(as_true_movie(render(parameters, seed=0), z_step=1.0))
     movie = every_nth(filmed, 4)
-    model = load_model("general_2d")
-    same = sources.compared(model, movie)
+    models = sources.load("general_2d")
+    same = sources.compared(models, movie)
     assert same["different_links"] == 0
     assert same["detections"] == len(movie.detections)
-    monkeypatch.setattr(sources, "MOST_SOURCES", 1)
-    others = sources.compared(model, movie)
+    models["nearest"].most_sources = 1
+    others = sources.compared(models, movie)
     assert others["different_links"] > 0
     rows = [{"movie": "a", **same, "cpu_s_per_1000_detections": seconds} for seconds in TIMES]
     head, *_, changed = sources_table({"movies": rows})

@@ -89,8 +89,8 @@ def timed_pushes(masks: SwingingCells, push: Push) -> dict[str, NDArray[Any]]:
 
 
 def stored_bytes(field: FieldOfView) -> int:
-    """Return the bytes of the arrays that a field of view stores: detections, links, tracks."""
-    tables = [*field.found, *field.links]
+    """Return the bytes of the arrays that a field stores: detections, edges, links, tracks."""
+    tables = [*field.found, *field.edges, *field.links]
     columns = [getattr(table, column.name) for table in tables for column in fields(table)]
     return sum(map(sys.getsizeof, [*columns, *field._tracks]))
 

@@ -127,7 +127,7 @@ class Tracker:
         model : str or Path
             An embedded model, `general_2d` or `general_3d`, or the path of an .onnx file.
         mode : str or Linker
-            One of `linking.MODES`, with links over up to two frames if the model has learned them
+            One of `linking.MODES`, with links up to two frames long if the model has learned them
             and is not one of upstream's; or a linker with options of its own.
         max_distance : float or str, optional
             Longest link: pixels, or a text such as "40px", "12um" or "auto".
@@ -168,7 +168,7 @@ class Tracker:
         loaded = AssociationModel.load(model, device=device)
         spec, link = loaded.spec, mode
         if isinstance(link, str):
-            gap, probabilities = usual_gap(spec), spec.scores_are_probabilities
+            gap, probabilities = usual_gap(spec, stride), spec.scores_are_probabilities
             link = linker(link, max_gap=gap, probabilities=probabilities)
         return cls(
             loaded,
@@ -348,8 +348,7 @@ class Tracker:
         if np.diff(frames).min() > 1:
             listed = ", ".join(map(str, frames[:3]))
             raise InputError(
-                f"the frames {listed}, ... do not follow each other, so nothing can be linked; "
-                "number them 0, 1, 2, ..."
+                f"the frames {listed}, ... do not follow each other; number them 0, 1, 2, ..."
             )
 
     def check_fit(self, movie: Movie | Detections) -> None:

@@ -72,8 +72,7 @@ def largest_difference(model: TrackingTransformer, path: Path) -> float:
     NaN if any score of either is NaN. The windows are those of `verification_windows`; pairs that
     the engine leaves out count as 0.
     """
-    engine = AssociationModel.load(path, device="cpu")
-    engine.most_sources = None
+    engine = AssociationModel.load(path, device="cpu", all_sources=True)
     reference = TrackingTransformer(model.config).double().eval()
     reference.load_state_dict(model.state_dict())
     differences = [

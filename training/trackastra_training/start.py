@@ -46,7 +46,7 @@ def spec_of(config: TransformerConfig, name: str, description: str) -> ModelSpec
         normalisation="window",
         cutoff=config.spatial_pos_cutoff,
         averaging="all",
-        max_frame_gap=2,
+        max_frame_gap=min(2, config.window - 1),
         scores_are_probabilities=True,
         uses_voxel_size=config.coord_dim == 3,
         description=description,

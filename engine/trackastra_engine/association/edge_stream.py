@@ -28,8 +28,9 @@ from trackastra_engine.model.spec import ModelSpec
 
 # On real movies, links are nearly as good as with a window for every frame, in 0.7 of the time.
 USUAL_STRIDE = 2
-# On real movies in which cells are missed, links over one frame prevent up to half of the errors,
-# and elsewhere they change little (benchmarks/README.md, missed cells).
+# Frames from source to target of the longest links. Where mothers are missed in 3D, links over one
+# missed frame prevent a third to half of the errors; elsewhere they change few
+# (benchmarks/README.md, missed cells).
 USUAL_GAP = 2
 # Detections of windows that begin at every frame, whatever the stride: they cost little, and where
 # few cells are seen, means over more windows have fewer errors (benchmarks/README.md, stride).
@@ -74,12 +75,16 @@ def check_gap(max_gap: int, spec: ModelSpec) -> None:
         )
 
 
-def usual_gap(spec: ModelSpec) -> int:
+def usual_gap(spec: ModelSpec, stride: int | None = None) -> int:
     """Return the longest link, in frames, where none is chosen: 1 for upstream's models, as there.
 
-    Other models find cells again that were missed in one frame; see benchmarks/clutter.py.
+    Other models find cells again that were missed in one frame, if their windows cover such links
+    at the stride; see benchmarks/clutter.py for the choice.
     """
-    return 1 if spec.recipe == "upstream" else min(USUAL_GAP, spec.max_frame_gap)
+    if spec.recipe == "upstream":
+        return 1
+    covered = spec.window - (USUAL_STRIDE if stride is None else stride)
+    return max(1, min(USUAL_GAP, spec.max_frame_gap, covered))
 
 
 def usual_stride(spec: ModelSpec, *, max_gap: int = 1) -> int:
@@ -95,7 +100,8 @@ def check_stride(stride: int, spec: ModelSpec, *, max_gap: int = 1) -> None:
     if not 1 <= stride <= spec.window - max_gap:
         raise InputError(
             f"the stride is {stride}, but windows of {spec.window} frames cover every pair of "
-            f"frames only at strides of 1 to {spec.window - max_gap}; choose one of these"
+            f"frames{'' if max_gap == 1 else f' up to {max_gap} apart'} only at strides of 1 to "
+            f"{spec.window - max_gap}; choose one of these"
         )
 
 

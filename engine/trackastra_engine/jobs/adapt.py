@@ -33,7 +33,8 @@ def adapt(
 ) -> Fit:
     """Write the model of a folder of results with its scores adapted to some corrections.
 
-    corrections: tables of decided links; by default those of the folder.
+    corrections: tables of decided links, of which those over gaps do not count; by default the
+    tables of the folder.
 
     Raises InputError or ModelError, and then writes nothing, if corrections are missing or too few,
     or do not show that adapted scores are better.

@@ -90,9 +90,11 @@ def _link(
     linked = time.perf_counter()
     stage_s = (("linking", linked - started),)
     calibration = Calibration(cached.voxel_um, cached.frame_interval_s).along(cached.ndim)
+    max_gap = cached.usual_gap if linking.max_gap is None else linking.max_gap
+    options = given_options(replace(linking, max_gap=max_gap))
     facts = RunFacts(
         cached.title,
-        (*given_options(linking), *found_facts(made.rates, made.motion)),
+        (*options, *found_facts(made.rates, made.motion)),
         stage_s,
         _command(tracked, outputs.folder, linking),
         made.motion,

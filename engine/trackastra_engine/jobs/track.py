@@ -174,7 +174,7 @@ def _tracker(job: Job, review: Review, adapted: list[Adapted]) -> Tracker:
     model = AssociationModel.load(job.model, device=job.device)
     spec, longest = model.spec, job.linking.max_distance
     link = job.linking.linker(
-        usual_gap=usual_gap(spec), probabilities=spec.scores_are_probabilities
+        usual_gap=usual_gap(spec, job.stride), probabilities=spec.scores_are_probabilities
     )
     return Tracker(
         model,
@@ -232,10 +232,11 @@ def _command(job: Job) -> str:
 
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
     """Return the options of a job, without unused ones, and its device and version."""
+    linking = replace(job.linking, max_gap=tracker.link.max_gap)
     return (
         *(
             pair
-            for pair in given_options(job)
+            for pair in given_options(replace(job, linking=linking))
             if job.title is None or pair[0] not in ("images", "masks")
         ),
         ("device", tracker.model.device),

@@ -76,7 +76,7 @@ def linker(
         One of `MODES`.
     max_gap : int
         Frames from the source to the target of the longest links: 1 for neighbouring frames, 2
-        for links over one frame in which a cell was missed.
+        for links over one frame in which a cell was missed, too, as usual with the embedded models.
     probabilities : bool
         Whether scores are probabilities (`ModelSpec.scores_are_probabilities`), of which
         "greedy" and "ilp" accept 0.3 and more; otherwise they are upstream's scores.

@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "general_2d"
 # Of a window, from which two threads inside a run save time: .15 of it, .2 at 2,000 tokens.
 THREADED_TOKENS = 400
-# Nearest sources of a target in a frame that are scored, but with upstream's models. All sources
-# within the cutoff are up to 230 in 2D and 340 in 3D, and take up to 1.6 times as long: they gave
-# the same links in 65 of 65 real movies, some of them filmed rarely, jumping or with errors.
+# Nearest sources of a target in a frame that are scored, except with upstream's models. Within the
+# cutoff are up to 230 in 2D and 340 in 3D; both gave the same links, and the nearest take less time
+# (benchmarks/sources.py).
 MOST_SOURCES = 32
 TOKENS_AT_ONCE = 2**15  # in a run; attention needs about 30 kB for each at the published size
 
@@ -68,26 +68,38 @@ class AssociationModel:
     """A trained model that scores how likely detections of a window belong together."""
 
     def __init__(
-        self, session: Any, spec: ModelSpec, path: Path, threaded: Any | None = None
+        self,
+        session: Any,
+        spec: ModelSpec,
+        path: Path,
+        threaded: Any | None = None,
+        *,
+        all_sources: bool = False,
     ) -> None:
-        """Score with a session, and large windows with a threaded one, if given."""
+        """Score with a session, and large windows with a threaded one, if given; see `load`."""
         self._session = session
         self._threaded = threaded
         self._in_threads: dict[int, AssociationModel] = {}
         # All blocks in one batch, for GPUs, or one after the other.
         self.is_at_once = session.get_modelmeta().graph_name == AT_ONCE
+        self._all_sources = all_sources
         # Nearest sources of a target in a frame that are scored; None: all within the cutoff.
-        self.most_sources = None if spec.recipe == "upstream" else MOST_SOURCES
+        self.most_sources = None if all_sources or spec.recipe == "upstream" else MOST_SOURCES
         self.spec = spec
         self.path = path
 
     @classmethod
     def load(
-        cls, model: str | Path = DEFAULT_MODEL, *, device: Device = "auto"
+        cls,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: Device = "auto",
+        all_sources: bool = False,
     ) -> "AssociationModel":
         """Return the model of that name or file, ready to run on `device`.
 
-        "auto" uses CUDA if it works, and logs the device.
+        "auto" uses CUDA if it works, and logs the device. With `all_sources`, all sources of a
+        target within the cutoff are scored, as always with upstream's models.
 
         Raises ModelError if the file is not a model of the engine or the device is not available,
         and MissingDependencyError without ONNX Runtime.
@@ -102,7 +114,8 @@ class AssociationModel:
             )
         if not set(PLAN_INPUTS) <= {value.name for value in session.get_inputs()}:
             raise ModelError(f"{path} was exported for an earlier engine; export it again")
-        return cls(session, ModelSpec.from_json(metadata[METADATA_KEY]), path)
+        spec = ModelSpec.from_json(metadata[METADATA_KEY])
+        return cls(session, spec, path, all_sources=all_sources)
 
     def in_threads(self, n_threads: int) -> "AssociationModel":
         """Return the model that scores single windows fastest, with the same scores.
@@ -114,8 +127,9 @@ class AssociationModel:
             return self
         if n_threads not in self._in_threads:
             threaded = _new_session(import_runtime(), self.path, "cpu", threads=n_threads)
-            model = AssociationModel(self._session, self.spec, self.path, threaded)
-            self._in_threads[n_threads] = model
+            self._in_threads[n_threads] = AssociationModel(
+                self._session, self.spec, self.path, threaded, all_sources=self._all_sources
+            )
         return self._in_threads[n_threads]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -131,7 +145,7 @@ class AssociationModel:
     @cached_property
     def identity(self) -> str:
         """Return a text that differs if scores may differ, even in their last digits."""
-        return f"{self.digest} {self.device} {import_runtime().__version__}"
+        return f"{self.digest} {self.device} {import_runtime().__version__} {self.most_sources}"
 
     @cached_property
     def digest(self) -> str:

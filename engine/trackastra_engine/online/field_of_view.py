@@ -21,7 +21,7 @@ from trackastra_engine.online.update import Update
 
 
 class FieldOfView:
-    """One field of view: links each frame to the one before, and corrects links that change."""
+    """One field of view: links each frame to those before, and corrects links that change."""
 
     def __init__(
         self,
@@ -163,7 +163,8 @@ class FieldOfView:
         def scored(frame: int) -> FrameEdges:
             return parts[frame] if frame in parts else self._final_part(frame)
 
-        return links_into(frames, scored, self.links[: frames.start], self._linker, rates)
+        earlier = self.links[max(0, frames.start - self.max_gap) : frames.start]
+        return links_into(frames, scored, earlier, self._linker, rates)
 
     def _final_parts(self) -> Iterator[FrameEdges]:
         """Yield the edges from each frame whose edges are final."""

@@ -22,10 +22,11 @@ def links_into(
 
     A link over a gap begins only at a cell that is not linked to a frame in between.
 
-    scored: returns the edges from a frame; earlier: links into each of the frames before; rates: of
-    the movie, for the correction of scores.
+    scored: returns the edges from a frame; earlier: links into each of the frames just before, as
+    many as the longest link; rates: of the movie, for the correction of scores.
     """
-    decided, max_gap = list(earlier), linker.link.max_gap
+    max_gap = linker.link.max_gap
+    decided = dict(zip(range(frames.start - len(earlier), frames.start), earlier, strict=True))
     first_rows: dict[int, int] = {}
     graphs: dict[int, CandidateGraph] = {}
     for frame in frames:
@@ -41,15 +42,15 @@ def links_into(
             edges = concatenate_edges(
                 _into(frame, graph).shifted(first_rows[source]) for source, graph in near.items()
             )
-            linked = concatenate_edges(decided[begin + 1 :]).source
+            linked = concatenate_edges(decided[t] for t in range(begin + 1, frame)).source
             edges = edges.rows(np.flatnonzero(~np.isin(edges.source, linked)))
             known = near[begin].detections
             known = known.rows(slice(0, int(np.searchsorted(known.frame, frame, "right"))))
             row = first_rows[begin]
             graph = linker.discounted(CandidateGraph(known, edges.shifted(-row)))
             links = graph.edges.rows(linker.link.choose(graph)).shifted(row)
-        decided.append(links)
-    return decided[len(earlier) :]
+        decided[frame] = links
+    return [decided[frame] for frame in frames]
 
 
 def _into(frame: int, graph: CandidateGraph) -> Edges:

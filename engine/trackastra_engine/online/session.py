@@ -40,8 +40,8 @@ class Session:
     linking/rates.py). Updates correct only links that later windows may still change; without a
     delay, `finish` decides all links anew by the rates of the whole movie and undoes divisions of
     split cells, so that its tracks are those of `Tracker.track`, edge for edge. With a delay they
-    are so from `spec.window - 2` on if the tracker's stride is 1, it links over no gaps, and its
-    rates are off or the model has none.
+    are so from `spec.window - 2` on if the tracker's stride is 1, it links neighbouring frames
+    only, and does not correct scores.
 
     Each frame is scored in one window. With a stride of 2, every second of these counts only until
     the next one is scored, except windows of at most 100 detections.

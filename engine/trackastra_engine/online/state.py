@@ -85,7 +85,8 @@ def load_session(path: Path, tracker: Tracker) -> Session:
     Raises
     ------
     InputError
-        If the file is not a session, or was saved with another model.
+        If the file is not a session, or was saved with another model, or with other rates or
+        another longest link.
 
     Examples
     --------
