@@ -56,19 +56,41 @@ def keep_shortest(source, target, frame, place, limit, most, kept):
 
 
 @kernel
-def accept_greedily(order, source, target, n_children, has_parent, max_children, accepted):
-    """Mark in `accepted` (E,) the edges that fit when they are tried in `order` (E,).
+def sum_returns(source, target, frame, score, least, n_children, n_returned):
+    """Add up, for N detections at `frame` (N,), the scores (E,) of edges to and from them.
 
-    An edge fits if its target has no parent yet and its source fewer children than the edge's
-    `max_children` (E,); n_children (N,) and has_parent (N,) start at zero and count accepted
+    n_children (N,) and n_returned (N,) start at zero and get the sums of the scores of children in
+    the next frame, and of those of them that an edge over a gap joins to a cell without children;
+    edges with a score of at most `least` are no evidence of these.
+    """
+    comes_back = np.zeros(len(frame))
+    for edge in range(len(source)):
+        if frame[target[edge]] - frame[source[edge]] == 1:
+            n_children[source[edge]] += score[edge]
+    for edge in range(len(source)):
+        if frame[target[edge]] - frame[source[edge]] > 1:
+            ended = max(0.0, 1 - n_children[source[edge]])
+            comes_back[target[edge]] += score[edge] * ended
+    for edge in range(len(source)):
+        if frame[target[edge]] - frame[source[edge]] == 1 and score[edge] > least:
+            n_returned[source[edge]] += min(comes_back[target[edge]], 1.0)
+    return comes_back
+
+
+@kernel
+def accept_greedily(tried, source, target, n_children, has_parent, max_children, accepted):
+    """Mark in `accepted` (K,) which of the edges fit when `tried` (K,), rows, one after the other.
+
+    An edge fits if its target has no parent yet and its source fewer children than its
+    `max_children` (K,); n_children (N,) and has_parent (N,) start at zero and count accepted
     edges.
     """
-    for edge in order:
-        parent, child = source[edge], target[edge]
-        if not has_parent[child] and n_children[parent] < max_children[edge]:
+    for place in range(len(tried)):
+        parent, child = source[tried[place]], target[tried[place]]
+        if not has_parent[child] and n_children[parent] < max_children[place]:
             has_parent[child] = True
             n_children[parent] += 1
-            accepted[edge] = True
+            accepted[place] = True
 
 
 @kernel

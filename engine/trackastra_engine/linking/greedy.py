@@ -27,20 +27,22 @@ def choose_greedily(
     # Most candidates have too low a score even without a gap.
     is_likely = graph.edges.score >= min_link_score
     is_likely[graph.given] = False
-    likely = np.flatnonzero(is_likely)
-    edges, n_detections = graph.edges.rows(likely), len(graph.detections)
-    merit = edges.score - MISSED_FRAME * CandidateGraph(graph.detections, edges).n_missed
+    tried = np.flatnonzero(is_likely)
+    edges, frame = graph.edges, graph.detections.frame
+    n_missed = frame[edges.target[tried]] - frame[edges.source[tried]] - 1
+    merit = edges.score[tried] - MISSED_FRAME * n_missed
     # Equal scores keep the order of the candidate graph, as in upstream's stable sort.
     order = np.argsort(-merit, kind="stable")
-    order = order[merit[order] >= min_link_score]
-    accepted = np.zeros(len(edges), bool)
+    tried, merit = tried[order], merit[order]
+    n_tried = int(np.searchsorted(-merit, -min_link_score, side="right"))
+    tried, accepted = tried[:n_tried], np.zeros(n_tried, bool)
     accept_greedily(
-        order,
+        tried,
         edges.source,
         edges.target,
-        np.bincount(graph.edges.source[graph.given], minlength=n_detections),
-        np.zeros(n_detections, bool),
-        1 + (divisions & (merit >= min_division_score)),
+        np.bincount(edges.source[graph.given], minlength=len(frame)),
+        np.zeros(len(frame), bool),
+        1 + (divisions & (merit[:n_tried] >= min_division_score)),
         accepted,
     )
-    return np.sort(np.append(likely[accepted], graph.given))
+    return np.sort(np.append(tried[accepted], graph.given))

@@ -8,6 +8,7 @@ division is unlikely, with any linker.
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray
+from trackastra_engine.kernels.links import sum_returns
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.edges import Edges
 
@@ -31,24 +32,21 @@ def discount_merges(graph: CandidateGraph) -> CandidateGraph:
     had ended changes: its score is multiplied by the probability that no cell was merged, at the
     movie's share of merges.
     """
-    edges, n_missed, n_detections = graph.edges, graph.n_missed, len(graph.detections)
-    is_step = n_missed == 0
-    n_children = np.bincount(edges.source, edges.score * is_step, minlength=n_detections)
-    ended = np.maximum(0, 1 - n_children)
-    second_child = np.clip(n_children - 1, 0, 1)
-    comes_back = np.bincount(
-        edges.target, edges.score * ended[edges.source] * ~is_step, minlength=n_detections
-    )
-    is_child = is_step & (edges.score > MIN_CHILD_SCORE)
-    returns = np.minimum(comes_back, 1)[edges.target] * is_child
+    edges, frame = graph.edges, graph.detections.frame
+    n_children, n_returned = np.zeros((2, len(frame)))
     # If two cells are equally likely to be the merged object, each ended with half the
     # probability: the sum counts.
-    n_returned = np.bincount(edges.source, returns, minlength=n_detections)
+    comes_back = sum_returns(
+        edges.source, edges.target, frame, edges.score, MIN_CHILD_SCORE, n_children, n_returned
+    )
+    second_child = np.clip(n_children - 1, 0, 1)
     is_merged = np.asarray(second_child * np.minimum(n_returned, 1), np.float64)
     seems_to_divide = np.flatnonzero(second_child > MIN_SECOND_CHILD)
     is_merged[seems_to_divide] = with_share_of_movie(is_merged[seems_to_divide])
-    rows = np.flatnonzero(is_child & (is_merged[edges.source] >= MIN_MERGED))
-    likeliest = returns[rows] * edges.score[rows]
+    rows = np.flatnonzero((is_merged >= MIN_MERGED)[edges.source])
+    is_step = frame[edges.target[rows]] - frame[edges.source[rows]] == 1
+    rows = rows[is_step & (edges.score[rows] > MIN_CHILD_SCORE)]
+    likeliest = np.minimum(comes_back[edges.target[rows]], 1) * edges.score[rows]
     rows = rows[np.lexsort((-likeliest, edges.source[rows]))]
     source, place = np.unique(edges.source[rows], return_index=True)
     score = edges.score.copy()

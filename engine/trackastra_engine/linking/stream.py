@@ -167,6 +167,7 @@ class LinkStream:
         Raises InputError if corrections name detections that are not in the movie.
         """
         edges, linker = self._kept.whole(), self._linker
+        self._kept = GrowingRows(concatenate_edges([]))  # the edges are not needed after `_linked`
         if linker.corrections is not None:
             linker.corrections.check_known(detections)
         if self._training_rates is not None:
