@@ -166,6 +166,31 @@ def test_decided_links_are_known_and_unsure_ones_are_not(tracked, swapped, tmp_p
         assert (movie.parent[movie.detections.frame == 0] == NO_PARENT).all()
 
 
+def test_the_parent_of_a_cell_that_was_found_again_is_unknown_unless_decided(tracked, tmp_path):
+    out, edges = tracked
+    masks = tifffile.imread(out.parent / "masks.tif")
+    cells = [edge[1] for edge in edges if edge[0] == 4]
+    single = [label for label in cells if cells.count(label) == 1]
+    masks[4][np.isin(masks[4], single[::3])] = 0
+    tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack")
+    command = ("track", "--masks", tmp_path / "masks.tif", "--axes", "tyx", "--no-report")
+    assert run(*command, "-o", tmp_path / "out").exit_code == 0
+    rows = np.loadtxt(tmp_path / "out" / "edges.csv", delimiter=",", skiprows=1)[:, :4].astype(int)
+    gap = rows[rows[:, 2] - rows[:, 0] == 2][0].tolist()
+    other = rows[rows[:, 2] - rows[:, 0] == 1][0].tolist()
+    spec = read_model("general_2d")[1]
+    for decided, is_known in ((other, False), (gap, True)):
+        row = ",".join(map(str, decided))
+        (tmp_path / "a.csv").write_text(f"{HEAD}{row},link\n")
+        result = CorrectedResult(tmp_path / "out", (tmp_path / "a.csv",), 0.9)
+        movie = read_corrected(result, spec)
+        found = movie.detections
+        (target,) = np.flatnonzero((found.frame == gap[2]) & (found.label == gap[3]))
+        assert (movie.parent[target] != PARENT_UNKNOWN) == is_known
+        if is_known:
+            assert found.frame[movie.parent[target]] == gap[0]
+
+
 def test_a_small_run_learns_the_decided_links(tracked, swapped, tmp_path):
     """The weights change, and so does what the network says of the two links, but not the rest."""
     out, _ = tracked

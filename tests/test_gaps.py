@@ -1,5 +1,6 @@
 """A cell that was missed in a frame is found again, and other links do not change."""
 
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from golden_cases import model_folder
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association.edge_stream import usual_gap, usual_stride
 from trackastra_engine.linking import MODES, linker
+from trackastra_engine.model.onnx_model import MOST_SOURCES, AssociationModel
 from trackastra_engine.simulation import Motion, SimulationParameters, render
 from trackastra_export.export import export_model
 from trackastra_training.checkpoint import load_model, load_spec
@@ -83,6 +85,14 @@ def test_models_of_upstream_link_over_no_gaps_unless_it_is_chosen(tmp_path):
     tracker = Tracker.load(tmp_path / "model.onnx", device="cpu")
     assert tracker.link.max_gap == 1
     assert tracker.model.most_sources is None
+
+
+def test_copies_of_a_model_score_as_many_sources():
+    for all_sources, most in ((False, MOST_SOURCES), (True, None)):
+        model = AssociationModel.load("general_2d", device="cpu", all_sources=all_sources)
+        again = pickle.loads(pickle.dumps(model))
+        for copy in (model, model.in_threads(2), again):
+            assert copy.most_sources == most
 
 
 def test_the_usual_gap_leaves_a_choice_of_strides():

@@ -17,7 +17,7 @@ from trackastra_engine.jobs.decided import corrections_of
 from trackastra_engine.jobs.relink import relinked
 from trackastra_engine.linking.corrections import OPEN, Corrections
 from trackastra_engine.linking.lineage import Lineage
-from trackastra_engine.linking.options import LinkingOptions
+from trackastra_engine.linking.options import DEFAULT_OPTIONS
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.movie.voxels import proportions
 from trackastra_engine.simulation import KnownMovie, count_children
@@ -50,8 +50,7 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
     corrections = corrections_of(result.corrections, result.folder)
     if corrections is None or len(corrections) == 0:
         raise InputError(f"{result.folder} has no corrections; name a file in 'corrections'")
-    # The score of a link over a gap says nothing about the frame before.
-    lineage = relinked(cached, LinkingOptions(max_gap=1), corrections).lineage
+    lineage = relinked(cached, DEFAULT_OPTIONS, corrections).lineage
     is_known = _is_decided(lineage.detections, corrections)
     n_decided = int(is_known.sum())
     is_known |= _sureness(lineage, _parent_shares(cached)) >= result.sure_score
@@ -98,8 +97,11 @@ def _parent_shares(cached: CachedMovie) -> FloatArray:
 def _sureness(lineage: Lineage, share: FloatArray) -> FloatArray:
     """Return the probability (N,) of the link to each detection, or that there is none.
 
-    share: (N,) that there is one. Nothing in the first frame has a parent.
+    share: (N,) that there is one. Nothing in the first frame has a parent. No link over a gap is
+    sure, as its score says nothing about the frame before.
     """
+    edges, frame = lineage.edges, lineage.detections.frame
+    is_step = frame[edges.target] - frame[edges.source] == 1
     sureness: FloatArray = 1 - share
-    sureness[lineage.edges.target] = lineage.edges.score
+    sureness[edges.target] = np.where(is_step, edges.score, 0)
     return sureness

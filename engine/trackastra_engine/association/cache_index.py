@@ -143,7 +143,7 @@ def write_index(cache: ChunkCache, path: Path, movie: Movie, association: Associ
         chunks=cache.files,
         ndim=association.spec.ndim,
         max_gap=association.max_gap,
-        usual_gap=min(usual_gap(association.spec), association.max_gap),
+        usual_gap=min(usual_gap(association.spec, association.stride), association.max_gap),
         voxel_um=movie.voxel_um,
         frame_interval_s=movie.frame_interval_s,
         scores_are_probabilities=association.spec.scores_are_probabilities,

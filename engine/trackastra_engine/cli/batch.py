@@ -48,7 +48,7 @@ def batch(
     TIFFs, .tif or other inputs of track), or points.csv. Or it is an OME-Zarr plate whose images
     have their masks as labels. Options of track at the end apply to all positions:
 
-        trackastra-engine batch MOVIES -o OUT --mode ilp --max-gap 2
+        trackastra-engine batch MOVIES -o OUT --mode ilp --stride 1
 
     OUT gets a folder and a log (.log) per position, and summary.csv and summary.html. If a position
     fails, the others continue, and the exit code is 1. Run again, the same command tracks only

@@ -87,7 +87,7 @@ _LINKING = (
         "--max-gap",
         type=int,
         help="Longest link in frames; 2 bridges one frame in which a cell was missed.  "
-        "[default: 2 if the model has learned it, with upstream's models 1]",
+        "[default: 2 if the model's windows allow it at the stride, with upstream's models 1]",
     ),
     click.option(
         "--max-distance",

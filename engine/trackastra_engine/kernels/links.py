@@ -56,14 +56,13 @@ def keep_shortest(source, target, frame, place, limit, most, kept):
 
 
 @kernel
-def sum_returns(source, target, frame, score, least, n_children, n_returned):
-    """Add up, for N detections at `frame` (N,), the scores (E,) of edges to and from them.
+def sum_returns(source, target, frame, score, least, n_children, comes_back, n_returned):
+    """Add up the scores (E,) of edges between N detections at `frame` (N,).
 
-    n_children (N,) and n_returned (N,) start at zero and get the sums of the scores of children in
-    the next frame, and of those of them that an edge over a gap joins to a cell without children;
-    edges with a score of at most `least` are no evidence of these.
+    All sums (N,) start at zero. n_children: of the children in the next frame. comes_back: of the
+    edges over gaps to a detection, each times the probability that its source has no child.
+    n_returned: of comes_back, at most 1, of the children with a score above `least`.
     """
-    comes_back = np.zeros(len(frame))
     for edge in range(len(source)):
         if frame[target[edge]] - frame[source[edge]] == 1:
             n_children[source[edge]] += score[edge]
@@ -74,16 +73,15 @@ def sum_returns(source, target, frame, score, least, n_children, n_returned):
     for edge in range(len(source)):
         if frame[target[edge]] - frame[source[edge]] == 1 and score[edge] > least:
             n_returned[source[edge]] += min(comes_back[target[edge]], 1.0)
-    return comes_back
 
 
 @kernel
 def accept_greedily(tried, source, target, n_children, has_parent, max_children, accepted):
-    """Mark in `accepted` (K,) which of the edges fit when `tried` (K,), rows, one after the other.
+    """Mark in `accepted` (K,) which edges fit; `tried` (K,) are their rows, in the order of trial.
 
-    An edge fits if its target has no parent yet and its source fewer children than its
-    `max_children` (K,); n_children (N,) and has_parent (N,) start at zero and count accepted
-    edges.
+    An edge fits if its target has no parent yet and its source has fewer children than the edge's
+    `max_children` (K,). n_children (N,) starts with the numbers of given children, has_parent (N,)
+    with False; both count accepted edges.
     """
     for place in range(len(tried)):
         parent, child = source[tried[place]], target[tried[place]]

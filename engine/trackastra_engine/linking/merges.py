@@ -33,12 +33,11 @@ def discount_merges(graph: CandidateGraph) -> CandidateGraph:
     movie's share of merges.
     """
     edges, frame = graph.edges, graph.detections.frame
-    n_children, n_returned = np.zeros((2, len(frame)))
+    n_children, comes_back, n_returned = np.zeros((3, len(frame)))
     # If two cells are equally likely to be the merged object, each ended with half the
     # probability: the sum counts.
-    comes_back = sum_returns(
-        edges.source, edges.target, frame, edges.score, MIN_CHILD_SCORE, n_children, n_returned
-    )
+    ends, sums = (edges.source, edges.target), (n_children, comes_back, n_returned)
+    sum_returns(*ends, frame, np.asarray(edges.score, float), MIN_CHILD_SCORE, *sums)
     second_child = np.clip(n_children - 1, 0, 1)
     is_merged = np.asarray(second_child * np.minimum(n_returned, 1), np.float64)
     seems_to_divide = np.flatnonzero(second_child > MIN_SECOND_CHILD)

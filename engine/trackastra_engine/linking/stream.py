@@ -159,19 +159,20 @@ class LinkStream:
                 self._counts += count_parents(part, self._linker.proportions)
 
     def finish(self, detections: Detections, motion: MovieMotion | None = None) -> Lineage:
-        """Return the lineage of all detections of the movie; warn of unusually long links.
+        """End the movie and return the lineage of all its detections; warn of long links.
 
         motion: of the movie, if windows were aligned: common motion of cells does not count in the
         length of links, in warnings and in the limit "auto".
 
         Raises InputError if corrections name detections that are not in the movie.
         """
-        edges, linker = self._kept.whole(), self._linker
-        self._kept = GrowingRows(concatenate_edges([]))  # the edges are not needed after `_linked`
+        linker = self._linker
         if linker.corrections is not None:
             linker.corrections.check_known(detections)
         if self._training_rates is not None:
             self.rates = known_rates(self._counts, self._training_rates)
+        edges = self._kept.whole()
+        self._kept = GrowingRows(concatenate_edges([]))  # so that `_linked` frees the edges
         if self._waits:
             edges = self._linked(detections, edges, motion)
         lineage = linker.lineage(detections, edges)

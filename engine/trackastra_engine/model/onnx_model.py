@@ -31,8 +31,8 @@ DEFAULT_MODEL = "general_2d"
 # Of a window, from which two threads inside a run save time: .15 of it, .2 at 2,000 tokens.
 THREADED_TOKENS = 400
 # Nearest sources of a target in a frame that are scored, except with upstream's models. Within the
-# cutoff are up to 230 in 2D and 340 in 3D; both gave the same links, and the nearest take less time
-# (benchmarks/sources.py).
+# cutoff are up to 230 in 2D and 340 in 3D; both gave the same links of 32 real movies, and the
+# nearest took a quarter less time in the mean (benchmarks/sources.py).
 MOST_SOURCES = 32
 TOKENS_AT_ONCE = 2**15  # in a run; attention needs about 30 kB for each at the published size
 
@@ -134,7 +134,7 @@ class AssociationModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the model as its file, which another process opens."""
-        return _reopened, (self.path, self.device, self.identity)
+        return _reopened, (self.path, self.device, self.identity, self._all_sources)
 
     @property
     def device(self) -> str:
@@ -205,9 +205,9 @@ class AssociationModel:
 
 
 @lru_cache(maxsize=1)
-def _reopened(path: Path, device: Device, identity: str) -> AssociationModel:
+def _reopened(path: Path, device: Device, identity: str, all_sources: bool) -> AssociationModel:
     """Return the model of a file, once in a process; raises ModelError if scores may differ."""
-    model = AssociationModel.load(path, device=device)
+    model = AssociationModel.load(path, device=device, all_sources=all_sources)
     if model.identity != identity:
         raise ModelError(
             f"{path} or ONNX Runtime differs here ({model.identity}) from the machine that began "

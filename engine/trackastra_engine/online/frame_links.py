@@ -22,8 +22,8 @@ def links_into(
 
     A link over a gap begins only at a cell that is not linked to a frame in between.
 
-    scored: returns the edges from a frame; earlier: links into each of the frames just before, as
-    many as the longest link; rates: of the movie, for the correction of scores.
+    scored: returns the edges from a frame; earlier: links into each of the `max_gap` frames
+    just before, or of all; rates: of the movie, for the correction of scores.
     """
     max_gap = linker.link.max_gap
     decided = dict(zip(range(frames.start - len(earlier), frames.start), earlier, strict=True))
