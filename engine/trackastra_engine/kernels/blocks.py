@@ -55,6 +55,21 @@ def find_keys(starts, queries, blocks, token_starts, tokens, token_blocks, reach
 
 
 @kernel
+def kth_smallest(values, n_values, k):
+    """Return the k-th smallest of the first `n_values` values; np.partition compiles for 10 s."""
+    smallest = np.full(k, np.inf)
+    for place in range(n_values):
+        value, row = values[place], k - 1
+        if value >= smallest[row]:
+            continue
+        while row > 0 and smallest[row - 1] > value:
+            smallest[row] = smallest[row - 1]
+            row -= 1
+        smallest[row] = value
+    return smallest[k - 1]
+
+
+@kernel
 def find_candidates(
     starts, queries, latest, tokens, frame, keys, n_keys, reach, most_sources, candidates
 ):  # fmt: skip
@@ -80,7 +95,7 @@ def find_candidates(
                         n_found += 1
                 limit = np.inf
                 if n_found > most_sources:
-                    limit = np.partition(lengths[:n_found], most_sources - 1)[most_sources - 1]
+                    limit = kth_smallest(lengths, n_found, most_sources)
                 n_kept = 0
                 for place in range(n_found):
                     if lengths[place] <= limit:
