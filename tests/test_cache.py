@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,13 @@ from trackastra_engine.association import association as chunk_module
 from trackastra_engine.association import chunks, edge_stream
 from trackastra_engine.association.association import Association, WindowScores
 from trackastra_engine.association.cache import read_edges
-from trackastra_engine.association.edge_stream import EdgeStream
+from trackastra_engine.association.cache_index import FILE_NAME, CachedMovie
+from trackastra_engine.association.edge_stream import EdgeStream, usual_gap
 from trackastra_engine.detection.detections import detect
-from trackastra_engine.files.replace import is_half_filled, refilled_folder
+from trackastra_engine.files.replace import PRIVATE, is_half_filled, refilled_folder
+from trackastra_engine.jobs.relink import relinked
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.model.edges import concatenate_edges
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.movie.frames import Movie, open_movie
@@ -294,3 +298,23 @@ def test_a_run_that_is_killed_repeatedly_gives_the_bytes_of_an_uninterrupted_one
     assert int(done.stdout.splitlines()[-1]) >= 1
     assert contents(tmp_path / "killed") == contents(tmp_path / "never")
     assert len(contents(tmp_path / "never")) > 200
+
+
+class ShortModel(KnownModel):
+    """A model whose windows of 3 frames cover links over a gap at a stride of 1 only."""
+
+    spec = replace(RandomModel.spec, window=3)
+    path, digest = Path("short.onnx"), "short"
+
+
+@pytest.mark.parametrize(("stride", "gap"), [(1, 2), (2, 1)])
+def test_links_are_made_again_with_the_longest_link_of_the_tracking(masks, tmp_path, stride, gap):
+    model, out = ShortModel(), tmp_path / "out"
+    assert usual_gap(model.spec, stride) == gap
+    tracker = Tracker(model, linker("greedy", max_gap=gap), stride=stride, align="off", rates="off")
+    index = out / PRIVATE / FILE_NAME
+    expected = tracker.track_movie(open_movie(None, masks), cache=index.parent, index=index)
+    again = relinked(CachedMovie.read(out), LinkingOptions(rates="off"), None).lineage
+    np.testing.assert_array_equal(again.edges.target, expected.edges.target)
+    frame, edges = again.detections.frame, again.edges
+    assert (frame[edges.target] - frame[edges.source]).max() == gap
