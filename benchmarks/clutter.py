@@ -22,6 +22,7 @@ KINDS: dict[str, Variant] = {
     "others seen 6 times": partial(with_others, share=0.05, n_seen=6),
     "mothers missed": partial(mothers_missed, share=0.5),
     "missed 3 times": partial(missed_for, share=0.02, n_frames=3),
+    "missed 10 times": partial(missed_for, share=0.1, n_frames=10),
     "with errors": with_errors,
 }
 

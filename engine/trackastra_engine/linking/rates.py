@@ -42,7 +42,10 @@ class RateLimits:
     prior_cells: float = 300
     # Least ratio of cells without a parent to cells that end: a cell that is missed, merged or
     # split both ends and begins, and the scores may not show it.
-    begins_per_end: float = 1.5
+    begins_per_end: float = 3
+    # Share of the training's rate of cells without a parent that a movie's rate is compared with:
+    # the training has more of them than most movies, but scores are too sure of a wrong parent.
+    rare_none: float = 1 / 3
     # Least ratio of a movie's rate to that of the training: of cells without a parent, and of
     # second daughters. Where divisions are rare, too few of them are left to be sure of the ratio.
     least_none: float = 1 / 50
@@ -74,19 +77,7 @@ class MovieRates:
 
     found: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
     training: FloatArray  # (2, 3)
-    limits: RateLimits = LIMITS
-
-    @property
-    def weights(self) -> FloatArray:
-        """Return the likelihood (2, 3) of each outcome relative to the training and to FIRST.
-
-        It is at most 1: higher rates are due to errors of the segmentation or the scores, which
-        other links would not correct.
-        """
-        ratio = self.found / self.training
-        least = np.array([self.limits.least_none, 1, self.limits.least_second])
-        weights: FloatArray = np.clip(ratio / ratio[:, [FIRST]], least, 1)
-        return weights
+    weights: FloatArray  # (2, 3) likelihood of each outcome relative to the training and to FIRST
 
     def figures(self) -> dict[str, float]:
         """Return the shares of cells, by name."""
@@ -159,11 +150,19 @@ def movie_rates(
     if n_targets < MIN_TARGETS or n_likely < MIN_LIKELY_SHARE * n_targets:
         return None
     trained = training.shares()
-    found = [
-        _estimate(shares.reshape(-1, 3), count.ravel(), rates, _end_share(sources), limits)
-        for count, sources, rates in zip(counts.targets, counts.sources, trained, strict=True)
-    ]
-    return MovieRates(np.array(found), trained, limits)
+    reference = _with_rarer_none(trained, limits.rare_none)
+    found = np.array(
+        [
+            _estimate(shares.reshape(-1, 3), count.ravel(), rates, _end_share(sources), limits)
+            for count, sources, rates in zip(counts.targets, counts.sources, reference, strict=True)
+        ]
+    )
+    ratio = found / reference
+    # Higher rates are due to errors of the segmentation or the scores, which other links would not
+    # correct: no outcome becomes more likely.
+    least = np.array([limits.least_none, 1, limits.least_second])
+    weights = np.clip(ratio / ratio[:, [FIRST]], least, 1)
+    return MovieRates(found, trained, weights)
 
 
 def corrected(
@@ -209,6 +208,12 @@ def at_border(detections: Detections, proportions: NDArray[np.float64]) -> NDArr
     diameter = detections.features[:, 0] * proportions.prod() ** (1 / len(proportions))
     is_near: NDArray[np.bool_] = np.less(detections.features[:, -1], BORDER_DIAMETERS * diameter)
     return is_near
+
+
+def _with_rarer_none(rates: FloatArray, factor: float) -> FloatArray:
+    """Return rates (2, 3) with fewer cells without a parent, and more first children."""
+    none = factor * rates[:, NONE]
+    return np.column_stack([none, 1 - none - rates[:, SECOND], rates[:, SECOND]])
 
 
 def _in_words(found: FloatArray, training: FloatArray) -> str:
