@@ -76,15 +76,24 @@ def mothers_missed(movie: TrueMovie, share: float) -> TrueMovie:
 def missed_for(movie: TrueMovie, share: float, n_frames: int) -> TrueMovie:
     """Return the movie in which a share of the detections is missed, several frames in a row.
 
-    Of two daughters, the second one of the table stays missed.
+    Some of them were missed before the first frame. Of two daughters, the second one of the table
+    stays missed.
     """
-    drawn = np.random.default_rng(SEED).random(len(movie.parent))
-    is_missed: NDArray[np.bool_] = np.zeros(len(drawn), bool)
-    child = np.full(len(drawn) + 1, -1)  # the last entry is for -1
+    rng, frame = np.random.default_rng(SEED), movie.detections.frame
+    starts = rng.random(len(frame)) < share / n_frames
+    started_before = rng.random(len(frame)) < share * (n_frames - 1) / n_frames
+    n_missed = np.where(starts, n_frames, 0)
+    n_left = np.where(started_before, rng.integers(1, max(2, n_frames), len(frame)), 0)
+    n_missed = np.where(frame == frame[0], np.maximum(n_missed, n_left), n_missed)
+    child = np.full(len(frame) + 1, -1)  # the last entry is for -1
     has_parent = np.flatnonzero(movie.parent >= 0)
     child[movie.parent[has_parent]] = has_parent
-    row = np.flatnonzero(drawn < share / n_frames)
-    for _ in range(n_frames):
-        is_missed[row[row >= 0]] = True
-        row = child[row]
+    is_missed: NDArray[np.bool_] = np.zeros(len(frame), bool)
+    row = np.flatnonzero(n_missed)
+    n_missed = n_missed[row]
+    while len(row):
+        is_missed[row] = True
+        row, n_missed = child[row], n_missed - 1
+        lasts = (row >= 0) & (n_missed > 0)
+        row, n_missed = row[lasts], n_missed[lasts]
     return kept_cells(as_points(movie), ~is_missed)

@@ -26,6 +26,7 @@ from benchmarks.real_movies import NEEDED_DATA_OPTION, RealPart, parts_for_choos
 from benchmarks.record import write_result
 from benchmarks.scored_movies import MAX_GAP, ScoredMovie, scored
 from benchmarks.true_movies import TrueMovie
+from trackastra_engine.linking.merges import discount_merges
 from trackastra_engine.linking.rates import LIMITS, RateLimits
 
 OTHERS = {
@@ -58,7 +59,7 @@ def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
 def measured(known: ScoredMovie, limits: RateLimits | None) -> Row:
     """Return the errors and scores of greedy links; None leaves the scores as they are."""
     rates = None if limits is None else known.rates(limits)
-    graph = known.graph(None if rates is None else rates.weights, MAX_GAP)
+    graph = discount_merges(known.graph(None if rates is None else rates.weights, MAX_GAP))
     found = known.movie.score(chosen_links(graph, "greedy", knows_rates=rates is not None))
     return {
         "errors": n_errors(found),
@@ -73,10 +74,12 @@ def rows_of(known: ScoredMovie) -> Iterator[Row]:
     yield {"constant": OFF, "value": 1.0, **as_used}
     yield {"constant": OFF, "value": 0.0, **measured(known, None)}
     for name, others in OTHERS.items():
-        yield {"constant": name, "value": getattr(LIMITS, name), **as_used}
+        used = getattr(LIMITS, name)
+        yield {"constant": name, "value": used, **as_used}
         for value in others:
-            found = measured(known, replace(LIMITS, **{name: value}))
-            yield {"constant": name, "value": value, **found}
+            if value != used:
+                found = measured(known, replace(LIMITS, **{name: value}))
+                yield {"constant": name, "value": value, **found}
 
 
 def kinds_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:

@@ -1,8 +1,8 @@
 """Correct scores for the rates of a movie: of cells without a parent, and of divisions.
 
 A network learns both rates in its training, and its scores are right only for these rates. If new
-cells are rarer, doubtful cells are mostly second daughters; if divisions are rarer, apparent second
-daughters are mostly errors of the segmentation. The rates of a movie are estimated from its scores,
+cells are much rarer, doubtful cells are mostly second daughters; if divisions are rarer, apparent
+second daughters are mostly errors of the segmentation. The rates of a movie are estimated from its scores,
 without labels, by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, doi
 10.1162/089976602753284446). Each target of a frame pair has no parent, is the first child of one,
 or the second; cells at the border and inside are counted separately.
@@ -27,7 +27,8 @@ N_BINS = 32  # of each share: counts, as the order of a sum of shares would chan
 LIKELY_SCORE = 0.5  # a source without an edge of this score ends
 MIN_TARGETS = 50  # needed to estimate rates
 MIN_LIKELY_SHARE = 0.5  # of targets with a likely parent; with fewer, scores are not reliable
-MOST_WITHOUT_PARENT = 0.5  # inferred from the cells that end; from all, no rate would be left
+MOST_WITHOUT_PARENT = 0.5  # inferred from the cells that end
+LEAST_TRAINED = 1e-4  # share of an outcome in training: models know it to four digits
 MAX_STEPS, TOLERANCE = 200, 1e-6  # of the expectation-maximisation
 
 
@@ -38,15 +39,16 @@ class RateLimits:
     Chosen on five real data sets, with each left out in turn: see benchmarks/README.md.
     """
 
-    # Weight of the training's rates, in cells: movies of fewer cells have mostly these rates.
+    # Weight of the reference, in cells: movies of fewer cells have mostly its rates.
     prior_cells: float = 300
     # Least ratio of cells without a parent to cells that end: a cell that is missed, merged or
-    # split both ends and begins, and the scores may not show it.
+    # split both ends and begins, and the scores may not show most of these.
     begins_per_end: float = 3
-    # Share of the training's rate of cells without a parent that a movie's rate is compared with:
-    # the training has more of them than most movies, but scores are too sure of a wrong parent.
+    # The reference is the training with only this share of its cells without a parent: a movie
+    # with more of them does not lose any. Few movies have as many as the training, but scores are
+    # too sure of wrong parents.
     rare_none: float = 1 / 3
-    # Least ratio of a movie's rate to that of the training: of cells without a parent, and of
+    # Least ratio of a movie's rate to that of the reference: of cells without a parent, and of
     # second daughters. Where divisions are rare, too few of them are left to be sure of the ratio.
     least_none: float = 1 / 50
     least_second: float = 1 / 2
@@ -77,7 +79,7 @@ class MovieRates:
 
     found: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
     training: FloatArray  # (2, 3)
-    weights: FloatArray  # (2, 3) likelihood of each outcome relative to the training and to FIRST
+    weights: FloatArray  # (2, 3) of each outcome: at most 1, and 1 for FIRST
 
     def figures(self) -> dict[str, float]:
         """Return the shares of cells, by name."""
@@ -149,20 +151,26 @@ def movie_rates(
     n_likely = counts.targets[:, none < LIKELY_SCORE].sum()
     if n_targets < MIN_TARGETS or n_likely < MIN_LIKELY_SHARE * n_targets:
         return None
-    trained = training.shares()
+    trained = np.maximum(training.shares(), LEAST_TRAINED)
+
+    def estimated(reference: FloatArray) -> FloatArray:
+        """Return the rates (2, 3), of which those of the reference (2, 3) are a first guess."""
+        places = zip(counts.targets, reference, strict=True)
+        flat = shares.reshape(-1, 3)
+        found = [_estimate(flat, count.ravel(), rates, limits) for count, rates in places]
+        return np.array(found)
+
     reference = _with_rarer_none(trained, limits.rare_none)
-    found = np.array(
-        [
-            _estimate(shares.reshape(-1, 3), count.ravel(), rates, _end_share(sources), limits)
-            for count, sources, rates in zip(counts.targets, counts.sources, reference, strict=True)
-        ]
-    )
-    ratio = found / reference
+    compared = estimated(reference)
+    ends = counts.sources[:, 0] / np.maximum(1, counts.sources.sum(axis=1))
+    least_none = np.minimum(limits.begins_per_end * ends, MOST_WITHOUT_PARENT)
+    compared[:, NONE] = np.maximum(compared[:, NONE], least_none)
+    ratio = compared / reference
     # Higher rates are due to errors of the segmentation or the scores, which other links would not
     # correct: no outcome becomes more likely.
     least = np.array([limits.least_none, 1, limits.least_second])
     weights = np.clip(ratio / ratio[:, [FIRST]], least, 1)
-    return MovieRates(found, trained, weights)
+    return MovieRates(estimated(trained), trained, weights)
 
 
 def corrected(
@@ -222,30 +230,17 @@ def _in_words(found: FloatArray, training: FloatArray) -> str:
     return f"{inside} inside, {border} at the border (training: {trained} %)"
 
 
-def _end_share(sources: IntArray) -> float:
-    """Return the share of sources without a likely edge."""
-    return float(sources[0] / max(1, sources.sum()))
-
-
 def _estimate(
-    shares: FloatArray,
-    count: IntArray,
-    training: FloatArray,
-    end_share: float,
-    limits: RateLimits,
+    shares: FloatArray, count: IntArray, reference: FloatArray, limits: RateLimits
 ) -> FloatArray:
     """Return the rates (3,) of cells with shares (B, 3), of which there are `count` (B,)."""
     shares, count = shares[count > 0], count[count > 0]
-    floor = min(limits.begins_per_end * end_share, MOST_WITHOUT_PARENT)
     prior = limits.prior_cells
-    rates = training
+    rates = reference
     for _ in range(MAX_STEPS):
-        share = shares * (rates / training)
+        share = shares * (rates / reference)
         share /= share.sum(axis=1, keepdims=True)
-        new = (count @ share + prior * training) / (count.sum() + prior)
-        if new[NONE] < floor:
-            new *= (1 - floor) / (1 - new[NONE])
-            new[NONE] = floor
+        new = (count @ share + prior * reference) / (count.sum() + prior)
         is_done = np.abs(new - rates).max() < TOLERANCE
         rates = new
         if is_done:
