@@ -2,8 +2,8 @@
 
 A network learns both rates in its training, and its scores are right only for these rates. If new
 cells are much rarer, doubtful cells are mostly second daughters; if divisions are rarer, apparent
-second daughters are mostly errors of the segmentation. The rates of a movie are estimated from its scores,
-without labels, by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, doi
+second daughters are mostly errors of the segmentation. The rates of a movie are estimated from its
+scores, without labels, by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, doi
 10.1162/089976602753284446). Each target of a frame pair has no parent, is the first child of one,
 or the second; cells at the border and inside are counted separately.
 """
