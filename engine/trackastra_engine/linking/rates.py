@@ -77,9 +77,14 @@ class RateCounts:
 class MovieRates:
     """The rates of a movie, and the weights for its scores."""
 
-    found: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
-    training: FloatArray  # (2, 3)
+    counts: RateCounts
+    training: FloatArray  # (2, 3) inside and at the border; NONE, FIRST and SECOND
     weights: FloatArray  # (2, 3) of each outcome: at most 1, and 1 for FIRST
+
+    @property
+    def found(self) -> FloatArray:
+        """Return the rates (2, 3) of the movie, which people see."""
+        return _estimated(self.counts, self.training, LIMITS)
 
     def figures(self) -> dict[str, float]:
         """Return the shares of cells, by name."""
@@ -144,33 +149,22 @@ def movie_rates(
     counts: RateCounts, training: TrainingRates, limits: RateLimits = LIMITS
 ) -> MovieRates | None:
     """Return the rates of a movie, or None if they cannot be estimated."""
-    none, second = np.meshgrid(_BIN_SHARE, _BIN_SHARE, indexing="ij")
-    shares = np.stack([none, np.maximum(1 - none - second, 0), second], axis=-1)
-    shares /= shares.sum(axis=-1, keepdims=True)
     n_targets = counts.targets.sum()
-    n_likely = counts.targets[:, none < LIKELY_SCORE].sum()
+    n_likely = counts.targets.reshape(2, -1)[:, _SHARES[:, NONE] < LIKELY_SCORE].sum()
     if n_targets < MIN_TARGETS or n_likely < MIN_LIKELY_SHARE * n_targets:
         return None
     trained = np.maximum(training.shares(), LEAST_TRAINED)
-
-    def estimated(reference: FloatArray) -> FloatArray:
-        """Return the rates (2, 3), of which those of the reference (2, 3) are a first guess."""
-        places = zip(counts.targets, reference, strict=True)
-        flat = shares.reshape(-1, 3)
-        found = [_estimate(flat, count.ravel(), rates, limits) for count, rates in places]
-        return np.array(found)
-
     reference = _with_rarer_none(trained, limits.rare_none)
-    compared = estimated(reference)
+    found = _estimated(counts, reference, limits)
     ends = counts.sources[:, 0] / np.maximum(1, counts.sources.sum(axis=1))
     least_none = np.minimum(limits.begins_per_end * ends, MOST_WITHOUT_PARENT)
-    compared[:, NONE] = np.maximum(compared[:, NONE], least_none)
-    ratio = compared / reference
+    found[:, NONE] = np.maximum(found[:, NONE], least_none)
+    ratio = found / reference
     # Higher rates are due to errors of the segmentation or the scores, which other links would not
     # correct: no outcome becomes more likely.
     least = np.array([limits.least_none, 1, limits.least_second])
     weights = np.clip(ratio / ratio[:, [FIRST]], least, 1)
-    return MovieRates(estimated(trained), trained, weights)
+    return MovieRates(counts, trained, weights)
 
 
 def corrected(
@@ -230,22 +224,23 @@ def _in_words(found: FloatArray, training: FloatArray) -> str:
     return f"{inside} inside, {border} at the border (training: {trained} %)"
 
 
-def _estimate(
-    shares: FloatArray, count: IntArray, reference: FloatArray, limits: RateLimits
-) -> FloatArray:
-    """Return the rates (3,) of cells with shares (B, 3), of which there are `count` (B,)."""
-    shares, count = shares[count > 0], count[count > 0]
+def _estimated(counts: RateCounts, reference: FloatArray, limits: RateLimits) -> FloatArray:
+    """Return the rates (2, 3) of a movie, of which those of the reference are a first guess."""
     prior = limits.prior_cells
-    rates = reference
-    for _ in range(MAX_STEPS):
-        share = shares * (rates / reference)
-        share /= share.sum(axis=1, keepdims=True)
-        new = (count @ share + prior * reference) / (count.sum() + prior)
-        is_done = np.abs(new - rates).max() < TOLERANCE
-        rates = new
-        if is_done:
-            break
-    return rates
+    result = []
+    for place, known in zip(counts.targets.reshape(2, -1), reference, strict=True):
+        seen = np.flatnonzero(place)
+        shares, count, rates = _SHARES[seen], place[seen], known
+        for _ in range(MAX_STEPS):
+            share = shares * (rates / known)
+            share /= share.sum(axis=1, keepdims=True)
+            new = (count @ share + prior * known) / (count.sum() + prior)
+            is_done = np.abs(new - rates).max() < TOLERANCE
+            rates = new
+            if is_done:
+                break
+        result.append(rates)
+    return np.array(result)
 
 
 def _bin(share: NDArray[Any]) -> IntArray:
@@ -254,4 +249,13 @@ def _bin(share: NDArray[Any]) -> IntArray:
     return np.minimum(bins, N_BINS - 1)
 
 
-_BIN_SHARE: FloatArray = ((np.arange(N_BINS) + 0.5) / N_BINS) ** 3
+def _shares_of_bins() -> FloatArray:
+    """Return the shares (N_BINS ** 2, 3) of NONE, FIRST and SECOND of each bin."""
+    middle = ((np.arange(N_BINS) + 0.5) / N_BINS) ** 3
+    none, second = map(np.ravel, np.meshgrid(middle, middle, indexing="ij"))
+    shares = np.column_stack([none, np.maximum(1 - none - second, 0), second])
+    result: FloatArray = shares / shares.sum(axis=1, keepdims=True)
+    return result
+
+
+_SHARES = _shares_of_bins()
