@@ -99,6 +99,12 @@ def test_cells_are_missed_several_frames_in_a_row(movie):
     assert np.median(n_frames) == 3
 
 
+def test_cells_can_be_missed_before_the_movie_begins(movie):
+    left = np.bincount(missed_for(movie, 0.5, 5).detections.frame)[0]
+    n_missed = np.bincount(movie.detections.frame)[0] - left
+    assert n_missed / (n_missed + left) == pytest.approx(0.5, abs=0.15)  # 0.1 begin in this frame
+
+
 def rows_of_a_movie():
     score = {"edge_f1": 0.98765, "division_f1": 0.8769}
     for kind in clutter.KINDS:

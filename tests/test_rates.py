@@ -140,6 +140,17 @@ def test_segmentation_errors_that_show_only_in_ends_keep_cells_without_a_parent_
         assert (rates.weights[0, NONE] == 1) == (ends > 0)
 
 
+def test_cells_that_end_change_neither_the_estimate_nor_the_weight_of_divisions():
+    counts = count_parents(scored_movie(1e-3, 0.03, 20_000, np.random.default_rng(7)), SQUARE)
+    few, many = (
+        movie_rates(RateCounts(counts.targets, np.array([[ends, 20_000], [0, 0]])), TRAINING)
+        for ends in (0, 1000)
+    )
+    np.testing.assert_array_equal(many.found, few.found)
+    assert few.weights[0, NONE] < many.weights[0, NONE] == 1
+    assert many.weights[0, SECOND] == few.weights[0, SECOND] < 1
+
+
 def corrected_by_loops(edges, detections, weights):
     """Twin: each edge over the sum of its rivals from the same frame, and of no parent there."""
     frame = detections.frame
