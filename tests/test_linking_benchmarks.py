@@ -1,11 +1,11 @@
-"""The benchmarks of rates and false divisions choose and count as they say."""
+"""The benchmarks of false divisions and rendered films count as they say."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks import false_divisions, rates, rendered_movies
+from benchmarks import false_divisions, rendered_movies
 from benchmarks.movie_variants import typical_spacing
 from benchmarks.rendered_movies import FILMS, Film, rendered_movie
 from benchmarks.spoiled_masks import ErrorShares, spoiled
@@ -52,31 +52,6 @@ def test_true_links_have_full_scores_and_lost_ones_cost_tracks(pair):
     # of 3 with its track, so that CHOTA is the root of (3 + 1/3 + 2 * 2/3) / 6.
     found = false_divisions.accuracy(pair, everything.rows(np.array([0, 2, 3])), 2)
     assert found["chota"] == pytest.approx(np.sqrt((3 + 1 / 3 + 4 / 3) / 6), abs=1e-5)
-
-
-def row(name, has_errors, off, **by_choice):
-    return {"set": name, "has_errors": has_errors, "off": off, "by_choice": by_choice}
-
-
-ROWS = [
-    row("a", False, [0.9, 0.5], bold=[0.95, 0.7], safe=[0.91, 0.55]),
-    row("a", True, [0.9, 0.5], bold=[0.89, 0.6], safe=[0.9, 0.5]),
-    row("b", False, [0.9, 0.5], bold=[0.95, 0.7], safe=[0.91, 0.55]),
-    row("b", True, [0.9, 0.5], bold=[0.91, 0.6], safe=[0.9, 0.5]),
-]
-
-
-def test_a_choice_that_costs_no_set_wins_over_larger_gains():
-    assert rates.best_choice(ROWS) == "safe"
-    assert rates.best_choice(ROWS[2:]) == "bold"
-
-
-def test_each_set_is_judged_by_the_choice_of_the_others():
-    found = {one["set"]: one for one in rates.left_out(ROWS)}
-    assert found["a"]["choice"] == "bold"
-    np.testing.assert_allclose(found["a"]["with_errors"], [-0.01, 0.1])
-    assert found["b"]["choice"] == "safe"
-    np.testing.assert_allclose(found["b"]["true_masks"], [0.01, 0.05])
 
 
 def test_films_begin_late_and_jump(monkeypatch):
