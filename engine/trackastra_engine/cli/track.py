@@ -184,7 +184,7 @@ def _inputs(
         raise InputError("masks are given twice, as MASKS and with --masks; give them once")
     if images_path and images is None and masks_path is None and masks is None:
         raise InputError(
-            f"there are no masks, only {images_path}; give IMAGES and MASKS, or only --masks to "
+            f"{images_path} is given without masks; give IMAGES and MASKS, or only --masks to "
             f"track without images"
         )
     found_masks = masks_path or masks
