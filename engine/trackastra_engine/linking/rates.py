@@ -97,8 +97,9 @@ class MovieRates:
 
     def facts(self) -> list[tuple[str, str]]:
         """Return names and values for people."""
+        found = self.found
         return [
-            (name, _in_words(self.found[:, column], self.training[:, column]))
+            (name, _in_words(found[:, column], self.training[:, column]))
             for name, column in (
                 ("cells without a parent", NONE),
                 ("second daughters", SECOND),
@@ -155,11 +156,11 @@ def movie_rates(
         return None
     trained = np.maximum(training.shares(), LEAST_TRAINED)
     reference = _with_rarer_none(trained, limits.rare_none)
-    found = _estimated(counts, reference, limits)
+    rates = _estimated(counts, reference, limits)
     ends = counts.sources[:, 0] / np.maximum(1, counts.sources.sum(axis=1))
     least_none = np.minimum(limits.begins_per_end * ends, MOST_WITHOUT_PARENT)
-    found[:, NONE] = np.maximum(found[:, NONE], least_none)
-    ratio = found / reference
+    rates[:, NONE] = np.maximum(rates[:, NONE], least_none)
+    ratio = rates / reference
     # Higher rates are due to errors of the segmentation or the scores, which other links would not
     # correct: no outcome becomes more likely.
     least = np.array([limits.least_none, 1, limits.least_second])
@@ -225,7 +226,7 @@ def _in_words(found: FloatArray, training: FloatArray) -> str:
 
 
 def _estimated(counts: RateCounts, reference: FloatArray, limits: RateLimits) -> FloatArray:
-    """Return the rates (2, 3) of a movie, of which those of the reference are a first guess."""
+    """Return the rates (2, 3) of a movie whose scores are right at those of the reference."""
     prior = limits.prior_cells
     result = []
     for place, known in zip(counts.targets.reshape(2, -1), reference, strict=True):
