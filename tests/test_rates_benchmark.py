@@ -3,10 +3,11 @@
 import pytest
 
 from benchmarks.motion_constants import n_errors
-from benchmarks.movie_variants import with_errors
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.rates import OFF, OTHERS, kinds_table, rows_of
 from benchmarks.scored_movies import scored
+from benchmarks.spoiled_masks import ErrorShares
+from benchmarks.spoiled_points import spoiled_points
 from benchmarks.true_movies import as_points, as_true_movie
 from trackastra_engine.linking.rates import LIMITS
 from trackastra_engine.simulation import Division, SimulationParameters, render
@@ -15,8 +16,9 @@ from trackastra_engine.simulation import Division, SimulationParameters, render
 @pytest.fixture(scope="module")
 def movie():
     division = Division(cycle_frames=10.0)
-    parameters = SimulationParameters(n_frames=8, n_cells=40, division=division)
-    return with_errors(as_points(as_true_movie(render(parameters, seed=2), 1.0)))
+    parameters = SimulationParameters(n_frames=10, n_cells=80, spacing=1.2, division=division)
+    shares = ErrorShares(missing=0.02, merged=0.1, split=0.02)
+    return spoiled_points(as_points(as_true_movie(render(parameters, seed=2), 1.0)), 0, shares)
 
 
 def test_rows_with_the_limits_in_use_have_the_errors_of_the_engine(movie):
