@@ -161,7 +161,7 @@ def test_a_stride_that_skips_frames(track_error, movie):
 
 def test_arguments_that_do_not_fit(movie, tmp_path):
     images, masks, out = movie
-    assert "no masks, only" in error_of(tmp_path, "track", images, "-o", out)
+    assert "is given without masks" in error_of(tmp_path, "track", images, "-o", out)
     assert "there are no masks" in error_of(tmp_path, "track", "-o", out)
     assert "images are given twice" in error_of(tmp_path, "track", images, masks, "-i", images)
     assert "masks are given twice" in error_of(tmp_path, "track", images, masks, "-m", masks)
