@@ -19,6 +19,7 @@ from benchmarks.large import large
 from benchmarks.latency import latency
 from benchmarks.length import length
 from benchmarks.linking import linking
+from benchmarks.mcf10a import mcf10a
 from benchmarks.models import models
 from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
@@ -33,6 +34,7 @@ from benchmarks.startup import startup
 from benchmarks.strides import strides
 from benchmarks.tables import tables
 from benchmarks.transformer import transformer
+from benchmarks.wandering import wandering
 from benchmarks.whole import whole
 
 
@@ -45,7 +47,7 @@ for benchmark in (
     *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
-    *(throughput, gpu_benchmark, formats, noise, clutter, sources, tables),
+    *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, mcf10a, tables),
 ):
     main.add_command(benchmark)
 

@@ -131,7 +131,7 @@ def read_tables(folder: Path, first: int, last: int) -> TrueMovie:
     """Return frames `first` to `last` of a movie of points.csv and edges.csv.
 
     Labels are shuffled in each frame. A diameter of 0 is unknown, and becomes the median of the
-    known ones in its frame.
+    known ones in its frame; without a column of diameters, all are unknown.
     """
     names = (folder / "points.csv").read_text().split("\n", 1)[0].split(",")
     table = np.loadtxt(folder / "points.csv", delimiter=",", skiprows=1, ndmin=2)
@@ -146,7 +146,9 @@ def read_tables(folder: Path, first: int, last: int) -> TrueMovie:
     detections = detections_of_points(
         frame - first,
         table[:, [names.index(axis) for axis in "zyx" if axis in names]],
-        diameter=_known_diameters(frame, table[:, names.index("diameter")]),
+        diameter=_known_diameters(frame, table[:, names.index("diameter")])
+        if "diameter" in names
+        else None,
     )
     edges = np.loadtxt(folder / "edges.csv", delimiter=",", skiprows=1, ndmin=2, dtype=np.int64)
     return TrueMovie(None, None, detections, _parents(frame, label, edges))

@@ -37,6 +37,7 @@ from benchmarks import (
     startup,
     strides,
     transformer,
+    wandering,
     whole,
 )
 from benchmarks.plots import draw_all
@@ -63,6 +64,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "clutter": ("clutter", clutter.table),
     "clutter-change": ("clutter", noise.change_table),
     "clutter-choosing": ("clutter_choosing", noise.change_table),
+    "wandering": ("wandering", wandering.table),
     "errors": ("errors", errors.table),
     "motion": ("motion", motion.table),
     "motion-constants": ("motion_constants", motion_constants.constants_table),

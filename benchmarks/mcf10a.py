@@ -1,0 +1,59 @@
+"""Makes movies of points from the MCF10A cells that tHMM's authors followed.
+
+Breast epithelial cells wander over a dish, 16 fields, a frame every 30 minutes for two days
+(Mohammadi et al., Communications Biology 2022; MIT licence). Each file is a table of positions in
+pixels, with the track of each and the mother of each track. There are no sizes, and only the
+lineages of cells of the first frame were followed.
+"""
+
+from pathlib import Path
+
+import click
+import pandas as pd
+
+TABLES = Path("lineage", "data", "MCF10A")  # in a clone of github.com/meyer-lab/tHMM
+SET = "mcf10a"
+MINUTES = 30  # from frame to frame
+
+
+def movie(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the points of a field, and the edges between them.
+
+    A few daughters begin before the last position of their mother: their edges begin at the last
+    one before them.
+    """
+    frame = (table["tmin"] / MINUTES).round().astype(int)
+    table = table.assign(frame=frame - frame.min()).sort_values(["TID", "frame"])
+    table["label"] = table.groupby("frame").cumcount() + 1
+    ends = table[["TID", "frame", "label"]]
+    first = table.drop_duplicates("TID")[["motherID", "frame", "label"]]
+    steps = pd.merge_asof(
+        pd.concat([ends, first.rename(columns={"motherID": "TID"})]).sort_values("frame"),
+        ends.assign(source_frame=ends["frame"], source_label=ends["label"]).sort_values("frame"),
+        on="frame",
+        by="TID",
+        allow_exact_matches=False,
+        suffixes=("", "_before"),
+    ).dropna(subset="source_frame")
+    edges = steps.rename(columns={"frame": "target_frame", "label": "target_label"})
+    points = table.rename(columns={"ypixel": "y", "xpixel": "x"})[["frame", "label", "y", "x"]]
+    columns = ["source_frame", "source_label", "target_frame", "target_label"]
+    return points.sort_values(["frame", "label"]), edges[columns].astype(int).sort_values(columns)
+
+
+@click.command()
+@click.argument("clone", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
+def mcf10a(clone: Path, data: Path) -> None:
+    """Write the movies of a CLONE of github.com/meyer-lab/tHMM to the folder mcf10a of DATA."""
+    files = sorted((clone / TABLES).glob("*.csv"))
+    if not files:
+        where = clone / TABLES
+        raise click.BadParameter(f"there is no table in {where}; clone github.com/meyer-lab/tHMM")
+    for file in files:
+        points, edges = movie(pd.read_csv(file))
+        folder = data / SET / file.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        points.to_csv(folder / "points.csv", index=False)
+        edges.to_csv(folder / "edges.csv", index=False)
+        print(f"{folder}: {points['frame'].nunique()} frames, {len(points):,} points")

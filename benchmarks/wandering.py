@@ -1,0 +1,95 @@
+"""How accurate is tracking of cells that wander over a dish, known by their positions only?"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.accuracy import interpreter
+from benchmarks.accuracy_sets import in_words, summary
+from benchmarks.mcf10a import SET
+from benchmarks.motion_constants import n_errors
+from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
+from benchmarks.other_trackers import Environments, other_trackers
+from benchmarks.our_trackers import greedy_links, load_model
+from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
+from benchmarks.record import write_result
+from benchmarks.small_fields import pooled
+from benchmarks.true_movies import TrueMovie
+from trackastra_engine.evaluation.edge_scores import Scores
+
+# Of the set, chosen before any model learned from it; models learn from the other fields.
+FIELDS = {
+    "choosing": ("EGF_2", "HGF_4", "OSM_2", "OSM_6"),
+    "test": ("EGF_3", "HGF_2", "HGF_3", "OSM_1", "OSM_5", "PBS_1"),
+}
+VERSIONS: dict[str, Variant] = {
+    WHOLE: itself,
+    ORDINAL[2]: partial(every_nth, n=2),
+    "with errors": with_errors,
+}
+
+
+def fields(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
+    """Yield the name of each version, and the movies of all fields in it."""
+    movies = [read_tables(data / SET / name, *ALL_FRAMES) for name in FIELDS[part]]
+    for name, make in VERSIONS.items():
+        yield name, [make(movie) for movie in movies]
+
+
+def others(movies: Sequence[TrueMovie], environments: Environments) -> Iterator[tuple[str, Scores]]:
+    """Yield the scores of other trackers, each with its best setting for all movies together."""
+    tried: dict[str, dict[int, list[Scores]]] = {}
+    for movie in movies:
+        for name, track in other_trackers(movie, environments).items():
+            for setting, attempt in enumerate(track(movie)):
+                found = tried.setdefault(name, {}).setdefault(setting, [])
+                found.append(movie.score(attempt.links))
+    for name, by_setting in tried.items():
+        yield name, max(map(pooled, by_setting.values()), key=lambda scores: scores.edges.f1)
+
+
+def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
+    """Yield a row for each version, with a column for each tracker."""
+    trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
+    yield ["edge F1 / division F1", "cells per frame", "edges, divisions", *trackers]
+    for row in result["rows"]:
+        scores = (in_words(row["trackers"][name]) for name in trackers)
+        edges = f"{row['edges']:,}, {row['divisions']:,}"
+        yield [row["version"], f"{row['cells']:.0f}", edges, *scores]
+
+
+@click.command()
+@NEEDED_DATA_OPTION
+@click.option("--model", "models", multiple=True, default=("general_2d",), show_default=True)
+@SHOWN_OPTION
+@interpreter("btrack")
+@interpreter("byotrack")
+def wandering(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
+    """Track the movies of `benchmarks mcf10a`, and compare with trackers without training."""
+    loaded = {Path(name).stem: load_model(name) for name in models}
+    known = {name: python for name, python in environments.items() if python is not None}
+    rows: list[dict[str, Any]] = []
+    for version, movies in fields(data, part):
+        by_tracker = {
+            name: pooled([movie.score(greedy_links(model, movie)) for movie in movies])
+            for name, model in loaded.items()
+        } | dict(others(movies, known))
+        counts = next(iter(by_tracker.values()))
+        rows.append(
+            {
+                "version": version,
+                "cells": round(np.mean([len(one.detections) / one.n_frames for one in movies]), 1),
+                "edges": counts.edges.expected,
+                "divisions": counts.divisions.expected,
+                "trackers": {name: summary(scores) for name, scores in by_tracker.items()},
+                "errors": {name: n_errors(scores) for name, scores in by_tracker.items()},
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    name = "wandering" if part == "test" else "wandering_choosing"
+    print(f"written to {write_result(name, {'rows': rows})}")

@@ -1,0 +1,89 @@
+"""The benchmark of wandering cells: tables become movies, and the scores of all fields are pooled."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import record, wandering
+from benchmarks.__main__ import main
+from benchmarks.mcf10a import TABLES
+from benchmarks.real_movies import ALL_FRAMES, read_tables
+
+# A mother, 1, with two daughters, and a mother, 4, who is still listed when her daughter begins.
+TRACKS = {
+    1: (0, [(30, 10, 50), (60, 11, 50), (90, 12, 50)]),
+    2: (1, [(120, 9, 50), (150, 8, 50)]),
+    3: (1, [(120, 15, 50), (150, 16, 50)]),
+    4: (0, [(30, 90, 50), (60, 91, 50), (90, 92, 50)]),
+    5: (4, [(90, 96, 50), (120, 97, 50)]),
+}
+
+
+def write_field(clone, name):
+    rows = ["TID,xpixel,ypixel,tmin,motherID"]
+    for track, (mother, positions) in TRACKS.items():
+        rows += [f"{track},{x},{y},{minutes},{mother}" for minutes, x, y in positions]
+    folder = clone / TABLES
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+@pytest.fixture
+def data(tmp_path):
+    for names in wandering.FIELDS.values():
+        for name in names:
+            write_field(tmp_path / "clone", name)
+    assert run("mcf10a", tmp_path / "clone", tmp_path / "data").exit_code == 0
+    return tmp_path / "data"
+
+
+def test_tracks_and_mothers_become_points_and_edges(data):
+    movie = read_tables(data / "mcf10a" / "EGF_2", *ALL_FRAMES)
+    place, frame = movie.detections.centroid, movie.detections.frame
+    links = {(int(frame[i]), place[i, 1], place[j, 1]) for i, j in movie.links}
+    assert len(links) == len(movie.links)
+    assert links == {
+        *[(0, 10, 11), (1, 11, 12), (2, 12, 9), (2, 12, 15), (3, 9, 8), (3, 15, 16)],
+        *[(0, 90, 91), (1, 91, 92), (1, 91, 96), (2, 96, 97)],
+    }
+    np.testing.assert_array_equal(place[:, 0], 50)
+
+
+def test_a_folder_without_tables_is_rejected(tmp_path):
+    result = run("mcf10a", tmp_path, tmp_path / "data")
+    assert result.exit_code == 2
+    assert "clone github.com/meyer-lab/tHMM" in result.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_no_field_is_in_two_parts():
+    fields = [name for names in wandering.FIELDS.values() for name in names]
+    assert len(fields) == len(set(fields))
+
+
+def test_scores_are_those_of_all_fields_together(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    slow = wandering.other_trackers
+    quick = ("nearest neighbour", "laptrack")
+    monkeypatch.setattr(
+        wandering, "other_trackers", lambda *args: {name: slow(*args)[name] for name in quick}
+    )
+    result = run("wandering", "--data", data, "--part", "choosing")
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "wandering_choosing.json").read_text())
+    whole, _, with_errors = rows["rows"]
+    n_fields = len(wandering.FIELDS["choosing"])
+    assert (whole["edges"], whole["divisions"]) == (10 * n_fields, 2 * n_fields)
+    assert with_errors["edges"] < whole["edges"]
+    laptrack = whole["trackers"]["laptrack"]
+    assert laptrack["missed_edges"] % n_fields == 0  # all fields are alike
+    assert laptrack["edge_f1"] > 0.8
+    head, first, *_ = wandering.table(rows)
+    assert head[-3:] == ["general_2d", *quick]
+    assert first[-1].startswith(f"{laptrack['edge_f1']:.4f} / ")
