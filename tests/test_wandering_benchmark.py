@@ -1,4 +1,4 @@
-"""The benchmark of wandering cells: tables become movies, and the scores of all fields are pooled."""
+"""The benchmark of wandering cells: tables become movies, and all fields are scored together."""
 
 import json
 
