@@ -36,6 +36,8 @@ VERSIONS: dict[str, Variant] = {
 
 def fields(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
     """Yield the name of each version, and the movies of all fields in it."""
+    if not (data / SET).is_dir():
+        raise click.BadParameter(f"{data} has no folder {SET}; `benchmarks mcf10a` makes it")
     movies = [read_tables(data / SET / name, *ALL_FRAMES) for name in FIELDS[part]]
     for name, make in VERSIONS.items():
         yield name, [make(movie) for movie in movies]

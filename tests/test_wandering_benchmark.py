@@ -62,6 +62,12 @@ def test_a_folder_without_tables_is_rejected(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_data_without_these_movies_is_rejected(tmp_path):
+    result = run("wandering", "--data", tmp_path)
+    assert result.exit_code == 2
+    assert "`benchmarks mcf10a` makes it" in " ".join(result.output.split())
+
+
 def test_no_field_is_in_two_parts():
     fields = [name for names in wandering.FIELDS.values() for name in names]
     assert len(fields) == len(set(fields))
