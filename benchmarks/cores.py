@@ -4,9 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 import click
@@ -31,33 +33,50 @@ def powers_of_two(most: int) -> list[int]:
     return [*below, most]
 
 
-def tracked(movie: Path, n_cores: int, device: str = "cpu") -> tuple[Run, bytes]:
+def tracked(
+    movie: Path, n_cores: int, device: str = "cpu", first_core: int = 0
+) -> tuple[Run, bytes]:
     """Return the run of the whole command, with its report, and the table of links."""
-    out = movie / f"{device}{n_cores}"
+    out, cache = movie / f"{device}{n_cores}-{first_core}", movie / f"cache{first_core}"
     program = (sys.executable, "-m", "trackastra_engine", "track", movie / "images")
-    options = ("-o", out, "--device", device, "--cache", movie / "cache", "--overwrite")
+    options = ("-o", out, "--device", device, "--cache", cache, "--overwrite")
     # The cache must not serve the next run.
-    for cached in (movie / "cache").glob("*.npz"):
+    for cached in cache.glob("*.npz"):
         cached.unlink()
-    run = command(*program, movie / "masks", *options, cores=n_cores)()
+    run = command(*program, movie / "masks", *options, cores=n_cores, first_core=first_core)()
     return run, (out / TABLE).read_bytes()
+
+
+def tracked_at_once(movie: Path, n_cores: int) -> float:
+    """Return the seconds of as many commands as cores, started at once, each on its own core."""
+    with ThreadPoolExecutor(n_cores) as pool:
+        start = perf_counter()
+        runs = [pool.submit(tracked, movie, 1, first_core=core) for core in range(n_cores)]
+        for run in runs:
+            run.result()
+        return perf_counter() - start
 
 
 def on_cores(movie: Path, counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
     """Return the times of a movie on each number of cores, in turn; stop if links differ.
 
-    Speed-ups are medians over the rounds.
+    Speed-ups are medians over the rounds. The limit is the speed-up of as many commands as cores,
+    each of which has one core: of two, it is 2 if they do not slow each other down.
     """
-    rounds = []
+    rounds, at_once = [], []
     for _ in range(repeats):
         runs = [tracked(movie, n_cores) for n_cores in counts]
         if len({table for _, table in runs}) > 1:
             raise click.ClickException("links differ with the number of cores")
         rounds.append([run for run, _ in runs])
+        at_once.append(
+            [runs[0][0].wall_s, *(tracked_at_once(movie, n_cores) for n_cores in counts[1:])]
+        )
     rows = []
     for place, n_cores in enumerate(counts):
         runs = [one[place] for one in rounds]
         faster = [one[0].wall_s / one[place].wall_s for one in rounds]
+        limits = [n_cores * times[0] / times[place] for times in at_once]
         rows.append(
             {
                 "cores": n_cores,
@@ -66,6 +85,8 @@ def on_cores(movie: Path, counts: Sequence[int], repeats: int) -> list[dict[str,
                 "peak_mb": round(max(run.peak_mb for run in runs)),
                 "times_faster": round(median(faster), 2),
                 "times_faster_range": [round(min(faster), 2), round(max(faster), 2)],
+                "limit": round(median(limits), 2),
+                "limit_range": [round(min(limits), 2), round(max(limits), 2)],
             }
         )
     return rows
@@ -93,7 +114,8 @@ def with_rates(about: dict[str, Any], wall_s: float) -> dict[str, float]:
 
 def cores_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield rows of movies and cores, and the modelled speed-up of more cores."""
-    yield ["cells per frame, frames", "cores", "whole command", "", "cells/s", "times faster"]
+    head = ["cells per frame, frames", "cores", "whole command", "", "cells/s", "times faster"]
+    yield [*head, "of commands side by side"]
     for movie in result["movies"]:
         name = f"{movie['cells']:,}, {movie['frames']}"
         for row in movie["cores"]:
@@ -104,12 +126,13 @@ def cores_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
                 f"{row['frames_per_s']:.1f} frames/s",
                 f"{row['cells_per_s']:,}",
                 f"{row['times_faster']:.2f}",
+                f"{row['limit']:.2f}",
             ]
         for n_cores in MODELLED_CORES:
             last = movie["cores"][-1]
             if n_cores > last["cores"] > 1 and last["times_faster"] > 1:
                 faster = modelled(movie["cores"], n_cores)
-                yield [name, str(n_cores), "", "", "", f"{faster:.1f} modelled"]
+                yield [name, str(n_cores), "", "", "", f"{faster:.1f} modelled", ""]
 
 
 def throughput_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:

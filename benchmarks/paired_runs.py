@@ -42,12 +42,16 @@ Program = Callable[[], Run]
 
 
 def command(
-    *arguments: str | Path, all_cores: bool = False, cores: int | None = None, **environment: str
+    *arguments: str | Path,
+    all_cores: bool = False,
+    cores: int | None = None,
+    first_core: int = 0,
+    **environment: str,
 ) -> Program:
     """Return a program that runs a command from its start to its end, in the project's folder.
 
-    It runs on one core, with one thread for libraries; or on all cores, or the first `cores` ones,
-    with their default threads, as users run it.
+    It runs on one core, with one thread for libraries; or on all cores, or on `cores` of them from
+    `first_core` on, with their default threads, as users run it.
     """
     n_cores = len(os.sched_getaffinity(0)) if all_cores else cores or 1
 
@@ -55,7 +59,7 @@ def command(
         # No site packages: the launcher must be small.
         launcher = [sys.executable, "-S", str(LAUNCHER), *map(str, arguments)]
         done = subprocess.run(
-            _on_cores(launcher, n_cores),
+            _on_cores(launcher, n_cores, first_core),
             capture_output=True,
             text=True,
             cwd=ROOT,
@@ -156,9 +160,9 @@ def summary(runs: list[Run]) -> dict[str, Any]:
     }
 
 
-def _on_cores(arguments: list[str], n_cores: int) -> list[str]:
-    first = sorted(os.sched_getaffinity(0))[:n_cores]
-    return ["taskset", "--cpu-list", ",".join(map(str, first)), *arguments]
+def _on_cores(arguments: list[str], n_cores: int, first_core: int = 0) -> list[str]:
+    chosen = sorted(os.sched_getaffinity(0))[first_core : first_core + n_cores]
+    return ["taskset", "--cpu-list", ",".join(map(str, chosen)), *arguments]
 
 
 def _environment(all_cores: bool = False) -> dict[str, str]:

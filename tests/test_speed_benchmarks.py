@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import scaling, sources, whole
+from benchmarks import cores, scaling, sources, whole
 from benchmarks.candidate_graphs import save_graph, walking_cells
 from benchmarks.cores import cores_table, modelled, powers_of_two, throughput_table, with_rates
 from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
@@ -280,17 +280,37 @@ def test_more_cores_are_modelled_from_the_measured_ones():
     assert [powers_of_two(most) for most in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
 
 
+def test_the_limit_of_more_cores_is_that_of_commands_side_by_side(tmp_path, monkeypatch):
+    seconds = {1: 10.0, 2: 6.0}
+    monkeypatch.setattr(
+        cores, "tracked", lambda _, n_cores: (Run(10.0, seconds[n_cores], 100.0), b"links")
+    )
+    monkeypatch.setattr(cores, "tracked_at_once", lambda _, n_cores: {2: 12.5}[n_cores])
+    one, two = cores.on_cores(tmp_path, (1, 2), repeats=1)
+    assert (one["times_faster"], one["limit"]) == (1.0, 1.0)
+    assert (two["times_faster"], two["limit"]) == (1.67, 1.6)
+
+
+def test_commands_side_by_side_have_a_core_each(tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(
+        cores, "tracked", lambda _, n_cores, first_core: used.append((n_cores, first_core))
+    )
+    assert cores.tracked_at_once(tmp_path, 3) >= 0
+    assert sorted(used) == [(1, 0), (1, 1), (1, 2)]
+
+
 def test_cells_per_second_are_next_to_frames_per_second():
     about = {"cells": 1000, "frames": 30, "shape": [100, 200]}
     rates = with_rates(about, 10.0)
     assert rates == {"frames_per_s": 3.0, "cells_per_s": 3000}
     rows = [
-        {"cores": n_cores, "wall_s": 10.0, "times_faster": faster, **rates}
+        {"cores": n_cores, "wall_s": 10.0, "times_faster": faster, "limit": 1.9, **rates}
         for n_cores, faster in ((1, 1.0), (2, 2.0))
     ]
     shown = list(cores_table({"movies": [{**about, "cores": rows}]}))
-    assert shown[1] == ["1,000, 30", "1", "10.0 s", "3.0 frames/s", "3,000", "1.00"]
-    assert shown[3] == ["1,000, 30", "4", "", "", "", "4.0 modelled"]
+    assert shown[1] == ["1,000, 30", "1", "10.0 s", "3.0 frames/s", "3,000", "1.00", "1.90"]
+    assert shown[3] == ["1,000, 30", "4", "", "", "", "4.0 modelled", ""]
     runs = [{"on": "one core", **rates}, {"on": "2 cores", **rates}]
     shown = list(throughput_table({"movies": [{**about, "runs": runs}]}))
     assert shown[0][3:] == ["one core", "2 cores"]
