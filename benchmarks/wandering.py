@@ -22,7 +22,7 @@ from benchmarks.small_fields import pooled
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.evaluation.edge_scores import Scores
 
-# Of the set, chosen before any model learned from it; models learn from the other fields.
+# Chosen before any model learned from the set; models may learn from the other fields.
 FIELDS = {
     "choosing": ("EGF_2", "HGF_4", "OSM_2", "OSM_6"),
     "test": ("EGF_3", "HGF_2", "HGF_3", "OSM_1", "OSM_5", "PBS_1"),
