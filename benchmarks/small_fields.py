@@ -1,7 +1,7 @@
 """How accurate is tracking of few cells: in small fields of view, or of some of the lineages?"""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -144,6 +144,17 @@ def pooled(scores: Sequence[Scores]) -> Scores:
     return Scores(total(one.edges for one in scores), total(one.divisions for one in scores))
 
 
+def facts(movies: Sequence[TrueMovie], by_tracker: Mapping[str, Scores]) -> Row:
+    """Return the mean cells per frame of all fields, and the scores of each tracker."""
+    counts = next(iter(by_tracker.values()))
+    return {
+        "cells": round(np.mean([len(one.detections) / one.n_frames for one in movies]), 1),
+        "edges": counts.edges.expected,
+        "divisions": counts.divisions.expected,
+        "trackers": {name: summary(scores) for name, scores in by_tracker.items()},
+    }
+
+
 def ours(
     models: dict[str, AssociationModel], shown: Sequence[TrueMovie], *, may_choose: bool
 ) -> Iterator[tuple[str, Scores]]:
@@ -233,18 +244,13 @@ def small_fields(data: Path, models: tuple[str, ...], part: str) -> None:
             few_cells = [seen for seen, _ in shown]
             known = dict(ours(fitting, few_cells, may_choose=part == "choosing"))
             by_tracker = {**known, **dict(others(shown))}
-            counts = next(iter(by_tracker.values()))
-            cells = np.mean([len(seen.detections) / seen.n_frames for seen in few_cells])
             rows.append(
                 {
                     "movie": found.name,
                     "variant": variant,
                     "seen": kind,
-                    "cells": round(cells, 1),
                     "without_parent": round(np.mean(list(map(without_parent, few_cells))), 3),
-                    "edges": counts.edges.expected,
-                    "divisions": counts.divisions.expected,
-                    "trackers": {name: summary(scores) for name, scores in by_tracker.items()},
+                    **facts(few_cells, by_tracker),
                     "errors": {name: n_errors(scores) for name, scores in known.items()},
                 }
             )

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from benchmarks.accuracy import interpreter
-from benchmarks.accuracy_sets import in_words, summary
+from benchmarks.accuracy_sets import in_words
 from benchmarks.mcf10a import SET
 from benchmarks.motion_constants import n_errors
 from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
@@ -18,7 +17,7 @@ from benchmarks.other_trackers import Environments, other_trackers
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
 from benchmarks.record import write_result
-from benchmarks.small_fields import pooled
+from benchmarks.small_fields import facts, pooled
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.evaluation.edge_scores import Scores
 
@@ -81,14 +80,10 @@ def wandering(data: Path, models: tuple[str, ...], part: str, **environments: st
             name: pooled([movie.score(greedy_links(model, movie)) for movie in movies])
             for name, model in loaded.items()
         } | dict(others(movies, known))
-        counts = next(iter(by_tracker.values()))
         rows.append(
             {
                 "version": version,
-                "cells": round(np.mean([len(one.detections) / one.n_frames for one in movies]), 1),
-                "edges": counts.edges.expected,
-                "divisions": counts.divisions.expected,
-                "trackers": {name: summary(scores) for name, scores in by_tracker.items()},
+                **facts(movies, by_tracker),
                 "errors": {name: n_errors(scores) for name, scores in by_tracker.items()},
             }
         )
