@@ -13,6 +13,7 @@ import pandas as pd
 
 TABLES = Path("lineage", "data", "MCF10A")  # in a clone of github.com/meyer-lab/tHMM
 SET = "mcf10a"
+COLUMNS = ["TID", "motherID", "xpixel", "ypixel", "tmin"]
 MINUTES = 30  # from frame to frame
 
 
@@ -50,8 +51,12 @@ def mcf10a(clone: Path, data: Path) -> None:
     if not files:
         where = clone / TABLES
         raise click.BadParameter(f"there is no table in {where}; clone github.com/meyer-lab/tHMM")
-    for file in files:
-        points, edges = movie(pd.read_csv(file))
+    tables = {file: pd.read_csv(file) for file in files}
+    for file, table in tables.items():
+        if missing := [name for name in COLUMNS if name not in table]:
+            raise click.BadParameter(f"{file} has no column {missing[0]}")
+    for file, table in tables.items():
+        points, edges = movie(table)
         folder = data / SET / file.stem
         folder.mkdir(parents=True, exist_ok=True)
         points.to_csv(folder / "points.csv", index=False)

@@ -1,6 +1,8 @@
 """The benchmark of wandering cells: tables become movies, and all fields are scored together."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from click.testing import CliRunner
 
 from benchmarks import record, wandering
 from benchmarks.__main__ import main
-from benchmarks.mcf10a import TABLES
+from benchmarks.mcf10a import SET, TABLES
 from benchmarks.real_movies import ALL_FRAMES, read_tables
 
+CONFIGURATIONS = Path(__file__).parent.parent / "training" / "configs"
 # A mother, 1, with two daughters, and a mother, 4, who is still listed when her daughter begins.
 TRACKS = {
     1: (0, [(30, 10, 50), (60, 11, 50), (90, 12, 50)]),
@@ -62,6 +65,15 @@ def test_a_folder_without_tables_is_rejected(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_table_of_another_kind_is_rejected_before_anything_is_written(tmp_path):
+    write_field(tmp_path, "EGF_1")
+    (tmp_path / TABLES / "notes.csv").write_text("TID,x\n1,2\n")
+    result = run("mcf10a", tmp_path, tmp_path / "data")
+    assert result.exit_code == 2
+    assert "notes.csv has no column motherID" in " ".join(result.output.split())
+    assert not (tmp_path / "data").exists()
+
+
 def test_data_without_these_movies_is_rejected(tmp_path):
     result = run("wandering", "--data", tmp_path)
     assert result.exit_code == 2
@@ -71,6 +83,18 @@ def test_data_without_these_movies_is_rejected(tmp_path):
 def test_no_field_is_in_two_parts():
     fields = [name for names in wandering.FIELDS.values() for name in names]
     assert len(fields) == len(set(fields))
+
+
+def test_no_configuration_learns_from_the_fields_for_choosing_and_tests():
+    learned = {
+        Path(movie["truth"]).name
+        for file in CONFIGURATIONS.glob("*.toml")
+        for movie in tomllib.loads(file.read_text()).get("train", ())
+        if movie["truth"].startswith(SET)
+    }
+    kept_back = {name for names in wandering.FIELDS.values() for name in names}
+    assert len(learned) == 6
+    assert not learned & kept_back
 
 
 def test_scores_are_those_of_all_fields_together(data, tmp_path, monkeypatch):
