@@ -71,7 +71,7 @@ def fields(movie: TrueMovie) -> Iterator[tuple[TrueMovie, float]]:
         distance = np.abs(place - middle).max(axis=1)
         half = float(np.partition(distance, n_kept - 1)[n_kept - 1])
         if movie.masks is None:
-            seen = _seen_alone(kept_cells(movie, distance <= half))
+            seen = seen_alone(kept_cells(movie, distance <= half))
         else:
             seen = _cut(movie, movie.masks, middle, half)
         yield seen, typical_spacing(seen.in_proportion())
@@ -90,7 +90,7 @@ def selections(movie: TrueMovie) -> Iterator[tuple[TrueMovie, float]]:
         is_kept = np.zeros(len(found), bool)
         is_kept[some_lineages(movie.parent, n_kept, rng)] = True
         if movie.masks is None:
-            yield _seen_alone(kept_cells(movie, is_kept)), spacing
+            yield seen_alone(kept_cells(movie, is_kept)), spacing
         else:
             masks = movie.masks.copy()
             for frame, mask in enumerate(masks):
@@ -98,7 +98,7 @@ def selections(movie: TrueMovie) -> Iterator[tuple[TrueMovie, float]]:
             yield kept_cells(replace(movie, masks=masks, images=None), is_kept), spacing
 
 
-def _seen_alone(movie: TrueMovie) -> TrueMovie:
+def seen_alone(movie: TrueMovie) -> TrueMovie:
     """Return the movie of points with the border around them."""
     found = movie.detections
     diameter = found.features[:, 0]

@@ -1,23 +1,23 @@
 """How accurate is tracking of cells that wander over a dish, known by their positions only?"""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from benchmarks.accuracy import interpreter
 from benchmarks.accuracy_sets import in_words
 from benchmarks.mcf10a import SET
 from benchmarks.motion_constants import n_errors
-from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
+from benchmarks.movie_variants import ORDINAL, WHOLE, every_nth, kept_cells, with_errors
 from benchmarks.other_trackers import Environments, other_trackers
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
 from benchmarks.record import write_result
-from benchmarks.small_fields import facts, pooled
+from benchmarks.small_fields import facts, pooled, seen_alone
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.evaluation.edge_scores import Scores
 
@@ -26,10 +26,21 @@ FIELDS = {
     "choosing": ("EGF_2", "HGF_4", "OSM_2", "OSM_6"),
     "test": ("EGF_3", "HGF_2", "HGF_3", "OSM_1", "OSM_5", "PBS_1"),
 }
-VERSIONS: dict[str, Variant] = {
-    WHOLE: itself,
-    ORDINAL[2]: partial(every_nth, n=2),
-    "with errors": with_errors,
+
+
+def halves(movie: TrueMovie) -> list[TrueMovie]:
+    """Return the left and the right half of a field: other than in the whole, cells enter."""
+    x = movie.detections.centroid[:, -1]
+    is_left = x < np.median(x)
+    return [seen_alone(kept_cells(movie, is_seen)) for is_seen in (is_left, ~is_left)]
+
+
+VERSIONS: dict[str, Callable[[TrueMovie], list[TrueMovie]]] = {
+    WHOLE: lambda movie: [movie],
+    ORDINAL[2]: lambda movie: [every_nth(movie, 2)],
+    "with errors": lambda movie: [with_errors(movie)],
+    "halves": halves,
+    f"halves, {ORDINAL[2]}": lambda movie: halves(every_nth(movie, 2)),
 }
 
 
@@ -39,7 +50,7 @@ def fields(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
         raise click.BadParameter(f"{data} has no folder {SET}; `benchmarks mcf10a` makes it")
     movies = [read_tables(data / SET / name, *ALL_FRAMES) for name in FIELDS[part]]
     for name, make in VERSIONS.items():
-        yield name, [make(movie) for movie in movies]
+        yield name, [seen for movie in movies for seen in make(movie)]
 
 
 def others(movies: Sequence[TrueMovie], environments: Environments) -> Iterator[tuple[str, Scores]]:

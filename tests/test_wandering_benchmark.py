@@ -12,6 +12,8 @@ from benchmarks import record, wandering
 from benchmarks.__main__ import main
 from benchmarks.mcf10a import SET, TABLES
 from benchmarks.real_movies import ALL_FRAMES, read_tables
+from benchmarks.true_movies import TrueMovie
+from trackastra_engine.detection.points import detections_of_points
 
 CONFIGURATIONS = Path(__file__).parent.parent / "training" / "configs"
 # A mother, 1, with two daughters, and a mother, 4, who is still listed when her daughter begins.
@@ -21,6 +23,7 @@ TRACKS = {
     3: (1, [(120, 15, 50), (150, 16, 50)]),
     4: (0, [(30, 90, 50), (60, 91, 50), (90, 92, 50)]),
     5: (4, [(90, 96, 50), (120, 97, 50)]),
+    6: (0, [(30, 60, 50), (60, 60, 50), (90, 60, 50), (120, 60, 50), (150, 60, 50)]),
 }
 
 
@@ -54,6 +57,7 @@ def test_tracks_and_mothers_become_points_and_edges(data):
     assert links == {
         *[(0, 10, 11), (1, 11, 12), (2, 12, 9), (2, 12, 15), (3, 9, 8), (3, 15, 16)],
         *[(0, 90, 91), (1, 91, 92), (1, 91, 96), (2, 96, 97)],
+        *[(frame, 60, 60) for frame in range(4)],
     }
     np.testing.assert_array_equal(place[:, 0], 50)
 
@@ -78,6 +82,19 @@ def test_data_without_these_movies_is_rejected(tmp_path):
     result = run("wandering", "--data", tmp_path)
     assert result.exit_code == 2
     assert "`benchmarks mcf10a` makes it" in " ".join(result.output.split())
+
+
+def test_a_cell_that_crosses_the_middle_enters_one_half_and_leaves_the_other():
+    frame = np.repeat(np.arange(4), 3)
+    x = np.array([10, 40, 90] * 4, float)
+    x[frame >= 2] += np.array([0, 20, 0] * 2)  # the median is 50
+    found = detections_of_points(frame, np.column_stack([np.full(12, 50.0), x]))
+    crossing = TrueMovie(None, None, found, np.maximum(np.arange(-3, 9), -1))
+    left, right = wandering.halves(crossing)
+    assert (len(left.links), len(right.links)) == (3 + 1, 3 + 1)
+    assert [(half.parent < 0).sum() for half in (left, right)] == [2, 2]
+    begins = right.detections.frame[right.parent < 0]
+    np.testing.assert_array_equal(begins, [0, 2])
 
 
 def test_no_field_is_in_two_parts():
@@ -107,10 +124,11 @@ def test_scores_are_those_of_all_fields_together(data, tmp_path, monkeypatch):
     result = run("wandering", "--data", data, "--part", "choosing")
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "wandering_choosing.json").read_text())
-    whole, _, with_errors = rows["rows"]
+    whole, _, with_errors, halves, _ = rows["rows"]
     n_fields = len(wandering.FIELDS["choosing"])
-    assert (whole["edges"], whole["divisions"]) == (10 * n_fields, 2 * n_fields)
+    assert (whole["edges"], whole["divisions"]) == (14 * n_fields, 2 * n_fields)
     assert with_errors["edges"] < whole["edges"]
+    assert (halves["edges"], halves["divisions"]) == (14 * n_fields, 2 * n_fields)
     laptrack = whole["trackers"]["laptrack"]
     assert laptrack["missed_edges"] % n_fields == 0  # all fields are alike
     assert laptrack["edge_f1"] > 0.8
