@@ -3,9 +3,11 @@
 Breast epithelial cells wander over a dish, 16 fields, a frame every 30 minutes for two days
 (Mohammadi et al., Communications Biology 2022; MIT licence). Each file is a table of positions in
 pixels, with the track of each and the mother of each track. There are no sizes, and only the
-lineages of cells of the first frame were followed.
+lineages of cells of the first frame were followed: no cell ever enters. Models learn from halves of
+the fields, which cells do enter.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ TABLES = Path("lineage", "data", "MCF10A")  # in a clone of github.com/meyer-lab
 SET = "mcf10a"
 COLUMNS = ["TID", "motherID", "xpixel", "ypixel", "tmin"]
 MINUTES = 30  # from frame to frame
+LONGEST = 3  # frames of an edge; a cell that is away for longer begins anew
 
 
 def movie(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,10 +39,20 @@ def movie(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         allow_exact_matches=False,
         suffixes=("", "_before"),
     ).dropna(subset="source_frame")
+    steps = steps[steps["frame"] - steps["source_frame"] <= LONGEST]
     edges = steps.rename(columns={"frame": "target_frame", "label": "target_label"})
     points = table.rename(columns={"ypixel": "y", "xpixel": "x"})[["frame", "label", "y", "x"]]
     columns = ["source_frame", "source_label", "target_frame", "target_label"]
     return points.sort_values(["frame", "label"]), edges[columns].astype(int).sort_values(columns)
+
+
+def fields(name: str, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the folder of a field and its rows, and those of each half of it."""
+    yield name, table
+    for column, low, high in (("ypixel", "upper", "lower"), ("xpixel", "left", "right")):
+        is_low = table[column] < table[column].median()
+        yield f"{name}/{low}", table[is_low]
+        yield f"{name}/{high}", table[~is_low]
 
 
 @click.command()
@@ -55,9 +68,9 @@ def mcf10a(clone: Path, data: Path) -> None:
     for file, table in tables.items():
         if missing := [name for name in COLUMNS if name not in table]:
             raise click.BadParameter(f"{file} has no column {missing[0]}")
-    for file, table in tables.items():
+    for place, table in (part for file in tables for part in fields(file.stem, tables[file])):
         points, edges = movie(table)
-        folder = data / SET / file.stem
+        folder = data / SET / place
         folder.mkdir(parents=True, exist_ok=True)
         points.to_csv(folder / "points.csv", index=False)
         edges.to_csv(folder / "edges.csv", index=False)
