@@ -3,8 +3,8 @@
 Breast epithelial cells wander over a dish, 16 fields, a frame every 30 minutes for two days
 (Mohammadi et al., Communications Biology 2022; MIT licence). Each file is a table of positions in
 pixels, with the track of each and the mother of each track. There are no sizes, and only the
-lineages of cells of the first frame were followed: no cell ever enters. Models learn from halves of
-the fields, which cells do enter.
+lineages of cells of the first frame were followed: no cell ever enters. Cells do enter halves
+of the fields, from which models can learn.
 """
 
 from collections.abc import Iterator

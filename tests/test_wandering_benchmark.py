@@ -5,10 +5,11 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import record, wandering
+from benchmarks import mcf10a, record, wandering
 from benchmarks.__main__ import main
 from benchmarks.mcf10a import SET, TABLES
 from benchmarks.real_movies import ALL_FRAMES, read_tables
@@ -68,6 +69,14 @@ def test_a_cell_that_leaves_half_a_field_is_found_again_there(data):
     assert set(x) == {60, 90, 91, 92, 96, 97}
     child = np.flatnonzero((lower.parent >= 0) & (x == 60))
     assert [(frame[lower.parent[row]], frame[row]) for row in child] == [(0, 1), (1, 3), (3, 4)]
+
+
+def test_a_cell_that_is_away_for_long_begins_anew():
+    minutes = [30, 60, 150, 270]  # frames 0, 1, 4 and 8: away for 2 frames, then for 3
+    columns = {"TID": 1, "motherID": 0, "xpixel": 5.0, "ypixel": 5.0, "tmin": minutes}
+    _, edges = mcf10a.movie(pd.DataFrame(columns))
+    steps = edges[["source_frame", "target_frame"]].to_numpy().tolist()
+    assert steps == [[0, 1], [1, 4]]
 
 
 def test_a_folder_without_tables_is_rejected(tmp_path):
