@@ -19,6 +19,7 @@ class Cells:
     position: FloatArray  # (M, D) relative to the tissue, over which the field of view moves
     axis: FloatArray  # (M, D) unit vector along the long axis
     memory: FloatArray  # (M, D) persistent part of the step
+    mood: FloatArray  # (M,) logarithm of the cell's speed, in units of the unevenness
     phase: FloatArray  # (M,) 0 at birth to 1 at division
     cycle: FloatArray  # (M,) frames from birth to division
     age: FloatArray  # (M,) frames since birth, inf for the first cells

@@ -2,10 +2,11 @@
 
 The ranges cover real sets (tests/test_realism.py contains their numbers): migrating nuclei (spacing
 1.7 diameters, steps of 0.1 to 0.3 spacings, mostly a shared flow; 0.4 % of the cells divide per
-frame), skin (spacing 0.8 diameters, steps up to 0.9 spacings, areas that change by 30 % from frame
-to frame; 8 % divide and 8 % vanish per frame; cells that leave shrink by 4 % a frame), colonies of
-rods (5 to 9 times as long as wide; a fifth of them divides per frame) and embryos (daughters half a
-spacing from their mother, with 0.8 of her diameter).
+frame), wandering cells (a hundredth of the steps is ten times as long as the median, as cells rest
+and run; neighbours pull each other along), skin (spacing 0.8 diameters, steps up to 0.9 spacings,
+areas that change by 30 % from frame to frame; 8 % divide and 8 % vanish per frame; cells that leave
+shrink by 4 % a frame), colonies of rods (5 to 9 times as long as wide; a fifth of them divides per
+frame) and embryos (daughters half a spacing from their mother, with 0.8 of her diameter).
 """
 
 from dataclasses import dataclass, field
@@ -39,6 +40,15 @@ class Motion:
     rotation: float = 0.1  # standard deviation of the turn of the long axis, in radians
     repulsion: float = 0.5  # share of an overlap that is removed per round
     is_pushed: bool = False  # colonies only: growth moves all cells outwards at once
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How cells differ in their own steps, which are those of `diffusion` and `persistent`."""
+
+    unevenness: float = 0.0  # standard deviation of the logarithm of a cell's factor on its steps
+    restlessness: float = 0.1  # share of this logarithm that is new in each frame
+    cohesion: float = 0.0  # share of a step that a cell has in common with its neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,7 @@ class SimulationParameters:
     division: Division = field(default_factory=Division)
     brightness: Brightness = field(default_factory=Brightness)
     errors: Errors = field(default_factory=Errors)
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def is_pushed(self) -> bool:
@@ -149,6 +160,7 @@ def random_parameters(
         division=_random_division(rng, regime),
         brightness=_random_brightness(rng),
         errors=_random_errors(rng),
+        pace=_random_pace(rng) if regime in ("nuclei", "particles") else Pace(),
     )
 
 
@@ -245,4 +257,12 @@ def _random_errors(rng: np.random.Generator) -> Errors:
         missed=_log_uniform(rng, 0.001, 0.06),
         merged=_log_uniform(rng, 0.001, 0.03),
         split=_log_uniform(rng, 0.001, 0.02),
+    )
+
+
+def _random_pace(rng: np.random.Generator) -> Pace:
+    return Pace(
+        unevenness=rng.uniform(0.3, 1.5) if rng.random() < 0.6 else 0.0,
+        restlessness=_log_uniform(rng, 0.02, 0.5),
+        cohesion=rng.uniform(0.2, 0.9) if rng.random() < 0.4 else 0.0,
     )

@@ -17,13 +17,14 @@ from trackastra_engine.simulation.cells import (
 )
 from trackastra_engine.simulation.colony import line_up, push_outwards, volume
 from trackastra_engine.simulation.fate import divide, leave, random_cycles, unit
-from trackastra_engine.simulation.parameters import SimulationParameters
+from trackastra_engine.simulation.parameters import Pace, SimulationParameters
 
 RELAXATION_ROUNDS = 4  # per frame; remaining overlaps also occur in real crowds
 ROD_ROUNDS = 10  # rods must also turn away from each other
 FIRST_ROUNDS = 30  # before the first frame, whose positions are drawn independently
 N_FLOW_WAVES = 4
 GENERATIONS, GROWTH_CYCLE = 3, 4  # of a colony before the first frame, and frames of each
+COHESION_SPACINGS = 1.5  # between cells that pull each other along
 PADDING_SPACINGS = 1.5  # cells are simulated this far beyond the field of view
 
 
@@ -146,6 +147,7 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
         position=position,
         axis=unit(rng.normal(size=(count, ndim))),
         memory=rng.normal(size=(count, ndim)) * parameters.motion.persistent * spacing,
+        mood=rng.normal(size=count) if parameters.pace.unevenness else np.zeros(count),
         phase=phase,
         cycle=random_cycles(count, parameters, rng),
         age=np.full(count, np.inf),
@@ -197,16 +199,38 @@ def _move(
     parameters: SimulationParameters,
     rng: np.random.Generator,
 ) -> None:
-    motion, spacing = parameters.motion, typical_spacing_px(parameters)
+    motion, pace, spacing = parameters.motion, parameters.pace, typical_spacing_px(parameters)
     size = cells.position.shape
     fresh = rng.normal(size=size) * motion.persistent * spacing
     keep = motion.persistence
     cells.memory = keep * cells.memory + np.sqrt(1 - keep**2) * fresh
-    random = rng.normal(size=size) * motion.diffusion * spacing
-    cells.position = cells.position + flow.at(cells.position, frame) + cells.memory + random
+    own = cells.memory + rng.normal(size=size) * motion.diffusion * spacing
+    if pace.unevenness:
+        own *= _paces(cells, pace, rng)
+    if pace.cohesion:
+        own = _shared_steps(own, cells.position, COHESION_SPACINGS * spacing, pace.cohesion)
+    cells.position = cells.position + flow.at(cells.position, frame) + own
     if motion.slide:
         cells.position += rng.normal(size=(size[0], 1)) * motion.slide * spacing * cells.axis
     cells.axis = unit(cells.axis + rng.normal(size=size) * motion.rotation)
+
+
+def _paces(cells: Cells, pace: Pace, rng: np.random.Generator) -> FloatArray:
+    """Return the factor (M, 1) on the own steps of each cell; the mean of its square is 1."""
+    kept = 1 - pace.restlessness
+    cells.mood = kept * cells.mood + np.sqrt(1 - kept**2) * rng.normal(size=len(cells))
+    factor: FloatArray = np.exp(pace.unevenness * cells.mood - pace.unevenness**2)
+    return factor[:, None]
+
+
+def _shared_steps(step: FloatArray, position: FloatArray, reach: float, share: float) -> FloatArray:
+    """Return steps (M, D) of which a share is that of all cells within reach, of usual length."""
+    a, b = cKDTree(position).query_pairs(reach, output_type="ndarray").T
+    together = step.copy()
+    np.add.at(together, a, step[b])
+    np.add.at(together, b, step[a])
+    n_cells = 1 + np.bincount(np.concatenate([a, b]), minlength=len(step))
+    return (1 - share) * step + share * together / np.sqrt(n_cells)[:, None]
 
 
 def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
