@@ -115,6 +115,8 @@ class SimulationParameters:
     ndim: int = 2
     spacing: float = 1.7  # typical distance to the nearest neighbour, in diameters
     clustering: float = 0.0  # 0: anywhere; 1: in a few clumps
+    clump_cells: int = 12
+    clump_radius: float = 1.5  # standard deviation along each axis, in spacings
     is_colony: bool = False  # cells start as one small clump in an empty field
     margin_px: float = 0.0  # empty border of the image, where no cell is segmented
     z_step: float = 1.0  # 3D: distance of planes, in pixels of y and x
@@ -151,7 +153,7 @@ def random_parameters(
         n_cells=int(_log_uniform(rng, min(low, max_cells), max_cells)),
         ndim=ndim,
         spacing=spacing,
-        clustering=rng.uniform(0, 0.8) if regime == "nuclei" and rng.random() < 0.4 else 0.0,
+        clustering=rng.uniform(0, 1) if regime == "nuclei" and rng.random() < 0.6 else 0.0,
         is_colony=is_rod,
         margin_px=rng.uniform(5, 20) if is_packed and rng.random() < 0.5 else 0.0,
         z_step=_log_uniform(rng, 1, 6) if ndim == 3 else 1.0,
@@ -160,6 +162,8 @@ def random_parameters(
         division=_random_division(rng, regime),
         brightness=_random_brightness(rng),
         errors=_random_errors(rng),
+        clump_cells=int(rng.integers(4, 20)),
+        clump_radius=_log_uniform(rng, 0.4, 1.5),
         pace=_random_pace(rng) if regime in ("nuclei", "particles") else Pace(),
     )
 

@@ -135,9 +135,9 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
     else:
         count = max(1, round(parameters.n_cells * float(np.prod(high - low) / np.prod(view))))
         position = rng.uniform(low, high, (count, ndim))
-        n_clumps = max(1, count // 12)
+        n_clumps = max(1, count // parameters.clump_cells)
         clump = rng.uniform(low, high, (n_clumps, ndim))[rng.integers(n_clumps, size=count)]
-        clump = clump + rng.normal(size=(count, ndim)) * 1.5 * spacing
+        clump = clump + rng.normal(size=(count, ndim)) * parameters.clump_radius * spacing
         position = np.where(rng.random((count, 1)) < parameters.clustering, clump, position)
     # Newborns are twice as frequent as cells about to divide in a growing population.
     phase = -np.log2(1 - rng.random(count) / 2)
