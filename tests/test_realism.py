@@ -15,7 +15,15 @@ import pytest
 
 from movie_statistics import Statistics, statistics
 from trackastra_engine.detection.transform import in_true_proportion
-from trackastra_engine.simulation import Errors, random_parameters, simulate, voxel_size
+from trackastra_engine.simulation import (
+    Errors,
+    Motion,
+    Pace,
+    SimulationParameters,
+    random_parameters,
+    simulate,
+    voxel_size,
+)
 
 UNKNOWN = float("nan")
 REAL = {
@@ -173,3 +181,16 @@ def test_typical_colonies_and_tissues_are_about_as_lively_as_real_ones(simulated
         if name in ("move", "against_neighbours", "division_edges", "aspect", "daughter_distance"):
             ratio = np.nanmedian(column) / real
             assert 1 / FARTHEST_MEDIAN < ratio < FARTHEST_MEDIAN, (name, real, ratio)
+
+
+def test_cells_rest_and_run_and_pull_each_other_along():
+    motion = Motion(flow=0.0, diffusion=0.1, persistent=0.0)
+    parameters = SimulationParameters(n_frames=12, n_cells=80, motion=motion)
+    even, uneven, cohesive = (
+        statistics(simulate(replace(parameters, pace=pace), 1))
+        for pace in (Pace(), Pace(unevenness=1.0, restlessness=0.05), Pace(cohesion=0.9))
+    )
+    assert uneven.tail > 2 * even.tail
+    assert abs(even.pace_memory) < 0.1 < 0.3 < uneven.pace_memory
+    assert abs(even.together) < 0.1 < 0.3 < cohesive.together
+    assert cohesive.move[0] == pytest.approx(even.move[0], rel=0.3)
