@@ -19,6 +19,7 @@ from trackastra_engine.linking import linker
 from trackastra_engine.linking.adaptation import FARTHEST, FLOOR, N_TERMS, adapted, gather
 from trackastra_engine.linking.adaptation_fit import (
     MIN_DECISIONS,
+    MIN_GAIN,
     Anchor,
     Fit,
     decided_groups,
@@ -130,6 +131,17 @@ def test_a_rule_is_learned_and_accidents_are_not_proven():
     assert (score[1::2] < 0.4).all()
     at_random = [fitted(*chain(60, rng, lambda i: rng.random() < 0.5)) for _ in range(20)]
     assert sum(one.is_proven for one in at_random) <= 2  # 5 % at random
+
+
+def test_a_gain_by_which_no_decision_becomes_right_is_not_proven():
+    graph, decided = chain(60, np.random.default_rng(0), lambda i: True)
+    score = np.tile([0.7, 0.2], 60)  # of the near source, which is always right, and the far one
+    edges = Edges(graph.edges.source, graph.edges.target, score)
+    learned = fitted(replace(graph, edges=edges), decided)
+    assert learned.gain > MIN_GAIN * learned.error
+    assert learned.n_more_right == 0
+    assert not learned.is_proven
+    assert fitted(graph, decided).n_more_right == 60
 
 
 def test_undecided_detections_hold_the_scores():
@@ -309,11 +321,11 @@ def test_decisions_that_prove_nothing_write_nothing(tracked, tmp_path, monkeypat
         write_corrections(Corrections.of(few), tmp_path / "a.csv")
         assert "too few to learn from" in error_of(tmp_path, "adapt", out, *given)
     write_corrections(Corrections.of(true), tmp_path / "a.csv")
-    unproven = Fit(NOTHING, len(true), gain=0.1, error=0.06)
+    unproven = Fit(NOTHING, len(true), gain=0.1, error=0.06, n_more_right=3)
     monkeypatch.setattr("trackastra_engine.jobs.adapt.fit", lambda *_: unproven)
     said = error_of(tmp_path, "adapt", out, *given)
     assert f"the {len(true)} decisions do not show that adapted scores are better" in said
-    assert "(gain 0.100 ± 0.060)" in said
+    assert "(gain 0.100 ± 0.060, +3 right decisions)" in said
 
 
 def test_wrong_calls_get_a_sentence(tracked, tmp_path, monkeypatch):

@@ -55,8 +55,8 @@ def adapt(
     if not learned.is_proven:
         raise InputError(
             f"the {learned.n_decisions} decisions do not show that adapted scores are better "
-            f"(gain {learned.gain:.3f} ± {learned.error:.3f}), so no model was written; decide "
-            "more links, the least certain first"
+            f"(gain {learned.gain:.3f} ± {learned.error:.3f}, {learned.n_more_right:+d} right "
+            "decisions), so no model was written; decide more links, the least certain first"
         )
     _write(cached, learned, output)
     return learned

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from trackastra_engine.detection.detections import FloatArray
@@ -223,14 +224,17 @@ def _paces(cells: Cells, pace: Pace, rng: np.random.Generator) -> FloatArray:
     return factor[:, None]
 
 
-def _shared_steps(step: FloatArray, position: FloatArray, reach: float, share: float) -> FloatArray:
+def _shared_steps(
+    step: NDArray[np.float64], position: FloatArray, reach: float, share: float
+) -> NDArray[np.float64]:
     """Return steps (M, D) of which a share is that of all cells within reach, of usual length."""
     a, b = cKDTree(position).query_pairs(reach, output_type="ndarray").T
     together = step.copy()
     np.add.at(together, a, step[b])
     np.add.at(together, b, step[a])
     n_cells = 1 + np.bincount(np.concatenate([a, b]), minlength=len(step))
-    return (1 - share) * step + share * together / np.sqrt(n_cells)[:, None]
+    shared: NDArray[np.float64] = together / np.sqrt(n_cells)[:, None]
+    return (1 - share) * step + share * shared
 
 
 def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
