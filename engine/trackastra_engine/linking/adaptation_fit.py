@@ -33,9 +33,9 @@ MIN_DECISIONS = 20
 N_FOLDS = 5
 MIN_GAIN = 2.0  # standard errors of the mean over the decisions: the usual 95 %
 # Left-out decisions that become likelier than their alternatives, less those that no longer are.
-# With 0, on training and validation parts of five real sets, second halves of movies got worse by up
-# to 0.0054 in edge F1; with 1 or 2, no pair lost more than 0.0001, but with 1 another movie of the
-# test parts lost 0.0061; with 3, no pair was left.
+# With 0, on training and validation parts of five real sets, second halves of movies got worse by
+# up to 0.0054 in edge F1; with 1 or 2, no pair lost more than 0.0001, but with 1 another movie of
+# the test parts lost 0.0061; with 3, no pair was left.
 MIN_MORE_RIGHT = 2
 SMALLEST = 1e-12  # probability
 
