@@ -103,13 +103,13 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """Weights, and what weights that were fitted to other decisions do to those left out."""
+    """Weights, and the effect of such weights on decisions that were left out of their fit."""
 
     adaptation: Adaptation
     n_decisions: int
     gain: float  # mean difference of losses, in nats
     error: float  # standard error of this mean
-    n_more_right: int  # decisions that are right with the weights, less those without
+    n_more_right: int  # decisions that become right, less those that no longer are
 
     @property
     def is_proven(self) -> bool:
