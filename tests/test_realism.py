@@ -2,10 +2,10 @@
 
 The numbers of the real sets were measured once by `movie_statistics.statistics`: E. coli on an agar
 pad (BSD-3, Institut Pasteur), frames 0-9 of mouse skin (Apache-2.0, cell_interaction_gnn), frames
-0-49 of migrating nuclei (CC-BY 4.0, zenodo 6087728), MCF10A cells (MIT, meyer-lab/tHMM, the field
-HGF_1), a C. elegans embryo (MIT,
-johnmurraylab/LIVE_tools) and an ascidian embryo (CC-BY 4.0, Guignard et al. 2020). No model is
-tested on these parts, except E. coli, of which only these numbers are used.
+0-49 of migrating nuclei (CC-BY 4.0, zenodo 6087728), the field HGF_1 of MCF10A cells (MIT,
+meyer-lab/tHMM), a C. elegans embryo (MIT, johnmurraylab/LIVE_tools) and an ascidian embryo (CC-BY
+4.0, Guignard et al. 2020). No model is tested on these parts, except E. coli, of which only these
+numbers are used.
 """
 
 from dataclasses import fields, replace

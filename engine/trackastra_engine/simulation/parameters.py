@@ -115,7 +115,7 @@ class SimulationParameters:
     ndim: int = 2
     spacing: float = 1.7  # typical distance to the nearest neighbour, in diameters
     clustering: float = 0.0  # 0: anywhere; 1: in a few clumps
-    clump_cells: int = 12  # for each clump
+    clump_cells: int = 12  # number of cells for each clump
     clump_radius: float = 1.5  # standard deviation along each axis, in spacings
     is_colony: bool = False  # cells start as one small clump in an empty field
     margin_px: float = 0.0  # empty border of the image, where no cell is segmented
