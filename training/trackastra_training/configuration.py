@@ -76,7 +76,7 @@ class CorrectedResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The network; fine-tuning keeps the shape of the model that it starts from."""
+    """The network; fine-tuning keeps the shape of the model that it starts from, but for a reach."""
 
     name: str = option("my_model", "name of the model")
     description: str = option("", "one line for people: the training data")
@@ -87,6 +87,9 @@ class ModelOptions:
     n_heads: int = option(4, "of every attention layer", low=1)
     pair_width: int = option(
         16, "numbers that weigh the shapes of a pair of detections; 0: none", low=0
+    )
+    reach: float = option(
+        0.0, "of attention and links, in typical spacings; 0: as usual, or as before", low=0
     )
     dropout: float = option(0.0, "share of the attention that is left out", low=0, high=0.9)
 

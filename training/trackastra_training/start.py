@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 
-from trackastra_engine.errors import ModelError
+from trackastra_engine.errors import InputError, ModelError
 from trackastra_engine.model.spec import ModelSpec
-from trackastra_engine.model.tokens import token_feature_count
+from trackastra_engine.model.tokens import SPACING_UNITS, token_feature_count
 from trackastra_training.configuration import Configuration, ModelOptions
 from trackastra_training.from_onnx import read_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
-CUTOFF = 128.0  # reach of the network: 8 typical spacings of 16 units (tokens.py)
+REACH = 5.5  # usual reach of attention and links, in typical spacings
 
 
 def network_config(options: ModelOptions) -> TransformerConfig:
@@ -28,7 +28,7 @@ def network_config(options: ModelOptions) -> TransformerConfig:
         pos_embed_per_dim=32,
         feat_embed_per_dim=8,
         window=options.window,
-        spatial_pos_cutoff=CUTOFF,
+        spatial_pos_cutoff=SPACING_UNITS * (options.reach or REACH),
         attn_positional_bias="rope",
         causal_norm="quiet_softmax",
         attn_dist_mode="v1",
@@ -89,8 +89,9 @@ def new_start(configuration: Configuration) -> Start:
 def start_from_model(configuration: Configuration, model: str | Path) -> Start:
     """Return a model to be trained further.
 
-    Its shape and tokens stay; the configuration gives a new name, description and dropout, and a
-    model for our tokens that has no pair terms gets them: it scores as before until it learns.
+    Its shape and tokens stay; the configuration gives a new name, description and dropout, and, if
+    chosen, another reach. A model for our tokens that has no pair terms gets them: it scores as
+    before until it learns.
 
     Parameters
     ----------
@@ -107,6 +108,8 @@ def start_from_model(configuration: Configuration, model: str | Path) -> Start:
     ------
     ModelError
         If there is no such model, or it cannot be read.
+    InputError
+        If a reach is chosen for a model with the tokens of upstream, which are in pixels.
 
     Examples
     --------
@@ -114,12 +117,20 @@ def start_from_model(configuration: Configuration, model: str | Path) -> Start:
     2
     """
     (trained, spec), options = read_model(model), configuration.model
-    pair_width = trained.config.pair_width
-    if spec.recipe == "relative" and not pair_width:
-        pair_width = options.pair_width
+    pair_width, cutoff = trained.config.pair_width, spec.cutoff
+    if spec.recipe == "relative":
+        pair_width = pair_width or options.pair_width
+        cutoff = SPACING_UNITS * options.reach or cutoff
+    elif options.reach:
+        raise InputError(f"{model} sees pixels, not spacings; leave out model.reach")
     torch.manual_seed(configuration.training.seed)
     network = TrackingTransformer(
-        replace(trained.config, dropout=options.dropout, pair_width=pair_width)
+        replace(
+            trained.config,
+            dropout=options.dropout,
+            pair_width=pair_width,
+            spatial_pos_cutoff=cutoff,
+        )
     )
     network.load_state_dict({**network.state_dict(), **trained.state_dict()})
     shape = replace(
@@ -130,9 +141,16 @@ def start_from_model(configuration: Configuration, model: str | Path) -> Start:
         n_layers=network.config.num_encoder_layers,
         n_heads=network.config.nhead,
         pair_width=pair_width,
+        reach=cutoff / SPACING_UNITS if spec.recipe == "relative" else 0.0,
     )
     # Decisions adapted the scores of the model before, not those that it learns.
-    spec = replace(spec, name=options.name, description=options.description, adaptation=None)
+    spec = replace(
+        spec,
+        name=options.name,
+        description=options.description,
+        cutoff=cutoff,
+        adaptation=None,
+    )
     return Start(replace(configuration, model=shape), spec, network)
 
 
