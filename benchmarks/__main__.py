@@ -25,6 +25,7 @@ from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
 from benchmarks.noise import noise
 from benchmarks.rates import rates
+from benchmarks.reach import reach
 from benchmarks.scaling import scaling
 from benchmarks.small_fields import small_fields
 from benchmarks.soak import soak
@@ -47,7 +48,8 @@ for benchmark in (
     *(scaling, accuracy, small_fields, errors, calibration, models, motion, motion_constants),
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
-    *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, mcf10a, tables),
+    *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
+    tables,
 ):
     main.add_command(benchmark)
 

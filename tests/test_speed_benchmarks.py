@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import cores, scaling, sources, whole
+from benchmarks import cores, reach, scaling, sources, whole
 from benchmarks.candidate_graphs import save_graph, walking_cells
 from benchmarks.cores import cores_table, modelled, powers_of_two, throughput_table, with_rates
 from benchmarks.gpu import gpu_benchmark, peak_gpu_mb
@@ -325,6 +325,18 @@ def test_strides_are_compared_by_accuracy_and_cells_per_second():
     assert len(head) == len(row) == len(changed)
     assert row[2:] == ["0.9900 / 0.900", "10", "2,500", "0.9800 / 0.800", "15", "5,000"]
     assert changed[-2:] == ["+25.0 %", "-50.0 %"]
+
+
+def test_reaches_are_compared_with_the_longest(tmp_path):
+    models = reach.with_reaches("general_2d", (2.0, 1.0), tmp_path)
+    assert [model.spec.cutoff for model in models.values()] == [32.0, 16.0]
+    one = {"errors": 10, "cpu_s_per_1000_detections": 0.4}
+    two = {"errors": 15, "cpu_s_per_1000_detections": 0.2}
+    rows = [{"movie": "a", "ndim": n, "reaches": {"2.0": one, "1.0": two}} for n in (2, 2, 3)]
+    head, longest, shorter = reach.table({"movies": rows})
+    assert [name.split(":")[0] for name in head[1::3]] == ["2D (2 movies)", "3D (1 movies)"]
+    assert longest == ["2.0", "+0 %", "20", "+0.0 %", "+0 %", "10", "+0.0 %"]
+    assert shorter == ["1.0", "-50 %", "30", "+25.0 %", "-50 %", "15", "+25.0 %"]
 
 
 def test_links_by_the_nearest_sources_are_compared_with_those_by_all():

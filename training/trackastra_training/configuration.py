@@ -76,7 +76,7 @@ class CorrectedResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The network; fine-tuning keeps the shape of the model that it starts from, but for a reach."""
+    """The network; fine-tuning keeps the shape of the model it starts from, but can change reach."""
 
     name: str = option("my_model", "name of the model")
     description: str = option("", "one line for people: the training data")
