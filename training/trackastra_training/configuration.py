@@ -76,7 +76,7 @@ class CorrectedResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The network; fine-tuning keeps the shape of the model it starts from, but can change reach."""
+    """The network; fine-tuning keeps the shape of its start, and the reach if none is chosen."""
 
     name: str = option("my_model", "name of the model")
     description: str = option("", "one line for people: the training data")
