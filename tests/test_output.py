@@ -46,6 +46,24 @@ def test_ctc_folder_of_a_dividing_cell(tmp_path, tracked):
         np.testing.assert_array_equal(written, frame.labels)
 
 
+@pytest.mark.parametrize("name", ["ctc", "ome-zarr"])
+def test_images_are_not_read_to_write_masks(tmp_path, tracked, name):
+    """Images of a large movie take longer to read than its masks."""
+    lineage, movie = tracked
+
+    class Unreadable:
+        def __getattr__(self, name):
+            return getattr(movie.images, name)
+
+        def read(self, indices):
+            raise AssertionError("images were read")
+
+    with_images = replace(movie, images=Unreadable())
+    outputs = Outputs(tmp_path / "out", formats=parse_formats([name]), report=False)
+    write_outputs(Results(lineage, with_images), outputs)
+    assert entries(tmp_path / "out")
+
+
 def test_every_tracklet_is_in_its_frames_and_no_other(tmp_path, tracked):
     lineage, movie = tracked
     write_ctc(lineage, movie, tmp_path / "ctc")

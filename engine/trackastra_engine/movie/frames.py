@@ -126,6 +126,10 @@ class Movie:
         frame_bytes = sum(source.dtype.itemsize for source in sources) * prod(self.frame_shape)
         return max(1, min(most, BYTES_AT_ONCE // max(1, frame_bytes)))
 
+    def without_images(self) -> "Movie":
+        """Return the movie of the masks only, whose frames are read in less time."""
+        return replace(self, images=None)
+
     def first(self, n_frames: int) -> "Movie":
         """Return the movie of at most its first frames."""
         n_frames = min(n_frames, len(self))

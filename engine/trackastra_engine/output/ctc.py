@@ -58,7 +58,7 @@ def write_ctc(
     check_output_folder(folder, overwrite=overwrite, ours=CHALLENGE_FILES)
     with new_folder(folder) as partial:
         masks = partial / names.mask, 4 if len(movie) > MAX_FRAMES_OF_3_DIGITS else names.digits
-        _write_masks(lineage, movie, _MaskFiles(*masks), threads, progress)
+        _write_masks(lineage, movie.without_images(), _MaskFiles(*masks), threads, progress)
         np.savetxt(partial / names.table, lineage.tracklets, fmt="%d")
 
 

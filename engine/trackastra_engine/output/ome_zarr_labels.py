@@ -105,7 +105,8 @@ def _write_frames(
 
     group = zarr.open_group(str(folder / STORE), mode="r+")
     levels = [group[str(level)] for level in range(image.n_levels)]
-    n_frames, dtype = len(image.movie), image.dtype
+    masks, dtype = image.movie.without_images(), image.dtype
+    n_frames = len(masks)
 
     def write(frame: Frame) -> None:
         mask = relabel(frame, image.lineage, dtype)
@@ -113,8 +114,8 @@ def _write_frames(
             array[frame.index] = mask[..., :: 2**level, :: 2**level]
 
     with (
-        computed_ahead(image.movie.frames(range(n_done, n_frames))) as frames,
-        computed_side_by_side(write, frames, image.movie.threads(threads)) as written,
+        computed_ahead(masks.frames(range(n_done, n_frames))) as frames,
+        computed_side_by_side(write, frames, masks.threads(threads)) as written,
     ):
         for done, _ in enumerate(written, n_done + 1):
             with new_file(folder / DONE) as partial:
