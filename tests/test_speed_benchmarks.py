@@ -332,11 +332,15 @@ def test_reaches_are_compared_with_the_longest(tmp_path):
     assert [model.spec.cutoff for model in models.values()] == [32.0, 16.0]
     one = {"errors": 10, "cpu_s_per_1000_detections": 0.4}
     two = {"errors": 15, "cpu_s_per_1000_detections": 0.2}
-    rows = [{"movie": "a", "ndim": n, "reaches": {"2.0": one, "1.0": two}} for n in (2, 2, 3)]
+    rows = [
+        {"movie": "a", "ndim": ndim, "detections": count, "reaches": {"2.0": one, "1.0": two}}
+        for ndim, count in ((2, 1000), (2, 3000), (3, 1000))
+    ]
+    rows[0]["reaches"] = {"2.0": two, "1.0": one}
     head, longest, shorter = reach.table({"movies": rows})
     assert [name.split(":")[0] for name in head[1::3]] == ["2D (2 movies)", "3D (1 movies)"]
-    assert longest == ["2.0", "+0 %", "20", "+0.0 %", "+0 %", "10", "+0.0 %"]
-    assert shorter == ["1.0", "-50 %", "30", "+25.0 %", "-50 %", "15", "+25.0 %"]
+    assert longest == ["2.0", "0.350", "25", "+0.0 %", "0.400", "10", "+0.0 %"]
+    assert shorter == ["1.0", "0.250", "25", "+0.0 %", "0.200", "15", "+25.0 %"]
 
 
 def test_links_by_the_nearest_sources_are_compared_with_those_by_all():

@@ -25,6 +25,7 @@ def test_a_new_network_has_the_usual_reach_or_the_chosen_one(ndim):
         start = new_start(with_reach(chosen, ndim))
         assert start.spec.cutoff == spacings * SPACING_UNITS
         assert start.model.config.spatial_pos_cutoff == spacings * SPACING_UNITS
+        assert start.configuration.model.reach == spacings
 
 
 def test_a_model_that_is_trained_further_keeps_its_reach_unless_another_is_chosen():

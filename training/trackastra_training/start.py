@@ -79,11 +79,12 @@ def new_start(configuration: Configuration) -> Start:
     >>> new_start(configuration).spec.window
     4
     """
-    options = configuration.model
+    # The reach is recorded, so that a run does not resume with another usual one.
+    options = replace(configuration.model, reach=configuration.model.reach or REACH)
     config = network_config(options)
     torch.manual_seed(configuration.training.seed)
     spec = spec_of(config, options.name, options.description)
-    return Start(configuration, spec, TrackingTransformer(config))
+    return Start(replace(configuration, model=options), spec, TrackingTransformer(config))
 
 
 def start_from_model(configuration: Configuration, model: str | Path) -> Start:
