@@ -22,7 +22,7 @@ from benchmarks.large import table as large_table
 from benchmarks.large import track_movie
 from benchmarks.latency import pushed
 from benchmarks.length import without_transformer
-from benchmarks.movie_variants import every_nth
+from benchmarks.movie_variants import every_nth, typical_spacing
 from benchmarks.paired_runs import Run, command, compared, compared_task
 from benchmarks.plots import draw_transformer
 from benchmarks.seeded_movies import SwingingCells, cells_per_frame, simulated_movie
@@ -332,15 +332,26 @@ def test_reaches_are_compared_with_the_longest(tmp_path):
     assert [model.spec.cutoff for model in models.values()] == [32.0, 16.0]
     one = {"errors": 10, "cpu_s_per_1000_detections": 0.4}
     two = {"errors": 15, "cpu_s_per_1000_detections": 0.2}
+    kinds = ((2, 1000, reach.REAL), (2, 3000, reach.REAL), (2, 9000, reach.FAST))
     rows = [
-        {"movie": "a", "ndim": ndim, "detections": count, "reaches": {"2.0": one, "1.0": two}}
-        for ndim, count in ((2, 1000), (2, 3000), (3, 1000))
+        {"ndim": ndim, "kind": kind, "detections": count, "reaches": {"2.0": one, "1.0": two}}
+        for ndim, count, kind in (*kinds, (3, 1000, reach.REAL), (3, 1000, reach.FAST))
     ]
     rows[0]["reaches"] = {"2.0": two, "1.0": one}
     head, longest, shorter = reach.table({"movies": rows})
-    assert [name.split(":")[0] for name in head[1::3]] == ["2D (2 movies)", "3D (1 movies)"]
-    assert longest == ["2.0", "0.350", "25", "+0.0 %", "0.400", "10", "+0.0 %"]
-    assert shorter == ["1.0", "0.250", "25", "+0.0 %", "0.200", "15", "+25.0 %"]
+    assert len(head) == len(longest) == len(shorter)
+    assert head[2:4] == ["errors, 2 real movies", "errors, 1 movies of simulated fast cells"]
+    assert longest[:5] == ["2.0", "0.350", "25 (+0.0 %)", "10 (+0.0 %)", "0.400"]
+    assert shorter[:5] == ["1.0", "0.250", "25 (+0.0 %)", "15 (+25.0 %)", "0.200"]
+
+
+def test_fast_cells_pass_their_neighbours():
+    for ndim in reach.FAST_CELLS:
+        _, movie = next(reach.fast_cells(ndim))
+        found, links = movie.detections, movie.links
+        step = found.centroid[links[:, 1]] - found.centroid[links[:, 0]]
+        assert found.ndim == ndim
+        assert np.quantile(np.linalg.norm(step, axis=1), 0.9) > 0.5 * typical_spacing(found)
 
 
 def test_links_by_the_nearest_sources_are_compared_with_those_by_all():

@@ -21,7 +21,7 @@ def with_reach(spacings, ndim=2):
 
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_a_new_network_has_the_usual_reach_or_the_chosen_one(ndim):
-    for chosen, spacings in ((0.0, REACH), (2.5, 2.5)):
+    for chosen, spacings in ((0.0, REACH[ndim]), (2.5, 2.5)):
         start = new_start(with_reach(chosen, ndim))
         assert start.spec.cutoff == spacings * SPACING_UNITS
         assert start.model.config.spatial_pos_cutoff == spacings * SPACING_UNITS

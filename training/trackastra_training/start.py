@@ -12,7 +12,8 @@ from trackastra_training.configuration import Configuration, ModelOptions
 from trackastra_training.from_onnx import read_model
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
 
-REACH = 5.5  # usual reach of attention and links, in typical spacings
+# Usual reach of attention and links, in typical spacings, by spatial axes: benchmarks/reach.py.
+REACH = {2: 8.0, 3: 5.5}
 
 
 def network_config(options: ModelOptions) -> TransformerConfig:
@@ -28,7 +29,7 @@ def network_config(options: ModelOptions) -> TransformerConfig:
         pos_embed_per_dim=32,
         feat_embed_per_dim=8,
         window=options.window,
-        spatial_pos_cutoff=SPACING_UNITS * (options.reach or REACH),
+        spatial_pos_cutoff=SPACING_UNITS * (options.reach or REACH[options.ndim]),
         attn_positional_bias="rope",
         causal_norm="quiet_softmax",
         attn_dist_mode="v1",
@@ -80,7 +81,8 @@ def new_start(configuration: Configuration) -> Start:
     4
     """
     # The reach is recorded, so that a run does not resume with another usual one.
-    options = replace(configuration.model, reach=configuration.model.reach or REACH)
+    options = configuration.model
+    options = replace(options, reach=options.reach or REACH[options.ndim])
     config = network_config(options)
     torch.manual_seed(configuration.training.seed)
     spec = spec_of(config, options.name, options.description)
