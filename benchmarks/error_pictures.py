@@ -71,7 +71,8 @@ def _draw_error(
     for parent, colour in ((wrong.truth[target], ENGINE), (wrong.found[target], UPSTREAM)):
         if parent >= 0:
             arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.6}
-            axes.annotate("", centre[:-3:-1], place[parent, :-3:-1], arrowprops=arrow)
+            drawn = axes.annotate("", centre[:-3:-1], place[parent, :-3:-1], arrowprops=arrow)
+            drawn.arrow_patch.set_clip_box(axes.bbox)  # else it crosses other panes
     y, x = centre[-2:]
     axes.set(xlim=(x - HALF_WIDTH * spacing, x + HALF_WIDTH * spacing), xticks=[], yticks=[])
     axes.set(ylim=(y + HALF_WIDTH * spacing, y - HALF_WIDTH * spacing), aspect="equal")
