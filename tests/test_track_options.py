@@ -91,3 +91,26 @@ def test_messages_in_python_name_arguments_and_in_commands_flags(tmp_path):
     done = run("track", "--masks", tmp_path / "m.tif", "-o", tmp_path / "out")
     assert "choose one with --channel, a number" in done.stderr
     assert "choose one with channel, a number" in error_of(None, tmp_path / "m.tif")
+
+
+def test_the_model_is_that_of_the_movies_dimensions(tmp_path):
+    planes = write_folder(tmp_path / "planes", MASKS)
+    stacks = write_folder(tmp_path / "stacks", np.stack([MASKS] * 3, axis=1))
+    lines = [f"{frame},{z},5,{5 + frame}" for frame in range(3) for z in (4, 30)]
+    points = tmp_path / "points.csv"
+    points.write_text("\n".join(["frame,z,y,x", *lines]))
+    for given, model in (
+        (["--masks", planes], "general_2d"),
+        (["--masks", stacks], "general_3d"),
+        ([points], "general_3d"),
+    ):
+        out = tmp_path / "out"
+        result = run("track", *given, "-o", out, "--overwrite")
+        assert result.exit_code == 0, result.stderr
+        assert f'"{model}"' in (out / "report.html").read_text()
+    given = ("track", "--masks", stacks, "-o", tmp_path / "other")
+    said = run(*given, "--model", "general_2d").stderr
+    assert "needs 2D movies; choose another model, such as general_3d" in said
+    single = write_folder(tmp_path / "single", MASKS[:, None])
+    said = run("track", "--masks", single, "-o", tmp_path / "other").stderr
+    assert "each frame is one plane: name its axes with --axes" in said

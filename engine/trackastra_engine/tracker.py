@@ -37,7 +37,7 @@ from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.rates import MovieRates, rates_to_use
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.model.devices import Device
-from trackastra_engine.model.onnx_model import DEFAULT_MODEL, AssociationModel
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL, DEFAULT_MODELS, AssociationModel
 from trackastra_engine.motion.alignment import Align, check_align
 from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.frames import ArrayOrPath, Movie, open_movie
@@ -48,6 +48,7 @@ from trackastra_engine.resources import usable_threads
 
 logger = logging.getLogger(__name__)
 
+AUTO_MODEL = "auto"  # instead of a name: the embedded model for the movie
 MOST_EMPTY_FRAMES = 1000  # for each frame with a detection
 
 
@@ -356,13 +357,12 @@ class Tracker:
         spec = self.model.spec
         accepts_planes = spec.ndim == 3 and spec.accepts_planes and isinstance(movie, Movie)
         if movie.ndim != spec.ndim and not accepts_planes:
-            is_flat = isinstance(movie, Movie) and movie.ndim == 3 and movie.frame_shape[0] == 1
             raise InputError(
                 f"the movie is {movie.ndim}D but the model {spec.name} needs {spec.ndim}D movies; "
                 + (
                     f"each frame is one plane: name its axes with {option('axes')}, such as tcyx"
-                    if is_flat
-                    else "choose another model"
+                    if _is_plane(movie)
+                    else f"choose another model, such as {DEFAULT_MODELS[movie.ndim]}"
                 )
             )
 
@@ -412,3 +412,17 @@ class Tracker:
         """Return how the detections of a window are scored soonest, one window at a time."""
         answering = replace(self.association(voxel_um), model=self.model.in_threads(self.threads))
         return answering.score(intensity_range)
+
+
+def model_for(model: str, movie: Movie | Detections) -> str:
+    """Return the name or file of a model; if it is "auto", the embedded one for the movie.
+
+    For frames of one plane, which are 2D without their axes named, this is the 2D model.
+    """
+    if model != AUTO_MODEL:
+        return model
+    return DEFAULT_MODEL if _is_plane(movie) else DEFAULT_MODELS[movie.ndim]
+
+
+def _is_plane(movie: Movie | Detections) -> bool:
+    return isinstance(movie, Movie) and movie.ndim == 3 and movie.frame_shape[0] == 1

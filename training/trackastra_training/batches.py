@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, SimulationParameters, random_parameters
 from trackastra_training.alignment import align, align_as_tracking
+from trackastra_training.cell_layers import as_layer
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,
@@ -100,6 +101,8 @@ class Pools(Dataset[list[Batch]]):
                     window = flat_view(window, rng)
                 if spec.recipe == "relative":  # `upstream` tracks without images as with equal ones
                     window = with_invented_measurements(window, augmentation, rng)
+                if window.detections.ndim < spec.ndim and len(window.parent):
+                    window = as_layer(window, rng)
                 window = _as_seen(window, augmentation, rng)
             else:
                 window = next(simulated)
@@ -179,9 +182,10 @@ def _as_seen(
 
 
 def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Iterator[KnownMovie]:
-    spec = options.spec
+    spec, layers = options.spec, options.augmentation.layers
     while True:
-        parameters = random_parameters(rng, ndim=spec.ndim)
+        is_layer = spec.ndim == 3 and layers > 0 and rng.random() < layers
+        parameters = random_parameters(rng, ndim=2 if is_layer else spec.ndim)
         seed, knows_voxels = int(rng.integers(2**32)), True
         if spec.uses_voxel_size:
             knows_voxels = rng.random() >= UNKNOWN_VOXELS_SHARE
@@ -194,6 +198,8 @@ def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Ite
         last_start = max(ceil(parameters.n_frames / stride) - spec.window, 0)
         starts = rng.permutation(last_start + 1)[:WINDOWS_PER_MOVIE]
         for window in (cut_window(movie, int(start), spec.window) for start in starts):
+            if is_layer and len(window.parent):
+                window = as_layer(window, rng)
             window = _as_seen(window, options.augmentation, rng)
             if len(np.unique(window.detections.frame)) < 2:
                 continue

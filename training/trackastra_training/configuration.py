@@ -132,6 +132,9 @@ class Augmentation:
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
     skipped_simulated: float = option(0.1, "the same, per simulated movie", low=0, high=1)
+    layers: float = option(
+        0.3, "probability that a simulated 3D movie shows a layer of cells", low=0, high=1
+    )
     small_fields: float = option(
         0.2, "probability that only a small field of view with few cells is seen", low=0, high=1
     )

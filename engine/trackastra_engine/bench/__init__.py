@@ -15,7 +15,7 @@ from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.simulation import Shape, SimulationParameters, render, write_frames
 from trackastra_engine.system import peak_memory_mb
-from trackastra_engine.tracker import Tracker
+from trackastra_engine.tracker import AUTO_MODEL, Tracker, model_for
 
 __all__ = ["BenchReport", "check_report", "run_bench", "write_report"]
 
@@ -31,7 +31,7 @@ def run_bench(
     *,
     selection: Selection = EVERYTHING,
     cells: tuple[int, ...] = CELLS,
-    model: str = DEFAULT_MODEL,
+    model: str = AUTO_MODEL,
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> BenchReport:
@@ -41,11 +41,13 @@ def run_bench(
 
     Raises InputError, ModelError or MissingDependencyError if there is nothing to time.
     """
-    tracker = Tracker.load(model, device=device)
     times = []
     if masks is not None:
-        times.append(time_movie(open_movie(images, masks, selection=selection), tracker))
+        movie = open_movie(images, masks, selection=selection)
+        tracker = Tracker.load(model_for(model, movie), device=device)
+        times.append(time_movie(movie, tracker))
     else:
+        tracker = Tracker.load(DEFAULT_MODEL if model == AUTO_MODEL else model, device=device)
         for index, n_cells in enumerate(cells):
             with _simulated(n_cells) as movie:
                 times.append(time_movie(movie, tracker))

@@ -9,9 +9,9 @@ import click
 from trackastra_engine.cli.exit import one_sentence_errors, only_warnings
 from trackastra_engine.cli.options import (
     ALIGN_OPTION,
+    AUTO_MODEL_OPTION,
     CORRECTIONS_OPTION,
     DEVICES,
-    MODEL_OPTION,
     PATH,
     THREADS_OPTION,
     linking_of,
@@ -45,7 +45,7 @@ from trackastra_engine.errors import InputError
 )
 @click.option("--output-ctc", type=PATH, help="Folder for masks and tracks, named as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
-@MODEL_OPTION
+@AUTO_MODEL_OPTION
 @with_linking_options
 @CORRECTIONS_OPTION
 @click.option(

@@ -9,7 +9,7 @@ from typing import Any
 
 from trackastra_engine.association.cache_index import FILE_NAME
 from trackastra_engine.association.edge_stream import usual_gap
-from trackastra_engine.detection.point_table import read_point_table
+from trackastra_engine.detection.point_table import PointTable, read_point_table
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import PRIVATE
@@ -32,7 +32,7 @@ from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.system import peak_memory_mb
-from trackastra_engine.tracker import Tracker
+from trackastra_engine.tracker import AUTO_MODEL, Tracker, model_for
 
 Adapted = tuple[MovieRates | None, MovieMotion | None]  # to which a tracking adapted itself
 
@@ -49,7 +49,7 @@ class Job:
     outputs: Outputs
     are_points: bool = False
     selection: Selection = EVERYTHING
-    model: str = "general_2d"
+    model: str = AUTO_MODEL
     linking: LinkingOptions = DEFAULT_OPTIONS
     corrections: tuple[Path, ...] = ()  # tables of decided links
     voxel: str | None = None  # "z,y,x" in micrometres
@@ -119,28 +119,31 @@ def _run(job: Job, progress: Progress) -> JobResult:
     started = time.perf_counter()
     voxel_um = parse_voxel_size(job.voxel) if job.voxel else None
     corrections = corrections_of(job.corrections, job.outputs.folder)
-    movie = _open(job, voxel_um)
+    source = _open(job, voxel_um)
+    movie = None if isinstance(source, PointTable) else source
+    seen = source.detections if isinstance(source, PointTable) else source
+    job = replace(job, model=model_for(job.model, seen))
     review, adapted = Review(), list[Adapted]()
     tracker = _tracker(job, review, adapted)
     opened = time.perf_counter()
-    if movie is None:
-        table = read_point_table(job.masks, voxel_um)
-        points, voxel_um = table.detections, table.voxel_um
+    if isinstance(source, PointTable):
         lineage = tracker.track_detections(
-            points, voxel_um=voxel_um, corrections=corrections, progress=progress
+            source.detections,
+            voxel_um=source.voxel_um,
+            corrections=corrections,
+            progress=progress,
         )
-        n_frames = int(points.frame[-1]) + 1
+        n_frames = int(source.detections.frame[-1]) + 1
     else:
         lineage = tracker.track_movie(
-            movie,
+            source,
             corrections=corrections,
             cache=job.cache,
             index=_index(job),
             dask=job.dask,
             progress=progress,
         )
-        n_frames = len(movie)
-    known_voxel = voxel_um if movie is None else movie.voxel_um
+        n_frames = len(source)
     ((rates, motion),) = adapted
     doubtful = review.links_in(lineage)
     if job.linking.min_track_length > 1:
@@ -150,7 +153,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     settings = *_settings(job, tracker), *found_facts(rates, motion)
     facts = RunFacts(_title(job), settings, stage_s, _command(job), motion)
     interval_s = job.interval_s or (None if movie is None else movie.frame_interval_s)
-    calibration = Calibration(known_voxel, interval_s).along(lineage.detections.ndim)
+    calibration = Calibration(source.voxel_um, interval_s).along(lineage.detections.ndim)
     results = Results(lineage, movie, doubtful, facts, calibration, corrections)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
@@ -158,13 +161,13 @@ def _run(job: Job, progress: Progress) -> JobResult:
     return JobResult(lineage, n_frames, (*stage_s, written), rates, motion)
 
 
-def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | None:
-    """Return the movie of a job; None if it has points."""
+def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | PointTable:
+    """Return the movie or the points of a job."""
     if job.interval_s is not None:
         check_interval(job.interval_s)
     if job.are_points:
         _reject_movie_options(job)
-        return None
+        return read_point_table(job.masks, voxel_um)
     movie = open_movie(job.images, job.masks, selection=job.selection, voxel_um=voxel_um)
     return replace(movie, frame_interval_s=job.interval_s or movie.frame_interval_s)
 

@@ -28,6 +28,7 @@ from trackastra_engine.model.tokens import Tokens
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "general_2d"
+DEFAULT_MODELS = {2: DEFAULT_MODEL, 3: "general_3d"}  # by spatial axes of the movie
 # Of a window, from which two threads inside a run save time: .15 of it, .2 at 2,000 tokens.
 THREADED_TOKENS = 400
 # Nearest sources of a target in a frame that are scored, except with upstream's models. Within the

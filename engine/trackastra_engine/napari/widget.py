@@ -3,7 +3,7 @@
 from typing import Any
 
 from trackastra_engine.linking import MODES
-from trackastra_engine.model.onnx_model import DEFAULT_MODEL
+from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.napari.reader import LayerData, layer_of_tracks
 
 
@@ -15,7 +15,7 @@ def track_widget() -> Any:
     from napari.types import LayerDataTuple
 
     def track(
-        labels: Labels, image: Image | None = None, model: str = DEFAULT_MODEL, mode: str = "greedy"
+        labels: Labels, image: Image | None = None, model: str = "auto", mode: str = "greedy"
     ) -> FunctionWorker[LayerDataTuple]:
         images = None if image is None else _full_size(image)
         worker = thread_worker(_tracked)(_full_size(labels), images, model, mode, labels.name)
@@ -26,9 +26,10 @@ def track_widget() -> Any:
 
 
 def _tracked(masks: Any, images: Any, model: str, mode: str, name: str) -> LayerData:
-    from trackastra_engine import Tracker
+    from trackastra_engine.tracker import Tracker, model_for
 
-    lineage = Tracker.load(model, mode=mode).track(images, masks)
+    movie = open_movie(images, masks)
+    lineage = Tracker.load(model_for(model, movie), mode=mode).track_movie(movie)
     return layer_of_tracks(lineage, f"{name} tracks")
 
 
