@@ -91,7 +91,7 @@ def lineage_of_frame(labels, ids):
     return Lineage(found, none, ids, np.zeros((ids.max(), 4), int), found.rows(slice(0)))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, ">u2", np.int64, np.uint64])
 @pytest.mark.parametrize("largest", [9, 200, 2**31 - 1, 2**62])
 def test_relabelling_matches_a_loop(dtype, largest):
     """Dense labels are looked up, sparse ones searched for."""
@@ -101,6 +101,8 @@ def test_relabelling_matches_a_loop(dtype, largest):
     result = relabel(Frame(0, None, mask), lineage, np.dtype(np.uint16))
     assert result.dtype == np.uint16
     np.testing.assert_array_equal(result, [[0, 2, 2], [3, 0, 1]])
+    result = relabel(Frame(0, None, mask.T), lineage, np.dtype(np.uint32))
+    np.testing.assert_array_equal(result, [[0, 3], [2, 0], [2, 1]])
 
 
 def test_objects_without_a_track_become_background():

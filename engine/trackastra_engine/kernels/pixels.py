@@ -161,3 +161,17 @@ def count_values(values, counts):
     """Add to `counts`, by value, the number of each of `values` (N,); none is negative."""
     for value in values:
         counts[np.int64(value)] += 1
+
+
+@kernel
+def look_up(labels, table, ids):
+    """Fill `ids` (P,) with the entries of `table` at `labels` (P,); entry 0 is 0.
+
+    Returns the number of labels other than 0 with the entry 0.
+    """
+    n_without = 0
+    for pixel in range(len(labels)):
+        label = np.uint64(labels[pixel])
+        ids[pixel] = table[label]
+        n_without += (label != 0) & (ids[pixel] == 0)
+    return n_without

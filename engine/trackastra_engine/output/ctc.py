@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import check_output_folder, new_folder
+from trackastra_engine.kernels.pixels import look_up
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.frames import Frame, Movie
 from trackastra_engine.prefetch import computed_ahead, computed_side_by_side
@@ -112,15 +113,19 @@ def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any
     if len(known) == 0 or largest <= MAX_LOOKUP_PER_PIXEL * frame.labels.size:
         table = np.zeros(max(largest, _largest(known)) + 1, dtype)
         table[known] = ids
-        relabelled = np.take(table, frame.labels)
+        relabelled = np.empty(frame.labels.shape, dtype)
+        native = frame.labels.astype(frame.labels.dtype.newbyteorder("="), order="C", copy=False)
+        labels = native.view(f"u{native.itemsize}")  # none is negative
+        n_without = look_up(labels.ravel(), table, relabelled.ravel())
     else:
         # TrackMate's labels are unique over the movie, and some programs write hashes.
         labels = frame.labels.astype(np.int64)  # uint64 would be compared as floats
         position = np.minimum(np.searchsorted(known, labels), len(known) - 1)
         relabelled = np.where(known[position] == labels, ids[position], dtype.type(0))
+        n_without = np.count_nonzero(labels) - np.count_nonzero(relabelled)
     left_out = lineage.left_out.label[lineage.left_out.frame == frame.index]
     n_left_out = np.isin(frame.labels, left_out).sum() if len(left_out) else 0
-    if np.count_nonzero(relabelled) + n_left_out != np.count_nonzero(frame.labels):
+    if n_without != n_left_out:
         raise InputError(
             f"the mask of frame {frame.index} has changed since it was tracked; track it again"
         )
