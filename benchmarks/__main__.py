@@ -17,6 +17,7 @@ from benchmarks.gaps import gaps
 from benchmarks.gpu import gpu_benchmark
 from benchmarks.large import large
 from benchmarks.latency import latency
+from benchmarks.layers import layers_benchmark
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.mcf10a import mcf10a
@@ -49,7 +50,7 @@ for benchmark in (
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
-    tables,
+    *(layers_benchmark, tables),
 ):
     main.add_command(benchmark)
 

@@ -215,13 +215,8 @@ class Session:
         """
         movie = self.fields.get(fov) or self.new_field(fov)
         number = _next_number(movie, frame)
-        spec = self.tracker.model.spec
         check_number(len(detections), self.max_objects)
-        if detections.ndim != spec.ndim:
-            raise InputError(
-                f"the detections are {detections.ndim}D but the model {spec.name} needs "
-                f"{spec.ndim}D ones; choose another model"
-            )
+        self.tracker.check_fit(detections)
         if len(np.unique(detections.label)) < len(detections):
             raise InputError(
                 f"two detections of frame {number} of field of view {fov!r} have the same label; "
