@@ -30,7 +30,8 @@ def test_a_new_configuration_has_the_defaults(tmp_path):
     start = text.index("# [[train]]")
     examples = [line.removeprefix("# ") for line in text[start:].splitlines()]
     path.write_text("\n".join(line for line in examples if line[:1] == "[" or " = " in line))
-    movie = AnnotatedMovie(Path("movie1_GT"), Path("movie1_SEG"), Path("movie1"), (0, 59))
+    masks, images = Path("movie1_SEG"), Path("movie1")
+    movie = AnnotatedMovie(Path("movie1_GT"), masks, images, (0, 59), voxel=(2.0, 0.5, 0.5))
     tables = AnnotatedMovie(Path("embryo1"), points=Path("cells.csv"))
     assert read_configuration(path).train == (movie, tables)
     assert len(read_configuration(path).validate) == 1

@@ -1,12 +1,14 @@
 """Annotated folders as known movies, compared with an obvious twin; and errors in them."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
 
+from trackastra_engine.detection.transform import covariances
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_training.cli import main
@@ -218,6 +220,22 @@ def test_a_mother_that_was_never_detected_is_bridged(tmp_path):
     folder = write(tmp_path / "GT", masks, np.array([[1, 0, 1, 0], [2, 2, 2, 1], [3, 3, 4, 2]]))
     known = read_known_movie(AnnotatedMovie(folder, write(tmp_path / "SEG", seen)), SPEC)
     assert known.parent.tolist() == [-1, 0, 1, 2]
+
+
+def test_volumes_are_seen_in_true_proportion(tmp_path):
+    """Voxels are as in the configuration; without one, cells are as high as wide."""
+    masks, tracks = draw_lineages(np.random.default_rng(9))
+    stacks = np.stack([masks] * 5, axis=1)
+    folder = write(tmp_path / "GT", stacks, tracks)
+    spec = replace(SPEC, ndim=3, uses_voxel_size=True)
+    movie = AnnotatedMovie(folder)
+    known = read_known_movie(replace(movie, voxel=(3.0, 1.0, 1.0)), spec).detections
+    cubes = read_known_movie(replace(movie, voxel=(1.0, 1.0, 1.0)), spec).detections
+    np.testing.assert_allclose(known.centroid, cubes.centroid * (3, 1, 1))
+    np.testing.assert_allclose(known.features[:, 0], cubes.features[:, 0] * 3 ** (1 / 3))
+    likely = read_known_movie(movie, spec).detections
+    height, *width = covariances(likely).diagonal(axis1=1, axis2=2).T
+    np.testing.assert_allclose(np.median(np.mean(width, axis=0) / height), 1, rtol=0.1)
 
 
 def test_images_give_intensities(tmp_path):

@@ -135,7 +135,7 @@ def test_all_movies_are_checked(tmp_path):
         f"there is no {lone / 'points.csv'}",
         "and 19 more",
         "frames 2-9 are not in the movie, which has frames 0-4",
-        "a movie of tables must not have masks or images",
+        "a movie of tables must not have masks, images or a voxel",
     ):
         assert words in told, words
     with pytest.raises(InputError, match="the points have 2 axes but the model has 3"):

@@ -12,6 +12,7 @@ from test_streaming import RandomModel
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association.edge_stream import FrameEdges
 from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.transform import USUAL_HEIGHT
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
 from trackastra_engine.linking.lineage import build_lineage
@@ -217,10 +218,23 @@ def test_a_model_sees_volumes_in_true_proportion(caplog):
         steps = one.coordinates - one.coordinates[0]
         np.testing.assert_allclose(steps, other.coordinates - other.coordinates[0], rtol=1e-6)
         np.testing.assert_allclose(one.features[:, :2], other.features[:, :2], rtol=1e-6)
-    assert "cubes are assumed" not in caplog.text
-    flat = tokens_of(masks, None)
-    assert "cubes are assumed; give the size with voxel_um" in caplog.text
-    assert not np.allclose(flat.coordinates, far.coordinates)
+    assert "is estimated" not in caplog.text
+    cubes = tokens_of(masks, (1, 1, 1))
+    assert not np.allclose(cubes.coordinates, far.coordinates)
+
+
+def test_unknown_voxels_give_cells_a_usual_height(caplog):
+    masks = np.zeros((2, 9, 40, 40), np.uint8)
+    masks[:, 1:3, 4:14, 4:14], masks[:, 5:8, 20:26, 20:26] = 1, 2  # 5 and 2 times as wide as high
+    masks[:, 0:2, 20:30, 2:12] = 3
+    likely, known = tokens_of(masks, None), tokens_of(masks, (5 * USUAL_HEIGHT, 1, 1))
+    np.testing.assert_allclose(likely.coordinates, known.coordinates)
+    np.testing.assert_allclose(likely.features, known.features)
+    assert "is estimated from the shapes of cells; give it with voxel_um" in caplog.text
+    low = np.ascontiguousarray(masks.transpose(0, 2, 3, 1))  # pixels of a plane are never flat
+    np.testing.assert_allclose(
+        tokens_of(low, None).coordinates, tokens_of(low, (1, 1, 1)).coordinates
+    )
 
 
 def test_the_first_frames_of_a_movie_have_its_voxel_size():

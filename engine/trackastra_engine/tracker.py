@@ -48,7 +48,6 @@ from trackastra_engine.resources import usable_threads
 
 logger = logging.getLogger(__name__)
 
-AUTO_MODEL = "auto"  # instead of a name: the embedded model for the movie
 MOST_EMPTY_FRAMES = 1000  # for each frame with a detection
 
 
@@ -267,12 +266,10 @@ class Tracker:
         >>> len(tracker.track_movie(open_movie(images, masks)).tracklets)
         4
         """
-        self.check_fit(movie)
-        voxel_um = self.relevant_voxel(movie.ndim, movie.voxel_um)
-        association = self.association(voxel_um)
+        association = self._association_for(movie, movie.voxel_um)
         stored = None if cache is None else ChunkCache(cache, association, movie)
-        found = GrowingRows(concatenate([], association.spec.ndim))
-        links = self._links(voxel_um, corrections)
+        found = GrowingRows(concatenate([], association.ndim))
+        links = self._links(association, corrections)
         chunks = edges_of_movie if dask is None else partial(edges_on_cluster, dask)
         with closing(chunks(association, movie, found, stored, progress)) as edges:
             links.push(edges)
@@ -323,7 +320,6 @@ class Tracker:
         >>> tracker.track_detections(points).edges.source.tolist()
         [0, 1]
         """
-        self.check_fit(detections)
         n_frames = int(detections.frame.max(initial=-1)) + 1
         if len(np.unique(detections.frame)) < 2:
             raise InputError(
@@ -333,9 +329,8 @@ class Tracker:
         if voxel_um is not None:
             check_voxel_size(voxel_um, detections.ndim)
         frames = split_frames(detections, n_frames)
-        voxel_um = self.relevant_voxel(detections.ndim, voxel_um)
-        links = self._links(voxel_um, corrections)
-        association = self.association(voxel_um)
+        association = self._association_for(detections, voxel_um)
+        links = self._links(association, corrections)
         links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
         return self._finished(links, detections, association.motion(detections, n_frames))
 
@@ -359,19 +354,29 @@ class Tracker:
         if movie.ndim != spec.ndim and not accepts_planes:
             raise InputError(
                 f"the movie is {movie.ndim}D but the model {spec.name} needs {spec.ndim}D movies; "
-                + (
-                    f"each frame is one plane: name its axes with {option('axes')}, such as tcyx"
-                    if _is_plane(movie)
-                    else f"choose another model, such as {DEFAULT_MODELS[movie.ndim]}"
-                )
+                f"choose another model, such as {DEFAULT_MODELS[movie.ndim]}"
             )
 
-    def _links(self, voxel_um: VoxelSize | None, corrections: Corrections | None) -> LinkStream:
+    def _association_for(
+        self, movie: Movie | Detections, voxel_um: VoxelSize | None
+    ) -> Association:
+        """Return how a movie becomes edges; 2D models see 3D movies in the plane.
+
+        Models of upstream do not. Raises InputError if the model cannot take the movie.
+        """
+        spec = self.model.spec
+        in_plane = movie.ndim == 3 and spec.ndim == 2 and spec.recipe == "relative"
+        if not in_plane:
+            self.check_fit(movie)
+        relevant = voxel_um if in_plane else self.relevant_voxel(movie.ndim, voxel_um)
+        return replace(self.association(relevant), in_plane=in_plane)
+
+    def _links(self, association: Association, corrections: Corrections | None) -> LinkStream:
         return LinkStream(
             self.link,
             self.max_distance,
-            voxel_um,
-            self.model.spec.ndim,
+            association.voxel_um,
+            association.ndim,
             training_rates=self.training_rates,
             adaptation=self.model.spec.adaptation,
             corrections=corrections,
@@ -399,8 +404,8 @@ class Tracker:
         is_seen = self.model.spec.uses_voxel_size
         if is_seen and ndim == 3 and voxel_um is None:
             logger.warning(
-                "the size of the movie's voxels is not known, so cubes are assumed; give the size "
-                "with %s",
+                "the size of the movie's voxels is not known and is estimated from the shapes of "
+                "cells; give it with %s",
                 option("voxel"),
             )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
@@ -412,17 +417,3 @@ class Tracker:
         """Return how the detections of a window are scored soonest, one window at a time."""
         answering = replace(self.association(voxel_um), model=self.model.in_threads(self.threads))
         return answering.score(intensity_range)
-
-
-def model_for(model: str, movie: Movie | Detections) -> str:
-    """Return the name or file of a model; if it is "auto", the embedded one for the movie.
-
-    For frames of one plane, which are 2D without their axes named, this is the 2D model.
-    """
-    if model != AUTO_MODEL:
-        return model
-    return DEFAULT_MODEL if _is_plane(movie) else DEFAULT_MODELS[movie.ndim]
-
-
-def _is_plane(movie: Movie | Detections) -> bool:
-    return isinstance(movie, Movie) and movie.ndim == 3 and movie.frame_shape[0] == 1

@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, SimulationParameters, random_parameters
 from trackastra_training.alignment import align, align_as_tracking
-from trackastra_training.cell_layers import as_layer
 from trackastra_training.configuration import Augmentation, DataOptions
 from trackastra_training.examples import (
     Example,
@@ -40,7 +39,7 @@ STRIDES, STRIDE_SHARES = (2, 3, 4), (0.55, 0.3, 0.15)
 MOST_CELLS = 400  # at the end of a simulated colony of which frames are skipped
 HOPELESS_SHARE = 0.5  # share of nearest parents; windows below it are often left out
 HOPELESS_KEPT = 0.3
-UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies, whose voxels are then taken for cubes
+UNKNOWN_VOXELS_SHARE = 0.2  # of 3D movies
 POOL_SIZE = 48  # examples sorted by length, so that batches need little padding
 
 
@@ -101,8 +100,6 @@ class Pools(Dataset[list[Batch]]):
                     window = flat_view(window, rng)
                 if spec.recipe == "relative":  # `upstream` tracks without images as with equal ones
                     window = with_invented_measurements(window, augmentation, rng)
-                if window.detections.ndim < spec.ndim and len(window.parent):
-                    window = as_layer(window, rng)
                 window = _as_seen(window, augmentation, rng)
             else:
                 window = next(simulated)
@@ -182,10 +179,9 @@ def _as_seen(
 
 
 def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Iterator[KnownMovie]:
-    spec, layers = options.spec, options.augmentation.layers
+    spec = options.spec
     while True:
-        is_layer = spec.ndim == 3 and layers > 0 and rng.random() < layers
-        parameters = random_parameters(rng, ndim=2 if is_layer else spec.ndim)
+        parameters = random_parameters(rng, ndim=spec.ndim)
         seed, knows_voxels = int(rng.integers(2**32)), True
         if spec.uses_voxel_size:
             knows_voxels = rng.random() >= UNKNOWN_VOXELS_SHARE
@@ -198,8 +194,6 @@ def _simulated_windows(options: ExampleOptions, rng: np.random.Generator) -> Ite
         last_start = max(ceil(parameters.n_frames / stride) - spec.window, 0)
         starts = rng.permutation(last_start + 1)[:WINDOWS_PER_MOVIE]
         for window in (cut_window(movie, int(start), spec.window) for start in starts):
-            if is_layer and len(window.parent):
-                window = as_layer(window, rng)
             window = _as_seen(window, options.augmentation, rng)
             if len(np.unique(window.detections.frame)) < 2:
                 continue

@@ -30,6 +30,8 @@ class AnnotatedMovie:
     frames: tuple[int, int] | None = None  # first and last, counted from 0; None: all
     match_distance: float | None = None  # δ_max of eq. (1) in pixels; None: a typical diameter
     points: Path | None = None  # of a table of edges; None: points.csv in the same folder
+    # Of 3D masks, a voxel in micrometres along z, y and x; None: as in the files.
+    voxel: tuple[float, float, float] | None = None
 
     @classmethod
     def parse(cls, text: str) -> "AnnotatedMovie":
@@ -132,9 +134,6 @@ class Augmentation:
         0.25, "probability that only every 2nd to 4th frame is seen ([[train]])", low=0, high=1
     )
     skipped_simulated: float = option(0.1, "the same, per simulated movie", low=0, high=1)
-    layers: float = option(
-        0.3, "probability that a simulated 3D movie shows a layer of cells", low=0, high=1
-    )
     small_fields: float = option(
         0.2, "probability that only a small field of view with few cells is seen", low=0, high=1
     )
@@ -244,6 +243,7 @@ MOVIE_EXAMPLES = """
 # masks = "movie1_SEG"     # optional: a segmentation with its errors, matched to the truth
 # images = "movie1"        # optional
 # frames = [0, 59]         # optional: first and last, counted from 0
+# voxel = [2.0, 0.5, 0.5]  # optional, 3D: micrometres along z, y, x, if not in the files
 #
 # A movie may be two tables instead: points.csv (frame,label,[z,]y,x,diameter, in pixels of true
 # proportion; a diameter of 0 is unknown) and edges.csv (source_frame,source_label,target_frame,

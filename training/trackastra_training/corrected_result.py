@@ -66,8 +66,9 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
         n_decided,
     )
     found = lineage.detections
-    if spec.uses_voxel_size and cached.voxel_um is not None:
-        found = in_true_proportion(found, proportions(cached.voxel_um, cached.ndim))
+    if spec.uses_voxel_size:
+        voxel = cached.voxel_um and proportions(cached.voxel_um, cached.ndim)
+        found = in_true_proportion(found, voxel)
     return KnownMovie(found, parent, children)
 
 

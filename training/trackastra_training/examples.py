@@ -129,8 +129,8 @@ def simulate_for(
 ) -> KnownMovie:
     """Return a simulated movie in the units in which a model sees movies.
 
-    Intensities are in 0..1 for `upstream` tokens; voxels that are known become cubes for models
-    that use their size.
+    Intensities are in 0..1 for `upstream` tokens; voxels become cubes for models that use their
+    size, as in tracking if it is not known.
     """
     movie = simulate(parameters, seed)
     detections = movie.detections
@@ -138,8 +138,9 @@ def simulate_for(
         features = detections.features.copy()
         features[:, 1] /= features[:, 1].max(initial=1e-6)
         detections = replace(detections, features=features)
-    if spec.uses_voxel_size and knows_voxels:
-        detections = in_true_proportion(detections, voxel_size(parameters))
+    if spec.uses_voxel_size:
+        voxel = voxel_size(parameters) if knows_voxels else None
+        detections = in_true_proportion(detections, voxel)
     return replace(movie, detections=detections)
 
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from trackastra_engine.detection.detections import Detections, IntArray, concatenate, detect
 from trackastra_engine.detection.intensity import IntensityHistogram
+from trackastra_engine.detection.transform import in_true_proportion
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.movie.frame_files import frame_files
 from trackastra_engine.movie.frame_pairs import check_pairs
 from trackastra_engine.movie.frames import Frame, Movie, open_movie
+from trackastra_engine.movie.voxels import proportions
 from trackastra_engine.simulation import KnownMovie, known_movie
 from trackastra_training.complaints import complain
 from trackastra_training.configuration import AnnotatedMovie
@@ -29,19 +31,18 @@ logger = logging.getLogger(__name__)
 
 
 def read_known_movies(
-    movies: Sequence[AnnotatedMovie], spec: ModelSpec, *, sees_otherwise: bool = False
+    movies: Sequence[AnnotatedMovie], spec: ModelSpec, *, has_flat_views: bool = False
 ) -> list[KnownMovie]:
     """Return the detections of movies and their truth, for a model.
 
-    sees_otherwise: whether tables for a 2D model may be 3D (flat_views.py), and movies for a 3D
-    model 2D (cell_layers.py).
+    has_flat_views: whether tables for a 2D model may be 3D, see flat_views.py.
 
     Raises InputError with up to about ten problems of each folder.
     """
     known, complaints = [], []
     for movie in movies:
         try:
-            known.append(read_known_movie(movie, spec, sees_otherwise=sees_otherwise))
+            known.append(read_known_movie(movie, spec, has_flat_views=has_flat_views))
         except InputError as error:
             complaints.append(str(error))
     if complaints:
@@ -50,7 +51,7 @@ def read_known_movies(
 
 
 def read_known_movie(
-    movie: AnnotatedMovie, spec: ModelSpec, *, sees_otherwise: bool = False
+    movie: AnnotatedMovie, spec: ModelSpec, *, has_flat_views: bool = False
 ) -> KnownMovie:
     """Return the detections of the chosen frames, counted from 0, and their true parents.
 
@@ -59,19 +60,17 @@ def read_known_movie(
     are normalised by the movie's range, and lie mostly in 0..1.
     """
     if is_table(movie):
-        return read_tables(movie, spec, sees_otherwise=sees_otherwise)
-    sees_layers = sees_otherwise and not spec.accepts_planes
-    opened = _open(movie, spec, sees_layers=sees_layers)
-    ndim = opened.seen.ndim if sees_layers else spec.ndim
+        return read_tables(movie, spec, has_flat_views=has_flat_views)
+    opened = _open(movie, spec)
     seen, problems = [], opened.problems
     try:
         for pair in opened.frame_pairs():
-            seen.append(_match(movie, *pair, ndim))
+            seen.append(_match(movie, *pair, spec.ndim))
             problems += mask_problems(seen[-1].index, seen[-1].true_labels, opened.tracks)
     except InputError as error:  # a damaged file: later frames are not checked
         problems.append(str(error))
     complain(movie, problems)
-    detections = concatenate((frame.detections for frame in seen), ndim)
+    detections = concatenate((frame.detections for frame in seen), spec.ndim)
     labels = [frame.matched_label for frame in seen]
     n_matched = sum(int((part > 0).sum()) for part in labels)
     logger.info("%s: %d of %d detections are known", movie, n_matched, len(detections))
@@ -80,6 +79,10 @@ def read_known_movie(
     detections.frame[:] -= seen[0].index
     if spec.recipe == "upstream":
         detections = _normalised(detections, opened.intensity)
+    if spec.uses_voxel_size:
+        voxel_um = opened.seen.voxel_um
+        voxel = None if voxel_um is None else proportions(voxel_um, spec.ndim)
+        detections = in_true_proportion(detections, voxel)
     return _with_parents(detections, labels, opened.tracks)
 
 
@@ -113,14 +116,15 @@ class _OpenMovie:
             yield frame, None if truth is None else next(truth)
 
 
-def _open(movie: AnnotatedMovie, spec: ModelSpec, *, sees_layers: bool) -> _OpenMovie:
+def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
     place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
     if not (place / TRACK_FILE).is_file():
         complain(movie, [f"{TRACK_FILE} is missing; it lists tracks as lines L B E P"])
     problems: list[str] = []
     try:
         problems += name_problems(frame_files(place, "truth"))
-        seen = open_movie(movie.images, place if movie.masks is None else movie.masks)
+        masks = place if movie.masks is None else movie.masks
+        seen = open_movie(movie.images, masks, voxel_um=movie.voxel)
         truth = None if movie.masks is None else open_movie(None, place)
         if truth is not None and len(truth) == len(seen):
             check_pairs(seen.masks, truth.masks)
@@ -133,8 +137,7 @@ def _open(movie: AnnotatedMovie, spec: ModelSpec, *, sees_layers: bool) -> _Open
             f"the masks are {n_frames} frames of {seen.frame_shape} but the truth has "
             f"{len(truth)} frames of {truth.frame_shape}"
         )
-    accepts_planes = spec.accepts_planes or sees_layers
-    if seen.ndim > spec.ndim or (seen.ndim < spec.ndim and not accepts_planes):
+    if seen.ndim > spec.ndim or (seen.ndim < spec.ndim and not spec.accepts_planes):
         problems.append(f"the frames have {seen.ndim} axes but the model has {spec.ndim}")
     first, last = movie.frames or (0, n_frames - 1)
     if not 0 <= first < last < n_frames:

@@ -44,9 +44,9 @@ def with_invented_intensities(window: KnownMovie, rng: np.random.Generator) -> K
     found = window.detections
     count, place = len(found), found.centroid - found.centroid.mean(axis=0)
     of_lineage, of_division, of_size, of_place, of_frame, of_noise = rng.random(6)
-    of_parents = inherited(window, rng.normal(size=(2, count)), rng.random())
+    inherited = _inherited(window, rng.normal(size=(2, count)), rng.random())
     gradient = place / (place.std() + 1e-12) @ rng.normal(size=found.ndim)
-    value = of_lineage * of_parents
+    value = of_lineage * inherited
     value += of_division * rng.normal() * near_division(window)
     value += of_size * rng.normal() * _standard(np.log(found.features[:, 0]))
     value += of_place * 0.5 * gradient
@@ -61,7 +61,7 @@ def with_invented_shapes(window: KnownMovie, rng: np.random.Generator) -> KnownM
     """Return a window with ellipses or ellipsoids of the same sizes, more or less inherited."""
     found = window.detections
     count, ndim = len(found), found.ndim
-    strain = inherited(window, rng.normal(size=(2, count, ndim, ndim)), rng.random())
+    strain = _inherited(window, rng.normal(size=(2, count, ndim, ndim)), rng.random())
     strain = 0.5 * (strain + strain.transpose(0, 2, 1))
     strain -= np.trace(strain, axis1=1, axis2=2)[:, None, None] / ndim * np.eye(ndim)
     value, axis = np.linalg.eigh(STRAIN * rng.random() * strain)
@@ -71,7 +71,7 @@ def with_invented_shapes(window: KnownMovie, rng: np.random.Generator) -> KnownM
     return replace(window, detections=replace(found, features=features))
 
 
-def inherited(window: KnownMovie, drawn: FloatArray, change: float) -> FloatArray:
+def _inherited(window: KnownMovie, drawn: FloatArray, change: float) -> FloatArray:
     """Return values (N, ...) with a deviation of 1, like those of the parents up to a change.
 
     drawn: (2, N, ...) normal numbers.

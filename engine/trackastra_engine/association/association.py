@@ -8,6 +8,7 @@ from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges, Sc
 from trackastra_engine.association.window_threads import IN_TURN, WindowThreads
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.layer import in_plane
 from trackastra_engine.detection.transform import in_true_proportion
 from trackastra_engine.model.edges import Edges, concatenate_edges
 from trackastra_engine.model.onnx_model import AssociationModel
@@ -35,14 +36,25 @@ class Association:
     model: AssociationModel
     stride: int = 1  # frames from a window to the next
     max_gap: int = 1  # frames
-    voxel_um: VoxelSize | None = None  # if the model uses it
+    voxel_um: VoxelSize | None = None  # if it is known and the model uses it
     aligned: bool = False  # whether windows are aligned before they are scored, see motion/
     threads: int = 1  # that measure frames and score windows; their number changes no edge
+    in_plane: bool = False  # whether a 2D model sees 3D detections, in the plane
 
     @property
     def spec(self) -> ModelSpec:
         """Return the spec of the model."""
         return self.model.spec
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of spatial axes of the detections."""
+        return 3 if self.in_plane else self.spec.ndim
+
+    @property
+    def sees_voxel(self) -> bool:
+        """Return whether distances are always measured in true proportion."""
+        return self.spec.uses_voxel_size or self.in_plane
 
     def score(self, intensity_range: IntensityRange | None) -> Score:
         """Return the function that scores the detections of a window of a movie."""
@@ -87,15 +99,20 @@ class Association:
 
     @property
     def _proportions(self) -> FloatArray | None:
-        """Return the proportions (D,) of a voxel, if the model uses them."""
-        spec = self.spec
-        seen = spec.uses_voxel_size and self.voxel_um is not None
-        return proportions(self.voxel_um, spec.ndim) if seen else None
+        """Return the proportions (D,) of a voxel, if they are known and used."""
+        is_used = self.sees_voxel and self.voxel_um is not None
+        return proportions(self.voxel_um, self.ndim) if is_used else None
 
     def _as_seen(self, detections: Detections) -> Detections:
-        """Return detections in true proportion, if the model uses it."""
-        voxel = self._proportions
-        return detections if voxel is None else in_true_proportion(detections, voxel)
+        """Return detections in the plane, or in true proportion, if the model uses it.
+
+        If the size of voxels is not known, it follows from the shapes of the window.
+        """
+        if self.in_plane:
+            return in_plane(detections)
+        if not self.spec.uses_voxel_size:
+            return detections
+        return in_true_proportion(detections, self._proportions)
 
     def chunks(self, n_frames: int) -> list[Chunk]:
         """Return the chunks of a movie."""

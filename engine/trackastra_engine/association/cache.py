@@ -30,7 +30,7 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 5  # change it when the engine measures or averages differently
+FORMAT_VERSION = 6  # change it when the engine measures or averages differently
 COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
 # Errors of NumPy and zipfile for files with a flipped byte, the last two for one in a header.
 DAMAGE = (
@@ -57,7 +57,9 @@ class ChunkCache:
         self.files: list[tuple[int, int, str, str]] = []  # of the requested chunks, see CachedMovie
         self._frames = [_stamp(movie, index) for index in range(len(movie))]
         spec, versions = association.spec, [version(name) for name in COMPUTED_WITH]
-        self._measuring = _hash(FORMAT_VERSION, versions, spec.ndim, needs_range(spec, movie))
+        self._measuring = _hash(
+            FORMAT_VERSION, versions, association.ndim, needs_range(spec, movie)
+        )
         options = (
             *(association.stride, association.max_gap, association.voxel_um),
             association.aligned,

@@ -72,7 +72,7 @@ def edges_of_chunks(
         for chunk, edges in by_chunk.given(threads):
             first, stop = chunk.frames.start, chunk.frames.stop
             joined = sliding.between(range(first, min(stop + association.max_gap, n_frames)))
-            detections = concatenate(joined, association.spec.ndim)
+            detections = concatenate(joined, association.ndim)
             yield FrameEdges(first, stop, first_row, detections, edges)
             first_row += int(np.searchsorted(detections.frame, stop))
             sliding.forget(stop + 1 - association.spec.window)
@@ -96,7 +96,7 @@ def _measured(
             frames = unread if chunk in missing else movie.frames(chunk.frames)
             own = islice(frames, len(chunk.frames))
             ranged = needs_range(spec, movie)
-            found = yield from measure(own, spec.ndim, needs_range=ranged, threads=threads)
+            found = yield from measure(own, association.ndim, needs_range=ranged, threads=threads)
             if cache is not None:
                 cache.store_detections(chunk, found)
         else:

@@ -125,7 +125,7 @@ class _Workers:
             cached = None
             if self._cache is not None and self._cache.has_detections(chunk):
                 cached = self._cache.detections(chunk)
-            task = self._movie, chunk.frames, self._spec.ndim, self._needs_range
+            task = self._movie, chunk.frames, self._association.ndim, self._needs_range
             self._measured.append(cached or self._client.submit(_measure, *task, pure=False))
 
     def _score_until(self, stop: int, intensity_range: IntensityRange | None) -> None:
@@ -194,7 +194,7 @@ def _score(
     intensity_range: IntensityRange | None,
 ) -> Edges:
     """Return the edges of a chunk from the measurements around it; runs on a worker."""
-    detections = concatenate((part.detections for part in around), association.spec.ndim)
+    detections = concatenate((part.detections for part in around), association.ndim)
     frames = split_frames(detections, len(chunk.reach), chunk.reach.start)
     return association.edges(chunk, frames, WindowScores(association, intensity_range))
 

@@ -8,14 +8,15 @@ from tempfile import TemporaryDirectory
 from trackastra_engine.bench.machine import measure_machine
 from trackastra_engine.bench.report import BenchReport, check_report, write_report
 from trackastra_engine.bench.stages import time_movie
+from trackastra_engine.default_model import AUTO
 from trackastra_engine.model.devices import Device
-from trackastra_engine.model.onnx_model import DEFAULT_MODEL
+from trackastra_engine.model.onnx_model import DEFAULT_MODEL, DEFAULT_MODELS
 from trackastra_engine.movie.frames import Movie, open_movie
 from trackastra_engine.movie.selection import EVERYTHING, Selection
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.simulation import Shape, SimulationParameters, render, write_frames
 from trackastra_engine.system import peak_memory_mb
-from trackastra_engine.tracker import AUTO_MODEL, Tracker, model_for
+from trackastra_engine.tracker import Tracker
 
 __all__ = ["BenchReport", "check_report", "run_bench", "write_report"]
 
@@ -31,7 +32,7 @@ def run_bench(
     *,
     selection: Selection = EVERYTHING,
     cells: tuple[int, ...] = CELLS,
-    model: str = AUTO_MODEL,
+    model: str = AUTO,
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> BenchReport:
@@ -44,10 +45,11 @@ def run_bench(
     times = []
     if masks is not None:
         movie = open_movie(images, masks, selection=selection)
-        tracker = Tracker.load(model_for(model, movie), device=device)
+        name = DEFAULT_MODELS[movie.ndim] if model == AUTO else model
+        tracker = Tracker.load(name, device=device)
         times.append(time_movie(movie, tracker))
     else:
-        tracker = Tracker.load(DEFAULT_MODEL if model == AUTO_MODEL else model, device=device)
+        tracker = Tracker.load(DEFAULT_MODEL if model == AUTO else model, device=device)
         for index, n_cells in enumerate(cells):
             with _simulated(n_cells) as movie:
                 times.append(time_movie(movie, tracker))

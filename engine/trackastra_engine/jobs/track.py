@@ -9,6 +9,7 @@ from typing import Any
 
 from trackastra_engine.association.cache_index import FILE_NAME
 from trackastra_engine.association.edge_stream import usual_gap
+from trackastra_engine.default_model import AUTO, model_for
 from trackastra_engine.detection.point_table import PointTable, read_point_table
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
@@ -32,7 +33,7 @@ from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.system import peak_memory_mb
-from trackastra_engine.tracker import AUTO_MODEL, Tracker, model_for
+from trackastra_engine.tracker import Tracker
 
 Adapted = tuple[MovieRates | None, MovieMotion | None]  # to which a tracking adapted itself
 
@@ -49,7 +50,7 @@ class Job:
     outputs: Outputs
     are_points: bool = False
     selection: Selection = EVERYTHING
-    model: str = AUTO_MODEL
+    model: str = AUTO
     linking: LinkingOptions = DEFAULT_OPTIONS
     corrections: tuple[Path, ...] = ()  # tables of decided links
     voxel: str | None = None  # "z,y,x" in micrometres
@@ -122,7 +123,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     source = _open(job, voxel_um)
     movie = None if isinstance(source, PointTable) else source
     seen = source.detections if isinstance(source, PointTable) else source
-    job = replace(job, model=model_for(job.model, seen))
+    job = replace(job, model=model_for(job.model, seen, source.voxel_um))
     review, adapted = Review(), list[Adapted]()
     tracker = _tracker(job, review, adapted)
     opened = time.perf_counter()

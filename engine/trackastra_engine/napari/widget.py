@@ -26,10 +26,11 @@ def track_widget() -> Any:
 
 
 def _tracked(masks: Any, images: Any, model: str, mode: str, name: str) -> LayerData:
-    from trackastra_engine.tracker import Tracker, model_for
+    from trackastra_engine.default_model import model_for
+    from trackastra_engine.tracker import Tracker
 
     movie = open_movie(images, masks)
-    lineage = Tracker.load(model_for(model, movie), mode=mode).track_movie(movie)
+    lineage = Tracker.load(model_for(model, movie, movie.voxel_um), mode=mode).track_movie(movie)
     return layer_of_tracks(lineage, f"{name} tracks")
 
 

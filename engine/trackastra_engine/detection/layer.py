@@ -1,0 +1,52 @@
+"""Cells of one layer, as on a dish: in stacks of images they are 3D, but their motion is 2D."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, split_frames
+from trackastra_engine.detection.transform import SECOND_MOMENT, covariances, inertias
+
+# Mean distance to the nearest neighbour in space over that in the plane, from which cells lie in a
+# layer. Of layers with deviations of a fifth of the spacing it is 0.96, of cells in a slab as thick
+# as their spacing 0.9, of whole embryos 0.4 (benchmarks/layers.py).
+LEAST_FLATNESS = 0.95
+LEAST_DIAMETER = 0.5  # in the plane, over that of the ball of the same volume
+FEWEST_CELLS = 20  # with a neighbour, below which nothing is decided
+
+
+def is_layer(detections: Detections) -> bool:
+    """Return whether 3D detections in true proportion, at least one, lie in a layer across z.
+
+    So do those of a single plane, however few.
+    """
+    if np.ptp(detections.centroid[:, 0]) == 0:
+        return True
+    from scipy.spatial import cKDTree  # 0.3 s, only for 3D movies
+
+    shares = [np.empty(0)]
+    for part in split_frames(detections, int(detections.frame.max()) + 1):
+        if len(part) > 1:
+            in_space, in_plane = (
+                cKDTree(place).query(place, k=[2])[0][:, 0]
+                for place in (part.centroid, part.centroid[:, 1:])
+            )
+            shares.append(in_plane / np.maximum(in_space, np.finfo(float).tiny))
+    flatness = np.concatenate(shares)
+    return len(flatness) >= FEWEST_CELLS and float(flatness.mean()) >= LEAST_FLATNESS
+
+
+def in_plane(detections: Detections) -> Detections:
+    """Return 3D detections as seen along z: ellipses with the covariances of y and x."""
+    covariance = covariances(detections)[:, 1:, 1:]
+    # Of a disc of diameter d, the determinant is (SECOND_MOMENT d^2)^2; lines of pixels have none.
+    diameter = (np.maximum(np.linalg.det(covariance), 0) ** 0.5 / SECOND_MOMENT[2]) ** 0.5
+    features = np.column_stack(
+        [
+            np.maximum(diameter, LEAST_DIAMETER * detections.features[:, 0]),
+            detections.features[:, 1],
+            inertias(covariance),
+            detections.features[:, -1],
+        ]
+    )
+    return replace(detections, centroid=detections.centroid[:, 1:].copy(), features=features)
