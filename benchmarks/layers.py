@@ -29,9 +29,9 @@ from benchmarks.record import write_result
 from benchmarks.small_fields import N_FRAMES, facts, others, pooled, seen_alone
 from benchmarks.true_movies import TrueMovie, as_points
 from benchmarks.wandering import fields
-from trackastra_engine.default_model import AUTO, model_for
 from trackastra_engine.detection.detections import Detections
 from trackastra_engine.detection.transform import covariances, inertias
+from trackastra_engine.model.choice import AUTO, model_for
 
 N_LAYERS = 4  # of each movie, with other depths, heights and planes
 HEIGHTS = (0.15, 1.0)  # of cells, in median diameters

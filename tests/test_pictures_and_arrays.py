@@ -247,10 +247,13 @@ def test_levels_of_a_pyramid_in_a_tiff(tmp_path):
     assert "has no levels; leave level out" in error_of(None, tmp_path / "flat.tif", level=1)
 
 
-def test_one_plane_for_a_planar_model_gets_a_hint(tmp_path):
+def test_one_plane_is_tracked_as_one_layer_or_without_depth(tmp_path):
     np.save(tmp_path / "m.npy", MASKS[:, None])
-    done = run("track", "--masks", tmp_path / "m.npy", "-o", tmp_path / "out")
-    assert done.exit_code == 2
-    assert "each frame is one plane: name its axes with --axes, such as tcyx" in done.stderr
-    done = run("track", "--masks", tmp_path / "m.npy", "--axes", "tcyx", "-o", tmp_path / "out")
-    assert done.exit_code == 0, done.stderr
+    links = []
+    for name, axes in (("stack", "tzyx"), ("planes", "tcyx")):
+        out = tmp_path / name
+        done = run("track", "--masks", tmp_path / "m.npy", "--axes", axes, "-o", out)
+        assert done.exit_code == 0, done.stderr
+        assert '"general_2d"' in (out / "report.html").read_text()
+        links.append(np.loadtxt(out / "edges.csv", delimiter=",", skiprows=1, usecols=range(4)))
+    np.testing.assert_array_equal(*links)

@@ -134,8 +134,9 @@ def test_points_are_linked_like_masks(tracker):
 def test_points_that_cannot_be_tracked(tracker):
     with pytest.raises(InputError, match="all 2 detections are in one frame"):
         tracker.track_detections(detections_of_points([3, 3], [[1, 2], [3, 4]]))
-    with pytest.raises(InputError, match="the movie is 3D but the model general_2d needs 2D"):
-        tracker.track_detections(detections_of_points([0, 1], [[1, 2, 3], [3, 4, 5]]))
+    volumes = Tracker.load("general_3d")
+    with pytest.raises(InputError, match="the movie is 2D but the model general_3d needs 3D"):
+        volumes.track_detections(detections_of_points([0, 1], [[1, 2], [3, 4]]))
 
 
 def test_the_command_reads_points_and_writes_tables(tmp_path):

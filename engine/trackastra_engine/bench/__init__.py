@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from trackastra_engine.bench.machine import measure_machine
 from trackastra_engine.bench.report import BenchReport, check_report, write_report
 from trackastra_engine.bench.stages import time_movie
-from trackastra_engine.default_model import AUTO
+from trackastra_engine.model.choice import AUTO
 from trackastra_engine.model.devices import Device
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL, DEFAULT_MODELS
 from trackastra_engine.movie.frames import Movie, open_movie

@@ -9,7 +9,6 @@ from typing import Any
 
 from trackastra_engine.association.cache_index import FILE_NAME
 from trackastra_engine.association.edge_stream import usual_gap
-from trackastra_engine.default_model import AUTO, model_for
 from trackastra_engine.detection.point_table import PointTable, read_point_table
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
@@ -20,6 +19,7 @@ from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
 from trackastra_engine.linking.rates import MovieRates
 from trackastra_engine.linking.review import Review
+from trackastra_engine.model.choice import AUTO, model_for
 from trackastra_engine.model.devices import Device
 from trackastra_engine.model.onnx_model import AssociationModel
 from trackastra_engine.motion.alignment import Align

@@ -26,7 +26,7 @@ def track_widget() -> Any:
 
 
 def _tracked(masks: Any, images: Any, model: str, mode: str, name: str) -> LayerData:
-    from trackastra_engine.default_model import model_for
+    from trackastra_engine.model.choice import model_for
     from trackastra_engine.tracker import Tracker
 
     movie = open_movie(images, masks)
