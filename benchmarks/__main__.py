@@ -36,6 +36,7 @@ from benchmarks.startup import startup
 from benchmarks.strides import strides
 from benchmarks.tables import tables
 from benchmarks.transformer import transformer
+from benchmarks.voxels import voxels
 from benchmarks.wandering import wandering
 from benchmarks.whole import whole
 
@@ -50,7 +51,7 @@ for benchmark in (
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
-    *(layers_benchmark, tables),
+    *(layers_benchmark, voxels, tables),
 ):
     main.add_command(benchmark)
 

@@ -39,6 +39,7 @@ from benchmarks import (
     startup,
     strides,
     transformer,
+    voxels,
     wandering,
     whole,
 )
@@ -68,6 +69,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "clutter-choosing": ("clutter_choosing", noise.change_table),
     "wandering": ("wandering", wandering.table),
     "layers": ("layers", layers.table),
+    "voxels": ("voxels", voxels.table),
     "errors": ("errors", errors.table),
     "motion": ("motion", motion.table),
     "motion-constants": ("motion_constants", motion_constants.constants_table),

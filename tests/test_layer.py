@@ -87,6 +87,15 @@ def test_stacks_are_tracked_linked_again_and_resumed(tmp_path):
         assert [(folder / name).read_text() for name in ("edges.csv", "tracks.csv")] == tables
 
 
+def test_a_2d_model_warns_of_cells_at_several_depths(caplog):
+    tracker, rows = Tracker.load("general_2d"), np.arange(120)
+    tracker.track_detections(layer_of_points(0).rows(rows * 5))
+    assert "several depths" not in caplog.text
+    tracker.track_detections(layer_of_points(10).rows(rows * 5))
+    said = "may lie at several depths, which the model general_2d does not see, but general_3d does"
+    assert said in caplog.text
+
+
 def test_the_model_that_sees_depth_can_be_chosen(tmp_path):
     stacks = write_folder(tmp_path / "stacks", STACKS)
     result = run("track", "--masks", stacks, "-o", tmp_path / "out", "--model", "general_3d")

@@ -36,6 +36,7 @@ from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.rates import MovieRates, rates_to_use
 from trackastra_engine.linking.stream import LinkStream
+from trackastra_engine.model.choice import lies_in_layer
 from trackastra_engine.model.devices import Device
 from trackastra_engine.model.onnx_model import DEFAULT_MODEL, DEFAULT_MODELS, AssociationModel
 from trackastra_engine.motion.alignment import Align, check_align
@@ -125,7 +126,8 @@ class Tracker:
         Parameters
         ----------
         model : str or Path
-            An embedded model, `general_2d` or `general_3d`, or the path of an .onnx file.
+            An embedded model, `general_2d` or `general_3d`, or the path of an .onnx file. 2D models
+            see 3D movies in the plane, except for upstream's.
         mode : str or Linker
             One of `linking.MODES`, with links up to two frames long if the model has learned them
             and is not one of upstream's; or a linker with options of its own.
@@ -368,6 +370,13 @@ class Tracker:
         in_plane = movie.ndim == 3 and spec.ndim == 2 and spec.recipe == "relative"
         if not in_plane:
             self.check_fit(movie)
+        elif not lies_in_layer(movie, voxel_um):
+            logger.warning(
+                "the cells of this 3D movie may lie at several depths, which the model %s does not "
+                "see, but %s does",
+                spec.name,
+                DEFAULT_MODELS[3],
+            )
         relevant = voxel_um if in_plane else self.relevant_voxel(movie.ndim, voxel_um)
         return replace(self.association(relevant), in_plane=in_plane)
 

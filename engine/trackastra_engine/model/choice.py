@@ -24,15 +24,13 @@ def model_for(model: str, movie: Movie | Detections, voxel_um: VoxelSize | None)
     """Return the name or file of a model; if it is "auto", the embedded one for the movie.
 
     In 3D this is the 2D model if all cells lie in one layer, which it sees in the plane: it learned
-    from more real movies of such cells. Some frames of a movie are read for that.
+    from more real movies of such cells.
     """
     if model != AUTO:
         return model
     if movie.ndim == 2:
         return DEFAULT_MODELS[2]
-    found = movie if isinstance(movie, Detections) else _some_frames(movie)
-    voxel = None if voxel_um is None else proportions(voxel_um, 3)
-    if len(found) == 0 or not is_layer(in_true_proportion(found, voxel)):
+    if not lies_in_layer(movie, voxel_um):
         return DEFAULT_MODELS[3]
     logger.log(
         NOTICE,
@@ -42,6 +40,13 @@ def model_for(model: str, movie: Movie | Detections, voxel_um: VoxelSize | None)
         DEFAULT_MODELS[3],
     )
     return DEFAULT_MODEL
+
+
+def lies_in_layer(movie: Movie | Detections, voxel_um: VoxelSize | None) -> bool:
+    """Return whether the cells of a 3D movie lie in one layer; some of its frames are read."""
+    found = movie if isinstance(movie, Detections) else _some_frames(movie)
+    voxel = None if voxel_um is None else proportions(voxel_um, 3)
+    return len(found) > 0 and is_layer(in_true_proportion(found, voxel))
 
 
 def _some_frames(movie: Movie) -> Detections:
