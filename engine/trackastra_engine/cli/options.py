@@ -25,7 +25,8 @@ MODEL_OPTION = click.option(
 AUTO_MODEL_OPTION = click.option(
     "--model",
     default="auto",
-    help="Name of a model, or an .onnx file.  [default: general_2d, for 3D movies general_3d]",
+    help="Name of a model, or an .onnx file.  [default: general_2d; for 3D movies general_3d, "
+    "unless all cells lie in one layer]",
 )
 
 ALIGN_OPTION = click.option(
