@@ -230,7 +230,7 @@ def test_unknown_voxels_give_cells_a_usual_height(caplog):
     likely, known = tokens_of(masks, None), tokens_of(masks, (5 * USUAL_HEIGHT, 1, 1))
     np.testing.assert_allclose(likely.coordinates, known.coordinates)
     np.testing.assert_allclose(likely.features, known.features)
-    assert "is estimated from the shapes of cells; give it with voxel_um" in caplog.text
+    assert "it is estimated from the shapes of cells (of points, cubes are assumed)" in caplog.text
     low = np.ascontiguousarray(masks.transpose(0, 2, 3, 1))  # pixels of a plane are never flat
     np.testing.assert_allclose(
         tokens_of(low, None).coordinates, tokens_of(low, (1, 1, 1)).coordinates

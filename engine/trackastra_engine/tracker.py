@@ -413,8 +413,8 @@ class Tracker:
         is_seen = self.model.spec.uses_voxel_size
         if is_seen and ndim == 3 and voxel_um is None:
             logger.warning(
-                "the size of the movie's voxels is not known and is estimated from the shapes of "
-                "cells; give it with %s",
+                "the size of the movie's voxels is not known; it is estimated from the shapes of "
+                "cells (of points, cubes are assumed); give it with %s",
                 option("voxel"),
             )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
