@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from trackastra_engine.cli.exit import one_sentence_errors
-from trackastra_engine.cli.options import AUTO_MODEL_OPTION, DEVICE_OPTION, PATH, selection_options
+from trackastra_engine.cli.options import DEVICE_OPTION, PATH, selection_options
 from trackastra_engine.errors import InputError
 from trackastra_engine.movie.selection import Selection
 
@@ -14,7 +14,11 @@ from trackastra_engine.movie.selection import Selection
 @click.command()
 @click.option("-i", "--images", type=PATH, help="Images of your movie.")
 @click.option("-m", "--masks", type=PATH, help="Its masks.  [default: simulated movies]")
-@AUTO_MODEL_OPTION
+@click.option(
+    "--model",
+    default="auto",
+    help="Name of a model, or an .onnx file.  [default: general_2d, for 3D movies general_3d]",
+)
 @DEVICE_OPTION
 @click.option("--json", "json_file", type=PATH, help="File for all figures, as JSON.")
 @one_sentence_errors

@@ -22,12 +22,7 @@ DEVICES = click.Choice([*DEVICE_NAMES, "automatic", "mps"])  # the last two are 
 MODEL_OPTION = click.option(
     "--model", default="general_2d", show_default=True, help="Name of a model, or an .onnx file."
 )
-AUTO_MODEL_OPTION = click.option(
-    "--model",
-    default="auto",
-    help="Name of a model, or an .onnx file.  [default: general_2d; for 3D movies general_3d, "
-    "unless all cells lie in one layer]",
-)
+
 
 ALIGN_OPTION = click.option(
     "--align",

@@ -9,7 +9,6 @@ import click
 from trackastra_engine.cli.exit import one_sentence_errors, only_warnings
 from trackastra_engine.cli.options import (
     ALIGN_OPTION,
-    AUTO_MODEL_OPTION,
     CORRECTIONS_OPTION,
     DEVICES,
     PATH,
@@ -45,7 +44,12 @@ from trackastra_engine.errors import InputError
 )
 @click.option("--output-ctc", type=PATH, help="Folder for masks and tracks, named as upstream's.")
 @click.option("--output-edge-table", type=PATH, help="CSV file for the edges.")
-@AUTO_MODEL_OPTION
+@click.option(
+    "--model",
+    default="auto",
+    help="Name of a model, or an .onnx file.  [default: general_2d; for 3D movies general_3d, "
+    "unless all cells lie in one layer]",
+)
 @with_linking_options
 @CORRECTIONS_OPTION
 @click.option(
