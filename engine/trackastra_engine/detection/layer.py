@@ -27,11 +27,11 @@ def is_layer(detections: Detections) -> bool:
     shares = [np.empty(0)]
     for part in split_frames(detections, int(detections.frame.max()) + 1):
         if len(part) > 1:
-            in_space, in_plane = (
+            in_space, along_plane = (
                 cKDTree(place).query(place, k=[2])[0][:, 0]
                 for place in (part.centroid, part.centroid[:, 1:])
             )
-            shares.append(in_plane / np.maximum(in_space, np.finfo(float).tiny))
+            shares.append(along_plane / np.maximum(in_space, np.finfo(float).tiny))
     flatness = np.concatenate(shares)
     return len(flatness) >= FEWEST_CELLS and float(flatness.mean()) >= LEAST_FLATNESS
 
