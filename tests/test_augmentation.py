@@ -223,6 +223,28 @@ def test_depths_have_noise_of_their_own():
     )
 
 
+def test_coarse_depths_lie_in_planes():
+    found = wandering_cells().detections
+    distances = []
+    for seed in range(40):
+        plain, coarse = (
+            augment(found, replace(STILL, coarse_depth=share), np.random.default_rng(seed)).centroid
+            for share in (0.0, 1.0)
+        )
+        np.testing.assert_array_equal(coarse[:, 1:], plain[:, 1:])
+        planes = np.unique(coarse[:, 0].round(6))
+        distances.append(np.diff(planes).min() / typical_spacing(found))
+        error = np.abs(coarse - plain)[:, 0].max() / typical_spacing(found)
+        assert error <= distances[-1] / 2 + 1e-6
+    assert 0.09 < min(distances) < 0.2
+    assert 0.8 < max(distances) < 1.3
+    flat = simulate(DIVIDING, 6).detections
+    changed = augment(flat, replace(STILL, coarse_depth=1.0), np.random.default_rng(6))
+    np.testing.assert_array_equal(
+        changed.centroid, augment(flat, STILL, np.random.default_rng(6)).centroid
+    )
+
+
 def test_positions_in_sparse_windows_have_noise_of_few_diameters():
     found = simulate(DIVIDING, 1).detections
     rarely = found.rows(np.flatnonzero(np.random.default_rng(0).random(len(found)) < 0.1))

@@ -14,6 +14,7 @@ from trackastra_training.configuration import Augmentation
 from trackastra_training.sizes import change_sizes, flat_axes, measurement_noise
 
 WIDEST = 1.5  # spacing that counts for noise of positions, in median diameters
+PLANE_DISTANCES = (0.1, 1.2)  # least and largest of coarse depths, in typical spacings
 N_WAVES, WAVELENGTHS = 4, (4.0, 24.0)  # of a Flow; the lengths in typical spacings
 
 
@@ -118,8 +119,17 @@ def augment(
     features = moved.features.copy()
     features[:, -1] = margin
     features[:, 1] = _other_intensity(moved, augmentation, rng)
-    moved = replace(moved, centroid=centroid + middle + step, features=features)
-    return change_sizes(moved, augmentation, rng)
+    centroid = centroid + middle + step
+    if augmentation.coarse_depth and ndim == 3 and rng.random() < augmentation.coarse_depth:
+        centroid[:, 0] = _in_planes(centroid[:, 0], spacing, rng)
+    return change_sizes(replace(moved, centroid=centroid, features=features), augmentation, rng)
+
+
+def _in_planes(depth: FloatArray, spacing: float, rng: np.random.Generator) -> FloatArray:
+    """Return depths (N,), each in the nearest of planes, which are `spacing` or so apart."""
+    distance = spacing * np.exp(rng.uniform(*np.log(PLANE_DISTANCES)))
+    first = rng.random()
+    return np.asarray((np.rint(depth / distance - first) + first) * distance)
 
 
 def _other_intensity(

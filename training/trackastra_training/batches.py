@@ -19,6 +19,7 @@ from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.simulation import KnownMovie, SimulationParameters, random_parameters
 from trackastra_training.alignment import align, align_as_tracking
 from trackastra_training.configuration import Augmentation, DataOptions
+from trackastra_training.deep_views import MOST_LAYERS, deep_view
 from trackastra_training.examples import (
     Example,
     cut_window,
@@ -95,9 +96,7 @@ class Pools(Dataset[list[Batch]]):
             if self.annotated[1] and rng.random() < data.real_share:
                 stride = _random_stride(augmentation.skipped_frames, rng)
                 usable = self.annotated[stride] or self.annotated[1]
-                window = _random_window(usable[rng.integers(len(usable))], spec.window, rng)
-                if window.detections.ndim > spec.ndim:
-                    window = flat_view(window, rng)
+                window = _seen_by(spec, usable[rng.integers(len(usable))], rng)
                 if spec.recipe == "relative":  # `upstream` tracks without images as with equal ones
                     window = with_invented_measurements(window, augmentation, rng)
                 window = _as_seen(window, augmentation, rng)
@@ -161,6 +160,18 @@ def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> Kn
     frame = movie.detections.frame
     first = int(frame[rng.integers(len(frame))]) - int(rng.integers(size))
     return cut_window(movie, int(np.clip(first, 0, frame[-1] + 1 - size)), size)
+
+
+def _seen_by(spec: ModelSpec, movie: KnownMovie, rng: np.random.Generator) -> KnownMovie:
+    """Return a random window of a movie, in the dimensions of the model."""
+    window = _random_window(movie, spec.window, rng)
+    if window.detections.ndim > spec.ndim:
+        return flat_view(window, rng)
+    if window.detections.ndim == spec.ndim or spec.accepts_planes:
+        return window
+    n_more = int(rng.integers(MOST_LAYERS))
+    more = [_random_window(movie, spec.window, rng) for _ in range(n_more)]
+    return deep_view([window, *more], rng)
 
 
 def _as_seen(

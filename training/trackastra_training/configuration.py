@@ -177,6 +177,9 @@ class Augmentation:
     depth_noise: float = option(
         0.3, "largest deviation of positions along z besides, in the same unit", low=0
     )
+    coarse_depth: float = option(
+        0.2, "probability that depths lie in planes, up to 1.2 spacings apart", low=0, high=1
+    )
     intensity_noise: float = option(
         1.5, "largest deviation, in standard deviations of the window", low=0
     )

@@ -31,18 +31,19 @@ logger = logging.getLogger(__name__)
 
 
 def read_known_movies(
-    movies: Sequence[AnnotatedMovie], spec: ModelSpec, *, has_flat_views: bool = False
+    movies: Sequence[AnnotatedMovie], spec: ModelSpec, *, sees_otherwise: bool = False
 ) -> list[KnownMovie]:
     """Return the detections of movies and their truth, for a model.
 
-    has_flat_views: whether tables for a 2D model may be 3D, see flat_views.py.
+    sees_otherwise: whether tables for a 2D model may be 3D (flat_views.py), and movies for a 3D
+    model 2D (deep_views.py).
 
     Raises InputError with up to about ten problems of each folder.
     """
     known, complaints = [], []
     for movie in movies:
         try:
-            known.append(read_known_movie(movie, spec, has_flat_views=has_flat_views))
+            known.append(read_known_movie(movie, spec, sees_otherwise=sees_otherwise))
         except InputError as error:
             complaints.append(str(error))
     if complaints:
@@ -51,7 +52,7 @@ def read_known_movies(
 
 
 def read_known_movie(
-    movie: AnnotatedMovie, spec: ModelSpec, *, has_flat_views: bool = False
+    movie: AnnotatedMovie, spec: ModelSpec, *, sees_otherwise: bool = False
 ) -> KnownMovie:
     """Return the detections of the chosen frames, counted from 0, and their true parents.
 
@@ -59,18 +60,22 @@ def read_known_movie(
     was not detected gets its latest detected ancestor as parent. For `upstream` tokens, intensities
     are normalised by the movie's range, and lie mostly in 0..1.
     """
+    if not movie.truth.exists():
+        complain(movie, ["there is no such file or folder"])
     if is_table(movie):
-        return read_tables(movie, spec, has_flat_views=has_flat_views)
-    opened = _open(movie, spec)
+        return read_tables(movie, spec, sees_otherwise=sees_otherwise)
+    has_deep_views = sees_otherwise and not spec.accepts_planes
+    opened = _open(movie, spec, has_deep_views=has_deep_views)
+    ndim = opened.seen.ndim if has_deep_views else spec.ndim
     seen, problems = [], opened.problems
     try:
         for pair in opened.frame_pairs():
-            seen.append(_match(movie, *pair, spec.ndim))
+            seen.append(_match(movie, *pair, ndim))
             problems += mask_problems(seen[-1].index, seen[-1].true_labels, opened.tracks)
     except InputError as error:  # a damaged file: later frames are not checked
         problems.append(str(error))
     complain(movie, problems)
-    detections = concatenate((frame.detections for frame in seen), spec.ndim)
+    detections = concatenate((frame.detections for frame in seen), ndim)
     labels = [frame.matched_label for frame in seen]
     n_matched = sum(int((part > 0).sum()) for part in labels)
     logger.info("%s: %d of %d detections are known", movie, n_matched, len(detections))
@@ -79,9 +84,9 @@ def read_known_movie(
     detections.frame[:] -= seen[0].index
     if spec.recipe == "upstream":
         detections = _normalised(detections, opened.intensity)
-    if spec.uses_voxel_size:
+    if spec.uses_voxel_size and ndim == spec.ndim:
         voxel_um = opened.seen.voxel_um
-        voxel = None if voxel_um is None else proportions(voxel_um, spec.ndim)
+        voxel = None if voxel_um is None else proportions(voxel_um, ndim)
         detections = in_true_proportion(detections, voxel)
     return _with_parents(detections, labels, opened.tracks)
 
@@ -116,7 +121,7 @@ class _OpenMovie:
             yield frame, None if truth is None else next(truth)
 
 
-def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
+def _open(movie: AnnotatedMovie, spec: ModelSpec, *, has_deep_views: bool) -> _OpenMovie:
     place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
     if not (place / TRACK_FILE).is_file():
         complain(movie, [f"{TRACK_FILE} is missing; it lists tracks as lines L B E P"])
@@ -137,7 +142,8 @@ def _open(movie: AnnotatedMovie, spec: ModelSpec) -> _OpenMovie:
             f"the masks are {n_frames} frames of {seen.frame_shape} but the truth has "
             f"{len(truth)} frames of {truth.frame_shape}"
         )
-    if seen.ndim > spec.ndim or (seen.ndim < spec.ndim and not spec.accepts_planes):
+    accepts_planes = spec.accepts_planes or has_deep_views
+    if seen.ndim > spec.ndim or (seen.ndim < spec.ndim and not accepts_planes):
         problems.append(f"the frames have {seen.ndim} axes but the model has {spec.ndim}")
     first, last = movie.frames or (0, n_frames - 1)
     if not 0 <= first < last < n_frames:

@@ -24,13 +24,13 @@ def is_table(movie: AnnotatedMovie) -> bool:
 
 
 def read_tables(
-    movie: AnnotatedMovie, spec: ModelSpec, *, has_flat_views: bool = False
+    movie: AnnotatedMovie, spec: ModelSpec, *, sees_otherwise: bool = False
 ) -> KnownMovie:
     """Return the chosen frames of a movie of two tables, counted from 0, and the true parents.
 
-    has_flat_views: whether the points may have three axes if the model has two. `upstream` tokens
-    get no intensities, as where points are tracked. Raises InputError with the problems of the
-    tables.
+    sees_otherwise: whether the points may have three axes if the model has two, or two if it has
+    three. `upstream` tokens get no intensities, as where points are tracked. Raises InputError with
+    the problems of the tables.
     """
     edge_file = movie.truth if movie.truth.suffix == ".csv" else movie.truth / EDGE_FILE
     point_file = movie.points or edge_file.with_name(POINT_FILE)
@@ -45,7 +45,7 @@ def read_tables(
     except InputError as error:
         complain(movie, [str(error)])
         raise
-    ndims = (2, 3) if has_flat_views and spec.ndim == 2 else (spec.ndim,)
+    ndims = (spec.ndim, 5 - spec.ndim) if sees_otherwise else (spec.ndim,)
     complain(movie, _selection_problems(movie, points, ndims))
     rows = _rows(points, edges)
     complain(movie, edge_problems(edges, rows, max_gap=spec.window - 1))

@@ -29,8 +29,13 @@ def some_lineages(parent: IntArray, n_kept: float, rng: np.random.Generator) -> 
 
     parent: (N,) rows of parents; negative for none.
     """
+    draw = rng.random(len(parent))[first_ancestors(parent)]
+    return np.flatnonzero(draw <= max(n_kept / len(parent), draw.min()))
+
+
+def first_ancestors(parent: IntArray) -> IntArray:
+    """Return the row (N,) with which the lineage of each begins; parent: (N,), negative: none."""
     first = np.where(parent >= 0, parent, np.arange(len(parent)))
     while (first[first] != first).any():
         first = first[first]
-    draw = rng.random(len(parent))[first]
-    return np.flatnonzero(draw <= max(n_kept / len(parent), draw.min()))
+    return first

@@ -78,7 +78,7 @@ def train(
     configuration, options = start.configuration, start.configuration.training
     movies, held_out = (
         read_known_movies(
-            [movie.located(data_root) for movie in listed], start.spec, has_flat_views=is_learned
+            [movie.located(data_root) for movie in listed], start.spec, sees_otherwise=is_learned
         )
         for listed, is_learned in ((configuration.train, True), (configuration.validate, False))
     )
