@@ -10,6 +10,7 @@ from benchmarks.cores import cores, throughput
 from benchmarks.corrections import corrections_benchmark
 from benchmarks.default_model import default_model
 from benchmarks.delay import delay
+from benchmarks.depths import depths_benchmark
 from benchmarks.errors import errors
 from benchmarks.false_divisions import false_divisions
 from benchmarks.formats import formats
@@ -51,7 +52,7 @@ for benchmark in (
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
-    *(layers_benchmark, voxels, tables),
+    *(layers_benchmark, voxels, depths_benchmark, tables),
 ):
     main.add_command(benchmark)
 

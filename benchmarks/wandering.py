@@ -44,11 +44,16 @@ VERSIONS: dict[str, Callable[[TrueMovie], list[TrueMovie]]] = {
 }
 
 
-def fields(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
-    """Yield the name of each version, and the movies of all fields in it."""
+def whole_fields(data: Path, part: str) -> list[TrueMovie]:
+    """Return the movies of all fields of a part."""
     if not (data / SET).is_dir():
         raise click.BadParameter(f"{data} has no folder {SET}; `benchmarks mcf10a` makes it")
-    movies = [read_tables(data / SET / name, *ALL_FRAMES) for name in FIELDS[part]]
+    return [read_tables(data / SET / name, *ALL_FRAMES) for name in FIELDS[part]]
+
+
+def fields(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
+    """Yield the name of each version, and the movies of all fields in it."""
+    movies = whole_fields(data, part)
     for name, make in VERSIONS.items():
         yield name, [seen for movie in movies for seen in make(movie)]
 

@@ -24,30 +24,34 @@ def deep_view(windows: Sequence[KnownMovie], rng: np.random.Generator) -> KnownM
     their lengths. The detections of the first window are at least one.
     """
     thickness = typical_spacing(windows[0].detections) * rng.uniform(*THICKNESS)
-    place = np.concatenate(
-        [_tilted(window, layer * thickness, thickness, rng) for layer, window in enumerate(windows)]
-    )
-    first_row = np.cumsum([0, *(len(window.parent) for window in windows[:-1])])
+    places = [
+        _tilted(window, layer * thickness, thickness, rng) for layer, window in enumerate(windows)
+    ]
+    return in_space(windows, places)
+
+
+def in_space(movies: Sequence[KnownMovie], places: Sequence[FloatArray]) -> KnownMovie:
+    """Return the cells of all movies as balls at places (N, 3) of each, in one movie."""
+    first_row = np.cumsum([0, *(len(movie.parent) for movie in movies[:-1])])
     parent = np.concatenate(
         [
-            np.where(window.parent >= 0, window.parent + first, window.parent)
-            for window, first in zip(windows, first_row, strict=True)
+            np.where(movie.parent >= 0, movie.parent + first, movie.parent)
+            for movie, first in zip(movies, first_row, strict=True)
         ]
     )
-    found = [window.detections for window in windows]
-    frame = np.concatenate([part.frame for part in found])
-    features = np.concatenate([part.features for part in found])
+    frame = np.concatenate([movie.detections.frame for movie in movies])
+    features = np.concatenate([movie.detections.features for movie in movies])
     order = np.argsort(frame, kind="stable")
     new_row = np.argsort(order)
     intensity = features[order, 1]
     balls = detections_of_points(
         frame[order],
-        place[order],
+        np.concatenate(places)[order],
         diameter=features[order, 0],
         intensity=intensity if np.isfinite(intensity).all() else None,
     )
     parent = np.where(parent >= 0, new_row[np.maximum(parent, 0)], parent)[order]
-    n_children = np.concatenate([window.n_children for window in windows])[order]
+    n_children = np.concatenate([movie.n_children for movie in movies])[order]
     return KnownMovie(balls, parent, n_children)
 
 
