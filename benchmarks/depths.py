@@ -31,7 +31,7 @@ from benchmarks.true_movies import TrueMovie
 from benchmarks.wandering import whole_fields
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.simulation import KnownMovie, count_children
-from trackastra_training.deep_views import in_space
+from trackastra_training.joined_windows import joined
 from trackastra_training.sparse_windows import first_ancestors
 
 N_VOLUMES = 3  # of all fields of wandering cells
@@ -51,7 +51,7 @@ def volume(fields: Sequence[TrueMovie], rng: np.random.Generator) -> TrueMovie:
         np.column_stack([spacing * layer + depths(field, spacing, rng), field.detections.centroid])
         for layer, field in enumerate(fields)
     ]
-    seen = in_space(known, places)
+    seen = joined(known, places)
     return TrueMovie(None, None, seen.detections, seen.parent)
 
 

@@ -30,6 +30,7 @@ from trackastra_training.examples import (
 )
 from trackastra_training.flat_views import flat_view
 from trackastra_training.invented_measurements import with_invented_measurements
+from trackastra_training.joined_windows import MOST_OVERLAID, has_sizes, overlaid
 from trackastra_training.loss import Batch
 from trackastra_training.small_fields import small_field
 from trackastra_training.sparse_windows import sparse_window
@@ -96,7 +97,7 @@ class Pools(Dataset[list[Batch]]):
             if self.annotated[1] and rng.random() < data.real_share:
                 stride = _random_stride(augmentation.skipped_frames, rng)
                 usable = self.annotated[stride] or self.annotated[1]
-                window = _seen_by(spec, usable[rng.integers(len(usable))], rng)
+                window = _seen_by(spec, usable, augmentation.overlaid, rng)
                 if spec.recipe == "relative":  # `upstream` tracks without images as with equal ones
                     window = with_invented_measurements(window, augmentation, rng)
                 window = _as_seen(window, augmentation, rng)
@@ -162,16 +163,28 @@ def _random_window(movie: KnownMovie, size: int, rng: np.random.Generator) -> Kn
     return cut_window(movie, int(np.clip(first, 0, frame[-1] + 1 - size)), size)
 
 
-def _seen_by(spec: ModelSpec, movie: KnownMovie, rng: np.random.Generator) -> KnownMovie:
-    """Return a random window of a movie, in the dimensions of the model."""
+def _seen_by(
+    spec: ModelSpec, movies: Sequence[KnownMovie], share: float, rng: np.random.Generator
+) -> KnownMovie:
+    """Return a random window of a random movie, in the dimensions of the model.
+
+    share: of the 2D windows without sizes, of those upon which others lie.
+    """
+    movie = movies[rng.integers(len(movies))]
     window = _random_window(movie, spec.window, rng)
-    if window.detections.ndim > spec.ndim:
+    ndim = window.detections.ndim
+    if ndim > spec.ndim:
         return flat_view(window, rng)
-    if window.detections.ndim == spec.ndim or spec.accepts_planes:
-        return window
-    n_more = int(rng.integers(MOST_LAYERS))
-    more = [_random_window(movie, spec.window, rng) for _ in range(n_more)]
-    return deep_view([window, *more], rng)
+    if ndim < spec.ndim and not spec.accepts_planes:
+        n_more = int(rng.integers(MOST_LAYERS))
+        more = [_random_window(movie, spec.window, rng) for _ in range(n_more)]
+        return deep_view([window, *more], rng)
+    if ndim == spec.ndim == 2 and share and not has_sizes(movie) and rng.random() < share:
+        alike = [other for other in movies if other.detections.ndim == 2 and not has_sizes(other)]
+        n_more = 1 + int(rng.integers(MOST_OVERLAID))
+        chosen = [alike[rng.integers(len(alike))] for _ in range(n_more)]
+        return overlaid([window, *(_random_window(one, spec.window, rng) for one in chosen)], rng)
+    return window
 
 
 def _as_seen(

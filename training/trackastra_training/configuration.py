@@ -140,6 +140,9 @@ class Augmentation:
     sparse: float = option(
         0.15, "probability that only some lineages are seen, in larger fields", low=0, high=1
     )
+    overlaid: float = option(
+        0.5, "probability that others lie upon a 2D window without sizes", low=0, high=1
+    )
     unaligned: float = option(
         0.15, "probability that frames are not carried along the flow of the cells", low=0, high=1
     )

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray
-from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.simulation import KnownMovie
+from trackastra_training.joined_windows import joined
 from trackastra_training.sparse_windows import first_ancestors
 
 MOST_LAYERS = 6  # windows of one movie in a view
@@ -27,32 +27,7 @@ def deep_view(windows: Sequence[KnownMovie], rng: np.random.Generator) -> KnownM
     places = [
         _tilted(window, layer * thickness, thickness, rng) for layer, window in enumerate(windows)
     ]
-    return in_space(windows, places)
-
-
-def in_space(movies: Sequence[KnownMovie], places: Sequence[FloatArray]) -> KnownMovie:
-    """Return the cells of all movies as balls at places (N, 3) of each, in one movie."""
-    first_row = np.cumsum([0, *(len(movie.parent) for movie in movies[:-1])])
-    parent = np.concatenate(
-        [
-            np.where(movie.parent >= 0, movie.parent + first, movie.parent)
-            for movie, first in zip(movies, first_row, strict=True)
-        ]
-    )
-    frame = np.concatenate([movie.detections.frame for movie in movies])
-    features = np.concatenate([movie.detections.features for movie in movies])
-    order = np.argsort(frame, kind="stable")
-    new_row = np.argsort(order)
-    intensity = features[order, 1]
-    balls = detections_of_points(
-        frame[order],
-        np.concatenate(places)[order],
-        diameter=features[order, 0],
-        intensity=intensity if np.isfinite(intensity).all() else None,
-    )
-    parent = np.where(parent >= 0, new_row[np.maximum(parent, 0)], parent)[order]
-    n_children = np.concatenate([movie.n_children for movie in movies])[order]
-    return KnownMovie(balls, parent, n_children)
+    return joined(windows, places)
 
 
 def _tilted(
