@@ -56,7 +56,7 @@ def test_windows_lie_upon_each_other():
     assert (np.ptp(first[:, 1:], axis=0) < 1.5 * np.ptp(flat, axis=0)).all()
 
 
-def test_a_3d_model_learns_from_2d_masks_but_is_not_validated_on_them(tmp_path):
+def test_a_3d_model_learns_from_2d_masks_but_is_not_validated_on_them(tmp_path, caplog):
     folder = tmp_path / "cells"
     folder.mkdir()
     for frame, mask in enumerate(dividing_cell()[1]):
@@ -66,8 +66,10 @@ def test_a_3d_model_learns_from_2d_masks_but_is_not_validated_on_them(tmp_path):
     movie = AnnotatedMovie("cells")
     learned = replace(volumes, data=replace(QUICK.data, real_share=1.0), train=(movie,))
     write_configuration(learned, tmp_path / "quick.toml")
-    result = invoke("run", tmp_path / "quick.toml", "-o", tmp_path / "run")
+    with caplog.at_level("INFO"):
+        result = invoke("run", tmp_path / "quick.toml", "-o", tmp_path / "run")
     assert result.exit_code == 0, result.output
+    assert "cells: a 2D movie; its cells will seem to crawl in 3D" in caplog.text
     write_configuration(replace(learned, validate=(movie,)), tmp_path / "validated.toml")
     result = invoke("run", tmp_path / "validated.toml", "-o", tmp_path / "other")
     assert result.exit_code == 2

@@ -350,7 +350,7 @@ def test_all_folders_are_checked_and_ten_problems_of_each_are_reported(tmp_path)
         "the frames have 3 axes but the model has 2",
         "man_track004.tif",
         "frames 2-9 are not in the movie, which has frames 0-6",
-        f"{tmp_path / 'nowhere'} cannot be learned from:",
+        f"{tmp_path / 'nowhere'} cannot be learned from:\n  there is no such file or folder",
     ):
         assert words in told, words
 

@@ -126,7 +126,7 @@ def augment(
 
 
 def _in_planes(depth: FloatArray, spacing: float, rng: np.random.Generator) -> FloatArray:
-    """Return depths (N,), each in the nearest of planes, which are `spacing` or so apart."""
+    """Return depths (N,), each in the nearest of planes; spacing: typical one, in pixels."""
     distance = spacing * np.exp(rng.uniform(*np.log(PLANE_DISTANCES)))
     first = rng.random()
     return np.asarray((np.rint(depth / distance - first) + first) * distance)

@@ -46,6 +46,9 @@ def read_known_movies(
             known.append(read_known_movie(movie, spec, sees_otherwise=sees_otherwise))
         except InputError as error:
             complaints.append(str(error))
+        else:
+            if known[-1].detections.ndim < spec.ndim and not spec.accepts_planes:
+                logger.info("%s: a 2D movie; its cells will seem to crawl in 3D", movie)
     if complaints:
         raise InputError("\n".join(complaints))
     return known
