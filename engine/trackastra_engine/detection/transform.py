@@ -7,7 +7,7 @@ import numpy as np
 from trackastra_engine.detection.detections import Detections, FloatArray
 
 # Of cells over their width: round ones have 1, flat ones 0.5. A z step that is 1.4 times too short
-# costs no errors; one that is 1.4 times too long costs a few divisions (benchmarks/voxels.py).
+# or too long costs hardly any errors (benchmarks/voxels.py).
 USUAL_HEIGHT = 0.7
 EXTENT_OF_PIXEL = 1 / 12  # variance inside a pixel, which covariances of pixels leave out
 SECOND_MOMENT = {2: 1 / 16, 3: 1 / 20}  # of a disc and a ball of diameter 1, along an axis
