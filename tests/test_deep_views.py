@@ -1,6 +1,7 @@
 """3D models learn from 2D movies: windows upon windows, each lineage in a plane of its own."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import tifffile
@@ -50,10 +51,12 @@ def test_cells_wander_in_all_directions():
 
 def test_windows_lie_upon_each_other():
     windows, seen = flat_windows()
-    first = seen.detections.centroid[seen.parent < 0]
-    flat = np.concatenate([window.detections.centroid[window.parent < 0] for window in windows])
-    assert np.ptp(first[:, 0]) > 0
-    assert (np.ptp(first[:, 1:], axis=0) < 1.5 * np.ptp(flat, axis=0)).all()
+    depth = seen.detections.centroid[seen.parent < 0, 0]
+    n_roots = [int((window.parent < 0).sum()) for window in windows]
+    layers = [depth[i : i + n] for i, n in zip(np.cumsum([0, *n_roots[:-1]]), n_roots, strict=True)]
+    thickness = max(np.ptp(layer) for layer in layers)
+    assert all(np.ptp(layer) > 0.8 * thickness for layer in layers)
+    assert all(below.max() < above.min() for below, above in pairwise(layers))
 
 
 def test_a_3d_model_learns_from_2d_masks_but_is_not_validated_on_them(tmp_path, caplog):
