@@ -140,6 +140,8 @@ def test_all_movies_are_checked(tmp_path):
         assert words in told, words
     with pytest.raises(InputError, match="the points have 2 axes but the model has 3"):
         read_known_movie(AnnotatedMovie(good), replace(SPEC, ndim=3))
+    seen = read_known_movie(AnnotatedMovie(good), replace(SPEC, ndim=3), sees_otherwise=True)
+    assert seen.detections.ndim == 2
 
 
 def test_a_model_learns_from_tables(tmp_path):
