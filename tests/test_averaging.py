@@ -10,7 +10,9 @@ from quick_training import invoke
 from small_networks import fixed_batches, tiny_network
 from trackastra_engine.model.edges import MIN_SCORE
 from trackastra_engine.model.spec import TrainingRates
+from trackastra_training.averaging import average_models
 from trackastra_training.checkpoint import load_model, load_spec, save_model
+from trackastra_training.from_onnx import read_model
 from trackastra_training.rates import measure_rates
 from trackastra_training.start import spec_of
 
@@ -31,6 +33,14 @@ def test_a_model_that_is_given_twice_counts_twice_in_the_mean(tmp_path):
     other = invoke("average", "general_3d", tmp_path / "a", "-o", tmp_path / "n")
     assert (other.exit_code, "general_3d is another kind" in other.output) == (2, True)
     assert not (tmp_path / "n").exists()
+
+
+def test_an_exported_model_and_its_checkpoint_have_a_mean(tmp_path):
+    network, spec = read_model("general_2d")
+    assert spec.n_parameters > 0
+    save_model(network, replace(spec, n_parameters=0), tmp_path / "a")  # as training saves it
+    for models in ((tmp_path / "a", "general_2d"), ("general_2d", tmp_path / "a")):
+        assert average_models(models)[1].name == "general_2d"
 
 
 def test_the_mean_has_the_mean_rates_if_all_are_known(tmp_path):

@@ -14,7 +14,13 @@ from small_networks import DIVIDING, STILL, tiny_network
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.correction_table import write_corrections
 from trackastra_engine.linking.corrections import Corrections
-from trackastra_engine.simulation import Motion, SimulationParameters, render, simulate
+from trackastra_engine.simulation import (
+    Motion,
+    SimulationParameters,
+    count_children,
+    render,
+    simulate,
+)
 from trackastra_training.batches import collate
 from trackastra_training.checkpoint import load_model
 from trackastra_training.configuration import (
@@ -126,6 +132,9 @@ def test_unknown_parents_stay_unknown_in_windows_and_rarer_frames(window):
     before = window.parent[window.detections.frame >= 2]
     assert ((later.parent == PARENT_UNKNOWN) == (before == PARENT_UNKNOWN)).all()
     assert (later.parent[later.detections.frame == 0] < 0).all()
+    # A mother of cells whose parent is unknown has her weight.
+    assert (window.n_children != count_children(window.parent)).any()
+    np.testing.assert_array_equal(every_nth_frame(window, 1).n_children, window.n_children)
     seldom = every_nth_frame(window, 2)
     is_kept = window.detections.frame % 2 == 0
     assert (seldom.parent[(window.parent == PARENT_UNKNOWN)[is_kept]] == PARENT_UNKNOWN).all()

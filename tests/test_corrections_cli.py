@@ -117,6 +117,11 @@ def test_points_are_linked_under_corrections(tmp_path, model):
     points.write_text("frame,label,y,x\n0,1,5,5\n0,2,20,20\n1,1,5,6\n1,2,20,21\n")
     table.write_text(HEAD + "0,1,1,2,link\n0,2,1,1,link\n")
     out = tmp_path / "out"
-    result = run("track", "--points", points, "--model", model, "-o", out, "--corrections", table)
+    options = ("--stride", "1", "--align", "off", "--interval", "60", "--voxel", "1,2")
+    given = ("track", "--points", points, "--model", model, *options)
+    result = run(*given, "-o", out, "--corrections", table)
     assert result.exit_code == 0, result.output
     assert links(out) == {(0, 1, 1, 2), (0, 2, 1, 1)}
+    page = (out / "report.html").read_text("utf-8")
+    for words in ("--voxel 1,2 ", "--interval 60.0 ", "--stride 1 ", "--align off -o "):
+        assert words in page

@@ -127,6 +127,9 @@ def test_micrometres_of_trackmate_are_converted_to_pixels(written, caplog, unit,
     np.testing.assert_allclose(table.detections.centroid, PLACES)
     assert table.voxel_um == (1.0, 1.0)
     assert "are in micrometres and a pixel of 1 um is assumed; give its size" in caplog.text
+    caplog.clear()
+    assert read_point_table(path, (1.0, 1.0)).voxel_um == (1.0, 1.0)
+    assert "is assumed" not in caplog.text
 
 
 def test_a_dataframe_of_pandas_is_a_table():

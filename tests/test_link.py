@@ -76,6 +76,26 @@ def test_in_place_no_earlier_result_stays_next_to_the_new_ones(tracked, tmp_path
         assert ((moved / "edges.csv").read_text() == before) == ("5" not in options)
 
 
+def test_in_place_the_formats_of_the_earlier_results_are_written_again(tracked):
+    command, out = tracked
+    formats = ("--format", "csv,trackmate,napari,mastodon")
+    assert run(*command, "-o", out, "--overwrite", "--max-gap", "2", *formats).exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    result = run("link", out, "--no-report", "--mode", "greedy_nodiv", "--max-distance", "5")
+    assert result.exit_code == 0, result.output
+    assert "removed" not in result.stderr
+    after = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert after.keys() == before.keys()
+    for name in ("edges.csv", "tracks.xml", "napari_tracks.csv", "mastodon.csv"):
+        assert after[name] != before[name]
+
+    result = run("link", out, "--no-report", "--format", "csv,mastodon")
+    for name, form in (("tracks.xml", "trackmate"), ("napari_graph.json", "napari")):
+        assert not (out / name).exists()
+        assert f"{name}, which had the earlier tracks; add {form} to --format" in result.stderr
+    assert (out / "mastodon.csv").exists()
+
+
 def test_masks_are_written_again_by_track_from_the_cache(tracked, monkeypatch):
     command, out = tracked
     monkeypatch.setattr("trackastra_engine.model.onnx_model.AssociationModel.associate", None)

@@ -247,10 +247,11 @@ def test_formats_are_chosen_by_name(tmp_path, tracked):
 
 def test_formats_that_cannot_be_written(tmp_path):
     assert "give --output, too" in error_of(Outputs(ctc=tmp_path / "out", formats=("csv",)))
-    check_outputs(Outputs(tmp_path / "out"), [], are_points=True)
+    reason = "which points do not have"
+    check_outputs(Outputs(tmp_path / "out"), [], no_masks=reason)
     for formats, ctc in ((("csv", "ctc"), None), (None, tmp_path / "ctc")):
-        with pytest.raises(InputError, match="points have no masks for --"):
-            check_outputs(Outputs(tmp_path / "out", ctc, formats=formats), [], are_points=True)
+        with pytest.raises(InputError, match=f"ctc needs masks, {reason}"):
+            check_outputs(Outputs(tmp_path / "out", ctc, formats=formats), [], no_masks=reason)
 
 
 def test_one_failing_output_leaves_none(tmp_path, tracked, monkeypatch):

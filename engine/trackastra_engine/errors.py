@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PYTHON_NAMES = {"voxel": "voxel_um", "interval": "frame_interval_s"}  # where they differ
+_PYTHON_NAMES = {"voxel": "voxel_um"}  # where they differ
 _are_flags = [False]  # of the process, as its threads raise errors, too
 
 

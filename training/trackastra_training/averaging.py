@@ -50,6 +50,7 @@ def average_models(models: Sequence[str | Path]) -> tuple[TrackingTransformer, M
             description=spec.description,
             training_rates=spec.training_rates,
             adaptation=spec.adaptation,
+            n_parameters=spec.n_parameters,  # counted when a model is exported
         )
         if (other.config, seen) != (network.config, spec):
             raise ModelError(

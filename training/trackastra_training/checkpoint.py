@@ -5,8 +5,7 @@ A folder contains `config.yaml` (TransformerConfig), `model.pt` (a state dict) a
 and scripts/train.py), so the same functions load both.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from json import JSONDecodeError
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 import torch
 import yaml
 
-from trackastra_engine.errors import ModelError
+from trackastra_engine.errors import ModelError, first_line
+from trackastra_engine.files.atomic import new_file
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.model.tokens import token_feature_count
 from trackastra_training.transformer import TrackingTransformer, TransformerConfig
@@ -40,9 +40,12 @@ def save_model(model: TrackingTransformer, spec: ModelSpec, folder: Path) -> Non
         del entries["pair_width"]  # upstream rejects unknown entries
     config = yaml.safe_dump(entries)
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    write_whole(folder / CONFIG_FILE, lambda path: path.write_text(config))
-    write_whole(folder / SPEC_FILE, lambda path: path.write_text(spec.to_json() + "\n"))
-    write_whole(folder / WEIGHTS_FILE, lambda path: torch.save(weights, path))
+    with new_file(folder / CONFIG_FILE) as path:
+        path.write_text(config)
+    with new_file(folder / SPEC_FILE) as path:
+        path.write_text(spec.to_json() + "\n")
+    with new_file(folder / WEIGHTS_FILE) as path:
+        torch.save(weights, path)
 
 
 def load_model(folder: Path, weights_file: Path | None = None) -> TrackingTransformer:
@@ -58,7 +61,7 @@ def load_model(folder: Path, weights_file: Path | None = None) -> TrackingTransf
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises errors of many kinds, without a common base
-        raise ModelError(f"{path} cannot be read as weights ({_first_line(error)})") from error
+        raise ModelError(f"{path} cannot be read as weights ({first_line(error)})") from error
     if not isinstance(weights, Mapping):
         raise ModelError(f"{path} contains no state dict but a {type(weights).__name__}")
     try:
@@ -164,7 +167,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         entries = yaml.safe_load(_existing(path).read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not YAML ({_first_line(error)})") from error
+        raise ModelError(f"{path} is not YAML ({first_line(error)})") from error
     if not isinstance(entries, dict):
         raise ModelError(f"{path} must contain names and values")
     return entries
@@ -174,17 +177,3 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ModelError(f"{path} is missing; a checkpoint folder needs it")
     return path
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name, then rename it: an interrupted write leaves no file."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

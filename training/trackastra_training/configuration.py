@@ -249,6 +249,7 @@ MOVIE_EXAMPLES = """
 # masks = "movie1_SEG"     # optional: a segmentation with its errors, matched to the truth
 # images = "movie1"        # optional
 # frames = [0, 59]         # optional: first and last, counted from 0
+# match_distance = 10.0    # optional: longest from a mask to its cell, in pixels
 # voxel = [2.0, 0.5, 0.5]  # optional, 3D: micrometres along z, y, x, if not in the files
 #
 # A movie may be two tables instead: points.csv (frame,label,[z,]y,x,diameter, in pixels of true

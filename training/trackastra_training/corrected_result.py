@@ -75,7 +75,7 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
 def _is_decided(found: Detections, corrections: Corrections) -> NDArray[np.bool_]:
     """Return for each detection (N,) whether its parent was given, or that it has none.
 
-    A refused link decides nothing: it leaves open which other one is right.
+    A rejected link decides nothing: it leaves open which other one is right.
     """
     given = corrections.target[corrections.is_link & (corrections.target[:, 0] != OPEN)]
     is_decided = np.zeros(len(found), bool)

@@ -53,7 +53,12 @@ def cut_window(movie: KnownMovie, first_frame: int, size: int) -> KnownMovie:
 
 
 def every_nth_frame(movie: KnownMovie, stride: int) -> KnownMovie:
-    """Return the movie as if only every `stride`-th frame had been recorded."""
+    """Return the movie as if only every `stride`-th frame had been recorded.
+
+    If frames are left out, children whose parent is unknown do not count as children of any.
+    """
+    if stride == 1:
+        return movie
     kept = keep_rows(movie, np.flatnonzero(movie.detections.frame % stride == 0))
     detections = replace(kept.detections, frame=kept.detections.frame // stride)
     return KnownMovie(detections, kept.parent, count_children(kept.parent))

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from trackastra_engine.errors import InputError, ModelError
+from trackastra_engine.files.atomic import new_file
 from trackastra_training.batches import Position
-from trackastra_training.checkpoint import WEIGHTS_FILE, write_whole
+from trackastra_training.checkpoint import WEIGHTS_FILE
 from trackastra_training.configuration import (
     CONFIGURATION_FILE,
     Configuration,
@@ -36,7 +37,8 @@ def save_run(folder: Path, learner: Learner, progress: Progress, positions: list
         "positions": [asdict(position) for position in positions],
         "learner": learner.state(),
     }
-    write_whole(folder / STATE_FILE, lambda path: torch.save(state, path))
+    with new_file(folder / STATE_FILE) as path:
+        torch.save(state, path)
 
 
 def load_run(folder: Path, configuration: Configuration, n_processes: int) -> SavedRun:
@@ -76,10 +78,8 @@ def start_folder(folder: Path, configuration: Configuration) -> None:
         raise InputError(f"{folder} contains a model, which would be lost; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     heading = "The complete configuration of the run whose checkpoint is next to this file."
-    write_whole(
-        folder / CONFIGURATION_FILE,
-        lambda path: write_configuration(configuration, path, heading),
-    )
+    with new_file(folder / CONFIGURATION_FILE) as path:
+        write_configuration(configuration, path, heading)
 
 
 def check_same(old: Configuration, new: Configuration, folder: Path) -> None:

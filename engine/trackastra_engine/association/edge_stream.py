@@ -1,4 +1,4 @@
-"""Stages 3 to 5, frame by frame: compute edges with mean scores from detections.
+"""Compute edges with mean scores from detections, frame by frame.
 
 A window slides over the frames as they arrive; its detections are scored together, and each edge's
 score is averaged over the windows that contain it. A whole movie is processed like a growing one,
@@ -139,7 +139,8 @@ class EdgeStream:
         self._spec = spec
         self._stride = stride
         self._max_gap = max_gap
-        self._begin = self._n_frames = first_frame  # frames that arrived, or are left out
+        self._begin = first_frame  # no window begins before
+        self._n_frames = first_frame  # frames that arrived, or are left out
         self._threads = threads
         self._begun: deque[_Window] = deque()  # those not scored yet, in order
         self._starts: deque[int] = deque(maxlen=spec.window)  # of the latest windows scored

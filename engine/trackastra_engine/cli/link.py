@@ -22,7 +22,8 @@ from trackastra_engine.cli.options import (
     "formats",
     metavar="FORMAT,...",
     multiple=True,
-    help="Formats in --output: csv, geff, trackmate, napari.  [default: csv]",
+    help="Formats in --output: csv, geff, trackmate, napari, mastodon.  [default: those in TRACKED "
+    "if it is replaced, otherwise csv]",
 )
 @with_linking_options
 @CORRECTIONS_OPTION

@@ -1,4 +1,4 @@
-"""Stage 2: measure the detections of a frame in one pass over its pixels."""
+"""Measure the detections of a frame in one pass over its pixels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -160,9 +160,10 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     if "radius" in values:
         diameter = 2 * values.pop("radius")
     if columns.unit_um is not None:
+        is_known = voxel_um is not None
         voxel_um = voxel_um or (1.0,) * len(axes)
         check_voxel_size(voxel_um, len(axes))
-        if set(voxel_um) == {1.0}:
+        if not is_known:
             logger.warning(
                 "positions of %s are in micrometres and a pixel of 1 um is assumed; give its size "
                 "with %s",

@@ -1,4 +1,4 @@
-"""Stage 2 without masks: convert points, such as spots or particles, to detections.
+"""Convert points, such as spots or particles, to detections.
 
 Models also use shapes and borders: points are discs or balls, and the border is the box around all
 of them. Without diameters, all are half as wide as the typical distance to the nearest point of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trackastra_engine.association.cache_index import CachedMovie
 from trackastra_engine.detection.detections import concatenate
-from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
+from trackastra_engine.files.replace import MOVED, PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.jobs.decided import command_again, corrections_of
 from trackastra_engine.jobs.track import JobResult, found_facts, given_options
@@ -22,12 +22,17 @@ from trackastra_engine.linking.review import DoubtfulLink, Review
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.calibration import Calibration
-from trackastra_engine.output.formats import FORMATS, Results
+from trackastra_engine.output.formats import DEFAULT_FORMATS, FORMATS, Results
 from trackastra_engine.output.report import RunFacts
 from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
 from trackastra_engine.progress import NOTICE, Progress, no_progress
 
 logger = logging.getLogger(__name__)
+
+NO_MASKS = (
+    "which link does not read; run track with the same inputs and these options (detections and "
+    "scores are cached)"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,25 +56,25 @@ def link_again(
     """Link the movie of a folder of results again, and write the formats that need no masks.
 
     corrections: tables of decided links; without any, those of the folder apply.
-    In that folder itself, all earlier results are replaced, so that old and new never mix.
+    In that folder itself, all earlier results are replaced, so that old and new never mix; without
+    chosen formats, those that are there are written again.
 
     Raises InputError, MissingDependencyError or OSError; then nothing is changed.
     """
     in_place = outputs.folder is not None and outputs.folder.resolve() == tracked.resolve()
     outputs = replace(outputs, overwrite=outputs.overwrite or in_place)
-    _reject_masks(outputs)
-    check_outputs(outputs, [] if in_place else [tracked], are_points=True)
+    if in_place and outputs.formats is None:
+        outputs = replace(outputs, formats=_formats_in(tracked) or None)
+    check_outputs(outputs, [] if in_place else [tracked], no_masks=NO_MASKS)
     with alone_in(outputs.folder):
-        masks = _masks_in(tracked) if in_place else []
+        lost = _not_written(tracked, outputs) if in_place else []
         decided = corrections_of(corrections, tracked)
         result = _link(tracked, linking, decided, outputs, progress)
-    for path in masks:
-        logger.log(
-            NOTICE,
-            "removed %s, which had the earlier tracks; run track again with these options to write "
-            "it (detections and scores are cached)",
-            path,
-        )
+    for path, form in lost:
+        again = f"add {form} to --format"
+        if FORMATS[form].needs_masks:
+            again = "run track again with these options (detections and scores are cached)"
+        logger.log(NOTICE, "removed %s, which had the earlier tracks; %s to write it", path, again)
     return result
 
 
@@ -141,16 +146,23 @@ def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str
     return command_again(["link", str(tracked), *place], linking)
 
 
-def _reject_masks(outputs: Outputs) -> None:
-    for name in outputs.formats or ():
-        if name in FORMATS and FORMATS[name].needs_masks:
-            raise InputError(
-                f"--format {name} needs the masks, which link does not read; run track with the "
-                "same inputs and these options (detections and scores are cached)"
-            )
+def _formats_in(folder: Path) -> tuple[str, ...]:
+    """Return the formats of earlier results that can be written without masks."""
+    places = folder, folder / PRIVATE / MOVED  # the second is of a run that died while it moved
+    return tuple(
+        name
+        for name, form in FORMATS.items()
+        if not form.needs_masks and any((place / form.names[0]).exists() for place in places)
+    )
 
 
-def _masks_in(folder: Path) -> list[Path]:
-    """Return the masks of earlier results, which do not fit the new links."""
-    names = [name for form in FORMATS.values() if form.needs_masks for name in form.names]
-    return [folder / name for name in names if (folder / name).exists()]
+def _not_written(folder: Path, outputs: Outputs) -> list[tuple[Path, str]]:
+    """Return the earlier results, and their formats, that the new ones do not replace."""
+    written = [name for form in outputs.formats or DEFAULT_FORMATS for name in FORMATS[form].names]
+    found = {
+        folder / name: form
+        for form in reversed(FORMATS)  # a folder of ome-zarr is named by its first format
+        for name in FORMATS[form].names
+        if name not in written and (folder / name).exists()
+    }
+    return list(found.items())

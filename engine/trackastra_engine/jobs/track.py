@@ -37,6 +37,8 @@ from trackastra_engine.tracker import Tracker
 
 Adapted = tuple[MovieRates | None, MovieMotion | None]  # to which a tracking adapted itself
 
+NO_MASKS = "which points do not have; give --output for tables of tracks and links"
+
 # Options of a job that its report does not list.
 UNLISTED = ("outputs", "are_points", "cache", "device", "threads", "title")
 
@@ -110,7 +112,7 @@ def run_job(job: Job, *, progress: Progress = no_progress) -> JobResult:
     but cached detections and edges stay.
     """
     inputs = [path for path in (job.images, job.masks) if path is not None]
-    check_outputs(job.outputs, inputs, are_points=job.are_points)
+    check_outputs(job.outputs, inputs, no_masks=NO_MASKS if job.are_points else "")
     with alone_in(job.outputs.folder):
         return _run(job, progress)
 
@@ -229,8 +231,14 @@ def _command(job: Job) -> str:
         return ""
     if not job.are_points:
         return command_again(["link", str(folder)], job.linking)
-    voxel = ["--voxel", job.voxel] if job.voxel else []
-    given = ["track", "--points", str(job.masks), "--model", job.model, *voxel]
+    chosen = {
+        "--voxel": job.voxel,
+        "--interval": job.interval_s,
+        "--stride": job.stride,
+        "--align": None if job.align == "auto" else job.align,
+    }
+    given = ["track", "--points", str(job.masks), "--model", job.model]
+    given += [str(part) for pair in chosen.items() if pair[1] is not None for part in pair]
     return command_again([*given, "-o", str(folder), "--overwrite"], job.linking)
 
 

@@ -1,4 +1,4 @@
-"""Stages 6 and 7: build a candidate graph of scored edges, and choose a lineage from it.
+"""Build a candidate graph of scored edges, and choose a lineage from it.
 
 `candidates.py` builds the graph and `lineage.py` the lineage; this module defines the linkers.
 """

@@ -19,8 +19,7 @@ from trackastra_engine.detection.detections import FloatArray, IntArray, find_ro
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.adaptation import N_TERMS, Evidence
 from trackastra_engine.linking.candidates import CandidateGraph
-from trackastra_engine.linking.corrections import OPEN, Corrections
-from trackastra_engine.model.edges import Edges
+from trackastra_engine.linking.corrections import OPEN, Corrections, are_among
 from trackastra_engine.model.spec import Adaptation
 
 BoolArray = NDArray[np.bool_]
@@ -122,8 +121,8 @@ def decided_groups(graph: CandidateGraph, evidence: Evidence, corrections: Corre
     source, target = find_rows(found, corrections.source), find_rows(found, corrections.target)
     is_whole, is_link = (source >= 0) & (target >= 0), corrections.is_link
     pairs = np.column_stack([source, target])
-    is_given = _are_among(edges, pairs[is_whole & is_link], len(found))
-    is_rejected = _are_among(edges, pairs[is_whole & ~is_link], len(found))
+    is_given = are_among(edges, pairs[is_whole & is_link], len(found))
+    is_rejected = are_among(edges, pairs[is_whole & ~is_link], len(found))
     begins = target[(corrections.source[:, 0] == OPEN) & (target >= 0)]
     ends = source[(corrections.target[:, 0] == OPEN) & (source >= 0)]
     is_out = is_rejected | np.isin(edges.target, begins) | np.isin(edges.source, ends)
@@ -189,9 +188,3 @@ def _weights(decided: Decided, anchor: Anchor) -> FloatArray:
 
     weights: FloatArray = minimize(cost, np.zeros(N_TERMS), jac=True, method="L-BFGS-B").x
     return weights
-
-
-def _are_among(edges: Edges, pairs: IntArray, n_detections: int) -> BoolArray:
-    """Return which edges (E,) are among some pairs (P, 2) of rows."""
-    size = np.int64(max(1, n_detections))
-    return np.isin(edges.source * size + edges.target, pairs[:, 0] * size + pairs[:, 1])

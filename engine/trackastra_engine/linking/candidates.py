@@ -1,4 +1,4 @@
-"""Stage 6: the plausible edges, from which a linker chooses."""
+"""The plausible edges, from which a linker chooses."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ class CandidateGraph:
     detections : Detections
         Of a movie, or of some frames.
     edges : Edges
-        E edges, sorted by source, then the frame of the target.
+        E edges, sorted by source, then the frame of the target; given ones are last.
     given : (G,) int64
         Rows of edges that must be kept, see corrections.py. No other edge has one of their
         targets, or a source with two of them.

@@ -124,7 +124,7 @@ def corrected_graph(graph: CandidateGraph, corrections: Corrections) -> Candidat
     has_children[source[is_open[1] & (source >= 0)]] = True
     has_children |= np.bincount(given[:, 0], minlength=len(found)) == MAX_CHILDREN
     is_free = ~(has_parent[edges.target] | has_children[edges.source])
-    is_free &= ~_is_among(edges, rejected, len(found))
+    is_free &= ~are_among(edges, rejected, len(found))
     kept = edges.rows(np.flatnonzero(is_free))
     made = Edges(
         given[:, 0].astype(np.int32), given[:, 1].astype(np.int32), np.full(len(given), CERTAIN)
@@ -137,22 +137,23 @@ def given_edges(edges: Edges, detections: Detections, corrections: Corrections) 
     """Return which edges (E,) between the detections are links that corrections demand."""
     ends = (find_rows(detections, places) for places in (corrections.source, corrections.target))
     pairs = _pairs(*ends)[corrections.is_link]
-    return _is_among(edges, pairs[(pairs >= 0).all(axis=1)], len(detections))
+    return are_among(edges, pairs[(pairs >= 0).all(axis=1)], len(detections))
 
 
 def _pairs(source: IntArray, target: IntArray) -> IntArray:
     return np.column_stack([source, target])
 
 
-def _is_among(edges: Edges, pairs: IntArray, n_detections: int) -> BoolArray:
-    """Return which edges are among some pairs (P, 2) of rows."""
+def are_among(edges: Edges, pairs: IntArray, n_detections: int) -> BoolArray:
+    """Return which edges (E,) are among some pairs (P, 2) of rows."""
     is_named = np.zeros(n_detections, bool)
     is_named[pairs[:, 0]] = True
     rows = np.flatnonzero(is_named[edges.source])  # few, so that only these are compared
     is_among = np.zeros(len(edges), bool)
     size = np.int64(max(1, n_detections))
     is_among[rows] = np.isin(
-        edges.source[rows] * size + edges.target[rows], pairs[:, 0] * size + pairs[:, 1]
+        edges.source[rows].astype(np.int64) * size + edges.target[rows],
+        pairs[:, 0] * size + pairs[:, 1],
     )
     return is_among
 

@@ -1,4 +1,4 @@
-"""Stages 6 and 7 of a movie whose edges arrive frame by frame."""
+"""Link a movie whose edges arrive frame by frame."""
 
 import logging
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Stage 4: plan which tokens see each other, so that a model's cost is linear in their number.
+"""Plan which tokens see each other, so that a model's cost is linear in their number.
 
 Attention and association end at the cutoff, so nearly all pairs of a large window are void.
 Tokens are divided into compact blocks; the queries of a block see one list of keys, the tokens

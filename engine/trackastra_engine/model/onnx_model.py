@@ -1,4 +1,4 @@
-"""Stage 4: score the tokens of a window with an ONNX model; only this module uses ONNX Runtime."""
+"""Score the tokens of a window with an ONNX model; only this module uses ONNX Runtime."""
 
 import hashlib
 import logging

@@ -1,4 +1,4 @@
-"""Stage 3: convert the detections of a window to tokens, the input of a model.
+"""Convert the detections of a window to tokens, the input of a model.
 
 There are two recipes. `upstream` is for models trained with upstream: pixels and measured values.
 `relative` is ours: lengths in units of the typical spacing, sizes relative to the typical size,

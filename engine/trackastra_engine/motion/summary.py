@@ -78,7 +78,8 @@ def movie_motion(
 ) -> MovieMotion:
     """Return the common motion of the detections of a movie, as alignment finds it.
 
-    proportions: (D,) of a voxel, if windows are scored in true proportion.
+    proportions: (D,) of a voxel, if windows are scored in true proportion. Windows that are scored
+    in the plane, or by an estimated size of voxels, were aligned by flows that may differ a little.
     """
     if proportions is None:
         proportions = np.ones(detections.ndim)

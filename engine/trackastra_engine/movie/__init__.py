@@ -1,4 +1,4 @@
-"""Stage 1: read files and arrays as frames, one at a time.
+"""Read files and arrays as frames, one at a time.
 
 `frames.py` opens a movie; `sources.py` chooses the reader of its files.
 """

@@ -1,4 +1,4 @@
-"""Stage 1: open paths or arrays as a movie, and read its frames one at a time."""
+"""Open paths or arrays as a movie, and read its frames one at a time."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage to files of many formats, and read it back.
+"""Write a lineage to files of many formats, and read it back.
 
 `results.py` writes all of them; `saved_tracks.py` reads them.
 """

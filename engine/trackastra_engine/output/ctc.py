@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as a folder in the format of the Cell Tracking Challenge."""
+"""Write a lineage as a folder in the format of the Cell Tracking Challenge."""
 
 import logging
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as a table of edges, the format that TrackMate reads."""
+"""Write a lineage as a table of edges, the format that TrackMate reads."""
 
 from collections.abc import Iterable
 from dataclasses import replace

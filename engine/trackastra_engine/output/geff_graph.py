@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as a GEFF, the exchange format for graphs of tracks (package `geff`)."""
+"""Write a lineage as a GEFF, the exchange format for graphs of tracks (package `geff`)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as a table for Mastodon's menu File > Import > CSV Importer."""
+"""Write a lineage as a table for Mastodon's menu File > Import > CSV Importer."""
 
 from pathlib import Path
 

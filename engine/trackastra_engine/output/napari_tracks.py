@@ -1,4 +1,4 @@
-"""Stage 8: convert a lineage to the data of a tracks layer of napari."""
+"""Convert a lineage to the data of a tracks layer of napari."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage 8: convert a lineage for notebooks: to a table, a graph, and a small picture."""
+"""Convert a lineage for notebooks: to a table, a graph, and a small picture."""
 
 from importlib import import_module
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stage 8: write masks labelled by track as an OME-Zarr label image, frame by frame.
+"""Write masks labelled by track as an OME-Zarr label image, frame by frame.
 
 A run that dies while it writes leaves the complete frames, and the next run continues from them.
 """

@@ -1,4 +1,4 @@
-"""Stage 8: write all results of a tracking to disk, or none."""
+"""Write all results of a tracking to disk, or none."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -68,8 +68,10 @@ def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys([*names, *companions])) or None
 
 
-def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool = False) -> None:
+def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, no_masks: str = "") -> None:
     """Raise InputError if results cannot be written, or would replace their inputs.
+
+    no_masks: the reason, for messages, if there are no masks to write.
 
     Raises MissingDependencyError if a format needs a package that is not installed.
     """
@@ -77,8 +79,8 @@ def check_outputs(outputs: Outputs, inputs: Iterable[Path], *, are_points: bool 
         raise InputError("there is no output; give --output, --output-ctc or --output-edge-table")
     if outputs.formats is not None and outputs.folder is None:
         raise InputError("--format chooses the files in --output; give --output, too")
-    if are_points:
-        _reject_masks(outputs)
+    if no_masks:
+        _reject_masks(outputs, no_masks)
     for name in outputs.formats or ():
         package = FORMATS[name].package
         if package is not None and find_spec(package) is None:
@@ -187,14 +189,12 @@ def _write_together(
             is_over.set()
 
 
-def _reject_masks(outputs: Outputs) -> None:
-    """Raise InputError if masks are wanted, because points have none."""
+def _reject_masks(outputs: Outputs, reason: str) -> None:
+    """Raise InputError if masks are wanted."""
     masks = [f"--format {name}" for name in outputs.formats or () if FORMATS[name].needs_masks]
     masks += ["--output-ctc"] * (outputs.ctc is not None)
     if masks:
-        raise InputError(
-            f"points have no masks for {masks[0]}; give --output for tables of tracks and links"
-        )
+        raise InputError(f"{masks[0]} needs masks, {reason}")
 
 
 def _reject_overlap(outputs: Outputs, inputs: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Stage 8: write the least certain links as a table, for people and spreadsheets."""
+"""Write the least certain links as a table, for people and spreadsheets."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage 8: write the features of tracks as a table with a line for each."""
+"""Write the features of tracks as a table with a line for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as a table of tracks, with a line for each detection."""
+"""Write a lineage as a table of tracks, with a line for each detection."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as a file for TrackMate, line by line.
+"""Write a lineage as a file for TrackMate, line by line.
 
 The elements are those of TrackMate 7. Some of the settings are empty, but its `TmXmlReader` fails
 without them.

@@ -11,8 +11,6 @@ from trackastra_engine.output.edited import UNKNOWN_LABEL, EditedTracks, links_o
 from trackastra_engine.output.formats import GEFF
 from trackastra_engine.output.saved_tracks import is_geff
 
-AXES = ("z", "y", "x")
-
 
 def geff_folder(path: Path) -> Path | None:
     """Return the GEFF at a path, or inside it, as napari-track-edit exports it; or None."""

@@ -1,4 +1,4 @@
-"""Stage 8: write a lineage as one HTML page, which needs only a browser."""
+"""Write a lineage as one HTML page, which needs only a browser."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
