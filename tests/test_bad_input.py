@@ -168,13 +168,19 @@ def test_arguments_that_do_not_fit(movie, tmp_path):
     assert "there is no output" in error_of(tmp_path, "track", images, masks)
 
 
-def test_a_disk_that_fills_up(track_error, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("mask003.tif", "mask003.tif could not be read or written (No space left on device)"),
+        (None, "a disk is full; free some space, or write the results to another disk"),
+    ],
+)
+def test_a_disk_that_fills_up(track_error, monkeypatch, name, sentence):
     def fail(*_, **__):
-        raise OSError(28, "No space left on device", "mask003.tif")
+        raise OSError(28, "No space left on device", name)
 
     monkeypatch.setattr("tifffile.imwrite", fail)
-    sentence = "Error: mask003.tif could not be read or written (No space left on device)"
-    assert track_error() == sentence
+    assert track_error() == f"Error: {sentence}"
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

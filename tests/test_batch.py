@@ -143,7 +143,8 @@ def test_the_tutorial_on_large_data_runs(tmp_path):
 
 
 def arguments(position):
-    return dict(zip(position.arguments[::2], position.arguments[1::2], strict=True))
+    words = [word for part in position.arguments for word in part.split("=")]
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def test_positions_of_a_folder_are_in_natural_order(plate):

@@ -17,6 +17,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.output.formats import Results
 from trackastra_engine.output.results import Outputs, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
+from trackastra_engine.progress import NOTICE
 
 # Two cells in four frames, at y 20 and 60 and x 10, 12, 14, 16.
 FRAME = np.repeat(np.arange(4), 2)
@@ -130,6 +131,27 @@ def test_micrometres_of_trackmate_are_converted_to_pixels(written, caplog, unit,
     caplog.clear()
     assert read_point_table(path, (1.0, 1.0)).voxel_um == (1.0, 1.0)
     assert "is assumed" not in caplog.text
+
+
+def test_frames_without_points_are_reported(written, caplog):
+    caplog.set_level(NOTICE)
+    for missing, sentence in (
+        ("", ""),
+        ("1", "no points of {} are in frame 1\n"),
+        ("12", "no points of {} are in frame 1 and 1 others\n"),
+    ):
+        rows = [line for line in PLAIN.splitlines() if line[0] not in missing]
+        path = written("\n".join(rows) + "\n")
+        caplog.clear()
+        assert len(read_point_table(path).detections) == 8 - 2 * len(missing)
+        assert ("no points of" in caplog.text) == bool(missing)
+        assert sentence.format(path) in caplog.text
+
+
+def test_a_dataframe_with_text_is_rejected():
+    table = pd.DataFrame({"frame": [0, 1], "y": [1, 2], "x": ["1", "a"]})
+    with pytest.raises(InputError, match="a cell that is not a number"):
+        detections_of_table(table)
 
 
 def test_a_dataframe_of_pandas_is_a_table():

@@ -112,6 +112,18 @@ def test_images_are_segmented_in_the_thread():
     assert threading.current_thread().name not in threads
 
 
+def test_a_segmentation_without_a_mask_is_reported():
+    masks, heard = crowd(), Heard()
+    answers = iter((None, masks[1].tolist(), []))
+    with online(heard, segment=lambda image: next(answers)) as tracker:
+        for mask in masks[:3]:
+            tracker.push(10.0 * mask)
+    assert heard.frames() == [1]
+    said = [str(error) for _, _, error in heard.errors]
+    assert "the segmentation returned no mask" in said[0]
+    assert "is no array (y, x) or (z, y, x)" in said[1]
+
+
 def test_errors_in_a_field_are_reported_and_the_others_continue():
     masks, heard = crowd(), Heard()
 

@@ -19,7 +19,13 @@ from trackastra_engine.movie.frames import Frame, open_movie
 from trackastra_engine.output.ctc import relabel, write_ctc
 from trackastra_engine.output.edge_table import write_edge_table
 from trackastra_engine.output.formats import Results
-from trackastra_engine.output.results import Outputs, check_outputs, parse_formats, write_outputs
+from trackastra_engine.output.results import (
+    Outputs,
+    check_outputs,
+    parse_formats,
+    reject_inside,
+    write_outputs,
+)
 from trackastra_engine.output.track_table import write_track_table
 
 
@@ -274,6 +280,15 @@ def error_of(outputs, inputs=()):
 
 def test_no_output_at_all():
     assert "there is no output; give --output" in error_of(Outputs())
+
+
+def test_places_inside_an_output_are_rejected(tmp_path):
+    out = tmp_path / "out"
+    reject_inside(out / ".trackastra" / "cache", [out])
+    reject_inside(tmp_path / "output", [out])
+    for inside in (out / "figures.json", out / "a" / ".." / "cache"):
+        with pytest.raises(InputError, match=r"is inside the output .*out; choose separate places"):
+            reject_inside(inside, [out])
 
 
 def test_a_folder_that_is_not_empty(tmp_path):

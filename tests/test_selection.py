@@ -220,6 +220,36 @@ def test_the_stamp_of_a_frame_depends_on_its_channel(tmp_path):
         assert set(stamps_of(source, channel=0)).isdisjoint(stamps_of(source, channel=1))
 
 
+def test_the_stamp_of_a_frame_depends_on_its_level(tmp_path):
+    path = tmp_path / "pyramid.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(MASKS, subifds=1, metadata={"axes": "TYX"})
+        file.write(MASKS[:, ::2, ::2], subfiletype=1)
+    np.testing.assert_array_equal(masks_of(None, path, level=1), MASKS[:, ::2, ::2])
+    assert set(stamps_of(path)).isdisjoint(stamps_of(path, level=1))
+
+
+def test_axes_other_than_those_of_planes_are_rejected_in_files(tmp_path):
+    stack, folder, two = tmp_path / "stack.tif", tmp_path / "frames", tmp_path / "two.tif"
+    tifffile.imwrite(stack, MASKS[:, :, :40], photometric="minisblack")  # also if it is square
+    write_folder(folder, MASKS)
+    tifffile.imwrite(two, TWO, imagej=True, metadata={"axes": "TCYX"})
+    for path, axes in ((stack, "txy"), (folder, "txy"), (stack, "xyt"), (stack, "yxt")):
+        assert f"consists of planes (y, x), so its axes cannot be {axes}" in error_of(
+            None, path, axes=axes
+        )
+    assert "cannot be xyct" in error_of(None, two, axes="xyct", channel=0)
+    np.testing.assert_array_equal(masks_of(None, MASKS.swapaxes(1, 2), axes="txy"), MASKS)
+
+
+def test_axes_of_masks_that_the_images_name_cause_no_warning(caplog):
+    last = np.moveaxis(MASKS, 0, -1)
+    np.testing.assert_array_equal(masks_of(last, last, axes="yxt"), MASKS)
+    assert "time is the last axis" not in caplog.text
+    masks_of(None, last)
+    assert "if time is the last axis, specify it with axes" in caplog.text
+
+
 # The command line -------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ def test_a_session_continues_from_a_file(tmp_path, stop, delay, max_gap):
     whole, first = Session(tracker, delay=delay), Session(tracker, delay=delay)
     expected = push_all(whole, masks)
     push_all(first, masks[:stop])
-    save_session(first, tmp_path / "session.npz")
+    save_session(first, str(tmp_path / "session.npz"))
     second = load_session(tmp_path / "session.npz", tracker)
     for mask, update in zip(masks[stop:], expected[stop:], strict=True):
         found = second.push(None, mask)
@@ -173,4 +173,30 @@ def test_a_field_whose_first_frame_failed_is_not_known(monkeypatch):
     monkeypatch.setattr("trackastra_engine.association.edge_stream.EdgeStream.push", fail)
     with pytest.raises(MemoryError):
         session.push(None, crowd()[0])
+    assert not session.fields
+
+
+def test_fields_are_named_by_text_or_whole_numbers(tmp_path):
+    session, masks = Session(random_tracker()), crowd()
+    for fov in (np.int64(3), "a"):
+        session.push(None, masks[0], fov=fov)
+    save_session(session, tmp_path / "session.npz")
+    assert list(load_session(tmp_path / "session.npz", random_tracker()).fields) == [3, "a"]
+    session.push(None, masks[0], fov=(1, 2))
+    with pytest.raises(InputError, match=r"\(1, 2\) cannot be saved; name fields by text or"):
+        save_session(session, tmp_path / "session.npz")
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (51.5, "the frame 51.5 of field of view 0 is not a whole number"),
+        ("52", "the frame '52' of field of view 0 is not a whole number"),
+        (-5, "frame -5 of field of view 0 is the first, but numbers must increase, from 0 to"),
+    ],
+)
+def test_wrong_numbers_of_frames_are_rejected(number, sentence):
+    session = Session(random_tracker())
+    with pytest.raises(InputError, match=sentence):
+        session.push(None, crowd()[0], frame=number)
     assert not session.fields

@@ -99,11 +99,13 @@ def _in_manifest(path: Path) -> Iterator[Position]:
         yield Position(name, tuple(arguments))
 
 
-def _option(column: str, cell: str, manifest: Path) -> tuple[str, str]:
+def _option(column: str, cell: str, manifest: Path) -> tuple[str, ...]:
     path = manifest.parent / cell
     is_path = (column in INPUTS and remote_address(cell) is None) or path.is_file()
     value = str(path) if is_path else cell
-    return f"--{column.replace('_', '-')}", value
+    option = f"--{column.replace('_', '-')}"
+    # In one word, the value of an option that takes none is not used as a path.
+    return (option, value) if column in INPUTS else (f"{option}={value}",)
 
 
 def _check_names(names: Iterable[str]) -> None:

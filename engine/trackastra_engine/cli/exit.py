@@ -1,5 +1,6 @@
 """The end of every command: its result, or a one-line error and an exit code."""
 
+import errno
 import logging
 import signal
 import sys
@@ -31,6 +32,8 @@ def one_sentence_errors(command: Callable[Arguments, None]) -> Callable[Argument
         except (InputError, ModelError, MissingDependencyError) as error:
             _fail(str(error))
         except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:  # as file.write raises it
+                _fail("a disk is full; free some space, or write the results to another disk")
             place = error.filename or "a file"
             _fail(f"{place} could not be read or written ({why_not(error)})")
         except KeyboardInterrupt:

@@ -142,7 +142,7 @@ def track(
     from trackastra_engine.files.figures import check_figures_file, write_figures
     from trackastra_engine.files.replace import PRIVATE
     from trackastra_engine.jobs.track import Job, run_job
-    from trackastra_engine.output.results import Outputs, parse_formats
+    from trackastra_engine.output.results import Outputs, parse_formats, reject_inside
     from trackastra_engine.progress import no_progress
 
     outputs = Outputs(
@@ -153,6 +153,9 @@ def track(
     job = Job(*inputs, linking=linking_of(options), cache=kept, **options)
     if json_file is not None:
         check_figures_file(json_file, "frames")
+    for place in (cache, json_file):
+        if place is not None:
+            reject_inside(place, outputs.paths)
     if quiet:
         only_warnings()
     with nullcontext(no_progress) if quiet else shown_progress() as progress:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.point_columns import Program, find_columns
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError, option
@@ -140,7 +140,12 @@ def detections_of_table(table: DataFrame, voxel_um: VoxelSize | None = None) -> 
         )
     program, places = found
     of_name = list(table.columns)
-    values = {field: np.asarray(table[of_name[column]], float) for field, column in places.items()}
+    try:
+        values = {
+            field: np.asarray(table[of_name[column]], float) for field, column in places.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the table contains a cell that is not a number ({error})") from None
     unit_um = _unit_of_axes({axis: (names[at],) for axis, at in places.items()})
     return _points(_Columns(program, values, unit_um), voxel_um, "the table").detections
 
@@ -179,7 +184,17 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     detections = detections_of_points(
         values.pop("frame"), position, label=label, diameter=diameter, **values
     )
+    _report_gaps(np.unique(detections.frame), name)
     return PointTable(detections, voxel_um)
+
+
+def _report_gaps(frames: IntArray, name: str) -> None:
+    """Log the first of the frames (F,), ascending, that are missing between others."""
+    gaps = np.flatnonzero(np.diff(frames) > 1)
+    if len(gaps):
+        n_others = int(frames[-1] - frames[0]) - len(frames)
+        others = f" and {n_others} others" if n_others else ""
+        logger.log(NOTICE, "no points of %s are in frame %d%s", name, frames[gaps[0]] + 1, others)
 
 
 def _labels(label: FloatArray | None, program: Program) -> NDArray[Any] | None:

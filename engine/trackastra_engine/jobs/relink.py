@@ -24,7 +24,7 @@ from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.output.formats import DEFAULT_FORMATS, FORMATS, Results
 from trackastra_engine.output.report import RunFacts
-from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+from trackastra_engine.output.results import Outputs, check_outputs, reject_inside, write_outputs
 from trackastra_engine.progress import NOTICE, Progress, no_progress
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,9 @@ def link_again(
     outputs = replace(outputs, overwrite=outputs.overwrite or in_place)
     if in_place and outputs.formats is None:
         outputs = replace(outputs, formats=_formats_in(tracked) or None)
+    if not in_place:
+        for path in outputs.paths:
+            reject_inside(path, [tracked])
     check_outputs(outputs, [] if in_place else [tracked], no_masks=NO_MASKS)
     with alone_in(outputs.folder):
         lost = _not_written(tracked, outputs) if in_place else []

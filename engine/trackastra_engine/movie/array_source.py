@@ -116,7 +116,11 @@ def _usual_axes(shape: tuple[int, ...], name: str, part: Part) -> str:
         return UNKNOWN_AXIS * (len(shape) - 3) + "yxs"
     if len(shape) > 3 and shape[-1] <= MOST_COLOURS:
         return UNKNOWN_AXIS * (len(shape) - 3) + "yxc"
-    if len(shape) == 3 and 2 * shape[-1] <= min(shape[:-1]) and part.axes is None:
+    if (
+        len(shape) == 3
+        and 2 * shape[-1] <= min(shape[:-1])
+        and not (part.axes or part.axes_if_unnamed)
+    ):
         logger.warning(
             "%s has the shape %s, read as (t, y, x); if time is the last axis, specify it with %s",
             *(name, shape, option(part.axes_name, "yxt")),

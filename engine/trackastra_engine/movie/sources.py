@@ -64,6 +64,7 @@ class FolderSource:
             is_gray, part = chosen is not part, chosen
             shape = (len(files), *tiff.outer_shape, *tiff.plane_shape)
             order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
+            _check_planes(order, part, str(folder))
             n_frames, frame_shape = order.sizes(shape)
             calibration = UNKNOWN
             if isinstance(tiff, OpenTiff):
@@ -127,6 +128,7 @@ class StackSource:
             if tiff.has_last_of_one and part.axes is not None and len(part.axes) > len(shape):
                 part = replace(part, axes=part.axes.removesuffix("c"))
             order = find_order(f"{found}yx", shape, part, str(path), channels=tiff.channels)
+            _check_planes(order, part, str(path))
             n_frames, frame_shape = order.sizes(shape)
             outer = replace(order, axes=order.axes[:-2])
             planes = _planes(tiff, outer).reshape(n_frames, -1)
@@ -156,7 +158,9 @@ class StackSource:
     def stamp(self, index: int) -> str:
         """Return a text that changes if a frame changes."""
         files = " ".join(map(file_stamp, self.files[index]))
-        return f"{files} image {self.part.position} planes {self.planes[index].tolist()}"
+        level = f" level {self.part.level}" if self.part.level else ""
+        image = f"image {self.part.position}{level}"
+        return f"{files} {image} planes {self.planes[index].tolist()}"
 
 
 @contextmanager
@@ -178,6 +182,15 @@ def file_stamp(path: Path) -> str:
 def _time_first(axes: str | None) -> str | None:
     """Return the axes of a movie whose frames are files."""
     return None if axes is None else "t" + axes.replace("t", "")
+
+
+def _check_planes(order: FrameOrder, part: Part, name: str) -> None:
+    """Raise InputError if the last axes are not those of the planes in which files are read."""
+    if not order.axes.endswith("yx"):
+        raise InputError(
+            f"{name} consists of planes (y, x), so its axes cannot be {order.axes}; give "
+            f"{part.axes_option} with yx last, such as tyx, or save the file so"
+        )
 
 
 def _planes(tiff: OpenTiff | Picture, outer: FrameOrder) -> NDArray[np.intp]:

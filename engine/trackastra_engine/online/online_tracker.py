@@ -249,8 +249,10 @@ class OnlineTracker:
         if mask is None and frame.image is not None and self._segment is not None:
             found = self._segment(frame.image)
             # StarDist returns labels and details, Cellpose masks, flows and styles.
-            mask = found[0] if isinstance(found, tuple | list) and found else found
-        assert mask is not None  # push rejects frames without one
+            has_more = isinstance(found, tuple | list) and len(found) > 0 and np.ndim(found[0]) > 1
+            mask = found[0] if has_more else found
+        if mask is None:
+            raise InputError("the segmentation returned no mask; return an array of labels")
         update = self._session.push(frame.image, mask, fov=frame.fov, frame=frame.number)
         if update is not None:
             self._on_update(update)

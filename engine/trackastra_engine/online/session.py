@@ -336,6 +336,10 @@ class Session:
         self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int
     ) -> Detections:
         """Return the detections of the next frame, checked as those of a movie are."""
+        if mask.ndim not in (2, 3):
+            raise InputError(
+                f"the mask of frame {number} of {movie.name} is no array (y, x) or (z, y, x)"
+            )
         if 0 in mask.shape:
             raise InputError(f"the mask of frame {number} of {movie.name} has no pixels")
         shape = movie.frame_shape or mask.shape
@@ -386,9 +390,12 @@ def _next_number(movie: FieldOfView, number: int | None) -> int:
     last = movie.numbers[-1] if movie.numbers else -1
     if number is None:
         return last + 1
+    if not isinstance(number, int | np.integer):
+        raise InputError(f"the frame {number!r} of {movie.name} is not a whole number")
     if not last < number <= MAX_NUMBER:
+        follows = f"follows frame {last}" if movie.numbers else "is the first"
         raise InputError(
-            f"frame {number} of {movie.name} follows frame {last}, but numbers must increase, up "
-            f"to {MAX_NUMBER}; finish the field of view before numbers start again"
+            f"frame {number} of {movie.name} {follows}, but numbers must increase, from 0 to "
+            f"{MAX_NUMBER}; finish the field of view before numbers start again"
         )
     return int(number)

@@ -23,13 +23,13 @@ FORMAT_VERSION = 3
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def save_session(session: Session, path: Path) -> None:
+def save_session(session: Session, path: str | Path) -> None:
     """Write a session with all its fields of view to a file, which is replaced if it exists.
 
     Parameters
     ----------
     session : Session
-    path : Path
+    path : str or Path
         The file.
 
     Raises
@@ -47,7 +47,7 @@ def save_session(session: Session, path: Path) -> None:
     ['a']
     """
     for fov in session.fields:
-        if not isinstance(fov, str | int):
+        if not isinstance(fov, str | int | np.integer):
             raise InputError(
                 f"the field of view {fov!r} cannot be saved; name fields by text or whole numbers"
             )
@@ -59,21 +59,24 @@ def save_session(session: Session, path: Path) -> None:
         "intensity_range": None if given is None else asdict(given),
         "voxel_um": session.voxel_um,
         "max_objects": session.max_objects,
-        "fields": [[fov, movie.frame_shape] for fov, movie in session.fields.items()],
+        "fields": [
+            [int(fov) if isinstance(fov, np.integer) else fov, movie.frame_shape]
+            for fov, movie in session.fields.items()
+        ],
     }
     arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     for place, movie in enumerate(session.fields.values()):
         arrays |= {f"{place}/{name}": array for name, array in _arrays(movie).items()}
-    with new_file(path) as partial, partial.open("wb") as file:
+    with new_file(Path(path)) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def load_session(path: Path, tracker: Tracker) -> Session:
+def load_session(path: str | Path, tracker: Tracker) -> Session:
     """Return the session of a file.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         Written by `save_session`.
     tracker : Tracker
         Made as that of the saved session.
@@ -87,6 +90,8 @@ def load_session(path: Path, tracker: Tracker) -> Session:
     InputError
         If the file is not a session, or was saved with another model, or with other rates or
         another longest link.
+    OSError
+        If the file cannot be read.
 
     Examples
     --------

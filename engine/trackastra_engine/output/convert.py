@@ -8,8 +8,8 @@ from trackastra_engine.files.lock import alone_in
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.movie.calibration import check_interval
 from trackastra_engine.movie.voxels import check_voxel_size, parse_voxel_size
-from trackastra_engine.output.formats import FORMATS, Results
-from trackastra_engine.output.results import Outputs, check_outputs, write_outputs
+from trackastra_engine.output.formats import EDGE_TABLE, FORMATS, Results
+from trackastra_engine.output.results import Outputs, check_outputs, reject_inside, write_outputs
 from trackastra_engine.output.saved_tracks import read_tracks
 
 
@@ -33,6 +33,8 @@ def convert(
                 f"convert writes no masks, so --to {name} is not possible; leave it out"
             )
     outputs = Outputs(output, overwrite=overwrite, formats=formats, report=False)
+    if (tracks / EDGE_TABLE).exists():
+        reject_inside(output, [tracks])
     check_outputs(outputs, [tracks])
     with alone_in(output):
         return _convert(tracks, outputs, voxel, interval_s)

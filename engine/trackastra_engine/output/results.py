@@ -197,6 +197,15 @@ def _reject_masks(outputs: Outputs, reason: str) -> None:
         raise InputError(f"{masks[0]} needs masks, {reason}")
 
 
+def reject_inside(path: Path, outputs: Iterable[Path]) -> None:
+    """Raise InputError if a path is inside one of some outputs, other than their private files."""
+    resolved = path.resolve()
+    for place in outputs:
+        private = place.resolve() / PRIVATE
+        if resolved.is_relative_to(place.resolve()) and not resolved.is_relative_to(private):
+            raise InputError(f"{path} is inside the output {place}; choose separate places")
+
+
 def _reject_overlap(outputs: Outputs, inputs: list[Path]) -> None:
     resolved = [path.resolve() for path in outputs.paths]
     for place in resolved:
@@ -205,8 +214,5 @@ def _reject_overlap(outputs: Outputs, inputs: list[Path]) -> None:
                 raise InputError(
                     f"the output {place} would replace the input {given}; choose another output"
                 )
-        for other in resolved:
-            if other is not place and other.is_relative_to(place):
-                raise InputError(
-                    f"the output {other} is inside the output {place}; choose separate places"
-                )
+    for path in outputs.paths:
+        reject_inside(path, [place for place in outputs.paths if place is not path])
