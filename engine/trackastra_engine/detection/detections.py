@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.kernels.pixels import N_SUMS, measure_runs
+from trackastra_engine.movie.axes import space_axes
 from trackastra_engine.movie.frames import Frame
 
 IntArray = NDArray[np.integer[Any]]
@@ -71,7 +72,7 @@ def feature_names(ndim: int) -> tuple[str, ...]:
     object and the nearest y or x border of the image. As upstream's `regionprops2`
     (wrfeat.py), except for the intensity, which upstream normalises first.
     """
-    axes = "yx" if ndim == 2 else "zyx"
+    axes = space_axes(ndim)
     inertia = tuple(f"inertia_{a}{b}" for a in axes for b in axes)
     return ("diameter", "intensity", *inertia, "margin")
 

@@ -26,6 +26,11 @@ LETTER_OF_NAME = {
 }
 
 
+def space_axes(ndim: int) -> str:
+    """Return the names of the axes of positions: "yx" or "zyx"."""
+    return FRAME_AXES[-ndim:]
+
+
 @dataclass(frozen=True, slots=True)
 class FrameOrder:
     """The axes of an array, a letter for each, and the channel to read.

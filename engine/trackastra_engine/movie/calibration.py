@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.movie.axes import space_axes
 from trackastra_engine.movie.voxels import VoxelSize
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Calibration:
     @classmethod
     def of(cls, sizes: dict[str, float], ndim: int) -> "Calibration":
         """Return it from the known sizes: micrometres along z, y and x, and seconds along t."""
-        voxel = tuple(sizes.get(axis, math.nan) for axis in "zyx"[3 - ndim :])
+        voxel = tuple(sizes.get(axis, math.nan) for axis in space_axes(ndim))
         interval = sizes.get("t", math.nan)
         return cls(
             voxel if all(map(_is_possible, voxel)) else None,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
+from trackastra_engine.movie.axes import space_axes
 
 VoxelSize = tuple[float, ...]  # micrometres along ([z,] y, x)
 
@@ -22,7 +23,7 @@ def parse_voxel_size(text: str) -> VoxelSize:
 
 def check_voxel_size(voxel: VoxelSize, ndim: int) -> None:
     """Raise InputError unless a size from the user fits a movie of 2 or 3 spatial axes."""
-    axes = ",".join("zyx"[3 - ndim :])
+    axes = ",".join(space_axes(ndim))
     if len(voxel) != ndim or not _is_possible(voxel):
         raise InputError(
             f"the voxel size is {','.join(f'{size:g}' for size in voxel)}, but the movie is "

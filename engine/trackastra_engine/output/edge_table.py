@@ -8,11 +8,10 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.files.atomic import new_file
-from trackastra_engine.files.csv_lines import csv_lines
+from trackastra_engine.files.csv_lines import csv_lines, in_portions
 from trackastra_engine.linking.lineage import Lineage
 
 COLUMNS = "source_frame,source_label,target_frame,target_label,weight"
-PORTION_SIZE = 10_000  # edges converted to Python's numbers at a time: 200 bytes each
 
 
 def write_edge_table(lineage: Lineage, path: str | Path) -> None:
@@ -23,18 +22,14 @@ def write_edge_table(lineage: Lineage, path: str | Path) -> None:
     """
     edges = lineage.edges
     order = np.lexsort((edges.target, edges.source))  # detections are sorted by frame, then label
-    portions = (edges.rows(rows) for rows in _portions(order))
+    portions = (edges.rows(rows) for rows in in_portions(order))
     _write(((edge_ends(replace(lineage, edges=part)), part.score) for part in portions), path)
 
 
 def write_edges(ends: IntArray, weight: FloatArray, path: str | Path) -> None:
     """Write edges with ends (E, 4), as `edge_ends` returns them, and weights (E,)."""
     order = np.lexsort(ends.T[::-1])
-    _write(((ends[rows], weight[rows]) for rows in _portions(order)), path)
-
-
-def _portions(order: IntArray) -> list[IntArray]:
-    return np.array_split(order, len(order) // PORTION_SIZE + 1)
+    _write(((ends[rows], weight[rows]) for rows in in_portions(order)), path)
 
 
 def _write(portions: Iterable[tuple[IntArray, FloatArray]], path: str | Path) -> None:

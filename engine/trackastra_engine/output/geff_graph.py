@@ -8,6 +8,7 @@ import numpy as np
 from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
 from trackastra_engine.errors import MissingDependencyError
 from trackastra_engine.linking.lineage import Lineage, cell_of_tracklets, root_of_tracklets
+from trackastra_engine.movie.axes import space_axes
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def write_geff(
     found, edges = lineage.detections, lineage.edges
     values = {
         "t": found.frame,
-        **dict(zip(("z", "y", "x")[-found.ndim :], found.centroid.T, strict=True)),
+        **dict(zip(space_axes(found.ndim), found.centroid.T, strict=True)),
         "label": found.label,
         "track": lineage.tracklet_id,
         "tracklet": cell_of_tracklets(lineage.tracklets)[lineage.tracklet_id],
@@ -74,7 +75,7 @@ def _metadata(ndim: int, calibration: Calibration, labels: str | None) -> "geff_
 
     interval_s, voxel_um = calibration.frame_interval_s, calibration.voxel_um
     time = {"scale": interval_s, "scaled_unit": "second"} if interval_s else {}
-    names = ("z", "y", "x")[-ndim:]
+    names = space_axes(ndim)
     axes = [Axis(name="t", type="time", unit="frame", **time)]
     for name, size in zip(names, voxel_um or [None] * ndim, strict=True):
         space = {"scale": size, "scaled_unit": "micrometer"} if size else {}

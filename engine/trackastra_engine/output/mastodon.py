@@ -6,12 +6,12 @@ import numpy as np
 
 from trackastra_engine.detection.detections import feature_names
 from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.csv_lines import in_portions
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 COLUMNS = ("id", "parent_id", "label", "frame", "x", "y", "z", "radius", "quality", "tag")
 NO_PARENT = -1  # an integer that no spot has: the importer skips lines without one
-PORTION_SIZE = 10_000  # detections converted to Python's numbers at a time
 
 
 def write_mastodon(lineage: Lineage, path: str | Path, calibration: Calibration = UNKNOWN) -> None:
@@ -35,7 +35,7 @@ def write_mastodon(lineage: Lineage, path: str | Path, calibration: Calibration 
     root = root_of_tracklets(lineage.tracklets)[lineage.tracklet_id]
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(COLUMNS) + "\n")
-        for rows in np.array_split(np.arange(len(found)), len(found) // PORTION_SIZE + 1):
+        for rows in in_portions(np.arange(len(found))):
             columns = (rows, parent[rows], found.label[rows], found.frame[rows])
             numbers = (*place[rows].T[::-1], radius[rows], quality[rows])
             file.writelines(

@@ -8,6 +8,7 @@ import numpy as np
 from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.files.atomic import new_file
 from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.axes import space_axes
 
 Graph = dict[int, list[int]]  # the parent of each tracklet that has one
 
@@ -28,7 +29,7 @@ def tracks_layer(lineage: Lineage) -> tuple[FloatArray, Graph]:
 def write_napari(lineage: Lineage, table: str | Path, graph_file: str | Path) -> None:
     """Write the table of a tracks layer as CSV, and its graph as JSON: track to parents."""
     data, graph = tracks_layer(lineage)
-    names = ["track", "t", *("z", "y", "x")[-lineage.detections.ndim :]]
+    names = ["track", "t", *space_axes(lineage.detections.ndim)]
     formats = ["%d", "%d", *["%.3f"] * lineage.detections.ndim]
     with new_file(Path(table)) as partial:
         np.savetxt(partial, data, formats, ",", header=",".join(names), comments="")

@@ -8,6 +8,7 @@ import numpy as np
 from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
 from trackastra_engine.errors import MissingDependencyError
 from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.axes import space_axes
 from trackastra_engine.output.report.tree import lineage_tree
 
 MOST_DRAWN = 300  # tracks in a picture, those of the largest lineages
@@ -88,7 +89,7 @@ def _columns(lineage: Lineage) -> dict[str, IntArray | FloatArray]:
         "parent": lineage.tracklets[track - 1, 3],
         "frame": found.frame,
         "label": found.label,
-        **dict(zip(("z", "y", "x")[-found.ndim :], found.centroid.T, strict=True)),
+        **dict(zip(space_axes(found.ndim), found.centroid.T, strict=True)),
         "score": score,
         **dict(zip(feature_names(found.ndim), found.features.T, strict=True)),
     }

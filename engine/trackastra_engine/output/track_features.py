@@ -9,10 +9,9 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray, feature_names
 from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.csv_lines import in_portions
 from trackastra_engine.linking.lineage import Lineage, cell_of_tracklets, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
-
-PORTION_SIZE = 10_000  # tracks converted to Python's numbers at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,7 @@ def write_track_features(
     columns = track_features(lineage, calibration)
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(columns) + "\n")
-        n_tracks = len(lineage.tracklets)
-        for rows in np.array_split(np.arange(n_tracks), n_tracks // PORTION_SIZE + 1):
+        for rows in in_portions(np.arange(len(lineage.tracklets))):
             cells = (_cells(column[rows]) for column in columns.values())
             file.writelines(",".join(line) + "\n" for line in zip(*cells, strict=True))
 

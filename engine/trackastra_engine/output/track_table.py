@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import IntArray, feature_names
 from trackastra_engine.files.atomic import new_file
-from trackastra_engine.files.csv_lines import csv_lines
+from trackastra_engine.files.csv_lines import csv_lines, in_portions
 from trackastra_engine.linking.lineage import Lineage
+from trackastra_engine.movie.axes import space_axes
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 
 COLUMNS = ("track", "parent", "frame", "label")  # followed by `number_names`
-PORTION_SIZE = 10_000  # detections converted to Python's numbers at a time
 
 
 def write_track_table(
@@ -30,7 +30,7 @@ def write_track_table(
     names = (*COLUMNS, *number_names(lineage.detections.ndim, calibration))
     with new_file(Path(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(",".join(names) + "\n")
-        for rows in np.array_split(order, len(order) // PORTION_SIZE + 1):
+        for rows in in_portions(order):
             columns, forms = _columns(lineage, rows, link[rows], calibration)
             file.writelines(csv_lines(columns, forms))
 
@@ -41,7 +41,7 @@ def number_names(ndim: int, calibration: Calibration) -> tuple[str, ...]:
     The position in pixels, and, if known, in micrometres and seconds; the `score` of the link; and
     `feature_names`, in pixels.
     """
-    axes = ("z", "y", "x")[-ndim:]
+    axes = space_axes(ndim)
     in_um = [f"{axis}_um" for axis in axes] if calibration.voxel_um else []
     time = ["time_s"] if calibration.frame_interval_s else []
     return (*axes, *in_um, *time, "score", *feature_names(ndim))
