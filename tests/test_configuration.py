@@ -31,7 +31,7 @@ def test_a_new_configuration_has_the_defaults(tmp_path):
     examples = [line.removeprefix("# ") for line in text[start:].splitlines()]
     path.write_text("\n".join(line for line in examples if line[:1] == "[" or " = " in line))
     masks, images = Path("movie1_SEG"), Path("movie1")
-    movie = AnnotatedMovie(Path("movie1_GT"), masks, images, (0, 59), voxel=(2.0, 0.5, 0.5))
+    movie = AnnotatedMovie(Path("movie1_GT"), masks, images, (0, 59), 10.0, voxel=(2.0, 0.5, 0.5))
     tables = AnnotatedMovie(Path("embryo1"), points=Path("cells.csv"))
     assert read_configuration(path).train == (movie, tables)
     assert len(read_configuration(path).validate) == 1
