@@ -138,7 +138,7 @@ def test_frames_without_points_are_reported(written, caplog):
     for missing, sentence in (
         ("", ""),
         ("1", "no points of {} are in frame 1\n"),
-        ("12", "no points of {} are in frame 1 and 1 others\n"),
+        ("12", "no points of {} are in frame 1 and 1 more\n"),
     ):
         rows = [line for line in PLAIN.splitlines() if line[0] not in missing]
         path = written("\n".join(rows) + "\n")

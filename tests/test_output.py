@@ -284,6 +284,7 @@ def test_no_output_at_all():
 
 def test_places_inside_an_output_are_rejected(tmp_path):
     out = tmp_path / "out"
+    assert "is inside the output" in error_of(Outputs(out, out))
     reject_inside(out / ".trackastra" / "cache", [out])
     reject_inside(tmp_path / "output", [out])
     for inside in (out / "figures.json", out / "a" / ".." / "cache"):

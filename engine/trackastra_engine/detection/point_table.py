@@ -193,7 +193,7 @@ def _report_gaps(frames: IntArray, name: str) -> None:
     gaps = np.flatnonzero(np.diff(frames) > 1)
     if len(gaps):
         n_others = int(frames[-1] - frames[0]) - len(frames)
-        others = f" and {n_others} others" if n_others else ""
+        others = f" and {n_others} more" if n_others else ""
         logger.log(NOTICE, "no points of %s are in frame %d%s", name, frames[gaps[0]] + 1, others)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PORTION = (
-    10_000  # rows converted to Python's numbers at a time: 200 bytes for each of a few columns
-)
+PORTION = 10_000  # rows converted to Python's numbers at a time: about 200 bytes each
 LINES_AT_ONCE = 1000  # other threads wait for 2 to 5 ms while they are formatted
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -50,7 +49,6 @@ def lies_in_layer(movie: Movie | Detections, voxel_um: VoxelSize | None) -> bool
     return len(found) > 0 and is_layer(in_true_proportion(found, voxel))
 
 
-@lru_cache(maxsize=1)  # the choice and the tracker ask for the same movie
 def _some_frames(movie: Movie) -> Detections:
     """Return the detections of some frames of a movie, numbered from 0."""
     chosen = np.unique(np.linspace(0, len(movie) - 1, FRAMES_SEEN).astype(int)).tolist()

@@ -214,5 +214,5 @@ def _reject_overlap(outputs: Outputs, inputs: list[Path]) -> None:
                 raise InputError(
                     f"the output {place} would replace the input {given}; choose another output"
                 )
-    for path in outputs.paths:
-        reject_inside(path, [place for place in outputs.paths if place is not path])
+    for at, path in enumerate(outputs.paths):
+        reject_inside(path, [*outputs.paths[:at], *outputs.paths[at + 1 :]])
