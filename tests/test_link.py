@@ -96,6 +96,16 @@ def test_in_place_the_formats_of_the_earlier_results_are_written_again(tracked):
     assert (out / "mastodon.csv").exists()
 
 
+def test_in_place_masks_without_tables_are_named_when_they_are_removed(tracked):
+    command, out = tracked
+    only_masks = ("--format", "ctc", "--max-gap", "2")
+    assert run(*command, "-o", out, "--overwrite", *only_masks).exit_code == 0
+    result = run("link", out, "--no-report")
+    assert result.exit_code == 0, result.output
+    assert "ctc, which had the earlier tracks; run track again" in result.stderr
+    assert {path.name for path in out.iterdir()} == {*TABLES, ".trackastra"}
+
+
 def test_masks_are_written_again_by_track_from_the_cache(tracked, monkeypatch):
     command, out = tracked
     monkeypatch.setattr("trackastra_engine.model.onnx_model.AssociationModel.associate", None)

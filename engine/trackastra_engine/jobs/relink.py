@@ -161,7 +161,8 @@ def _formats_in(folder: Path) -> tuple[str, ...]:
 
 def _not_written(folder: Path, outputs: Outputs) -> list[tuple[Path, str]]:
     """Return the earlier results, and their formats, that the new ones do not replace."""
-    written = [name for form in outputs.formats or DEFAULT_FORMATS for name in FORMATS[form].names]
+    formats = (FORMATS[form] for form in outputs.formats or DEFAULT_FORMATS)
+    written = [name for form in formats if not form.needs_masks for name in form.names]
     found = {
         folder / name: form
         for form in reversed(FORMATS)  # a folder of ome-zarr is named by its first format
