@@ -228,6 +228,10 @@ def test_wrong_options_are_rejected_before_anything_runs(plate, tmp_path):
     assert "track cannot run for a: No such option: --colour" in error_of(
         tmp_path, "batch", manifest, "-o", tmp_path / "out"
     )
+    manifest.write_text("name,masks,allow-incomplete\na,b,1\n")  # 1 is not the path of images
+    assert "Option '--allow-incomplete' does not take a value" in error_of(
+        tmp_path, "batch", manifest, "-o", tmp_path / "out"
+    )
 
 
 # Memory and fingerprints --------------------------------------------------------------------------

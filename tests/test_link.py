@@ -115,6 +115,19 @@ def test_masks_are_written_again_by_track_from_the_cache(tracked, monkeypatch):
     assert (out / "ctc").is_dir()
 
 
+def test_nothing_is_written_inside_results_that_later_runs_replace(tracked, tmp_path):
+    command, out = tracked
+    before = sorted(path.name for path in out.iterdir())
+    for words in (
+        ("link", out, "-o", out / "ilp"),
+        ("convert", out, "--to", "csv", "-o", out / "converted"),
+        (*command, "-o", out, "--overwrite", "--json", out / "figures.json"),
+        (*command, "-o", out, "--overwrite", "--cache", out / "cache"),
+    ):
+        assert f"is inside the output {out}; choose" in error_of(tmp_path, *words)
+    assert sorted(path.name for path in out.iterdir()) == before
+
+
 def test_results_that_cannot_be_linked_again(tracked, tmp_path):
     _, out = tracked
     assert "run track with the same inputs" in error_of(tmp_path, "link", out, "--format", "ctc")
