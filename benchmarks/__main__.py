@@ -6,6 +6,7 @@ from benchmarks.accuracy import accuracy
 from benchmarks.adaptation import adaptation
 from benchmarks.calibration import calibration
 from benchmarks.clutter import clutter
+from benchmarks.colonies import colonies
 from benchmarks.cores import cores, throughput
 from benchmarks.corrections import corrections_benchmark
 from benchmarks.default_model import default_model
@@ -13,6 +14,7 @@ from benchmarks.delay import delay
 from benchmarks.depths import depths_benchmark
 from benchmarks.errors import errors
 from benchmarks.false_divisions import false_divisions
+from benchmarks.follicles import follicles
 from benchmarks.formats import formats
 from benchmarks.gaps import gaps
 from benchmarks.gpu import gpu_benchmark
@@ -22,6 +24,7 @@ from benchmarks.layers import layers_benchmark
 from benchmarks.length import length
 from benchmarks.linking import linking
 from benchmarks.mcf10a import mcf10a
+from benchmarks.microcolonies import microcolonies
 from benchmarks.models import models
 from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
@@ -52,7 +55,7 @@ for benchmark in (
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
-    *(layers_benchmark, voxels, depths_benchmark, tables),
+    *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, colonies, tables),
 ):
     main.add_command(benchmark)
 

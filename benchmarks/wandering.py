@@ -1,7 +1,7 @@
 """How accurate is tracking of cells that wander over a dish, known by their positions only?"""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from benchmarks.record import write_result
 from benchmarks.small_fields import facts, pooled, seen_alone
 from benchmarks.true_movies import TrueMovie
 from trackastra_engine.evaluation.edge_scores import Scores
+from trackastra_engine.model.onnx_model import AssociationModel
 
 # Chosen before any model learned from the set; models may learn from the other fields.
 FIELDS = {
@@ -70,6 +71,26 @@ def others(movies: Sequence[TrueMovie], environments: Environments) -> Iterator[
         yield name, max(map(pooled, by_setting.values()), key=lambda scores: scores.edges.f1)
 
 
+def row(
+    version: str,
+    movies: Sequence[TrueMovie],
+    models: Mapping[str, AssociationModel],
+    environments: Environments,
+) -> dict[str, Any]:
+    """Return and print the scores of all trackers on all movies of a version together."""
+    by_tracker = {
+        name: pooled([movie.score(greedy_links(model, movie)) for movie in movies])
+        for name, model in models.items()
+    } | dict(others(movies, environments))
+    found = {
+        "version": version,
+        **facts(movies, by_tracker),
+        "errors": {name: n_errors(scores) for name, scores in by_tracker.items()},
+    }
+    print(json.dumps(found), flush=True)
+    return found
+
+
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield a row for each version, with a column for each tracker."""
     trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
@@ -90,19 +111,6 @@ def wandering(data: Path, models: tuple[str, ...], part: str, **environments: st
     """Track the movies of `benchmarks mcf10a`, and compare with trackers without training."""
     loaded = {Path(name).stem: load_model(name) for name in models}
     known = {name: python for name, python in environments.items() if python is not None}
-    rows: list[dict[str, Any]] = []
-    for version, movies in fields(data, part):
-        by_tracker = {
-            name: pooled([movie.score(greedy_links(model, movie)) for movie in movies])
-            for name, model in loaded.items()
-        } | dict(others(movies, known))
-        rows.append(
-            {
-                "version": version,
-                **facts(movies, by_tracker),
-                "errors": {name: n_errors(scores) for name, scores in by_tracker.items()},
-            }
-        )
-        print(json.dumps(rows[-1]), flush=True)
+    rows = [row(version, movies, loaded, known) for version, movies in fields(data, part)]
     name = "wandering" if part == "test" else "wandering_choosing"
     print(f"written to {write_result(name, {'rows': rows})}")

@@ -1,6 +1,7 @@
 """Simulated movies: the truth is consistent, and measurements agree with drawn pixels."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from trackastra_engine.simulation import (
     simulate,
 )
 
-REGIMES = ["nuclei", "rods", "packed", "particles"]
+REGIMES = ["nuclei", "rods", "packed", "particles", "budding"]
 ERRORS = ["missed", "merged", "split"]
 SPARSE = SimulationParameters(
     n_frames=3, n_cells=25, spacing=3.0, shape=Shape(diameter_px=24.0, aspect=1.6)
@@ -99,8 +100,10 @@ def test_drawn_and_simulated_movies_agree():
     assert (movie.n_children == 2).any()
 
 
-@pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize(
+    ("regime", "ndim"),
+    [*product(REGIMES, (2, 3)), ("channels", 2)],  # channels are flat
+)
 def test_every_regime_gives_consistent_movies(regime, ndim):
     for seed in range(3):
         parameters = random_parameters(

@@ -27,6 +27,7 @@ class Cells:
     log_aspect: FloatArray  # (M,) logarithm of the cell's factor on the aspect
     log_intensity: FloatArray  # (M,)
     leaving: FloatArray  # (M,) frames since the cell began to leave, -1 if it does not
+    deficit: FloatArray  # (M,) logarithm of the factor by which a bud's diameter has yet to grow
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -61,6 +62,8 @@ def field_of_view(parameters: SimulationParameters) -> FloatArray:
     Random points at density n have their nearest neighbours 0.5 / sqrt(n) apart, a hexagonal
     lattice 1.07 / sqrt(n); with repulsion ours are about 0.8 apart (in 3D 0.75 / cbrt(n)).
     """
+    if parameters.channel_cells:
+        return channels_size(parameters)
     spacing = parameters.spacing * parameters.shape.diameter_px
     if parameters.shape.is_packed:
         spacing = (
@@ -76,6 +79,14 @@ def field_of_view(parameters: SimulationParameters) -> FloatArray:
         sides *= parameters.shape.aspect ** (1 / parameters.ndim)
     size: FloatArray = np.maximum(sides, 2 * parameters.shape.diameter_px)
     return size
+
+
+def channels_size(parameters: SimulationParameters) -> FloatArray:
+    """Return the length of the channels, and the width of all of them, (2,) pixels."""
+    diameter, n_cells = parameters.shape.diameter_px, parameters.channel_cells
+    n_channels = max(1, round(parameters.n_cells / n_cells))
+    length = n_cells * diameter * parameters.shape.aspect
+    return np.array([length, n_channels * parameters.channel_distance * diameter])
 
 
 def typical_spacing_px(parameters: SimulationParameters) -> float:
@@ -97,7 +108,7 @@ def lengths(cells: Cells, parameters: SimulationParameters) -> tuple[FloatArray,
         width = np.full(len(cells), shape.diameter_px)
         return width * parameters.z_step, width
     volume = (1 + shape.growth * cells.phase) / (1 + shape.growth / 2)
-    diameter = shape.diameter_px * np.exp(cells.log_size)
+    diameter = shape.diameter_px * np.exp(cells.log_size - cells.deficit)
     aspect = np.maximum(shape.aspect * np.exp(cells.log_aspect), 1)
     if shape.is_rod:
         length = shape.diameter_px * shape.aspect * volume * np.exp(cells.log_size)

@@ -11,6 +11,8 @@ from trackastra_engine.simulation.parameters import SimulationParameters
 
 CLOSED = 0.25  # distance by which neighbours of a leaving cell move in, in spacings
 NEIGHBOUR_SPACINGS = 1.5  # distance of its neighbours at most
+BUD_CYCLES = 0.8  # time until a bud is a cell, in cycles of the cells
+BUD_SPREAD = 0.1  # standard deviation of the logarithm of the diameter of a new bud
 
 
 def unit(vectors: FloatArray) -> FloatArray:
@@ -61,10 +63,19 @@ def divide(
 ) -> tuple[Cells, int]:
     """Return the cells one frame later, with daughters instead of those that divide."""
     division = parameters.division
-    cells = replace(cells, phase=cells.phase + 1 / cells.cycle, age=cells.age + 1)
+    cells = replace(
+        cells,
+        phase=cells.phase + 1 / cells.cycle,
+        age=cells.age + 1,
+        deficit=np.maximum(cells.deficit - _bud_growth(parameters), 0),
+    )
     is_due = cells.phase >= 1
-    mothers = cells.rows(np.flatnonzero(is_due))
+    mothers, others = (cells.rows(np.flatnonzero(rows)) for rows in (is_due, ~is_due))
     count = len(mothers)
+    if division.bud:
+        return others.joined(_with_buds(mothers, next_identity, parameters, rng)), (
+            next_identity + 2 * count
+        )
     length, width = lengths(replace(mothers, phase=np.ones(count)), parameters)
     along = unit(
         division.alignment * mothers.axis
@@ -81,7 +92,7 @@ def divide(
     if division.is_cleavage:
         inherited_size = mothers.log_size - np.log(2) / parameters.ndim
     shift = rng.normal(size=mothers.position.shape) * 0.05 * width[:, None]
-    result = cells.rows(np.flatnonzero(~is_due))
+    result = others
     for sign in (-1, 1):
         daughters = replace(
             mothers,
@@ -99,6 +110,44 @@ def divide(
         next_identity += count
         result = result.joined(daughters)
     return result, next_identity
+
+
+def _bud_growth(parameters: SimulationParameters) -> float:
+    """Return the logarithm of the factor on the diameter of a bud per frame."""
+    division = parameters.division
+    return -np.log(division.bud) / (BUD_CYCLES * division.cycle_frames) if division.bud else 0.0
+
+
+def _with_buds(
+    mothers: Cells, next_identity: int, parameters: SimulationParameters, rng: np.random.Generator
+) -> Cells:
+    """Return cells as they were, then their new buds, which touch them; all have new identities."""
+    division, count, ndim = parameters.division, len(mothers), parameters.ndim
+    cells = replace(
+        mothers,
+        identity=next_identity + np.arange(count),
+        mother=mothers.identity,
+        phase=np.zeros(count),
+        cycle=random_cycles(count, parameters, rng),
+        age=np.zeros(count),
+    )
+    share = np.minimum(division.bud * np.exp(rng.normal(size=count) * BUD_SPREAD), 1)
+    apart = 0.5 * (1 + share) * lengths(mothers, parameters)[1]
+    axis = unit(rng.normal(size=mothers.axis.shape))
+    unequal = rng.normal(size=count) * division.asymmetry / ndim
+    buds = replace(
+        cells,
+        identity=next_identity + count + np.arange(count),
+        position=mothers.position + apart[:, None] * axis,
+        axis=axis,
+        # A bud has no buds before it is a cell.
+        cycle=random_cycles(count, parameters, rng) + BUD_CYCLES * division.cycle_frames,
+        log_size=0.5 * mothers.log_size + unequal,
+        log_aspect=rng.normal(size=count) * parameters.shape.aspect_spread,
+        log_intensity=_inherited(mothers.log_intensity, parameters, rng),
+        deficit=-np.log(share),
+    )
+    return cells.joined(buds)
 
 
 def _inherited(

@@ -6,7 +6,9 @@ frame), wandering cells (a hundredth of the steps is ten times as long as the me
 and run; neighbours pull each other along), skin (spacing 0.8 diameters, steps up to 0.9 spacings,
 areas that change by 30 % from frame to frame; 8 % divide and 8 % vanish per frame; cells that leave
 shrink by 4 % a frame), colonies of rods (5 to 9 times as long as wide; a fifth of them divides per
-frame) and embryos (daughters half a spacing from their mother, with 0.8 of her diameter).
+frame) and embryos (daughters half a spacing from their mother, with 0.8 of her diameter). Budding
+yeast (a bud begins with 0.25 to 0.6 of its mother's diameter) and mother machines (rods in
+rows between a closed and an open end) follow common descriptions, without a real set to compare.
 """
 
 from dataclasses import dataclass, field
@@ -14,12 +16,14 @@ from typing import Literal
 
 import numpy as np
 
-Regime = Literal["nuclei", "rods", "packed", "particles"]
+Regime = Literal["nuclei", "rods", "packed", "particles", "budding", "channels"]
 REGIME_PROBABILITIES: dict[Regime, float] = {
-    "nuclei": 0.36,
-    "rods": 0.22,
-    "packed": 0.36,
-    "particles": 0.06,
+    "nuclei": 0.31,
+    "rods": 0.16,
+    "packed": 0.31,
+    "particles": 0.05,
+    "budding": 0.10,
+    "channels": 0.07,  # in 2D only
 }
 
 
@@ -81,6 +85,7 @@ class Division:
     rounding: float = 0.5  # share of the elongation lost around division
     shrinkage: float = 0.1  # loss in the logarithm of the diameter around division
     is_cleavage: bool = False  # daughters share the volume of their mother, as in embryos
+    bud: float = 0.0  # diameter of a new bud, in those of its mother, who keeps hers; 0: no buds
     death_probability: float = 0.0  # per cell and frame
     leave_frames: int = 0  # duration of a death, during which the neighbours move in
     leave_shrinkage: float = 0.04  # loss in the logarithm of the diameter per frame of it
@@ -118,6 +123,8 @@ class SimulationParameters:
     clump_cells: int = 12  # number of cells for each clump
     clump_radius: float = 1.5  # standard deviation along each axis, in spacings
     is_colony: bool = False  # cells start as one small clump in an empty field
+    channel_cells: int = 0  # 2D rods only: cells that fit in a channel; 0: no channels
+    channel_distance: float = 3.0  # between the middles of channels, in diameters
     margin_px: float = 0.0  # empty border of the image, where no cell is segmented
     z_step: float = 1.0  # 3D: distance of planes, in pixels of y and x
     motion: Motion = field(default_factory=Motion)
@@ -145,17 +152,21 @@ def random_parameters(
     max_cells: 500 work as well; training uses 150, as it sees about 64 of a frame at once.
     """
     if regime is None:
-        regime = rng.choice(list(REGIME_PROBABILITIES), p=list(REGIME_PROBABILITIES.values()))
+        regime = _random_regime(rng, ndim)
     is_packed, is_rod = regime == "packed", regime == "rods"
     low = 40 if is_packed else 6
-    spacing = {"packed": 0.85, "rods": 1.2}.get(regime, _log_uniform(rng, 1.05, 4.0))
+    spacing = {"packed": 0.85, "rods": 1.2, "channels": 1.2}.get(
+        regime, _log_uniform(rng, 1.05, 1.6 if regime == "budding" else 4.0)
+    )
     return SimulationParameters(
         n_cells=int(_log_uniform(rng, min(low, max_cells), max_cells)),
         ndim=ndim,
         spacing=spacing,
         clustering=rng.uniform(0, 1) if regime == "nuclei" and rng.random() < 0.6 else 0.0,
-        is_colony=is_rod,
-        margin_px=rng.uniform(5, 20) if is_packed and rng.random() < 0.5 else 0.0,
+        is_colony=is_rod or (regime == "budding" and rng.random() < 0.7),
+        channel_cells=int(rng.integers(3, 9)) if regime == "channels" else 0,
+        channel_distance=_log_uniform(rng, 1.8, 6.0),
+        margin_px=_random_margin(rng, regime),
         z_step=_log_uniform(rng, 1, 6) if ndim == 3 else 1.0,
         motion=_random_motion(rng, regime, ndim),
         shape=_random_shape(rng, regime),
@@ -168,13 +179,34 @@ def random_parameters(
     )
 
 
+def _random_regime(rng: np.random.Generator, ndim: int) -> Regime:
+    of = {name: p for name, p in REGIME_PROBABILITIES.items() if ndim == 2 or name != "channels"}
+    names, share = list(of), np.array(list(of.values()))
+    return names[rng.choice(len(names), p=share / share.sum())]
+
+
+def _random_margin(rng: np.random.Generator, regime: Regime) -> float:
+    largest = {"packed": 20, "channels": 60}.get(regime, 0)
+    return rng.uniform(5, largest) if largest and rng.random() < 0.5 else 0.0
+
+
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motion:
+    if regime == "channels":
+        return Motion(
+            jump_probability=rng.choice([0.0, 0.2]),
+            jump=_log_uniform(rng, 0.02, 0.5),
+            flow=0.0,
+            diffusion=0.0,
+            persistent=0.0,
+            jitter=_log_uniform(rng, 0.005, 0.05),
+            rotation=0.0,
+        )
     is_packed, is_rod = regime == "packed", regime == "rods"
-    fastest = 0.16 if is_packed else 0.45 if regime == "particles" else 0.3
+    fastest = {"packed": 0.16, "particles": 0.45, "budding": 0.06}.get(regime, 0.3)
     drift = rng.normal(size=ndim)
     speed = (0.02, 0.6) if rng.random() < 0.8 else (0.6, 3.0)
     drift *= _log_uniform(rng, *speed) / np.linalg.norm(drift)
@@ -184,7 +216,7 @@ def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motio
         drift=tuple(drift),
         jump_probability=rng.choice([0.0, 0.1], p=[0.7, 0.3]),
         jump=_log_uniform(rng, 0.1, 2.0),
-        flow=_log_uniform(rng, 0.01, 0.25 if is_packed else 0.5),
+        flow=_log_uniform(rng, 0.01, {"packed": 0.25, "budding": 0.06}.get(regime, 0.5)),
         flow_wavelength=_log_uniform(rng, 5, 30),
         # Most movies of packed cells are skin with long frame intervals.
         diffusion=rng.uniform(0.01, 0.25) if is_packed else _log_uniform(rng, 0.01, fastest),
@@ -194,23 +226,24 @@ def _random_motion(rng: np.random.Generator, regime: Regime, ndim: int) -> Motio
         slide=_log_uniform(rng, 0.05, 0.6) if is_rod else 0.0,
         rotation=_log_uniform(rng, 0.02, 0.4),
         repulsion=rng.uniform(0.2, 0.6),
-        is_pushed=is_rod,
+        is_pushed=regime in ("rods", "budding"),
     )
 
 
 def _random_shape(rng: np.random.Generator, regime: Regime) -> Shape:
-    is_packed, is_rod = regime == "packed", regime == "rods"
+    is_packed, is_rod = regime == "packed", regime in ("rods", "channels")
+    is_budding = regime == "budding"
     if regime in ("nuclei", "particles") and rng.random() < 0.2:
         return Shape(_log_uniform(rng, 5, 30), 0.0, 0.0, 1.0, 0.0, growth=0.0, is_marker=True)
     return Shape(
         diameter_px=_log_uniform(rng, 7, 20) if is_rod else _log_uniform(rng, 8, 50),
-        spread=rng.uniform(0.02, 0.12 if is_packed else 0.25),
+        spread=rng.uniform(0.02, 0.12 if is_packed or is_budding else 0.25),
         flicker=rng.uniform(0.01, 0.16) if is_packed else _log_uniform(rng, 0.01, 0.08),
-        aspect=_log_uniform(rng, 3.0, 10.0)
+        aspect=_log_uniform(rng, *((2.0, 5.0) if regime == "channels" else (3.0, 10.0)))
         if is_rod
-        else rng.uniform(1.0, 1.3 if is_packed else 1.6),
-        aspect_spread=rng.uniform(0.02, 0.1 if is_packed else 0.25),
-        growth=rng.uniform(0.6, 1.0) if is_packed or is_rod else rng.uniform(0.0, 1.0),
+        else rng.uniform(1.0, 1.3 if is_packed or is_budding else 1.6),
+        aspect_spread=rng.uniform(0.02, 0.1 if is_packed or is_budding else 0.25),
+        growth=0.0 if is_budding else rng.uniform(0.6 if is_packed or is_rod else 0.0, 1.0),
         is_rod=is_rod,
         is_packed=is_packed,
         gap=rng.uniform(0.02, 0.2),
@@ -220,7 +253,17 @@ def _random_shape(rng: np.random.Generator, regime: Regime) -> Shape:
 def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
     if regime == "particles":
         return Division(cycle_frames=np.inf, death_probability=_log_uniform(rng, 0.001, 0.08))
-    if regime == "rods":
+    if regime == "budding":
+        return Division(
+            *(_log_uniform(rng, 8, 40), rng.uniform(0.1, 0.3)),
+            asymmetry=rng.uniform(0.02, 0.2),
+            brightness=0.0,
+            rounding=0.0,
+            shrinkage=0.0,
+            death_probability=_log_uniform(rng, 1e-4, 0.005),
+            bud=rng.uniform(0.25, 0.6),
+        )
+    if regime in ("rods", "channels"):
         return Division(
             _log_uniform(rng, 3.5, 20), 0.15, asymmetry=rng.uniform(0.02, 0.15), brightness=0.0
         )

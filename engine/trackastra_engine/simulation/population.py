@@ -16,6 +16,7 @@ from trackastra_engine.simulation.cells import (
     mitosis,
     typical_spacing_px,
 )
+from trackastra_engine.simulation.channels import in_channels, stacked
 from trackastra_engine.simulation.colony import line_up, push_outwards, volume
 from trackastra_engine.simulation.fate import divide, leave, random_cycles, unit
 from trackastra_engine.simulation.parameters import Pace, SimulationParameters
@@ -40,7 +41,7 @@ def simulate_outlines(
     cells = _first_cells(parameters, rng)
     if parameters.is_pushed:
         cells = _grown(cells, flow, parameters, rng)
-    next_identity = len(cells)
+    next_identity = int(cells.identity.max()) + 1
     for frame in range(parameters.n_frames):
         yield _outlines(cells, offset, frame, parameters, rng)
         offset = offset + np.asarray(motion.drift) * spacing
@@ -65,6 +66,8 @@ def _step(
         push_outwards(cells, volume(cells, parameters) / before, parameters)
         line_up(cells)
     _move(cells, flow, frame, parameters, rng)
+    if parameters.channel_cells:
+        return stacked(cells, parameters), next_identity
     for _ in range(ROD_ROUNDS if parameters.shape.is_rod else RELAXATION_ROUNDS):
         _push_apart(cells, parameters)
     return cells, next_identity
@@ -119,7 +122,10 @@ class _Flow:
         return step
 
 
-def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> Cells:
+def _first_positions(parameters: SimulationParameters, rng: np.random.Generator) -> FloatArray:
+    """Return independent positions (M, D) of the first cells."""
+    if parameters.channel_cells:
+        return in_channels(parameters, rng)
     spacing, ndim, shape = typical_spacing_px(parameters), parameters.ndim, parameters.shape
     view = field_of_view(parameters)
     drift = np.asarray(parameters.motion.drift) * spacing * parameters.n_frames
@@ -132,14 +138,19 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
     if parameters.is_colony:
         count = max(1, int(parameters.n_cells * rng.uniform(0.2, 1.0)))
         radius = shape.diameter_px * (count * shape.aspect) ** (1 / ndim)
-        position = rng.normal(size=(count, ndim)) * 0.5 * radius + view / 2
-    else:
-        count = max(1, round(parameters.n_cells * float(np.prod(high - low) / np.prod(view))))
-        position = rng.uniform(low, high, (count, ndim))
-        n_clumps = max(1, count // parameters.clump_cells)
-        clump = rng.uniform(low, high, (n_clumps, ndim))[rng.integers(n_clumps, size=count)]
-        clump = clump + rng.normal(size=(count, ndim)) * parameters.clump_radius * spacing
-        position = np.where(rng.random((count, 1)) < parameters.clustering, clump, position)
+        return np.asarray(rng.normal(size=(count, ndim)) * 0.5 * radius + view / 2)
+    count = max(1, round(parameters.n_cells * float(np.prod(high - low) / np.prod(view))))
+    position = rng.uniform(low, high, (count, ndim))
+    n_clumps = max(1, count // parameters.clump_cells)
+    clump = rng.uniform(low, high, (n_clumps, ndim))[rng.integers(n_clumps, size=count)]
+    clump = clump + rng.normal(size=(count, ndim)) * parameters.clump_radius * spacing
+    return np.asarray(np.where(rng.random((count, 1)) < parameters.clustering, clump, position))
+
+
+def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> Cells:
+    spacing, shape = typical_spacing_px(parameters), parameters.shape
+    position = _first_positions(parameters, rng)
+    count, ndim = len(position), parameters.ndim
     # Newborns are twice as frequent as cells about to divide in a growing population.
     phase = -np.log2(1 - rng.random(count) / 2)
     cells = Cells(
@@ -156,7 +167,10 @@ def _first_cells(parameters: SimulationParameters, rng: np.random.Generator) -> 
         log_aspect=rng.normal(size=count) * shape.aspect_spread,
         log_intensity=rng.normal(size=count) * parameters.brightness.spread,
         leaving=np.full(count, -1.0),
+        deficit=np.zeros(count),
     )
+    if parameters.channel_cells:
+        return stacked(cells, parameters)
     for _ in range(FIRST_ROUNDS):
         _push_apart(cells, parameters)
     return cells

@@ -1,0 +1,54 @@
+"""How accurate is tracking of colonies of bacteria and of tissue from other laboratories?"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from benchmarks import follicles, microcolonies
+from benchmarks.accuracy import interpreter
+from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
+from benchmarks.our_trackers import load_model
+from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
+from benchmarks.record import write_result
+from benchmarks.true_movies import TrueMovie, read_movie
+from benchmarks.wandering import row
+
+READERS = {microcolonies.SET: read_tables, follicles.SET: read_movie}
+VERSIONS: dict[str, Variant] = {
+    WHOLE: itself,
+    **{ORDINAL[n]: partial(every_nth, n=n) for n in (2, 4)},
+    "with errors": with_errors,
+}
+
+
+def movies(data: Path, name: str, part: str) -> list[TrueMovie]:
+    """Return the movies of a part of a set."""
+    folder = data / name / part
+    if not folder.is_dir():
+        raise click.BadParameter(f"{data} has no folder {name}; `benchmarks {name}` makes it")
+    return [READERS[name](place, *ALL_FRAMES) for place in sorted(folder.iterdir())]
+
+
+def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
+    """Yield the name of each set and version, and the movies of the set in it."""
+    for name in READERS:
+        found = movies(data, name, part)
+        for version, make in VERSIONS.items():
+            yield f"{name}, {version}", [make(movie) for movie in found]
+
+
+@click.command()
+@NEEDED_DATA_OPTION
+@click.option("--model", "models", multiple=True, default=("general_2d",), show_default=True)
+@SHOWN_OPTION
+@interpreter("btrack")
+@interpreter("byotrack")
+def colonies(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
+    """Track the movies of `benchmarks microcolonies` and `follicles`, and compare trackers."""
+    loaded = {Path(name).stem: load_model(name) for name in models}
+    known = {name: python for name, python in environments.items() if python is not None}
+    rows = [row(version, found, loaded, known) for version, found in versions(data, part)]
+    name = "colonies" if part == "test" else "colonies_choosing"
+    print(f"written to {write_result(name, {'rows': rows})}")

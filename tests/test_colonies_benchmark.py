@@ -1,0 +1,149 @@
+"""The benchmark of colonies and tissue: tables of other laboratories become movies."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+from benchmarks import colonies, follicles, microcolonies, record, wandering
+from benchmarks.__main__ import main
+from benchmarks.real_movies import ALL_FRAMES, read_tables
+from benchmarks.true_movies import read_movie
+
+CONFIGURATIONS = Path(__file__).parent.parent / "training" / "configs"
+DAUGHTERS = {16: 3, 17: 3}  # cells of the second half, and the cell that divided
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def colony() -> str:
+    """Return a table of 16 cells at rest in 10 frames, from the last; number 3 divides after 8."""
+    lines, row_of = [], {}
+    for frame in range(10, 0, -1):
+        cells = [c for c in range(16) if c != 3 or frame <= 8] + [16, 17] * (frame > 8)
+        for cell in cells:
+            row_of[cell, frame] = len(lines) + 1
+            lines.append([314, 900, 30 * (cell % 8) + 7 * (cell > 15), 30 * (cell // 8), frame])
+    table = []
+    for (cell, frame), line in zip(row_of, lines, strict=True):
+        before = row_of.get((cell, frame - 1), 0) or row_of.get((DAUGHTERS.get(cell), frame - 1), 0)
+        table.append(",".join(map(str, [*line, 1, before, 150])))
+    return "\n".join(table) + "\n"
+
+
+def tissue() -> str:
+    """Return the interfaces of a lattice of 4 x 4 cells in 17 frames; cell 6 is away in one."""
+    rows = ["endpoint_1_coords,endpoint_2_coords,cell_s_lab,cell_r_lab,t_step"]
+    for step in range(17):
+        for cell in range(16):
+            y, x = 20 * (cell // 4) + step, 20 * (cell % 4)
+            right, below, corner = (y, x + 20), (y + 20, x), (float(y + 20), x + 20)
+            for other, end in ((cell + 1, right), (cell + 4, below)):
+                is_there = other < 16 and (end == below or cell % 4 < 3)
+                if is_there and not (step == 4 and 5 in (cell, other)):
+                    rows.append(f'"{end}","{corner}",{cell + 1}.0,{other + 1}.0,{step}')
+    return "\n".join(rows) + '\n"(1.0, 2.0)",,3.0,4.0,0\n'
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("colonies")
+    for experiments in microcolonies.PARTS.values():
+        for experiment in experiments:
+            folder = root / "clone" / microcolonies.TABLES / experiment / "YFP"
+            folder.mkdir(parents=True)
+            for number in range(microcolonies.N_FIELDS):
+                (folder / f"Results{number:04d}.csv").write_text(colony())
+    folder = root / "clone" / follicles.TABLES
+    folder.mkdir(parents=True)
+    for names in follicles.PARTS.values():
+        for name in names:
+            (folder / f"{name}_data_hjs.csv").write_text(tissue())
+    for made in ("microcolonies", "follicles"):
+        result = run(made, root / "clone", root / "data")
+        assert result.exit_code == 0, result.output
+    return root / "data"
+
+
+def test_rows_of_a_colony_become_points_and_edges(data):
+    folder = data / "microcolonies" / "choosing" / "glu30_0319_0001"
+    points = pd.read_csv(folder / "points.csv")
+    assert points["frame"].value_counts().to_dict() == {**dict.fromkeys(range(4), 16), 4: 17}
+    np.testing.assert_allclose(points["diameter"], 20, atol=0.01)
+    movie = read_tables(folder, *ALL_FRAMES)
+    place, frame = movie.detections.centroid, movie.detections.frame
+    moved = np.abs(place[movie.links[:, 0]] - place[movie.links[:, 1]]).max(axis=1)
+    assert len(movie.links) == 3 * 16 + 17
+    assert sorted(moved[moved > 0]) == [60, 83]  # both daughters
+    mother = np.flatnonzero(np.bincount(movie.links[:, 0]) == 2)
+    assert [(frame[row], *place[row]) for row in mother] == [(3, 0, 90)]
+
+
+def test_interfaces_of_a_tissue_become_masks_with_tracks(data):
+    folder = data / "follicles" / "choosing" / "w1118_02" / "TRA"
+    masks = [tifffile.imread(path) for path in sorted(folder.glob("man_track*.tif"))]
+    assert len(masks) == 5  # every fourth
+    tracks = np.loadtxt(folder / "man_track.txt", dtype=int)
+    later = tracks[tracks[:, 1] > 0]
+    assert later.tolist() == [[len(tracks), 2, 4, later[0, 3]]]  # cell 6 comes back
+    ends = tracks[later[0, 3] - 1]
+    assert ends[1:3].tolist() == [0, 0]
+    # The sides of an inner cell are 20 pixels long, drawn at half that.
+    assert abs((masks[0] == ends[0]).sum() - 100) < 25
+    movie = read_movie(folder.parent, *ALL_FRAMES)
+    assert (movie.parent >= 0).sum() == len(movie.detections) - len(np.unique(masks[0])) + 1
+
+
+@pytest.mark.parametrize(
+    ("made", "source"),
+    [
+        ("microcolonies", "Wakamoto-lab/LineageAnalysis"),
+        ("follicles", "a9w/epithelial_migration_signaling"),
+    ],
+)
+def test_a_folder_without_tables_is_rejected(tmp_path, made, source):
+    result = run(made, tmp_path, tmp_path / "data")
+    assert result.exit_code == 2
+    assert f"clone {source}" in " ".join(result.output.split())
+    assert not (tmp_path / "data").exists()
+    result = run("colonies", "--data", tmp_path)
+    assert result.exit_code == 2
+    assert "`benchmarks microcolonies` makes it" in " ".join(result.output.split())
+
+
+def test_no_movie_is_in_two_parts_or_learned_from_and_kept_back():
+    learned = [
+        Path(movie["truth"]).parts
+        for file in CONFIGURATIONS.glob("*.toml")
+        for movie in tomllib.loads(file.read_text()).get("train", ())
+    ]
+    for name, parts in (("microcolonies", microcolonies.PARTS), ("follicles", follicles.PARTS)):
+        listed = [movie for movies in parts.values() for movie in movies]
+        assert len(listed) == len(set(listed))
+        own = [place for place in learned if place[0] == name]
+        assert own
+        assert {place[1] for place in own} == {"train"}
+
+
+def test_scores_are_those_of_all_movies_together(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    slow = wandering.other_trackers
+    monkeypatch.setattr(
+        wandering, "other_trackers", lambda *args: {"laptrack": slow(*args)["laptrack"]}
+    )
+    result = run("colonies", "--data", data, "--part", "choosing")
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "colonies_choosing.json").read_text())["rows"]
+    assert len(rows) == len(colonies.READERS) * len(colonies.VERSIONS)
+    whole = rows[0]
+    n_movies = microcolonies.N_FIELDS * len(microcolonies.PARTS["choosing"])
+    assert (whole["version"], whole["edges"]) == ("microcolonies, whole", 65 * n_movies)
+    assert whole["divisions"] == n_movies
+    assert whole["trackers"]["general_2d"]["edge_f1"] > 0.95
