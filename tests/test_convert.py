@@ -53,8 +53,12 @@ def test_tables_are_read_as_they_were_written(tmp_path):
     np.testing.assert_allclose(
         np.sort(saved.lineage.edges.score), np.sort(lineage.edges.score), rtol=1e-5
     )
-    # z is 0 everywhere, so the depth of a voxel is unknown
-    assert saved.calibration.voxel_um is None
+    # z is 0 everywhere, so the depth of a voxel is unknown: as of planes, it is that of x
+    np.testing.assert_allclose(
+        saved.calibration.voxel_um,
+        [CALIBRATION.voxel_um[-1], *CALIBRATION.voxel_um[-2:]],
+        rtol=1e-4,
+    )
     assert saved.calibration.frame_interval_s == 90.5
 
 

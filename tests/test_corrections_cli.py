@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 import tifffile
 
@@ -80,6 +81,27 @@ def test_corrections_survive_other_options_until_they_are_removed(tracked, tmp_p
     assert not (out / "corrections.csv").exists()
 
 
+def test_corrections_of_other_masks_are_rejected(tracked, tmp_path):
+    """The results stay, and --corrections applies them all the same."""
+    command, out = tracked
+    (tmp_path / "a.csv").write_text(HEAD + decide(out)[0])
+    assert run("link", out, "--corrections", tmp_path / "a.csv").exit_code == 0
+    before = links(out)
+    masks = tifffile.imread(tmp_path / "masks.tif")
+    for mask in masks:  # the same labels, of other objects
+        known = np.unique(mask)
+        mask[:] = np.append(0, known[:0:-1])[np.searchsorted(known, mask)]
+    tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack")
+    again = (*command, "-o", out, "--overwrite")
+    result = run(*again)
+    assert result.exit_code == 2
+    sentence = result.stderr.splitlines()[-1]
+    assert f"the corrections in {out} are of other masks: object " in sentence
+    assert "remove corrections.csv, or give it with --corrections" in sentence
+    assert links(out) == before
+    assert run(*again, "--corrections", out / "corrections.csv").exit_code == 0
+
+
 def decide_line(link):
     return f"{','.join(map(str, link))},no-link\n"
 
@@ -125,3 +147,15 @@ def test_points_are_linked_under_corrections(tmp_path, model):
     page = (out / "report.html").read_text("utf-8")
     for words in ("--voxel 1,2 ", "--interval 60.0 ", "--stride 1 ", "--align off -o "):
         assert words in page
+
+
+def test_the_commands_of_the_report_write_the_same_formats_again(tracked, tmp_path, model):
+    points, out = tmp_path / "points.csv", tmp_path / "p"
+    points.write_text("frame,label,y,x\n0,1,5,5\n0,2,20,20\n1,1,5,6\n1,2,20,21\n")
+    formats = ("--format", "csv,trackmate")
+    given = ("track", "--points", points, "--model", model, "-o", out, *formats)
+    assert run(*given).exit_code == 0
+    assert "--overwrite --format csv,trackmate " in (out / "report.html").read_text("utf-8")
+    linked = tmp_path / "linked"
+    assert run("link", tracked[1], "-o", linked, *formats).exit_code == 0
+    assert "--overwrite --format csv,trackmate " in (linked / "report.html").read_text("utf-8")

@@ -19,6 +19,7 @@ from small_movies import dividing_cell, true_lineage
 from test_parity import pairs
 from trackastra_engine.jobs.compare import ComparedLinks, compare, decisions
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.corrections import Corrections, corrected_graph
 from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.model.edges import Edges
@@ -31,9 +32,11 @@ from trackastra_engine.output.saved_tracks import read_tracks
 VOXEL_UM = (0.5, 0.25)
 
 # In frame 3 cell 4 is no daughter of 2, which has cell 1 for one; so that of 1 ends in frame 1.
+# Cell 2 has a new child, so its other one is decided, too.
 CHANGED = {
     (None, (3, 4), True),
     ((2, 2), (3, 1), True),
+    ((2, 2), (3, 3), True),
     ((1, 1), None, True),
 }
 
@@ -172,8 +175,8 @@ def test_a_file_that_trackmate_saved_gives_the_changes(folder, tmp_path, caplog)
     with caplog.at_level(logging.DEBUG):
         found = changes(folder, tmp_path / "saved.xml", tmp_path)
     assert "saved.xml: 1; their links are left out" in caplog.text
-    assert "saved.xml: 1; corrections remove their links" in caplog.text
-    assert ((4, 1), (5, 1), False) in found
+    assert "saved.xml: 1; corrections leave them without links" in caplog.text
+    assert {(None, (5, 1), True), ((5, 1), None, True)} <= found
     assert (None, (1, 2), True) in found
     assert not any(source == (0, 1) for source, _, _ in found)
 
@@ -210,12 +213,36 @@ def test_differences_turn_any_links_into_any_others(data, graph):
     before, after = (np.full(len(found), -1) for _ in range(2))
     for parent, lineage in ((before, one), (after, other)):
         parent[lineage.edges.target] = lineage.edges.source
-    is_left = np.ones(len(found), bool)
+    size = len(found)
+    is_left = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool)
+    after[~is_left | ~is_left[after]] = -1  # deleted objects have no links
     listed = decisions(found, ComparedLinks(before, after, is_left))
     lineage = linker("greedy")(
         corrected_graph(replace(graph, edges=one.edges), Corrections.of(listed))
     )
-    assert links_of(lineage) == links_of(other)
+    place = places(found)
+    children = np.flatnonzero(after >= 0).tolist()
+    assert links_of(lineage) == {(place[after[child]], place[child]) for child in children}
+
+
+def test_a_second_daughter_does_not_replace_the_first():
+    """0 -0.4- 1 is a link, 0 - 2 is added: as a second child, 1 would need a score of 0.6."""
+    found = true_lineage(dividing_cell()[1]).detections.rows(np.array([2, 4, 5]))
+    graph = CandidateGraph(found, Edges(np.array([0]), np.array([1]), np.array([0.4])))
+    links = ComparedLinks(np.array([-1, 0, -1]), np.array([-1, 0, 0]), np.ones(3, bool))
+    decided = Corrections.of(decisions(found, links))
+    lineage = linker("greedy", probabilities=True)(corrected_graph(graph, decided))
+    assert lineage.edges.target.tolist() == [1, 2]
+
+
+def test_a_deleted_object_gets_no_other_links():
+    found = true_lineage(dividing_cell()[1]).detections.rows(np.array([2, 3, 4, 6]))
+    scored = Edges(np.array([0, 1, 2]), np.array([2, 2, 3]), np.array([0.6, 0.4, 0.9]))
+    parent, is_left = np.array([-1, -1, 0, 2]), np.array([True, True, False, True])
+    links = ComparedLinks(parent, np.full(4, -1), is_left)
+    decided = Corrections.of(decisions(found, links))
+    lineage = linker("greedy")(corrected_graph(CandidateGraph(found, scored), decided))
+    assert len(lineage.edges) == 0
 
 
 def shuffled(data, edges):
@@ -271,7 +298,7 @@ def test_the_command_writes_a_table_that_it_does_not_replace_unasked(folder, edi
     new, table = written(edited, tmp_path / "new", "csv"), tmp_path / "corrections.csv"
     result = run("corrections", folder, new, "-o", table)
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"Found 3 corrections; see {table}\n"
-    assert len(table.read_text().splitlines()) == 4
+    assert result.stdout == f"Found 4 corrections; see {table}\n"
+    assert len(table.read_text().splitlines()) == 5
     assert "exists" in error_of(tmp_path, "corrections", folder, new, "-o", table)
     assert run("corrections", folder, new, "-o", table, "--overwrite").exit_code == 0

@@ -10,7 +10,7 @@ import pytest
 from small_movies import dividing_cell, true_lineage
 from trackastra_engine.detection.detections import concatenate
 from trackastra_engine.detection.point_table import detections_of_table
-from trackastra_engine.errors import MissingDependencyError
+from trackastra_engine.errors import InputError, MissingDependencyError
 from trackastra_engine.linking.lineage import build_lineage
 from trackastra_engine.model.edges import concatenate_edges
 from trackastra_engine.output.notebook import MOST_DRAWN, WIDTH
@@ -85,6 +85,11 @@ def test_a_graph_has_the_links_of_the_lineage(lineage):
         assert graph.nodes[target]["frame"] == graph.nodes[source]["frame"] + 1
         assert 0.6 <= score <= 1
     assert [graph.nodes[node]["label"] for node in graph] == lineage.detections.label.tolist()
+
+
+def test_a_folder_is_not_replaced_by_a_geff(lineage, tmp_path):
+    with pytest.raises(InputError, match="exists; choose another folder"):
+        lineage.to_geff(tmp_path)
 
 
 def test_a_geff_is_read_as_it_was_written(lineage, tmp_path):

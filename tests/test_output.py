@@ -148,6 +148,24 @@ def test_a_mask_that_changed_meanwhile_is_rejected(largest):
         relabel(Frame(0, None, np.array([[3, 4, largest]])), lineage, np.dtype(np.uint16))
 
 
+@pytest.mark.parametrize("largest", [9, 2**45])
+def test_objects_of_dropped_tracks_become_background(largest):
+    """Also in frames of which no object is left."""
+    lineage = lineage_of_frame(np.array([3, largest]), np.array([1, 2]))
+    found = lineage.detections
+    mask = np.array([[3, 0, largest]])
+    for kept in (1, 0):
+        rows = np.arange(kept)
+        short = replace(
+            lineage,
+            detections=found.rows(rows),
+            tracklet_id=lineage.tracklet_id[rows],
+            left_out=found.rows(np.arange(kept, 2)),
+        )
+        written = relabel(Frame(0, None, mask), short, np.dtype(np.uint16))
+        assert written.tolist() == [[kept, 0, 0]]
+
+
 def test_more_than_65535_tracklets_need_32_bits_with_a_warning(tmp_path, caplog):
     count = 65_536
     masks = np.zeros((2, 256, 256), np.uint32)

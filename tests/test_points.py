@@ -8,8 +8,9 @@ from small_movies import dividing_cell
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.cli import main
 from trackastra_engine.detection.detections import detect
-from trackastra_engine.detection.point_table import read_points
+from trackastra_engine.detection.point_table import read_point_table, read_points
 from trackastra_engine.detection.points import LONE_DIAMETER_PX, detections_of_points
+from trackastra_engine.detection.transform import transform
 from trackastra_engine.linking import linker
 from trackastra_engine.movie.frames import Frame
 from trackastra_engine.output.edge_table import edge_ends
@@ -187,3 +188,23 @@ def test_an_unknown_diameter_is_the_median_of_its_frame():
         diameter=[4, 0, 10, 0, 0],
     )
     assert found.features[:, 0].tolist() == [4, 7, 10, 4, 4]
+
+
+@pytest.mark.parametrize("voxel", [(0.5, 0.5, 0.5), (2.0, 0.5, 0.5), (0.5, 0.25, 1.0)])
+def test_points_in_micrometres_are_balls_whatever_the_voxels(tmp_path, voxel):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "spots.csv"
+    rows = [f"{frame},{z},{y},{x},{rng.uniform(4, 6)}" for frame, z, y, x in positions_um(rng)]
+    path.write_text("frame,z (um),y (um),x (um),diameter (um)\n" + "\n".join(rows) + "\n")
+    table = read_point_table(path, voxel)
+    moved = transform(table.detections, np.diag(voxel))
+    expected = read_point_table(path, (1.0, 1.0, 1.0)).detections
+    np.testing.assert_allclose(moved.centroid, expected.centroid)
+    np.testing.assert_allclose(moved.features[:, :-1], expected.features[:, :-1], atol=1e-9)
+    plane = table.detections.centroid[:, 1:]
+    margin = np.minimum(plane - plane.min(axis=0), plane.max(axis=0) - plane).min(axis=1)
+    np.testing.assert_allclose(table.detections.features[:, -1], margin)
+
+
+def positions_um(rng):
+    return [(frame, *rng.uniform(0, 50, 3)) for frame in (0, 1) for _ in range(8)]

@@ -16,7 +16,7 @@ SOME_FAILED = 1  # exit code; 2 means that the input is wrong and nothing ran
 OF_THE_BATCH = {"output", "json_file"}  # options that the batch sets for each position
 # Options that differ between positions.
 NOT_FOR_ALL = {
-    *("images_path", "masks_path", "images", "masks", "points"),
+    *("images_path", "masks_path", "images", "masks", "points", "corrections"),
     *("output_ctc", "output_edge_table", *OF_THE_BATCH),
 }
 

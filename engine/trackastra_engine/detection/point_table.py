@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.point_columns import Program, find_columns
-from trackastra_engine.detection.points import detections_of_points
+from trackastra_engine.detection.points import detections_of_points, in_pixels
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.movie.calibration import UM_PER_UNIT
@@ -175,15 +175,17 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
                 name,
                 option("voxel"),
             )
-        position = position * columns.unit_um / np.array(voxel_um)
-        diameter = None if diameter is None else diameter * columns.unit_um / voxel_um[-1]
+        position = position * columns.unit_um
+        diameter = None if diameter is None else diameter * columns.unit_um
     label = _labels(values.pop("label", None), columns.program)
     if columns.program.name != "this engine":
         logger.log(NOTICE, "%s is read as a table of %s", name, columns.program.name)
-    _warn_of_odd(values["frame"], position, name)
     detections = detections_of_points(
         values.pop("frame"), position, label=label, diameter=diameter, **values
     )
+    if columns.unit_um is not None and voxel_um is not None:
+        detections = in_pixels(detections, voxel_um)
+    _warn_of_odd(detections, name)
     _report_gaps(np.unique(detections.frame), name)
     return PointTable(detections, voxel_um)
 
@@ -228,8 +230,9 @@ def _unit_um(*texts: str) -> float | None:
     return None
 
 
-def _warn_of_odd(frame: FloatArray, position: FloatArray, name: str) -> None:
+def _warn_of_odd(detections: Detections, name: str) -> None:
     """Warn if positions cannot be in pixels, or points are there twice."""
+    frame, position = detections.frame, detections.centroid
     n_again = len(position) - len(np.unique(np.column_stack([frame, position]), axis=0))
     if n_again:
         logger.warning(

@@ -6,12 +6,15 @@ the same frame, a density like that of most training movies. A point whose diame
 has the median diameter of its frame.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray
-from trackastra_engine.detection.transform import ball_inertias
+from trackastra_engine.detection.transform import ball_inertias, transform
 from trackastra_engine.errors import InputError
+from trackastra_engine.movie.voxels import VoxelSize
 
 MAX_FRAME = 2**31 - 1  # frames are stored as int32
 # Of positions and diameters: the ratio of two lengths must fit into float32, the type of tokens.
@@ -151,7 +154,20 @@ def _typical_diameter(frames: FloatArray, places: FloatArray) -> float:
 def _features(places: FloatArray, diameter: FloatArray, intensity: FloatArray) -> FloatArray:
     """Return (N, F) features in the order of `feature_names`, of discs or balls."""
     inertia = ball_inertias(diameter, places.shape[1])
-    plane = places[:, -2:]  # as for objects in masks, z has no border
+    return np.column_stack([diameter, intensity, inertia, _margins(places)])
+
+
+def _margins(places: FloatArray) -> FloatArray:
+    """Return the distances (N,) of points to the box around all; as in masks, z has no border."""
+    plane = places[:, -2:]
     low, high = plane.min(axis=0, initial=np.inf), plane.max(axis=0, initial=-np.inf)
-    margin = np.minimum(plane - low, high - plane).min(axis=1)
-    return np.column_stack([diameter, intensity, inertia, margin])
+    return np.asarray(np.minimum(plane - low, high - plane).min(axis=1))
+
+
+def in_pixels(detections: Detections, voxel_um: VoxelSize) -> Detections:
+    """Return points in micrometres in pixels: balls remain balls in true proportion."""
+    size = np.array(voxel_um)
+    found = transform(detections, np.diag(1 / size))
+    place = detections.centroid / size
+    found.features[:, -1] = _margins(place)
+    return replace(found, centroid=place)

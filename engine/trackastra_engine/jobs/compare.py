@@ -54,20 +54,25 @@ def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = Fals
 
 
 def decisions(found: Detections, links: ComparedLinks) -> list[Decision]:
-    """Return the differences: new parents, tracks that begin or end, links to deleted objects."""
+    """Return the differences: new parents, tracks that begin or end, objects without any link.
+
+    A cell with a new child is decided as a whole: a linker would judge its other child anew.
+    """
 
     def place(row: int) -> Place:
         return int(found.frame[row]), int(found.label[row])
 
+    is_new = links.before != links.after
+    with_new_child = links.after[is_new & (links.after != NOBODY)]
     listed: list[Decision] = []
-    for target in np.flatnonzero(links.before != links.after).tolist():
-        before, after = int(links.before[target]), int(links.after[target])
+    for target in np.flatnonzero(is_new | np.isin(links.after, with_new_child)).tolist():
+        after = int(links.after[target])
         if after != NOBODY:
             listed.append((place(after), place(target), True))
         elif links.is_left[target]:
             listed.append((None, place(target), True))
-        else:
-            listed.append((place(before), place(target), False))
+    for row in np.flatnonzero(~links.is_left).tolist():
+        listed += [(None, place(row), True), (place(row), None, True)]
     n_before, n_after = (
         np.bincount(parent[parent != NOBODY], minlength=len(found))
         for parent in (links.before, links.after)
@@ -97,6 +102,6 @@ def _report(n_added: int, n_deleted: int, edited: Path) -> None:
         logger.log(NOTICE, "objects only in %s: %d; their links are left out", edited, n_added)
     if n_deleted:
         logger.log(
-            NOTICE, "objects missing in %s: %d; corrections remove their links, not the objects",
+            NOTICE, "objects missing in %s: %d; corrections leave them without links",
             edited, n_deleted,
         )  # fmt: skip

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
+from trackastra_engine.detection.detections import Detections, find_rows
+from trackastra_engine.errors import InputError
 from trackastra_engine.files.replace import MOVED, PRIVATE
 from trackastra_engine.linking.correction_table import read_corrections
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.output.formats import CORRECTIONS
+from trackastra_engine.output.saved_tracks import has_tables, read_tracks
 from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
@@ -37,6 +42,29 @@ def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections |
             )
             return corrections
     return None
+
+
+def check_same_movie(corrections: Corrections, results: Path, detections: Detections) -> None:
+    """Raise InputError if the objects that corrections name lie elsewhere than in earlier results.
+
+    Then the masks are others, and the corrections, which are those of the results, would link other
+    objects. Results without tables are not compared.
+    """
+    folders = filter(has_tables, (results, results / PRIVATE / MOVED))
+    for earlier in (read_tracks(folder).lineage.detections for folder in folders):
+        for ends in (corrections.source, corrections.target):
+            now, before = find_rows(detections, ends), find_rows(earlier, ends)
+            is_known = (now >= 0) & (before >= 0)
+            now, before, places = now[is_known], before[is_known], ends[is_known]
+            moved = np.linalg.norm(detections.centroid[now] - earlier.centroid[before], axis=1)
+            is_other = moved > np.maximum(detections.features[now, 0], 1)
+            if is_other.any():
+                frame, label = places[np.argmax(is_other)].tolist()
+                raise InputError(
+                    f"the corrections in {results} are of other masks: object {label} of frame "
+                    f"{frame} lies elsewhere; remove {CORRECTIONS}, or give it with --corrections"
+                )
+        return
 
 
 def command_again(arguments: Sequence[str], linking: LinkingOptions) -> str:

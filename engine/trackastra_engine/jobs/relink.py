@@ -104,7 +104,7 @@ def _link(
         cached.title,
         (*options, *found_facts(made.rates, made.motion)),
         stage_s,
-        _command(tracked, outputs.folder, linking),
+        _command(tracked, outputs, linking),
         made.motion,
     )
     results = Results(lineage, None, made.doubtful, facts, calibration, corrections)
@@ -142,10 +142,10 @@ def relinked(
     return Relinked(lineage, review.links_in(lineage), links.rates, motion)
 
 
-def _command(tracked: Path, folder: Path | None, linking: LinkingOptions) -> str:
+def _command(tracked: Path, outputs: Outputs, linking: LinkingOptions) -> str:
     """Return the command that links the movie again into the same folder."""
-    in_place = folder is None or folder.resolve() == tracked.resolve()
-    place = [] if in_place else ["-o", str(folder), "--overwrite"]
+    in_place = outputs.folder is None or outputs.folder.resolve() == tracked.resolve()
+    place = [] if in_place else outputs.options_again()
     return command_again(["link", str(tracked), *place], linking)
 
 

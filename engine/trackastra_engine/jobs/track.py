@@ -13,7 +13,7 @@ from trackastra_engine.detection.point_table import PointTable, read_point_table
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import PRIVATE
-from trackastra_engine.jobs.decided import command_again, corrections_of
+from trackastra_engine.jobs.decided import check_same_movie, command_again, corrections_of
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import DEFAULT_OPTIONS, LinkingOptions
@@ -147,6 +147,8 @@ def _run(job: Job, progress: Progress) -> JobResult:
             progress=progress,
         )
         n_frames = len(source)
+    if corrections is not None and not job.corrections and job.outputs.folder is not None:
+        check_same_movie(corrections, job.outputs.folder, lineage.detections)
     ((rates, motion),) = adapted
     doubtful = review.links_in(lineage)
     if job.linking.min_track_length > 1:
@@ -239,7 +241,7 @@ def _command(job: Job) -> str:
     }
     given = ["track", "--points", str(job.masks), "--model", job.model]
     given += [str(part) for pair in chosen.items() if pair[1] is not None for part in pair]
-    return command_again([*given, "-o", str(folder), "--overwrite"], job.linking)
+    return command_again([*given, *job.outputs.options_again()], job.linking)
 
 
 def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:

@@ -132,6 +132,8 @@ class Lineage:
 
         Raises
         ------
+        InputError
+            If the folder exists.
         MissingDependencyError
             If the package geff is not installed.
 
@@ -141,6 +143,8 @@ class Lineage:
         """
         from trackastra_engine.output.geff_graph import write_geff
 
+        if Path(folder).exists():
+            raise InputError(f"{folder} exists; choose another folder for the GEFF or remove it")
         write_geff(self, folder)
 
     def _repr_html_(self) -> str:

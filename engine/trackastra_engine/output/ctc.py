@@ -110,7 +110,7 @@ def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any
     known = lineage.detections.label[first:last]
     ids = lineage.tracklet_id[first:last].astype(dtype)
     largest = _largest(frame.labels)
-    if len(known) == 0 or largest <= MAX_LOOKUP_PER_PIXEL * frame.labels.size:
+    if largest <= MAX_LOOKUP_PER_PIXEL * frame.labels.size:
         table = np.zeros(max(largest, _largest(known)) + 1, dtype)
         table[known] = ids
         relabelled = np.empty(frame.labels.shape, dtype)
@@ -120,7 +120,8 @@ def relabel(frame: Frame, lineage: Lineage, dtype: np.dtype[Any]) -> NDArray[Any
     else:
         # TrackMate's labels are unique over the movie, and some programs write hashes.
         labels = frame.labels.astype(np.int64)  # uint64 would be compared as floats
-        position = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+        known, ids = np.append(known, np.int64(0)), np.append(ids, dtype.type(0))
+        position = np.searchsorted(known[:-1], labels)  # the added last one is the background
         relabelled = np.where(known[position] == labels, ids[position], dtype.type(0))
         n_without = np.count_nonzero(labels) - np.count_nonzero(relabelled)
     left_out = lineage.left_out.label[lineage.left_out.frame == frame.index]

@@ -52,6 +52,11 @@ class Outputs:
         """Return the places that are written."""
         return [path for path in (self.folder, self.ctc, self.edge_table) if path is not None]
 
+    def options_again(self) -> list[str]:
+        """Return the options of a command that writes the folder again."""
+        formats = [] if self.formats is None else ["--format", ",".join(self.formats)]
+        return ["-o", str(self.folder), "--overwrite", *formats]
+
 
 def parse_formats(texts: Iterable[str]) -> tuple[str, ...] | None:
     """Return the formats in texts such as "ctc,csv", each once, or None if there are none.

@@ -1,5 +1,6 @@
 """Read tracks back: from tables of `track`, a GEFF, or masks labelled by track."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,8 @@ def _read_tables(tracks: Path, edges: Path) -> SavedTracks:
     sizes: dict[str, float] = {
         axis: _ratio(column.get(f"{axis}_um"), column[axis]) for axis in axes
     }
+    if math.isnan(sizes.get("z", 0.0)):
+        sizes["z"] = sizes["x"]  # all cells lie in plane 0, as of planes read as volumes
     sizes["t"] = _ratio(column.get("time_s"), column["frame"])
     lineage = build_lineage(found, Edges(source, target, score))
     return SavedTracks(lineage, Calibration.of(sizes, len(axes)))

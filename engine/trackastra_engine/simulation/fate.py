@@ -12,7 +12,7 @@ from trackastra_engine.simulation.parameters import SimulationParameters
 CLOSED = 0.25  # distance by which neighbours of a leaving cell move in, in spacings
 NEIGHBOUR_SPACINGS = 1.5  # distance of its neighbours at most
 BUD_CYCLES = 0.8  # time until a bud is a cell, in cycles of the cells
-BUD_SPREAD = 0.1  # standard deviation of the logarithm of the diameter of a new bud
+BUD_SPREAD = 0.2  # standard deviation of the logarithm of the diameter of a new bud
 
 
 def unit(vectors: FloatArray) -> FloatArray:

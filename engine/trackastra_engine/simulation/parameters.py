@@ -7,7 +7,7 @@ and run; neighbours pull each other along), skin (spacing 0.8 diameters, steps u
 areas that change by 30 % from frame to frame; 8 % divide and 8 % vanish per frame; cells that leave
 shrink by 4 % a frame), colonies of rods (5 to 9 times as long as wide; a fifth of them divides per
 frame) and embryos (daughters half a spacing from their mother, with 0.8 of her diameter). Budding
-yeast (a bud begins with 0.25 to 0.6 of its mother's diameter) and mother machines (rods in
+yeast (a bud begins with 0.12 to 0.6 of its mother's diameter) and mother machines (rods in
 rows between a closed and an open end) follow common descriptions, without a real set to compare.
 """
 
@@ -261,7 +261,7 @@ def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
             rounding=0.0,
             shrinkage=0.0,
             death_probability=_log_uniform(rng, 1e-4, 0.005),
-            bud=rng.uniform(0.25, 0.6),
+            bud=_log_uniform(rng, 0.12, 0.6),
         )
     if regime in ("rods", "channels"):
         return Division(

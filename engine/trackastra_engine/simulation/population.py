@@ -41,7 +41,7 @@ def simulate_outlines(
     cells = _first_cells(parameters, rng)
     if parameters.is_pushed:
         cells = _grown(cells, flow, parameters, rng)
-    next_identity = int(cells.identity.max()) + 1
+    next_identity = int(cells.identity.max(initial=-1)) + 1
     for frame in range(parameters.n_frames):
         yield _outlines(cells, offset, frame, parameters, rng)
         offset = offset + np.asarray(motion.drift) * spacing
@@ -77,7 +77,7 @@ def _grown(
     cells: Cells, flow: "_Flow", parameters: SimulationParameters, rng: np.random.Generator
 ) -> Cells:
     """Return a colony of about as many cells, grown from some of them."""
-    division = replace(parameters.division, cycle_frames=GROWTH_CYCLE)
+    division = replace(parameters.division, cycle_frames=GROWTH_CYCLE, death_probability=0.0)
     quick = replace(parameters, division=division)
     count = len(cells)
     cells = cells.rows(np.arange(max(1, round(count / 2**GENERATIONS))))
@@ -262,7 +262,7 @@ def _push_apart(cells: Cells, parameters: SimulationParameters) -> None:
     )
     owner = np.repeat(np.arange(len(cells)), n_balls)
     radius = np.repeat(width / 2, n_balls)
-    pairs = cKDTree(ball).query_pairs(2 * float(radius.max()), output_type="ndarray")
+    pairs = cKDTree(ball).query_pairs(2 * float(radius.max(initial=0)), output_type="ndarray")
     a, b = pairs[owner[pairs[:, 0]] != owner[pairs[:, 1]]].T
     between = ball[a] - ball[b]
     distance = np.maximum(np.linalg.norm(between, axis=1), 1e-6)
