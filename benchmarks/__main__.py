@@ -43,6 +43,7 @@ from benchmarks.transformer import transformer
 from benchmarks.voxels import voxels
 from benchmarks.wandering import wandering
 from benchmarks.whole import whole
+from benchmarks.yeast import yeast
 
 
 @click.group()
@@ -55,7 +56,16 @@ for benchmark in (
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
-    *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, colonies, tables),
+    *(
+        layers_benchmark,
+        voxels,
+        depths_benchmark,
+        microcolonies,
+        follicles,
+        yeast,
+        colonies,
+        tables,
+    ),
 ):
     main.add_command(benchmark)
 

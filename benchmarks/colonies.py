@@ -1,4 +1,4 @@
-"""How accurate is tracking of colonies of bacteria and of tissue from other laboratories?"""
+"""How accurate is tracking of colonies and tissue in movies of other laboratories?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import follicles, microcolonies
+from benchmarks import follicles, microcolonies, yeast
 from benchmarks.accuracy import interpreter
 from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
 from benchmarks.our_trackers import load_model
@@ -15,7 +15,8 @@ from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie, read_movie
 from benchmarks.wandering import row
 
-READERS = {microcolonies.SET: read_tables, follicles.SET: read_movie}
+READERS = {microcolonies.SET: read_tables, follicles.SET: read_movie, yeast.SET: read_movie}
+ONLY_TESTS = (yeast.SET,)  # sets of one movie, of which no model learns
 VERSIONS: dict[str, Variant] = {
     WHOLE: itself,
     **{ORDINAL[n]: partial(every_nth, n=n) for n in (2, 4)},
@@ -34,6 +35,8 @@ def movies(data: Path, name: str, part: str) -> list[TrueMovie]:
 def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
     """Yield the name of each set and version, and the movies of the set in it."""
     for name in READERS:
+        if part != "test" and name in ONLY_TESTS:
+            continue
         found = movies(data, name, part)
         for version, make in VERSIONS.items():
             yield f"{name}, {version}", [make(movie) for movie in found]
@@ -46,7 +49,7 @@ def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
 @interpreter("btrack")
 @interpreter("byotrack")
 def colonies(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
-    """Track the movies of `benchmarks microcolonies` and `follicles`, and compare trackers."""
+    """Track the movies of `benchmarks microcolonies`, `follicles` and `yeast`."""
     loaded = {Path(name).stem: load_model(name) for name in models}
     known = {name: python for name, python in environments.items() if python is not None}
     rows = [row(version, found, loaded, known) for version, found in versions(data, part)]

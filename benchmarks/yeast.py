@@ -48,10 +48,10 @@ def mother(mask: NDArray[np.integer[Any]], cell: int) -> int:
 @click.argument("data", type=click.Path(file_okay=False, path_type=Path))
 def yeast(clone: Path, data: Path) -> None:
     """Write the movie of a CLONE of rahi-lab/YeaZ-tracer to DATA/yeast; needs h5py."""
-    import h5py  # for this only
-
     if not (clone / FILE).is_file():
         raise click.BadParameter(f"there is no {clone / FILE}; clone rahi-lab/YeaZ-tracer")
+    import h5py  # only this command needs it
+
     with h5py.File(clone / FILE) as stored:
         frames = stored["FOV0"]
         names = sorted(frames, key=lambda name: int(name.removeprefix("T")))

@@ -206,5 +206,21 @@ def test_points_in_micrometres_are_balls_whatever_the_voxels(tmp_path, voxel):
     np.testing.assert_allclose(table.detections.features[:, -1], margin)
 
 
+def test_points_in_voxels_are_balls_in_micrometres(tmp_path):
+    rng = np.random.default_rng(0)
+    voxel = 2.0, 0.5, 0.5
+    rows = positions_um(rng)
+    for name, size in (("um", (1.0, 1.0, 1.0)), ("px", voxel)):
+        unit = " (um)" if name == "um" else ""
+        lines = [f"frame,z{unit},y{unit},x{unit},diameter{unit}"]
+        for frame, *place in rows:
+            cells = [frame, *(np.array(place) / size), 5 / size[-1]]
+            lines.append(",".join(map(repr, map(float, cells))))
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    in_um, in_px = (read_point_table(tmp_path / f"{name}.csv", voxel) for name in ("um", "px"))
+    np.testing.assert_allclose(in_px.detections.centroid, in_um.detections.centroid)
+    np.testing.assert_allclose(in_px.detections.features, in_um.detections.features)
+
+
 def positions_um(rng):
     return [(frame, *rng.uniform(0, 50, 3)) for frame in (0, 1) for _ in range(8)]

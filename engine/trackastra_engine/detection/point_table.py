@@ -164,7 +164,8 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     diameter = values.pop("diameter", None)
     if "radius" in values:
         diameter = 2 * values.pop("radius")
-    if columns.unit_um is not None:
+    unit_um = columns.unit_um
+    if unit_um is not None:
         is_known = voxel_um is not None
         voxel_um = voxel_um or (1.0,) * len(axes)
         check_voxel_size(voxel_um, len(axes))
@@ -175,15 +176,21 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
                 name,
                 option("voxel"),
             )
-        position = position * columns.unit_um
-        diameter = None if diameter is None else diameter * columns.unit_um
+        position = position * unit_um
+        diameter = None if diameter is None else diameter * unit_um
+    elif voxel_um is not None and len(set(voxel_um)) > 1 and len(voxel_um) == len(axes):
+        # Balls are round in micrometres; a pixel of a diameter is one along x.
+        check_voxel_size(voxel_um, len(axes))
+        unit_um = voxel_um[-1]
+        position = position * np.array(voxel_um)
+        diameter = None if diameter is None else diameter * unit_um
     label = _labels(values.pop("label", None), columns.program)
     if columns.program.name != "this engine":
         logger.log(NOTICE, "%s is read as a table of %s", name, columns.program.name)
     detections = detections_of_points(
         values.pop("frame"), position, label=label, diameter=diameter, **values
     )
-    if columns.unit_um is not None and voxel_um is not None:
+    if unit_um is not None and voxel_um is not None:
         detections = in_pixels(detections, voxel_um)
     _warn_of_odd(detections, name)
     _report_gaps(np.unique(detections.frame), name)

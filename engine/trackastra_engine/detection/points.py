@@ -42,7 +42,8 @@ def detections_of_points(
     label : (N,), optional
         Positive numbers, each once in its frame; by default points are numbered in their order.
     diameter : (N,), optional
-        Pixels; 0 if unknown.
+        Pixels; 0 if unknown. Points are round in pixels; `read_point_table` makes them round in
+        micrometres.
     intensity : (N,), optional
         Of the image.
 
