@@ -69,6 +69,7 @@ TABLES: dict[str, tuple[str, Table]] = {
     "clutter-change": ("clutter", noise.change_table),
     "clutter-choosing": ("clutter_choosing", noise.change_table),
     "wandering": ("wandering", wandering.table),
+    "colonies": ("colonies", wandering.table),
     "layers": ("layers", layers.table),
     "voxels": ("voxels", voxels.table),
     "depths": ("depths", depths.table),

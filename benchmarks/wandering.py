@@ -92,11 +92,12 @@ def row(
 
 
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """Yield a row for each version, with a column for each tracker."""
+    """Yield a row for each version, with a column for each tracker of any."""
     trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
     yield ["edge F1 / division F1", "cells per frame", "edges, divisions", *trackers]
     for row in result["rows"]:
-        scores = (in_words(row["trackers"][name]) for name in trackers)
+        found = row["trackers"]  # overlap needs masks
+        scores = (in_words(found[name]) if name in found else "" for name in trackers)
         edges = f"{row['edges']:,}, {row['divisions']:,}"
         yield [row["version"], f"{row['cells']:.0f}", edges, *scores]
 
