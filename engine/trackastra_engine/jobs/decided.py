@@ -50,21 +50,22 @@ def check_same_movie(corrections: Corrections, results: Path, detections: Detect
     Then the masks are others, and the corrections, which are those of the results, would link other
     objects. Results without tables are not compared.
     """
-    folders = filter(has_tables, (results, results / PRIVATE / MOVED))
-    for earlier in (read_tracks(folder).lineage.detections for folder in folders):
-        for ends in (corrections.source, corrections.target):
-            now, before = find_rows(detections, ends), find_rows(earlier, ends)
-            is_known = (now >= 0) & (before >= 0)
-            now, before, places = now[is_known], before[is_known], ends[is_known]
-            moved = np.linalg.norm(detections.centroid[now] - earlier.centroid[before], axis=1)
-            is_other = moved > np.maximum(detections.features[now, 0], 1)
-            if is_other.any():
-                frame, label = places[np.argmax(is_other)].tolist()
-                raise InputError(
-                    f"the corrections in {results} are of other masks: object {label} of frame "
-                    f"{frame} lies elsewhere; remove {CORRECTIONS}, or give it with --corrections"
-                )
+    folder = next(filter(has_tables, (results, results / PRIVATE / MOVED)), None)
+    if folder is None:
         return
+    earlier = read_tracks(folder).lineage.detections
+    for ends in (corrections.source, corrections.target):
+        now, before = find_rows(detections, ends), find_rows(earlier, ends)
+        is_known = (now >= 0) & (before >= 0)
+        now, before, places = now[is_known], before[is_known], ends[is_known]
+        moved = np.linalg.norm(detections.centroid[now] - earlier.centroid[before], axis=1)
+        is_other = moved > np.maximum(detections.features[now, 0], 1)
+        if is_other.any():
+            frame, label = places[np.argmax(is_other)].tolist()
+            raise InputError(
+                f"the corrections in {results} are of other masks: object {label} of frame {frame} "
+                f"lies elsewhere; remove {CORRECTIONS}, or give it with --corrections"
+            )
 
 
 def command_again(arguments: Sequence[str], linking: LinkingOptions) -> str:

@@ -7,8 +7,8 @@ and run; neighbours pull each other along), skin (spacing 0.8 diameters, steps u
 areas that change by 30 % from frame to frame; 8 % divide and 8 % vanish per frame; cells that leave
 shrink by 4 % a frame), colonies of rods (5 to 9 times as long as wide; a fifth of them divides per
 frame) and embryos (daughters half a spacing from their mother, with 0.8 of her diameter). Budding
-yeast (a bud begins with 0.12 to 0.6 of its mother's diameter) and mother machines (rods in
-rows between a closed and an open end) follow common descriptions, without a real set to compare.
+yeast (in a real colony, buds begin with 0.11 to 0.42 of their mother's diameter) and mother
+machines (rods in rows between a closed and an open end) have no such test.
 """
 
 from dataclasses import dataclass, field
