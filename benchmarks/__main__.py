@@ -56,16 +56,8 @@ for benchmark in (
     *(rates, false_divisions, gaps, delay, linking, corrections_benchmark, adaptation, strides),
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
-    *(
-        layers_benchmark,
-        voxels,
-        depths_benchmark,
-        microcolonies,
-        follicles,
-        yeast,
-        colonies,
-        tables,
-    ),
+    *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, yeast, colonies),
+    tables,
 ):
     main.add_command(benchmark)
 

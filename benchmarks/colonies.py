@@ -9,11 +9,9 @@ import click
 from benchmarks import follicles, microcolonies, yeast
 from benchmarks.accuracy import interpreter
 from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
-from benchmarks.our_trackers import load_model
 from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
-from benchmarks.record import write_result
 from benchmarks.true_movies import TrueMovie, read_movie
-from benchmarks.wandering import row
+from benchmarks.wandering import compare
 
 READERS = {microcolonies.SET: read_tables, follicles.SET: read_movie, yeast.SET: read_movie}
 ONLY_TESTS = (yeast.SET,)  # sets of one movie, of which no model learns
@@ -50,8 +48,4 @@ def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
 @interpreter("byotrack")
 def colonies(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
     """Track the movies of `benchmarks microcolonies`, `follicles` and `yeast`."""
-    loaded = {Path(name).stem: load_model(name) for name in models}
-    known = {name: python for name, python in environments.items() if python is not None}
-    rows = [row(version, found, loaded, known) for version, found in versions(data, part)]
-    name = "colonies" if part == "test" else "colonies_choosing"
-    print(f"written to {write_result(name, {'rows': rows})}")
+    compare("colonies", part, versions(data, part), models, environments)

@@ -41,7 +41,7 @@ def masks(table: pd.DataFrame) -> NDArray[np.uint16]:
     table = table[table["t_step"] % EVERY == 0].dropna(subset=list(ENDS))
     corners: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for row in table.itertuples():
-        ends = [ast.literal_eval(end) for end in (row.endpoint_1_coords, row.endpoint_2_coords)]
+        ends = [ast.literal_eval(getattr(row, end)) for end in ENDS]
         for cell in (row.cell_s_lab, row.cell_r_lab):
             corners.setdefault((int(row.t_step) // EVERY, int(cell)), []).extend(ends)
     largest = np.max([place for places in corners.values() for place in places], axis=0)

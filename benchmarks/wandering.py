@@ -91,6 +91,21 @@ def row(
     return found
 
 
+def compare(
+    name: str,
+    part: str,
+    versions: Iterable[tuple[str, list[TrueMovie]]],
+    models: Sequence[str],
+    environments: Mapping[str, str | None],
+) -> None:
+    """Write the rows of all versions; those of movies for choosing to a file of their own."""
+    loaded = {Path(model).stem: load_model(model) for model in models}
+    known = {name: python for name, python in environments.items() if python is not None}
+    rows = [row(version, movies, loaded, known) for version, movies in versions]
+    result = name if part == "test" else f"{name}_choosing"
+    print(f"written to {write_result(result, {'rows': rows})}")
+
+
 def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
     """Yield a row for each version, with a column for each tracker of any."""
     trackers = dict.fromkeys(name for row in result["rows"] for name in row["trackers"])
@@ -110,8 +125,4 @@ def table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
 @interpreter("byotrack")
 def wandering(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
     """Track the movies of `benchmarks mcf10a`, and compare with trackers without training."""
-    loaded = {Path(name).stem: load_model(name) for name in models}
-    known = {name: python for name, python in environments.items() if python is not None}
-    rows = [row(version, movies, loaded, known) for version, movies in fields(data, part)]
-    name = "wandering" if part == "test" else "wandering_choosing"
-    print(f"written to {write_result(name, {'rows': rows})}")
+    compare("wandering", part, fields(data, part), models, environments)

@@ -50,7 +50,10 @@ def yeast(clone: Path, data: Path) -> None:
     """Write the movie of a CLONE of rahi-lab/YeaZ-tracer to DATA/yeast; needs h5py."""
     if not (clone / FILE).is_file():
         raise click.BadParameter(f"there is no {clone / FILE}; clone rahi-lab/YeaZ-tracer")
-    import h5py  # only this command needs it
+    try:
+        import h5py  # only this command needs it
+    except ImportError:
+        raise click.ClickException("the file is HDF5; install the package h5py") from None
 
     with h5py.File(clone / FILE) as stored:
         frames = stored["FOV0"]

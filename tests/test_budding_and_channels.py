@@ -77,6 +77,14 @@ def test_a_bud_grows_to_a_cell_before_it_has_a_bud():
     assert np.median(size[grows] / size[movie.parent[grows]]) > 1.05
 
 
+def test_a_colony_may_die_out():
+    pushed = replace(YEAST, is_colony=True, motion=replace(STILL, is_pushed=True))
+    deadly = replace(pushed, n_cells=6, division=replace(YEAST.division, death_probability=0.9))
+    counts = np.bincount(simulate(deadly, 1).detections.frame, minlength=YEAST.n_frames)
+    assert counts[0] > 0
+    assert counts[-1] == 0
+
+
 def test_cells_in_channels_keep_their_order_and_leave_at_the_open_end():
     movie = simulate(CHANNELS, 3)
     found, side = movie.detections, CHANNELS.channel_distance * CHANNELS.shape.diameter_px

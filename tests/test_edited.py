@@ -237,7 +237,7 @@ def test_a_second_daughter_does_not_replace_the_first():
 
 def test_a_deleted_object_gets_no_other_links():
     found = true_lineage(dividing_cell()[1]).detections.rows(np.array([2, 3, 4, 6]))
-    scored = Edges(np.array([0, 1, 2]), np.array([2, 2, 3]), np.array([0.6, 0.4, 0.9]))
+    scored = Edges(np.array([0, 1, 2]), np.array([2, 2, 3]), np.array([0.7, 0.6, 0.9]))
     parent, is_left = np.array([-1, -1, 0, 2]), np.array([True, True, False, True])
     links = ComparedLinks(parent, np.full(4, -1), is_left)
     decided = Corrections.of(decisions(found, links))

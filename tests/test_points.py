@@ -13,6 +13,7 @@ from trackastra_engine.detection.points import LONE_DIAMETER_PX, detections_of_p
 from trackastra_engine.detection.transform import transform
 from trackastra_engine.linking import linker
 from trackastra_engine.movie.frames import Frame
+from trackastra_engine.online.session import Session
 from trackastra_engine.output.edge_table import edge_ends
 
 HEADER = "frame,y,x,label,diameter,intensity\n"
@@ -220,6 +221,15 @@ def test_points_in_voxels_are_balls_in_micrometres(tmp_path):
     in_um, in_px = (read_point_table(tmp_path / f"{name}.csv", voxel) for name in ("um", "px"))
     np.testing.assert_allclose(in_px.detections.centroid, in_um.detections.centroid)
     np.testing.assert_allclose(in_px.detections.features, in_um.detections.features)
+
+
+def test_points_of_a_session_are_balls_in_micrometres(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Session, "push_detections", lambda self, found, **rest: seen.append(found))
+    voxel, places = (2.0, 0.5, 0.5), np.array([[1.0, 5.0, 5.0], [4.0, 20.0, 30.0]])
+    Session(Tracker.load("general_3d"), voxel_um=voxel).push_points(places, diameter=[8, 10])
+    round_in_um = transform(seen[0], np.diag(voxel)).features[:, 2:-1].reshape(-1, 3, 3)
+    np.testing.assert_allclose(round_in_um, round_in_um[:, :1, :1] * np.eye(3), atol=1e-9)
 
 
 def positions_um(rng):

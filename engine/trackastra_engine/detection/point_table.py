@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
 from trackastra_engine.detection.point_columns import Program, find_columns
-from trackastra_engine.detection.points import detections_of_points, in_pixels
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.files.csv_table import open_table
 from trackastra_engine.movie.calibration import UM_PER_UNIT
@@ -164,8 +164,7 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     diameter = values.pop("diameter", None)
     if "radius" in values:
         diameter = 2 * values.pop("radius")
-    unit_um = columns.unit_um
-    if unit_um is not None:
+    if columns.unit_um is not None:
         is_known = voxel_um is not None
         voxel_um = voxel_um or (1.0,) * len(axes)
         check_voxel_size(voxel_um, len(axes))
@@ -176,23 +175,15 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
                 name,
                 option("voxel"),
             )
-        position = position * unit_um
-        diameter = None if diameter is None else diameter * unit_um
-    elif voxel_um is not None and len(set(voxel_um)) > 1 and len(voxel_um) == len(axes):
-        # Balls are round in micrometres; a pixel of a diameter is one along x.
-        check_voxel_size(voxel_um, len(axes))
-        unit_um = voxel_um[-1]
-        position = position * np.array(voxel_um)
-        diameter = None if diameter is None else diameter * unit_um
+        position = position * columns.unit_um / np.array(voxel_um)
+        diameter = None if diameter is None else diameter * columns.unit_um / voxel_um[-1]
     label = _labels(values.pop("label", None), columns.program)
     if columns.program.name != "this engine":
         logger.log(NOTICE, "%s is read as a table of %s", name, columns.program.name)
+    _warn_of_odd(values["frame"], position, name)
     detections = detections_of_points(
-        values.pop("frame"), position, label=label, diameter=diameter, **values
+        values.pop("frame"), position, label=label, diameter=diameter, voxel_um=voxel_um, **values
     )
-    if unit_um is not None and voxel_um is not None:
-        detections = in_pixels(detections, voxel_um)
-    _warn_of_odd(detections, name)
     _report_gaps(np.unique(detections.frame), name)
     return PointTable(detections, voxel_um)
 
@@ -237,9 +228,8 @@ def _unit_um(*texts: str) -> float | None:
     return None
 
 
-def _warn_of_odd(detections: Detections, name: str) -> None:
+def _warn_of_odd(frame: FloatArray, position: FloatArray, name: str) -> None:
     """Warn if positions cannot be in pixels, or points are there twice."""
-    frame, position = detections.frame, detections.centroid
     n_again = len(position) - len(np.unique(np.column_stack([frame, position]), axis=0))
     if n_again:
         logger.warning(

@@ -1,20 +1,18 @@
 """Convert points, such as spots or particles, to detections.
 
-Models also use shapes and borders: points are discs or balls, and the border is the box around all
-of them. Without diameters, all are half as wide as the typical distance to the nearest point of
-the same frame, a density like that of most training movies. A point whose diameter is unknown (0)
-has the median diameter of its frame.
+Models also use shapes and borders: points are discs or balls in true proportion, and the border is
+the box around all of them. Without diameters, all are half as wide as the typical distance to the
+nearest point of the same frame, a density like that of most training movies. A point whose diameter
+is unknown (0) has the median diameter of its frame.
 """
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackastra_engine.detection.detections import Detections, FloatArray
-from trackastra_engine.detection.transform import ball_inertias, transform
+from trackastra_engine.detection.transform import SECOND_MOMENT, inertias
 from trackastra_engine.errors import InputError
-from trackastra_engine.movie.voxels import VoxelSize
+from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
 
 MAX_FRAME = 2**31 - 1  # frames are stored as int32
 # Of positions and diameters: the ratio of two lengths must fit into float32, the type of tokens.
@@ -30,6 +28,7 @@ def detections_of_points(
     label: ArrayLike | None = None,
     diameter: ArrayLike | None = None,
     intensity: ArrayLike | None = None,
+    voxel_um: VoxelSize | None = None,
 ) -> Detections:
     """Return the detections of N points, in any order.
 
@@ -42,10 +41,12 @@ def detections_of_points(
     label : (N,), optional
         Positive numbers, each once in its frame; by default points are numbered in their order.
     diameter : (N,), optional
-        Pixels; 0 if unknown. Points are round in pixels; `read_point_table` makes them round in
-        micrometres.
+        Pixels along x; 0 if unknown.
     intensity : (N,), optional
         Of the image.
+    voxel_um : tuple of float, optional
+        Size of a voxel along ([z,] y, x), by which points are round; without it, they are in
+        pixels.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def detections_of_points(
     Raises
     ------
     InputError
-        At the first point that cannot be used.
+        At the first point that cannot be used, or if the voxel size does not fit.
 
     Examples
     --------
@@ -69,7 +70,10 @@ def detections_of_points(
         )
     if places.ndim != 2 or places.shape[1] not in (2, 3):
         raise InputError(f"positions are of shape {places.shape}; expected (N, 2) or (N, 3)")
-    n_points = len(places)
+    n_points, ndim = places.shape
+    if voxel_um is not None:
+        check_voxel_size(voxel_um, ndim)
+    side = proportions(voxel_um, ndim)
     is_possible = (np.abs(places) <= MOST_LENGTH).all(axis=1)  # also not NaN
     _check("position", places.sum(axis=1), is_possible, f"finite numbers up to {MOST_LENGTH:g}")
     frames = _column("frame", frame, n_points)
@@ -88,19 +92,19 @@ def detections_of_points(
             "give each its own label"
         )
     if diameter is None:
-        widths = np.full(n_points, _typical_diameter(frames, places))
+        widths = np.full(n_points, _typical_diameter(frames, places * side))
     else:
         widths = _column("diameter", diameter, n_points)
         is_possible = (widths == 0) | (widths >= LEAST_LENGTH) & (widths <= MOST_LENGTH)
         _check("diameter", widths, is_possible, "0 if unknown, or a length from 1e-15 to 1e15")
-        widths = _with_known_diameters(frames, places, widths[order])
+        widths = _with_known_diameters(frames, places * side, widths[order])
     if intensity is None:
         brightness = np.full(n_points, np.nan)
     else:
         brightness = _column("intensity", intensity, n_points)
         _check("intensity", brightness, np.isfinite(brightness), "a finite number")
         brightness = brightness[order]
-    features = _features(places, widths, brightness)
+    features = _features(places, widths, brightness, side)
     return Detections(frames.astype(np.int32), labels.astype(np.int64), places, features)
 
 
@@ -152,23 +156,18 @@ def _typical_diameter(frames: FloatArray, places: FloatArray) -> float:
     return DIAMETER_PER_SPACING * spacing if spacing > 0 else LONE_DIAMETER_PX
 
 
-def _features(places: FloatArray, diameter: FloatArray, intensity: FloatArray) -> FloatArray:
-    """Return (N, F) features in the order of `feature_names`, of discs or balls."""
-    inertia = ball_inertias(diameter, places.shape[1])
-    return np.column_stack([diameter, intensity, inertia, _margins(places)])
+def _features(
+    places: FloatArray, diameter: FloatArray, intensity: FloatArray, side: FloatArray
+) -> FloatArray:
+    """Return (N, F) features in the order of `feature_names`, of discs or balls.
 
-
-def _margins(places: FloatArray) -> FloatArray:
-    """Return the distances (N,) of points to the box around all; as in masks, z has no border."""
-    plane = places[:, -2:]
+    diameter: (N,) pixels along x; side: (D,) lengths of a voxel, see voxels.proportions.
+    """
+    ndim = places.shape[1]
+    width = diameter[:, None] / side  # pixels along each axis
+    covariance = SECOND_MOMENT[ndim] * width[:, :, None] ** 2 * np.eye(ndim)
+    size = diameter / side.prod() ** (1 / ndim)  # of a round object of the same size in pixels
+    plane = places[:, -2:]  # as for objects in masks, z has no border
     low, high = plane.min(axis=0, initial=np.inf), plane.max(axis=0, initial=-np.inf)
-    return np.asarray(np.minimum(plane - low, high - plane).min(axis=1))
-
-
-def in_pixels(detections: Detections, voxel_um: VoxelSize) -> Detections:
-    """Return points in micrometres in pixels: balls remain balls in true proportion."""
-    size = np.array(voxel_um)
-    found = transform(detections, np.diag(1 / size))
-    place = detections.centroid / size
-    found.features[:, -1] = _margins(place)
-    return replace(found, centroid=place)
+    margin = np.minimum(plane - low, high - plane).min(axis=1)
+    return np.column_stack([size, intensity, inertias(covariance), margin])

@@ -272,9 +272,8 @@ class Session:
             places = np.empty((0, self.tracker.model.spec.ndim))
         check_number(len(places), self.max_objects)
         zeros = np.zeros(len(places), int)
-        detections = detections_of_points(
-            zeros, places, label=label, diameter=diameter, intensity=intensity
-        )
+        about = {"label": label, "diameter": diameter, "intensity": intensity}
+        detections = detections_of_points(zeros, places, voxel_um=self.voxel_um, **about)
         return self.push_detections(detections, fov=fov, frame=frame)
 
     def finish(self, fov: Hashable = 0) -> Lineage:
