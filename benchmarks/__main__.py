@@ -40,6 +40,7 @@ from benchmarks.startup import startup
 from benchmarks.strides import strides
 from benchmarks.tables import tables
 from benchmarks.transformer import transformer
+from benchmarks.turns import turns
 from benchmarks.voxels import voxels
 from benchmarks.wandering import wandering
 from benchmarks.whole import whole
@@ -57,7 +58,7 @@ for benchmark in (
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
     *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, yeast, colonies),
-    tables,
+    *(turns, tables),
 ):
     main.add_command(benchmark)
 

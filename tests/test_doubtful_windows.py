@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 from test_motion import STEP, field
+from trackastra_engine.association import aligned_windows
 from trackastra_engine.association.aligned_windows import (
     DOUBTFUL_FIT,
     MAX_PASSES,
     MIN_DOUBT,
+    TURN,
+    TURNED_CELLS,
+    TURNED_DOUBT,
     score_aligned,
+    turned,
 )
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.model.edges import Edges
@@ -66,6 +71,12 @@ def test_links_lead_to_an_alignment_in_which_they_are_likelier():
     assert edges.score.min() > 0.95
 
 
+@pytest.fixture
+def never_turned(monkeypatch):
+    monkeypatch.setattr(aligned_windows, "TURNED_CELLS", 0)
+
+
+@pytest.mark.usefixtures("never_turned")
 @pytest.mark.parametrize("left", [1.2, 0.93])
 def test_an_alignment_that_leaves_doubt_is_dropped(left):
     found = window(growing)
@@ -111,6 +122,7 @@ def test_windows_that_fit_are_scored_once(move):
     assert model.passes == [1]
 
 
+@pytest.mark.usefixtures("never_turned")
 def test_cells_that_hardly_move_are_scored_once_however_they_look():
     found, model = window(lambda place: place), NearModel(sharpness=20)
     assert 1 - model.edges(found).score.mean() > MIN_DOUBT
@@ -126,6 +138,81 @@ def test_cells_with_certain_parents_are_scored_once_however_badly_they_fit():
     assert model.passes == [1]
 
 
+class TwoSided:
+    """Scores the same links as 1 minus a doubt that depends on the direction of the field."""
+
+    def __init__(self, found, doubt, of_turned):
+        self.upright, self.doubt, self.of_turned = found, doubt, of_turned
+        self.n_turned = 0
+
+    def __call__(self, windows):
+        return [self.edges(seen) for seen in windows]
+
+    def edges(self, seen):
+        here, upright = (one.centroid - one.centroid.mean(axis=0) for one in (seen, self.upright))
+        is_turned = (here * upright).sum() < 0
+        self.n_turned += is_turned
+        source = np.arange(len(seen) - N_CELLS)
+        doubt = self.of_turned if is_turned else self.doubt
+        return Edges(source, source + N_CELLS, np.full(len(source), 1 - doubt))
+
+
+@pytest.mark.parametrize(
+    ("doubt", "of_turned", "used"),
+    [(0.5, 0.1, 0.1), (0.1, 0.5, 0.1), (0.5, 0.48, 0.49), (0.48, 0.5, 0.49)],
+)
+def test_small_windows_in_doubt_get_the_likelier_scores_of_two_directions(doubt, of_turned, used):
+    found = window(growing)
+    assert len(found) <= TURNED_CELLS
+    model = TwoSided(found, doubt, of_turned)
+    (edges,) = score_aligned([found], model)
+    assert model.n_turned >= 1
+    assert len(edges) == len(found) - N_CELLS
+    np.testing.assert_allclose(edges.score, 1 - used)
+
+
+def test_a_link_that_one_direction_lacks_counts_as_zero():
+    found = window(growing)
+
+    class Model(TwoSided):
+        def edges(self, seen):
+            edges = super().edges(seen)
+            return edges.rows(np.arange(1, len(edges))) if self.n_turned else edges
+
+    (edges,) = score_aligned([found], Model(found, 0.5, 0.5))
+    np.testing.assert_array_equal(edges.source, np.arange(len(found) - N_CELLS))
+    np.testing.assert_allclose(edges.score, np.where(edges.source == 0, 0.25, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "doubt"), [(1 + TURNED_CELLS // N_CELLS, 0.5), (4, TURNED_DOUBT / 2)]
+)
+def test_large_or_sure_windows_are_seen_in_one_direction(n_frames, doubt):
+    found = window(growing, n_frames)
+    model = TwoSided(found, doubt, 0.0)
+    (edges,) = score_aligned([found], model)
+    assert model.n_turned == 0
+    np.testing.assert_allclose(edges.score, 1 - doubt)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_turned_windows_have_the_same_cells(ndim):
+    rng = np.random.default_rng(0)
+    place = rng.normal(size=(20, ndim)) * 30
+    found = detections_of_points(np.zeros(20, int), place, diameter=rng.uniform(4, 9, 20))
+    seen = turned(found, TURN)
+    np.testing.assert_allclose(seen.features, found.features, atol=1e-9)
+    distance, after = (
+        np.linalg.norm(one.centroid[:, None] - one.centroid, axis=-1) for one in (found, seen)
+    )
+    np.testing.assert_allclose(after, distance)
+    before, after = found.centroid[:, -2:], seen.centroid[:, -2:]
+    along = (before * after).sum(axis=1)
+    np.testing.assert_allclose(along, np.cos(TURN) * (before**2).sum(axis=1))
+    np.testing.assert_array_equal(seen.centroid[:, :-2], found.centroid[:, :-2])
+
+
+@pytest.mark.usefixtures("never_turned")
 def test_windows_do_not_depend_on_those_scored_with_them():
     windows = [window(growing), window(lambda place: place, seed=1), window(growing, seed=2)]
     together, model = score_aligned(windows, NearModel()), NearModel()
