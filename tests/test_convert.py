@@ -62,10 +62,16 @@ def test_tables_are_read_as_they_were_written(tmp_path):
     assert saved.calibration.frame_interval_s == 90.5
 
 
-def test_the_size_of_voxels_is_read_from_the_tables(tmp_path):
-    results = Results(true_lineage(dividing_cell()[1]), calibration=Calibration((0.325, 0.1), None))
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (-25.0, 0.0), (-60.0, -70.0)])
+@pytest.mark.parametrize("voxel", [(0.325, 0.1), (2.0, 0.7), (0.1083, 0.1083)])
+def test_the_size_of_voxels_is_read_from_the_tables(tmp_path, voxel, shift):
+    """Also of points on both sides of 0, of which one is hardly away from it."""
+    lineage = true_lineage(dividing_cell()[1])
+    lineage.detections.centroid[:] += shift
+    lineage.detections.centroid[0, 0] = 0.0025
+    results = Results(lineage, calibration=Calibration(voxel, None))
     write_outputs(results, Outputs(tmp_path, formats=("csv",), report=False))
-    assert read_tracks(tmp_path).calibration == Calibration((0.325, 0.1), None)
+    assert read_tracks(tmp_path).calibration == Calibration(voxel, None)
 
 
 @pytest.mark.parametrize("is_upstream", [True, False])

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,16 @@ from golden_cases import CASES, load_case
 from random_graphs import COSTS, ROUNDING, any_costs, detections_in, graphs, vars_of
 from test_parity import MAX_DISTANCE_PX, TIED, pairs
 from trackastra_engine.detection.detections import Detections
+from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking import linker
 from trackastra_engine.linking.candidates import CandidateGraph, candidate_graph
-from trackastra_engine.linking.costs import CONFIGURATIONS, LinkCosts, read_costs
+from trackastra_engine.linking.costs import (
+    CONFIGURATIONS,
+    PROBABILITIES,
+    LinkCosts,
+    read_costs,
+)
 from trackastra_engine.linking.ilp import choose_optimally, is_assignment, lineage_cost
 from trackastra_engine.linking.integer_program import (
     build_program,
@@ -23,6 +30,7 @@ from trackastra_engine.linking.integer_program import (
     solve_program,
 )
 from trackastra_engine.linking.lineage import build_lineage
+from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.model.edges import Edges
 
 
@@ -179,17 +187,38 @@ def test_no_lineage_costs_less_than_the_bound(graph, costs, divisions):
     assert program.least_cost() <= best + ROUNDING
 
 
+@pytest.mark.parametrize(("probabilities", "usual"), [(True, PROBABILITIES), (False, LinkCosts())])
+def test_costs_that_a_file_omits_are_those_of_the_default(tmp_path, probabilities, usual):
+    file = tmp_path / "costs.toml"
+    file.write_text("split = 0.625\n")
+    options = LinkingOptions(mode="ilp", ilp_costs=str(file))
+    link = options.linker(usual_gap=1, probabilities=probabilities)
+    assert link.choose.keywords["costs"] == replace(usual, split=0.625)
+
+
+def test_an_integer_program_prints_nothing(capfd):
+    graph = CandidateGraph(
+        detections_of_points([0, 1, 1], [[0, 0], [0, 1], [1, 0]]),
+        Edges(np.array([0, 0]), np.array([1, 2]), np.array([0.9, 0.9])),
+    )
+    costs = LinkCosts(detection=0.3, split=-0.5)
+    assert not is_assignment(costs, divisions=True)
+    assert len(linker("ilp", costs=costs)(graph).edges) == 2
+    assert capfd.readouterr() == ("", "")
+
+
 def test_costs_are_read_by_name_or_from_toml(tmp_path):
-    assert read_costs("deepcell_gt").split == 1.0
+    usual = LinkCosts(disappear=0.125)
+    assert read_costs("deepcell_gt", usual).split == 1.0
     file = tmp_path / "costs.toml"
     file.write_text("appear = 1\nsplit = 0.75\n")
-    assert read_costs(file) == LinkCosts(appear=1.0, split=0.75)
+    assert read_costs(file, usual) == LinkCosts(appear=1.0, split=0.75, disappear=0.125)
     for text in ("splits = 1", "split = 'x'", "split = true", "split = inf", "split ="):
         file.write_text(text)
         with pytest.raises(InputError, match=r"costs\.toml"):
-            read_costs(file)
+            read_costs(file, usual)
     with pytest.raises(InputError, match="deepcell_res_tuned"):
-        read_costs("nonsense")
+        read_costs("nonsense", usual)
 
 
 @given(graphs(max_edges=9, max_step=1, levels=()))

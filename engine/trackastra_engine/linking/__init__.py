@@ -13,8 +13,8 @@ from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import (
     DIVISION_PROBABILITY,
     LINK_PROBABILITY,
-    PROBABILITIES,
     LinkCosts,
+    usual_costs,
 )
 from trackastra_engine.linking.greedy import MIN_LINK_SCORE, choose_greedily
 from trackastra_engine.linking.ilp import TIME_LIMIT_S, choose_optimally, is_separable
@@ -110,7 +110,7 @@ def linker(
     if min_division_score is not None:
         _check_division_score(min_division_score, mode, link_score)
     if mode.startswith("ilp"):
-        costs = costs or (PROBABILITIES if probabilities else LinkCosts())
+        costs = costs or usual_costs(probabilities=probabilities)
         if min_division_score is not None:
             costs = costs.with_min_division_score(min_division_score)
         limit = TIME_LIMIT_S if time_limit_s is None else time_limit_s

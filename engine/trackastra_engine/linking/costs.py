@@ -104,10 +104,15 @@ CONFIGURATIONS = {
 }
 
 
-def read_costs(name: str | Path) -> LinkCosts:
+def usual_costs(*, probabilities: bool) -> LinkCosts:
+    """Return the costs for scores that are probabilities, or upstream's default ("gt")."""
+    return PROBABILITIES if probabilities else LinkCosts()
+
+
+def read_costs(name: str | Path, others: LinkCosts) -> LinkCosts:
     """Return the costs of one of the CONFIGURATIONS, or of a TOML file `NAME = NUMBER`.
 
-    The names are the fields of LinkCosts; names not in the file have upstream's default ("gt").
+    The names are the fields of LinkCosts; those that are not in the file are as in `others`.
 
     Raises InputError if there is no such configuration or file, or a line of it is invalid.
     """
@@ -134,4 +139,4 @@ def read_costs(name: str | Path) -> LinkCosts:
             or not math.isfinite(value)
         ):
             raise InputError(f"{name} has {key} = {value!r}; give a finite number")
-    return LinkCosts(**{key: float(value) for key, value in values.items()})
+    return replace(others, **{key: float(value) for key, value in values.items()})

@@ -109,8 +109,7 @@ def solve_program(
         return start, float(program.costs @ start) - program.least_cost()
     import highspy  # loads a library of 20 MB, which greedy linking does not need
 
-    highs: Any = highspy.Highs()
-    highs.silent()
+    highs = _silent_highs(highspy)
     highs.setOptionValue("time_limit", time_limit_s)
     highs.setOptionValue("mip_rel_gap", 0.0)
     # Presolve finds nothing in rows as tight as these, and ignores the time limit: 57 s with a
@@ -129,6 +128,17 @@ def solve_program(
         found = start
     least_cost = max(info.mip_dual_bound, program.least_cost())
     return found, float(program.costs @ found) - least_cost
+
+
+def _silent_highs(highspy: Any) -> Any:
+    """Return a solver that prints nothing, not even its name in this step of the constructor."""
+
+    class Silent(highspy.Highs):  # type: ignore[misc]
+        def enableCallbacks(self) -> None:  # noqa: N802
+            self.silent()
+            super().enableCallbacks()
+
+    return Silent()
 
 
 def _highs_model(program: Program, highspy: Any) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from trackastra_engine.linking import Linker, linker
-from trackastra_engine.linking.costs import read_costs
+from trackastra_engine.linking.costs import read_costs, usual_costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,13 @@ class LinkingOptions:
         usual_gap: frames of the longest link if none is chosen; probabilities: whether scores are
         probabilities, see `linking.linker`.
         """
+        usual = usual_costs(probabilities=probabilities)
         return linker(
             self.mode,
             max_gap=usual_gap if self.max_gap is None else self.max_gap,
             probabilities=probabilities,
             min_division_score=self.min_division_score,
-            costs=read_costs(self.ilp_costs) if self.ilp_costs else None,
+            costs=read_costs(self.ilp_costs, usual) if self.ilp_costs else None,
             time_limit_s=self.ilp_time_limit_s,
         )
 

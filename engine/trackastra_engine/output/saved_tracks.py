@@ -33,7 +33,8 @@ from trackastra_engine.movie.frames import Frame
 from trackastra_engine.output.formats import EDGE_TABLE, GEFF, TRACK_TABLE
 
 TRACKED_MASKS = (RESULT, UPSTREAM_RESULT, TRUTH)  # names that their files may have
-RATIO_DIGITS = 7  # precision of the size of a voxel in the columns
+# Decimals of the columns of track_table.py: of positions in pixels, and in micrometres or seconds.
+PIXEL_DECIMALS, UM_DECIMALS = 3, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,11 +202,20 @@ def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:
 
 
 def _ratio(physical: FloatArray | None, count: FloatArray) -> float:
-    """Return the size of a pixel or frame in a unit, from the most precise row."""
-    farthest = int(np.argmax(count))
-    if physical is None or count[farthest] <= 0:
+    """Return the size of a pixel or frame in a unit: the shortest number that fits all rows (N,).
+
+    It is NaN if the unit is not known, or no row tells it.
+    """
+    off_count, off_physical = 0.5 * 10.0**-PIXEL_DECIMALS, 0.5 * 10.0**-UM_DECIMALS
+    used = np.abs(count) > off_count
+    if physical is None or not used.any():
         return float("nan")
-    return float(f"{physical[farthest] / count[farthest]:.{RATIO_DIGITS}g}")
+    size, number = np.abs(physical[used]), np.abs(count[used])
+    low = float(((size - off_physical) / (number + off_count)).max())
+    high = float(((size + off_physical) / (number - off_count)).min())
+    middle = (low + high) / 2
+    shorter = (float(f"{middle:.{digits}g}") for digits in range(1, 16))
+    return next((one for one in shorter if low <= one <= high), middle)
 
 
 def _measure(folder: CtcFolder) -> SavedTracks:
