@@ -77,6 +77,25 @@ def test_one_failure_does_not_stop_the_rest_and_only_it_is_repeated(plate, tmp_p
     }
 
 
+def test_results_that_were_changed_are_left_and_have_no_figures(plate, tmp_path):
+    out = tmp_path / "out"
+    (plate / "p2" / "masks" / "t003.tif").write_bytes((plate / "p1/masks/t003.tif").read_bytes())
+    assert run("batch", plate, "-o", out, *QUICK).exit_code == 0
+    assert run("link", out / "p1", "--mode", "greedy_nodiv").exit_code == 0
+    (out / "p2" / "tracks.csv").unlink()
+    (out / "p10" / "notes.txt").write_text("of the user")
+    before = (out / "p1" / "edges.csv").read_bytes()
+    result = run("batch", plate, "-o", out, *QUICK)
+    assert result.exit_code == 0, result.output
+    rows = summary(out)
+    assert [row["status"] for row in rows.values()] == ["changed", "changed", "unchanged"]
+    assert [row["tracks"] for row in rows.values()] == ["", "", "4"]
+    assert f"remove {out / 'p1'} to track it again" in rows["p1"]["reason"]
+    assert "p1 changed: its results are not those of the batch" in result.stderr
+    assert (out / "p1" / "edges.csv").read_bytes() == before
+    assert "1 unchanged, 2 changed" in (out / "summary.html").read_text("utf-8")
+
+
 def test_other_options_track_again_and_other_results_are_not_changed(plate, tmp_path):
     out = tmp_path / "out"
     manifest = tmp_path / "movies.csv"

@@ -47,7 +47,7 @@ def _run(
         key = fingerprint([*position.arguments, *options])
         peaks += record.peaks_mb()
         if record.is_finished(key):
-            yield Outcome(position.name, "unchanged", record.figures())
+            yield _earlier(position.name, record)
         else:
             waiting.append((position, record, key))
     free = _shares(min(budget.jobs, len(waiting)))
@@ -69,6 +69,14 @@ def _run(
     finally:
         for process in running:
             process.stop()
+
+
+def _earlier(name: str, record: Record) -> Outcome:
+    """Return the outcome of a position that an earlier batch tracked."""
+    if record.has_changed():
+        reason = f"its results are not those of the batch; remove {record.folder} to track it again"
+        return Outcome(name, "changed", {}, reason)
+    return Outcome(name, "unchanged", record.figures())
 
 
 def _shares(n_jobs: int) -> list[Share]:

@@ -30,9 +30,14 @@ class Record:
         return self._path.exists()
 
     def is_finished(self, key: str) -> bool:
-        """Return whether the results are those of the same inputs and options."""
+        """Return whether there are results of the same inputs and options."""
         known = self._known()
         return known.get("key") == key and known["figures"] is not None and self.folder.is_dir()
+
+    def has_changed(self) -> bool:
+        """Return whether files of the results were changed or removed since the batch."""
+        now, known = _results(self.folder), self._known().get("results", {})
+        return any(now.get(name) != file for name, file in known.items())
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of the results; empty if there are none."""
@@ -45,7 +50,8 @@ class Record:
 
     def write(self, key: str, figures: dict[str, Any] | None) -> None:
         """Write the figures, or None for a position that has only begun."""
-        write_figures({"key": key, "figures": figures}, self._path)
+        results = {} if figures is None else _results(self.folder)
+        write_figures({"key": key, "figures": figures, "results": results}, self._path)
 
     def _known(self) -> dict[str, Any]:
         try:
@@ -53,6 +59,13 @@ class Record:
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
         return known
+
+
+def _results(folder: Path) -> dict[str, list[int]]:
+    """Return size and date of each file of a position's results; of folders, of themselves only."""
+    with os.scandir(folder) as entries:
+        stats = {entry.name: entry.stat() for entry in entries if not entry.name.startswith(".")}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
 def fingerprint(arguments: Sequence[str]) -> str:

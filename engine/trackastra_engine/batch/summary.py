@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from trackastra_engine.files.atomic import new_file
@@ -17,7 +17,7 @@ TABLE, PAGE = "summary.csv", "summary.html"
 COLUMNS = ("frames", "detections", "tracks", "divisions", "seconds", "peak_memory_mb")
 HEADS = {"peak_memory_mb": "peak memory, MB"}
 
-Status = Literal["tracked", "unchanged", "failed"]
+Status = Literal["tracked", "unchanged", "changed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Outcome:
     name: str
     status: Status
     figures: dict[str, Any] = field(default_factory=dict)  # as `track --json` gives them
-    reason: str = ""  # of a failure, a sentence
+    reason: str = ""  # of a failure, or of missing figures, a sentence
 
     def __str__(self) -> str:
-        if self.status == "failed":
-            return f"{self.name} failed: {self.reason}"
+        if self.reason:
+            return f"{self.name} {self.status}: {self.reason}"
         counts = ", ".join(f"{self.figures[name]:,} {name}" for name in COLUMNS[:4])
         return f"{self.name} {self.status}: {counts}"
 
@@ -58,7 +58,7 @@ def write_summary(outcomes: Sequence[Outcome], output: Path) -> None:
 
 
 def _counts(outcomes: Sequence[Outcome]) -> str:
-    numbers = dict.fromkeys(("tracked", "unchanged", "failed"), 0)
+    numbers = dict.fromkeys(get_args(Status), 0)
     for outcome in outcomes:
         numbers[outcome.status] += 1
     return ", ".join(f"{number:,} {status}" for status, number in numbers.items() if number)
@@ -68,7 +68,7 @@ def _row(outcome: Outcome, output: Path) -> str:
     name = html.escape(outcome.name)
     if outcome.status != "failed" and (output / outcome.name / REPORT).is_file():
         name = f'<a href="{html.escape(quote(f"{outcome.name}/{REPORT}"))}">{name}</a>'
-    if outcome.status == "failed":
+    if outcome.reason:
         cells = f"<td colspan={len(COLUMNS)}>{html.escape(outcome.reason)}"
     else:
         cells = "".join(f"<td>{_shown(outcome.figures.get(column))}" for column in COLUMNS)

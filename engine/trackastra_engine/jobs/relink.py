@@ -18,7 +18,7 @@ from trackastra_engine.linking.lineage import Lineage, without_short_tracks
 from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.linking.rates import MovieRates, rates_to_use
-from trackastra_engine.linking.review import DoubtfulLink, Review
+from trackastra_engine.linking.review import DoubtfulLink, Review, links_left
 from trackastra_engine.linking.stream import LinkStream
 from trackastra_engine.motion.summary import MovieMotion
 from trackastra_engine.movie.calibration import Calibration
@@ -107,7 +107,8 @@ def _link(
         _command(tracked, outputs, linking),
         made.motion,
     )
-    results = Results(lineage, None, made.doubtful, facts, calibration, corrections)
+    doubtful = links_left(made.doubtful, lineage)
+    results = Results(lineage, None, doubtful, facts, calibration, corrections)
     write_outputs(results, outputs, progress=progress)
     written = ("writing", time.perf_counter() - linked)
     return JobResult(lineage, cached.n_frames, (*stage_s, written), made.rates, made.motion)

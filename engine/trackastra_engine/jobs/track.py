@@ -150,7 +150,6 @@ def _run(job: Job, progress: Progress) -> JobResult:
     if corrections is not None and not job.corrections and job.outputs.folder is not None:
         check_same_movie(corrections, job.outputs.folder, lineage.detections)
     ((rates, motion),) = adapted
-    doubtful = review.links_in(lineage)
     if job.linking.min_track_length > 1:
         lineage = without_short_tracks(lineage, job.linking.min_track_length)
     tracked = time.perf_counter()
@@ -159,7 +158,7 @@ def _run(job: Job, progress: Progress) -> JobResult:
     facts = RunFacts(_title(job), settings, stage_s, _command(job), motion)
     interval_s = job.interval_s or (None if movie is None else movie.frame_interval_s)
     calibration = Calibration(source.voxel_um, interval_s).along(lineage.detections.ndim)
-    results = Results(lineage, movie, doubtful, facts, calibration, corrections)
+    results = Results(lineage, movie, review.links_in(lineage), facts, calibration, corrections)
     _forget_earlier(job)
     write_outputs(results, job.outputs, threads=tracker.threads, progress=progress)
     written = ("writing", time.perf_counter() - tracked)

@@ -54,17 +54,8 @@ class Review:
         return replace(link, choose=choose)
 
     def links_in(self, lineage: Lineage) -> list[DoubtfulLink]:
-        """Return the links without those that were undone since they were chosen."""
-        targets = np.array([link.target for link in self.links], np.int64).reshape(-1, 2)
-        rows = find_rows(lineage.detections, targets)
-        has_parent = np.zeros(len(lineage.detections) + 1, bool)
-        has_parent[lineage.edges.target] = True
-        has_parent[-1] = True  # row -1: of a track that was dropped
-        return [
-            link
-            for link, is_linked in zip(self.links, has_parent[rows].tolist(), strict=True)
-            if is_linked or link.source is None
-        ]
+        """Return the links that are still in a lineage, see `links_left`."""
+        return links_left(self.links, lineage)
 
     def _see(self, graph: CandidateGraph, chosen: IntArray) -> None:
         n_missed = np.zeros(len(graph.detections), np.int64)
@@ -90,6 +81,19 @@ class Review:
         self.links = nsmallest(
             MAX_LINKS, self.links + found, key=lambda link: (link.certainty, link.target)
         )
+
+
+def links_left(links: list[DoubtfulLink], lineage: Lineage) -> list[DoubtfulLink]:
+    """Return the links without those that were undone, and those of tracks that were dropped."""
+    targets = np.array([link.target for link in links], np.int64).reshape(-1, 2)
+    rows = find_rows(lineage.detections, targets)
+    has_parent = np.zeros(len(lineage.detections), bool)
+    has_parent[lineage.edges.target] = True
+    return [
+        link
+        for link, row in zip(links, rows.tolist(), strict=True)
+        if row >= 0 and (has_parent[row] or link.source is None)
+    ]
 
 
 def _certainty(score: FloatArray, is_chosen: NDArray[np.bool_], starts: IntArray) -> FloatArray:
