@@ -28,6 +28,7 @@ from benchmarks.microcolonies import microcolonies
 from benchmarks.models import models
 from benchmarks.motion import motion
 from benchmarks.motion_constants import motion_constants
+from benchmarks.myoblasts import myoblasts
 from benchmarks.noise import noise
 from benchmarks.rates import rates
 from benchmarks.reach import reach
@@ -58,7 +59,7 @@ for benchmark in (
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
     *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, yeast, colonies),
-    *(turns, tables),
+    *(myoblasts, turns, tables),
 ):
     main.add_command(benchmark)
 

@@ -1,4 +1,4 @@
-"""How accurate is tracking of colonies and tissue in movies of other laboratories?"""
+"""How accurate is tracking of colonies, tissue and myoblasts of other laboratories?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,14 +6,19 @@ from pathlib import Path
 
 import click
 
-from benchmarks import follicles, microcolonies, yeast
+from benchmarks import follicles, microcolonies, myoblasts, yeast
 from benchmarks.accuracy import interpreter
 from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
 from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
 from benchmarks.true_movies import TrueMovie, read_movie
 from benchmarks.wandering import compare
 
-READERS = {microcolonies.SET: read_tables, follicles.SET: read_movie, yeast.SET: read_movie}
+READERS = {
+    microcolonies.SET: read_tables,
+    follicles.SET: read_movie,
+    myoblasts.SET: read_tables,
+    yeast.SET: read_movie,
+}
 ONLY_TESTS = (yeast.SET,)  # sets of one movie, of which no model learns
 VERSIONS: dict[str, Variant] = {
     WHOLE: itself,
@@ -47,5 +52,5 @@ def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
 @interpreter("btrack")
 @interpreter("byotrack")
 def colonies(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
-    """Track the movies of `benchmarks microcolonies`, `follicles` and `yeast`."""
+    """Track the movies of `benchmarks microcolonies`, `follicles`, `myoblasts` and `yeast`."""
     compare("colonies", part, versions(data, part), models, environments)

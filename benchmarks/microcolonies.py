@@ -14,7 +14,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from benchmarks.true_movies import with_nearest_ancestors
+from benchmarks.point_tables import points_and_edges
 
 TABLES = Path("cumulant", "rpoS", "data")  # in a clone of github.com/Wakamoto-lab/LineageAnalysis
 SET = "microcolonies"
@@ -33,29 +33,11 @@ N_FIELDS = 3
 def movie(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the points of a field, and the edges between them."""
     n_cells = table["frame"].map(table["frame"].value_counts())
-    begin = table.loc[n_cells >= FEWEST_CELLS, "frame"].min()
-    is_kept = (table["frame"] >= begin) & ((table["frame"] - begin) % EVERY == 0)
+    begin = int(table.loc[n_cells >= FEWEST_CELLS, "frame"].min())
     before = table["before"].to_numpy(np.int64) - 1  # rows count from 1; 0: none
-    parent = with_nearest_ancestors(before, is_kept.to_numpy())
-    points = table.assign(
-        frame=(table["frame"] - begin) // EVERY,
-        diameter=2 * np.sqrt(table["area"] / np.pi),
-        parent=parent,
-    )[is_kept].sort_values("frame", kind="stable")
-    points["label"] = points.groupby("frame").cumcount() + 1
-    ends = points[["frame", "label"]]
-    linked = points[points["parent"] >= 0]
-    source = ends.loc[linked["parent"]]
-    edges = pd.DataFrame(
-        {
-            "source_frame": source["frame"].to_numpy(),
-            "source_label": source["label"].to_numpy(),
-            "target_frame": linked["frame"].to_numpy(),
-            "target_label": linked["label"].to_numpy(),
-        }
-    )
-    edges = edges[edges["target_frame"] - edges["source_frame"] <= 3]
-    return points[["frame", "label", "y", "x", "diameter", "intensity"]], edges
+    cells = table.assign(diameter=2 * np.sqrt(table["area"] / np.pi))
+    kept = cells[["frame", "y", "x", "diameter", "intensity"]]
+    return points_and_edges(kept, before, begin=begin, every=EVERY)
 
 
 def fields(clone: Path) -> Iterator[tuple[str, str, pd.DataFrame]]:

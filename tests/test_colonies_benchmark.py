@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from click.testing import CliRunner
 
-from benchmarks import colonies, follicles, microcolonies, record, wandering, yeast
+from benchmarks import colonies, follicles, microcolonies, myoblasts, record, wandering, yeast
 from benchmarks.__main__ import main
 from benchmarks.real_movies import ALL_FRAMES, read_tables
 from benchmarks.true_movies import read_movie
@@ -52,6 +52,25 @@ def tissue() -> str:
     return "\n".join(rows) + '\n"(1.0, 2.0)",,3.0,4.0,0\n'
 
 
+def dish() -> tuple[str, str]:
+    """Return 780 frames, from 1, of 3 cells in lines; cell 4 divides after frame 24 of both parts.
+
+    And the table of tracks, whose frames count from 0.
+    """
+    rows, tracks = [",frame,x,y,state,interpolation,track"], []
+    for part, begin in enumerate((0, 390)):
+        first = 10 * part
+        spans = {3: (0, 390, 0), 4: (0, 25, 0), 5: (25, 390, 4), 6: (25, 390, 4), 7: (0, 390, 0)}
+        for cell, (start, end, mother) in spans.items():
+            tracks.append([first + cell, begin + start, begin + end - 1, mother and first + mother])
+            rows += [
+                f"0,{begin + frame + 1},{50 * cell}.0,{frame}.0,4,I,{first + cell}"
+                for frame in range(start, end)
+            ]
+    rows.append(rows[-1].rsplit(",", 1)[0] + ",99")  # at the same place
+    return "\n".join(rows) + "\n", "\n".join(" ".join(map(str, one)) for one in tracks) + "\n"
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("colonies")
@@ -66,7 +85,11 @@ def data(tmp_path_factory):
     for names in follicles.PARTS.values():
         for name in names:
             (folder / f"{name}_data_hjs.csv").write_text(tissue())
-    for made in ("microcolonies", "follicles"):
+    folder = root / "clone" / myoblasts.FOLDER
+    (folder / myoblasts.TRACKS).parent.mkdir(parents=True)
+    for name, text in zip((myoblasts.CELLS, myoblasts.TRACKS), dish(), strict=True):
+        (folder / name).write_text(text)
+    for made in ("microcolonies", "follicles", "myoblasts"):
         result = run(made, root / "clone", root / "data")
         assert result.exit_code == 0, result.output
     return root / "data"
@@ -101,6 +124,21 @@ def test_interfaces_of_a_tissue_become_masks_with_tracks(data):
     assert (movie.parent >= 0).sum() == len(movie.detections) - len(np.unique(masks[0])) + 1
 
 
+@pytest.mark.parametrize("part", ["choosing", "test"])
+def test_every_tenth_frame_of_a_dish_becomes_points_and_edges(data, part):
+    folder = data / "myoblasts" / part / "BMP2_9"
+    assert list(pd.read_csv(folder / "points.csv", nrows=1)) == ["frame", "label", "y", "x"]
+    movie = read_tables(folder, *ALL_FRAMES)
+    counts = np.bincount(movie.detections.frame)
+    assert counts.tolist() == [3] * 3 + [4] * 36
+    place, frame = movie.detections.centroid, movie.detections.frame
+    assert len(movie.links) == counts[1:].sum()  # none has no parent
+    mother = np.flatnonzero(np.bincount(movie.links[:, 0]) == 2)
+    assert [(frame[row], *place[row]) for row in mother] == [(2, 20, 200)]
+    daughters = movie.links[movie.links[:, 0] == mother[0], 1]
+    assert sorted(place[daughters, 1]) == [250, 300]
+
+
 def test_the_mother_of_a_bud_is_the_cell_that_it_touches_most():
     """Cell 3 touches 1 and, less, 2; cell 4 touches none; cell 5 is there from the beginning."""
     masks = np.zeros((3, 60, 60), np.uint16)
@@ -115,6 +153,7 @@ def test_the_mother_of_a_bud_is_the_cell_that_it_touches_most():
     [
         ("microcolonies", "Wakamoto-lab/LineageAnalysis"),
         ("follicles", "a9w/epithelial_migration_signaling"),
+        ("myoblasts", "NoneqPhysLivingMatterLab/laptrack-optimisation"),
         ("yeast", "rahi-lab/YeaZ-tracer"),
     ],
 )
@@ -134,6 +173,7 @@ def test_no_movie_is_in_two_parts_or_learned_from_and_kept_back():
         for file in CONFIGURATIONS.glob("*.toml")
         for movie in tomllib.loads(file.read_text()).get("train", ())
     ]
+    assert not [place for place in learned if place[0] == "myoblasts"]
     for name, parts in (("microcolonies", microcolonies.PARTS), ("follicles", follicles.PARTS)):
         listed = [movie for movies in parts.values() for movie in movies]
         assert len(listed) == len(set(listed))
