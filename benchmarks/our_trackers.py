@@ -73,9 +73,16 @@ def candidates(
 
 
 def chosen_links(
-    graph: CandidateGraph, mode: str, *, knows_rates: bool = True
+    graph: CandidateGraph,
+    mode: str,
+    *,
+    knows_rates: bool = True,
+    min_division_score: float | None = None,
 ) -> NDArray[np.int64]:
-    """Return the links (E, 2) of a mode; with known rates, without those of split cells."""
-    lineage = linker(mode, probabilities=True)(graph)
+    """Return the links (E, 2) of a mode; with known rates, without those of split cells.
+
+    min_division_score: the usual one if None.
+    """
+    lineage = linker(mode, probabilities=True, min_division_score=min_division_score)(graph)
     edges = (without_split_objects(lineage) if knows_rates else lineage).edges
     return np.column_stack([edges.source, edges.target])

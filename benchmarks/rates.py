@@ -1,6 +1,7 @@
 """Do scores corrected for the rates of a movie help, and would other limits help more?
 
-Each constant of linking/rates.py is changed by itself, with each data set left out in turn.
+Each constant of linking/rates.py, and the least score of a second child, is changed by itself, with
+each data set left out in turn.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks import colonies, wandering
 from benchmarks.clutter import KINDS
 from benchmarks.motion_constants import N_FRAMES_3D, constants_table, n_errors
 from benchmarks.movie_variants import (
@@ -25,7 +27,8 @@ from benchmarks.our_trackers import chosen_links, load_model
 from benchmarks.real_movies import NEEDED_DATA_OPTION, RealPart, parts_for_choosing
 from benchmarks.record import write_result
 from benchmarks.scored_movies import MAX_GAP, ScoredMovie, scored
-from benchmarks.true_movies import TrueMovie
+from benchmarks.true_movies import TrueMovie, as_points
+from trackastra_engine.linking.costs import DIVISION_SCORE
 from trackastra_engine.linking.merges import discount_merges
 from trackastra_engine.linking.rates import LIMITS, RateLimits
 
@@ -36,9 +39,11 @@ OTHERS = {
     "least_second": (0.2, 0.33, 0.7, 1.0),
     "prior_cells": (100.0, 1000.0),
 }
+DIVISION, DIVISION_SCORES = "division score", (0.4, 0.6)
 OFF = "rates"  # as a constant: 1 if scores are corrected, 0 if not
 
 Row = dict[str, Any]
+SECOND = partial(every_nth, n=2)
 
 
 def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
@@ -56,11 +61,38 @@ def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
             yield name + suffix, change(make(whole))
 
 
-def measured(known: ScoredMovie, limits: RateLimits | None) -> Row:
+def other_movies(data: Path) -> Iterator[tuple[str, TrueMovie]]:
+    """Yield the movies for choosing that `benchmarks` makes of other sources, by set."""
+    for name in colonies.READERS:
+        if name not in colonies.ONLY_TESTS:
+            for movie in colonies.movies(data, name, "choosing"):
+                yield name, movie
+    for movie in wandering.whole_fields(data, "choosing"):
+        yield "wandering", movie
+
+
+def shown(data: Path) -> Iterator[tuple[str, str, TrueMovie]]:
+    """Yield the movies for choosing, by set and version."""
+    for part in parts_for_choosing(data):
+        for version, movie in versions(part):
+            yield part.set_name, version, movie
+    for name, whole in other_movies(data):
+        for version, make in (("as measured", itself), ("every 2nd frame", SECOND)):
+            yield name, version, as_points(make(whole))
+            spoiled = "with errors" if make is itself else f"{version}, with errors"
+            yield name, spoiled, as_points(with_errors(make(whole)))
+
+
+def measured(
+    known: ScoredMovie, limits: RateLimits | None, division_score: float | None = None
+) -> Row:
     """Return the errors and scores of greedy links; None leaves the scores as they are."""
     rates = None if limits is None else known.rates(limits)
     graph = discount_merges(known.graph(None if rates is None else rates.weights, MAX_GAP))
-    found = known.movie.score(chosen_links(graph, "greedy", knows_rates=rates is not None))
+    links = chosen_links(
+        graph, "greedy", knows_rates=rates is not None, min_division_score=division_score
+    )
+    found = known.movie.score(links)
     return {
         "errors": n_errors(found),
         "edge_f1": round(found.edges.f1, 5),
@@ -73,6 +105,9 @@ def rows_of(known: ScoredMovie) -> Iterator[Row]:
     as_used = measured(known, LIMITS)
     yield {"constant": OFF, "value": 1.0, **as_used}
     yield {"constant": OFF, "value": 0.0, **measured(known, None)}
+    yield {"constant": DIVISION, "value": DIVISION_SCORE, **as_used}
+    for score in DIVISION_SCORES:
+        yield {"constant": DIVISION, "value": score, **measured(known, LIMITS, score)}
     for name, others in OTHERS.items():
         used = getattr(LIMITS, name)
         yield {"constant": name, "value": used, **as_used}
@@ -101,13 +136,15 @@ def rates(data: Path) -> None:
     """Change each limit of rates by itself, on the parts of real movies for choosing."""
     models = {ndim: load_model(f"general_{ndim}d") for ndim in (2, 3)}
     rows: list[Row] = []
-    for part in parts_for_choosing(data):
-        for version, movie in versions(part):
-            known = scored(models[movie.detections.ndim], movie)
-            about = {"set": part.set_name, "version": version}
-            rows += [{**about, **row} for row in rows_of(known)]
-            print(f"{part.name}, {version}: {rows[-1]}", flush=True)
-    used = {OFF: 1.0, **{name: float(getattr(LIMITS, name)) for name in OTHERS}}
+    for name, version, movie in shown(data):
+        known = scored(models[movie.detections.ndim], movie)
+        rows += [{"set": name, "version": version, **row} for row in rows_of(known)]
+        print(f"{name}, {version}: {rows[-1]}", flush=True)
+    used = {
+        OFF: 1.0,
+        DIVISION: DIVISION_SCORE,
+        **{name: float(getattr(LIMITS, name)) for name in OTHERS},
+    }
     answer = {"used": used, "rows": rows}
     for table in (constants_table, kinds_table):
         for cells in table(answer):

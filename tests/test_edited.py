@@ -226,7 +226,7 @@ def test_differences_turn_any_links_into_any_others(data, graph):
 
 
 def test_a_second_daughter_does_not_replace_the_first():
-    """0 -0.4- 1 is a link, 0 - 2 is added: as a second child, 1 would need a score of 0.6."""
+    """0 -0.4- 1 is a link, 0 - 2 is added: as a second child, 1 would need a score of 0.5."""
     found = true_lineage(dividing_cell()[1]).detections.rows(np.array([2, 4, 5]))
     graph = CandidateGraph(found, Edges(np.array([0]), np.array([1]), np.array([0.4])))
     links = ComparedLinks(np.array([-1, 0, -1]), np.array([-1, 0, 0]), np.ones(3, bool))

@@ -4,11 +4,12 @@ import pytest
 
 from benchmarks.motion_constants import n_errors
 from benchmarks.our_trackers import greedy_links, load_model
-from benchmarks.rates import OFF, OTHERS, kinds_table, rows_of
+from benchmarks.rates import DIVISION, OFF, OTHERS, kinds_table, rows_of
 from benchmarks.scored_movies import scored
 from benchmarks.spoiled_masks import ErrorShares
 from benchmarks.spoiled_points import spoiled_points
 from benchmarks.true_movies import as_points, as_true_movie
+from trackastra_engine.linking.costs import DIVISION_SCORE
 from trackastra_engine.linking.rates import LIMITS
 from trackastra_engine.simulation import Division, SimulationParameters, render
 
@@ -24,7 +25,7 @@ def movie():
 def test_rows_with_the_limits_in_use_have_the_errors_of_the_engine(movie):
     model = load_model("general_2d")
     rows = list(rows_of(scored(model, movie)))
-    used = {OFF: 1.0, **{name: getattr(LIMITS, name) for name in OTHERS}}
+    used = {OFF: 1.0, DIVISION: DIVISION_SCORE, **{name: getattr(LIMITS, name) for name in OTHERS}}
     errors = n_errors(movie.score(greedy_links(model, movie)))
     as_used = [row for row in rows if row["value"] == used[row["constant"]]]
     assert len(as_used) == len(used)

@@ -98,7 +98,7 @@ _LINKING = (
     click.option(
         "--min-division-score",
         type=float,
-        help="Lowest score for a second daughter.  [default: 0.6, with upstream's models 0.5]",
+        help="Lowest score for a second daughter.  [default: 0.5]",
     ),
     click.option(
         "--rates",

@@ -11,7 +11,7 @@ from trackastra_engine.detection.detections import IntArray
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.costs import (
-    DIVISION_PROBABILITY,
+    DIVISION_SCORE,
     LINK_PROBABILITY,
     LinkCosts,
     usual_costs,
@@ -81,8 +81,8 @@ def linker(
         Whether scores are probabilities (`ModelSpec.scores_are_probabilities`), of which
         "greedy" and "ilp" accept 0.3 and more; otherwise they are upstream's scores.
     min_division_score : float, optional
-        Smallest score of a second child: by default 0.6 for probabilities and 0.5 for upstream's
-        scores; with "ilp" the score from which a division lowers the cost.
+        Smallest score of a second child, by default 0.5; with "ilp" the score from which a
+        division lowers the cost.
     costs : LinkCosts, optional
         For "ilp" and "ilp_nodiv"; by default `PROBABILITIES` for probabilities, otherwise "gt".
     time_limit_s : float, optional
@@ -122,9 +122,7 @@ def linker(
         raise InputError(
             f"costs and a time limit are for the linkers ilp and ilp_nodiv, not {mode}; omit them"
         )
-    score = min_division_score
-    if score is None:
-        score = DIVISION_PROBABILITY if probabilities else MIN_LINK_SCORE
+    score = DIVISION_SCORE if min_division_score is None else min_division_score
     if mode == "lap":
         choose = partial(choose_by_assignment, costs=LapCosts(split=1 - score))
         return Linker(choose, is_pairwise=False, max_gap=max_gap)
