@@ -1,6 +1,7 @@
 """All options of a training run, as one TOML file."""
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -282,6 +283,8 @@ def read_configuration(path: Path) -> Configuration:
     for movie in (*configuration.train, *configuration.validate):
         if movie.frames and not 0 <= movie.frames[0] < movie.frames[1]:
             raise InputError(f"{path}: frames of {movie.truth} must be [first, last], two or more")
+        if movie.match_distance is not None and not 0 < movie.match_distance < inf:
+            raise InputError(f"{path}: match_distance of {movie.truth} must be a positive number")
     return configuration
 
 
