@@ -71,6 +71,7 @@ def test_the_configurations_of_the_default_models_can_be_run(path):
         ("[model]\nd_model = 100", "d_model 100 must be a multiple of 2 * nhead = 8"),
         ("[training]\nminutes = nan", "'training.minutes' must be at least 0, not nan"),
         ("[training]\nminutes = 0", "one of 'training.steps' and 'training.minutes' must not be 0"),
+        ("[data]\nreal_share = 1\n[training]\nsteps = 1", "'data.real_share' of 1 needs a [[tr"),
         ('[training]\nprecision = "half"', "'training.precision' must be one of 'auto', "),
         ('[training]\nprecision = "float16"\ndevice = "cpu"', '"float16" needs a CUDA GPU'),
         ("[[train]]\nframes = [0, 5]", "'train[0].truth' is missing"),

@@ -280,6 +280,8 @@ def read_configuration(path: Path) -> Configuration:
     configuration = read_options(Configuration, Path(path))
     if not configuration.training.steps and not configuration.training.minutes:
         raise InputError(f"{path}: one of 'training.steps' and 'training.minutes' must not be 0")
+    if configuration.data.real_share == 1 and not configuration.train + configuration.corrected:
+        raise InputError(f"{path}: 'data.real_share' of 1 needs a [[train]] or [[corrected]] table")
     for movie in (*configuration.train, *configuration.validate):
         if movie.frames and not 0 <= movie.frames[0] < movie.frames[1]:
             raise InputError(f"{path}: frames of {movie.truth} must be [first, last], two or more")
