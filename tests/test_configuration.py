@@ -72,6 +72,8 @@ def test_the_configurations_of_the_default_models_can_be_run(path):
         ("[training]\nminutes = nan", "'training.minutes' must be at least 0, not nan"),
         ("[training]\nminutes = 0", "one of 'training.steps' and 'training.minutes' must not be 0"),
         ("[data]\nreal_share = 1\n[training]\nsteps = 1", "'data.real_share' of 1 needs a [[tr"),
+        ("[training]\nseed = 4294967296", "must be from 0 to 4294967295, not 4294967296"),
+        ("[training]\nseed = -1", "'training.seed' must be from 0 to 4294967295, not -1"),
         ('[training]\nprecision = "half"', "'training.precision' must be one of 'auto', "),
         ('[training]\nprecision = "float16"\ndevice = "cpu"', '"float16" needs a CUDA GPU'),
         ("[[train]]\nframes = [0, 5]", "'train[0].truth' is missing"),
