@@ -124,7 +124,8 @@ def test_figures_for_programs(plate, tmp_path):
     stages = told["opening_s"] + told["tracking_s"] + told["writing_s"]
     assert told["seconds"] == pytest.approx(stages, abs=0.01)
     figures.write_text("my own file")
-    assert "exists" in error_of(tmp_path, *command, "--json", figures)
+    sentence = error_of(tmp_path, *command, "--json", figures, "--overwrite")
+    assert "exists; choose another or remove it" in sentence
 
 
 def test_the_tutorial_on_large_data_runs(tmp_path):

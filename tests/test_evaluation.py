@@ -355,7 +355,9 @@ def test_a_damaged_mask(truth, result):
 
 def test_no_other_file_is_replaced(tmp_path, truth, result):
     (tmp_path / "thesis.json").write_text('{"chapter": 1}')
-    assert "thesis.json exists" in error_of(result, truth, "--json", tmp_path / "thesis.json")
+    assert "thesis.json exists; choose another or remove it" in error_of(
+        result, truth, "--json", tmp_path / "thesis.json"
+    )
 
 
 def test_without_the_packages(truth, result, monkeypatch):
