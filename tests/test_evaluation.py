@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -345,6 +346,15 @@ def test_an_empty_table_and_a_truth_without_links(tmp_path, truth, result):
     lonely = write_tracks(tmp_path / "lonely", draw(tracks), tracks, is_truth=True)
     same = write_tracks(tmp_path / "same", draw(tracks), tracks)
     assert "links no objects" in error_of(same, lonely)
+
+
+def test_a_copy_next_to_the_masks_is_to_be_removed(truth, result):
+    """evaluate has no --pattern."""
+    copy = shutil.copy(result / "mask003.tif", result / "mask003 (1).tif")
+    sentence = error_of(result, truth)
+    assert sentence.endswith("not named like the 6 files mask*.tif; remove it")
+    copy.rename(result / "mask3.tif")
+    assert error_of(result, truth).endswith("mask003.tif and mask3.tif; remove one")
 
 
 def test_a_damaged_mask(truth, result):
