@@ -149,6 +149,14 @@ def test_missed_and_merged_objects(tmp_path, truth):
     assert found.divisions == Counts(correct=1, found=1, expected=2)
 
 
+def test_a_result_without_tracks_scores_zero(tmp_path, truth):
+    found = evaluate(write_tracks(tmp_path / "res", draw({}), {}), truth)
+    assert found.tra == found.lnk == found.det == found.chota == 0
+    assert found.detections == Counts(correct=0, found=0, expected=N_OBJECTS)
+    assert found.edges == Counts(correct=0, found=0, expected=N_LINKS)
+    assert found.divisions == found.divisions_within_1_frame == Counts(0, 0, 2)
+
+
 def test_three_daughters_are_a_division_too(tmp_path):
     """As for one cell of sparse1."""
     tracks = TRUTH | {2: (1, 5, 1), 1: (0, 0, 0), 9: (1, 5, 1), 10: (1, 5, 1)}
@@ -341,7 +349,9 @@ def test_tables_that_contradict_themselves_or_the_masks(truth, result, old, new,
 
 def test_an_empty_table_and_a_truth_without_links(tmp_path, truth, result):
     (result / "res_track.txt").write_text("\n")
-    assert "lists no track" in error_of(result, truth)
+    assert "res_track.txt does not list it" in error_of(result, truth)
+    nothing = write_tracks(tmp_path / "nothing", draw({}), {}, is_truth=True)
+    assert "man_track.txt lists no track" in error_of(result, nothing)
     tracks = {1: (0, 0, 0)}
     lonely = write_tracks(tmp_path / "lonely", draw(tracks), tracks, is_truth=True)
     same = write_tracks(tmp_path / "same", draw(tracks), tracks)
