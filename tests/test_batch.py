@@ -143,7 +143,8 @@ def test_figures_for_programs(plate, tmp_path):
     stages = told["opening_s"] + told["tracking_s"] + told["writing_s"]
     assert told["seconds"] == pytest.approx(stages, abs=0.01)
     figures.write_text("my own file")
-    assert "exists" in error_of(tmp_path, *command, "--json", figures)
+    sentence = error_of(tmp_path, *command, "--json", figures, "--overwrite")
+    assert "exists; choose another or remove it" in sentence
 
 
 def test_the_tutorial_on_large_data_runs(tmp_path):
@@ -237,12 +238,13 @@ def test_manifests_that_cannot_be_used(tmp_path, table, sentence):
 def test_wrong_options_are_rejected_before_anything_runs(plate, tmp_path):
     command = ("batch", plate, "-o", tmp_path / "out")
     assert "No such option: --modle" in error_of(tmp_path, *command, "--modle", "ilp")
-    for name in ("masks", "corrections"):
-        sentence = error_of(tmp_path, *command, f"--{name}", plate)
-        assert f"{name} cannot be the same for all" in sentence
+    for name in ("--masks", "--corrections", "--json", "--output-ctc"):
+        sentence = error_of(tmp_path, *command, name, plate)
+        assert f"Error: {name} cannot be the same for all" in sentence
+    assert "Error: IMAGES cannot be the same for all" in error_of(tmp_path, *command, "a", "b")
     manifest = tmp_path / "movies.csv"
-    manifest.write_text("name,masks,output\na,b,c\n")
-    assert "a sets output, which the batch sets" in error_of(
+    manifest.write_text("name,masks,json\na,b,c\n")
+    assert "a sets --json, which the batch sets" in error_of(
         tmp_path, "batch", manifest, "-o", tmp_path / "out"
     )
     manifest.write_text("name,masks,colour\na,b,red\n")

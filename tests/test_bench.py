@@ -58,7 +58,7 @@ def test_without_masks_movies_are_simulated(monkeypatch):
     [
         (["--images", "x"], "no masks"),
         (["--masks", "missing"], "does not exist"),
-        (["--json", "notes.txt"], "exists"),
+        (["--json", "notes.txt"], "notes.txt exists; choose another or remove it"),
     ],
 )
 def test_mistakes_give_one_sentence(arguments, said, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -146,6 +147,14 @@ def test_missed_and_merged_objects(tmp_path, truth):
     assert found.lnk == pytest.approx(1 - (5 + 3 + 3 + 2) * ADD_LINK / WORST_LINKS)
     assert found.edges == Counts(correct=27 - 5 - 4, found=18, expected=27)
     assert found.divisions == Counts(correct=1, found=1, expected=2)
+
+
+def test_a_result_without_tracks_scores_zero(tmp_path, truth):
+    found = evaluate(write_tracks(tmp_path / "res", draw({}), {}), truth)
+    assert found.tra == found.lnk == found.det == found.chota == 0
+    assert found.detections == Counts(correct=0, found=0, expected=N_OBJECTS)
+    assert found.edges == Counts(correct=0, found=0, expected=N_LINKS)
+    assert found.divisions == found.divisions_within_1_frame == Counts(0, 0, 2)
 
 
 def test_three_daughters_are_a_division_too(tmp_path):
@@ -340,11 +349,22 @@ def test_tables_that_contradict_themselves_or_the_masks(truth, result, old, new,
 
 def test_an_empty_table_and_a_truth_without_links(tmp_path, truth, result):
     (result / "res_track.txt").write_text("\n")
-    assert "lists no track" in error_of(result, truth)
+    assert "res_track.txt does not list it" in error_of(result, truth)
+    nothing = write_tracks(tmp_path / "nothing", draw({}), {}, is_truth=True)
+    assert "man_track.txt lists no track" in error_of(result, nothing)
     tracks = {1: (0, 0, 0)}
     lonely = write_tracks(tmp_path / "lonely", draw(tracks), tracks, is_truth=True)
     same = write_tracks(tmp_path / "same", draw(tracks), tracks)
     assert "links no objects" in error_of(same, lonely)
+
+
+def test_a_copy_next_to_the_masks_is_to_be_removed(truth, result):
+    """evaluate has no --pattern."""
+    copy = shutil.copy(result / "mask003.tif", result / "mask003 (1).tif")
+    sentence = error_of(result, truth)
+    assert sentence.endswith("not named like the 6 files mask*.tif; remove it")
+    copy.rename(result / "mask3.tif")
+    assert error_of(result, truth).endswith("mask003.tif and mask3.tif; remove one")
 
 
 def test_a_damaged_mask(truth, result):
@@ -355,7 +375,9 @@ def test_a_damaged_mask(truth, result):
 
 def test_no_other_file_is_replaced(tmp_path, truth, result):
     (tmp_path / "thesis.json").write_text('{"chapter": 1}')
-    assert "thesis.json exists" in error_of(result, truth, "--json", tmp_path / "thesis.json")
+    assert "thesis.json exists; choose another or remove it" in error_of(
+        result, truth, "--json", tmp_path / "thesis.json"
+    )
 
 
 def test_without_the_packages(truth, result, monkeypatch):

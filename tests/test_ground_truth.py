@@ -336,6 +336,7 @@ def test_all_folders_are_checked_and_ten_problems_of_each_are_reported(tmp_path)
         AnnotatedMovie(volumes),
         AnnotatedMovie(torn),
         AnnotatedMovie(good, frames=(2, 9)),
+        AnnotatedMovie(short, points=tmp_path / "points.csv"),
         AnnotatedMovie(tmp_path / "nowhere"),
     ]
     with pytest.raises(InputError) as caught:
@@ -350,6 +351,7 @@ def test_all_folders_are_checked_and_ten_problems_of_each_are_reported(tmp_path)
         "the frames have 3 axes but the model has 2",
         "man_track004.tif",
         "frames 2-9 are not in the movie, which has frames 0-6",
+        "a movie of masks must not have points; leave them out, or add edges.csv",
         f"{tmp_path / 'nowhere'} cannot be learned from:\n  there is no such file or folder",
     ):
         assert words in told, words

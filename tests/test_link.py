@@ -131,7 +131,7 @@ def test_nothing_is_written_inside_results_that_later_runs_replace(tracked, tmp_
 def test_results_that_cannot_be_linked_again(tracked, tmp_path):
     _, out = tracked
     assert "run track with the same inputs" in error_of(tmp_path, "link", out, "--format", "ctc")
-    assert "track the movie again with --max-gap 3" in error_of(
+    assert "give 1 or 2, or, if the model has learned such links, track" in error_of(
         tmp_path, "link", out, "--max-gap", "3"
     )
     assert "give 1 or 2" in error_of(tmp_path, "link", out, "--max-gap", "0")
@@ -145,6 +145,15 @@ def test_results_that_cannot_be_linked_again(tracked, tmp_path):
     assert "is not complete; track the movie again" in error_of(tmp_path, "link", out, *new)
     (out / ".trackastra" / "movie.json").write_text("{}")
     assert "is damaged" in error_of(tmp_path, "link", out, *new)
+
+
+def test_a_distance_in_micrometres_needs_a_size_of_pixels(tracked, tmp_path):
+    """link has no --voxel."""
+    command, out = tracked
+    assert run(*command[:-2], "-o", out, "--overwrite").exit_code == 0
+    sentence = error_of(tmp_path, "link", out, "--max-distance", "12um")
+    assert "distance is 12um, but the movie does not specify its pixel size; track it" in sentence
+    assert "again with --voxel, or" in sentence
 
 
 def test_after_points_the_movie_of_an_earlier_run_cannot_be_linked(tracked, model, tmp_path):

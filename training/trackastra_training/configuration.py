@@ -1,6 +1,7 @@
 """All options of a training run, as one TOML file."""
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from trackastra_training.options import option, read_options, to_toml
 CONFIGURATION_FILE = "training.toml"  # next to the checkpoint
 # At this score, fewer than one link in a hundred is wrong (benchmarks/results/calibration.json).
 SURE_SCORE = 0.9
+LARGEST_SEED = 2**32 - 1  # with the number of a step, it must fit into the 64 bits of torch's seeds
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -210,7 +212,7 @@ class TrainingOptions:
     steps: int = option(0, "steps to learn for; 0: as many as fit into the minutes", low=0)
     minutes: float = option(25.0, "time to learn for, where steps is 0", low=0)
     teacher: str = option("", "model whose scores are learned too; a name, file or folder")
-    seed: int = option(0, "same seed and steps: same weights (on a CPU)", low=0)
+    seed: int = option(0, "same seed and steps: same weights (on a CPU)", low=0, high=LARGEST_SEED)
     learning_rate: float = option(8e-4, "at its highest; 1e-4 suits fine-tuning", low=0)
     warmup_steps: int = option(
         150, "steps in which the rate rises; then it falls as a cosine", low=1
@@ -279,9 +281,13 @@ def read_configuration(path: Path) -> Configuration:
     configuration = read_options(Configuration, Path(path))
     if not configuration.training.steps and not configuration.training.minutes:
         raise InputError(f"{path}: one of 'training.steps' and 'training.minutes' must not be 0")
+    if configuration.data.real_share == 1 and not configuration.train + configuration.corrected:
+        raise InputError(f"{path}: 'data.real_share' of 1 needs a [[train]] or [[corrected]] table")
     for movie in (*configuration.train, *configuration.validate):
         if movie.frames and not 0 <= movie.frames[0] < movie.frames[1]:
             raise InputError(f"{path}: frames of {movie.truth} must be [first, last], two or more")
+        if movie.match_distance is not None and not 0 < movie.match_distance < inf:
+            raise InputError(f"{path}: match_distance of {movie.truth} must be a positive number")
     return configuration
 
 

@@ -18,7 +18,7 @@ from trackastra_engine.movie.voxels import proportions
 from trackastra_engine.simulation import KnownMovie, known_movie
 from trackastra_training.complaints import complain
 from trackastra_training.configuration import AnnotatedMovie
-from trackastra_training.lineage_table import is_table, read_tables
+from trackastra_training.lineage_table import EDGE_FILE, is_table, read_tables
 from trackastra_training.track_table import (
     TRACK_FILE,
     mask_problems,
@@ -125,6 +125,9 @@ class _OpenMovie:
 
 
 def _open(movie: AnnotatedMovie, spec: ModelSpec, *, has_deep_views: bool) -> _OpenMovie:
+    if movie.points:
+        problem = f"a movie of masks must not have points; leave them out, or add {EDGE_FILE}"
+        complain(movie, [problem])
     place = movie.truth / "TRA" if (movie.truth / "TRA").is_dir() else movie.truth
     if not (place / TRACK_FILE).is_file():
         complain(movie, [f"{TRACK_FILE} is missing; it lists tracks as lines L B E P"])

@@ -93,13 +93,13 @@ class CachedMovie:
 
         Raises InputError if a chunk is missing or damaged, or no edges of that length were scored.
         """
+        scored = " or ".join(map(str, range(1, self.max_gap + 1)))
         if max_gap < 1:
-            scored = " or ".join(map(str, range(1, self.max_gap + 1)))
             raise InputError(f"the longest gap is {max_gap} frames; give {scored}")
         if max_gap > self.max_gap:
             raise InputError(
-                f"links over {max_gap} frames were not scored, only over {self.max_gap}; track the "
-                f"movie again with --max-gap {max_gap}"
+                f"links over {max_gap} frames were not scored; give {scored}, or, if the model has "
+                f"learned such links, track the movie again with --max-gap {max_gap}"
             )
         first_row, own = 0, self._detections(0)
         for place, (first, stop, _, edge_file) in enumerate(self.chunks):

@@ -13,11 +13,11 @@ from trackastra_engine.cli.track import track
 from trackastra_engine.errors import InputError
 
 SOME_FAILED = 1  # exit code; 2 means that the input is wrong and nothing ran
-OF_THE_BATCH = {"output", "json_file"}  # options that the batch sets for each position
+OF_THE_BATCH = {"--output", "--json"}  # options that the batch sets for each position
 # Options that differ between positions.
 NOT_FOR_ALL = {
-    *("images_path", "masks_path", "images", "masks", "points", "corrections"),
-    *("output_ctc", "output_edge_table", *OF_THE_BATCH),
+    *("IMAGES", "MASKS", "--images", "--masks", "--points", "--corrections"),
+    *("--output-ctc", "--output-edge-table", *OF_THE_BATCH),
 }
 
 
@@ -85,13 +85,22 @@ def batch(
 
 
 def _check_options(arguments: tuple[str, ...], name: str) -> set[str]:
-    """Return the names of the given parameters of track; raises InputError if it rejects them."""
+    """Return the given parameters of track, named as in its help.
+
+    Raises InputError if it rejects them.
+    """
     try:
         context = track.make_context("track", list(arguments))
     except click.UsageError as error:
         raise InputError(f"track cannot run for {name}: {error.format_message()}") from None
     return {
-        name
-        for name in context.params
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        _name(parameter)
+        for parameter in track.params
+        if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
     }
+
+
+def _name(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Argument):
+        return parameter.human_readable_name.strip("[]")
+    return next(flag for flag in parameter.opts if flag.startswith("--"))

@@ -65,7 +65,7 @@ def evaluate(
     >>> evaluate("truth", "truth").divisions.correct
     1
     """
-    found = open_ctc_folder(Path(tracks), RESULT, UPSTREAM_RESULT)
+    found = open_ctc_folder(Path(tracks), RESULT, UPSTREAM_RESULT, may_be_empty=True)
     truth = open_ctc_folder(Path(ground_truth), TRUTH)
     _check_same_movie(found, truth)
     check_same_numbers(found.movie.masks, truth.movie.masks)

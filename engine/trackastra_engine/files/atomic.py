@@ -51,16 +51,18 @@ def is_of_system(name: str) -> bool:
     return name in SYSTEM_FILES or name.startswith("._")
 
 
-def check_output_file(path: Path, *, overwrite: bool, first_line: str | None = None) -> None:
+def check_output_file(path: Path, *, overwrite: bool | None, first_line: str | None = None) -> None:
     """Raise InputError if a result cannot be written to a file.
 
-    A file that begins with `first_line` is an earlier result and may always be replaced.
+    overwrite: None if there is no such option. A file that begins with `first_line` is an earlier
+    result and may always be replaced.
     """
     if path.is_dir():
         raise InputError(f"the output file {path} is a folder; give the name of a file")
     is_earlier = first_line is not None and path.exists() and _begins_with(path, first_line)
     if path.exists() and not overwrite and not is_earlier:
-        raise InputError(f"the output file {path} exists; choose another or pass --overwrite")
+        remedy = "remove it" if overwrite is None else "pass --overwrite"
+        raise InputError(f"the output file {path} exists; choose another or {remedy}")
     _check_parent(path)
 
 

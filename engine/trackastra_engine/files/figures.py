@@ -12,7 +12,7 @@ def check_figures_file(path: Path, first_name: str) -> None:
 
     Earlier figures are recognised by the name of the first figure.
     """
-    check_output_file(path, overwrite=False, first_line=f'{{\n "{first_name}"')
+    check_output_file(path, overwrite=None, first_line=f'{{\n "{first_name}"')
 
 
 def write_figures(figures: dict[str, Any], path: Path) -> None:

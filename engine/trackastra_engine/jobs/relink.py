@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trackastra_engine.association.cache_index import CachedMovie
 from trackastra_engine.detection.detections import concatenate
+from trackastra_engine.errors import InputError, option
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import MOVED, PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
@@ -125,6 +126,11 @@ def relinked(
     link = linking.linker(usual_gap=cached.usual_gap, probabilities=cached.scores_are_probabilities)
     longest = None if linking.max_distance is None else MaxDistance.parse(linking.max_distance)
     in_um = longest is not None and longest.unit == "um"
+    if in_um and cached.voxel_um is None:
+        raise InputError(
+            f"the maximum distance is {linking.max_distance}, but the movie does not specify its "
+            f"pixel size; track it again with {option('voxel')}, or give the distance in pixels"
+        )
     voxel_um = cached.voxel_um if cached.sees_voxel or in_um else None
     links = LinkStream(
         review.watch(link),

@@ -65,11 +65,14 @@ class CtcFolder:
             )
 
 
-def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcFolder:
+def open_ctc_folder(
+    folder: Path, layout: CtcLayout, *others: CtcLayout, may_be_empty: bool = False
+) -> CtcFolder:
     """Return the tracks of a folder; read the table, but no mask yet.
 
     The files may be in `layout.subfolder` of the folder; `others` are tried if there is no table of
-    the first layout. Raises InputError if files are missing or the table contradicts itself.
+    the first layout. Raises InputError if files are missing, the table contradicts itself, or it
+    lists no track, unless it `may_be_empty`.
     """
     if not folder.is_dir():
         raise InputError(
@@ -78,7 +81,7 @@ def open_ctc_folder(folder: Path, layout: CtcLayout, *others: CtcLayout) -> CtcF
     for known in (layout, *others):
         table = find_table(folder, known)
         if table is not None:
-            return _open(table.parent, known)
+            return _open(table.parent, known, may_be_empty=may_be_empty)
     raise InputError(
         f"there is no {layout.tracks} in {folder}; give the {layout.kind} as a folder with "
         f"{layout.masks} and {layout.tracks}, or with both in {layout.subfolder}/"
@@ -94,7 +97,7 @@ def find_table(folder: Path, layout: CtcLayout) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _open(place: Path, layout: CtcLayout) -> CtcFolder:
+def _open(place: Path, layout: CtcLayout, *, may_be_empty: bool) -> CtcFolder:
     if not any(place.glob(layout.masks)):
         raise InputError(
             f"there is no {layout.masks} in {place} next to {layout.tracks}; copy the masks there"
@@ -106,6 +109,8 @@ def _open(place: Path, layout: CtcLayout) -> CtcFolder:
         )
     table = place / layout.tracks
     tracks = _read_table(table)
+    if not len(tracks) and not may_be_empty:
+        raise InputError(f"{table} lists no track; expected lines L B E P")
     _check_table(table, tracks, len(listed.files))
     return CtcFolder(Movie(FolderSource.open(listed, Part("masks")), None), tracks, table)
 
@@ -118,11 +123,9 @@ def _read_table(path: Path) -> NDArray[np.int64]:
         raise InputError(
             f"{path} is no table of tracks ({error}); expected lines L B E P"
         ) from None
-    if not rows:
-        raise InputError(f"{path} lists no track; expected lines L B E P")
     if any(len(row) != 4 for row in rows):
         raise InputError(f"{path} has a line without four numbers; expected lines L B E P")
-    return np.array(rows)
+    return np.array(rows, np.int64).reshape(-1, 4)
 
 
 def _check_table(path: Path, tracks: NDArray[np.int64], n_frames: int) -> None:

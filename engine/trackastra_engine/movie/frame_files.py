@@ -26,6 +26,7 @@ CELLPOSE_OTHERS = ("_cp_output", "_cp_outlines", "_cp_flows", "_flows", "_flow")
 MASK_WORDS = re.compile(r"mask|label|segm|(?<![a-z])seg(?![a-z])|objects", re.IGNORECASE)
 PLANE_WORDS = {"z", "slice", "plane"}
 PLANE = re.compile(r"(?<![a-z])(?:z|slice|plane)[_=-]?\d", re.IGNORECASE)  # in the name of a series
+PATTERNS = {"images": "pattern", "masks": "mask_pattern"}  # options; other kinds have none
 N_SHOWN = 4  # names that a message lists
 
 
@@ -78,7 +79,7 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
     if (doubled := found.doubled()) is not None:
         raise InputError(
             f"{folder} contains two files of one frame, {doubled[0]}{suffix} and "
-            f"{doubled[1]}{suffix}; remove one, or choose files with {_option(kind)}"
+            f"{doubled[1]}{suffix}; {_either('remove one', _choose('files', kind))}"
         )
     if not found.numbers and len(found.files) > 1:
         logger.warning(
@@ -181,10 +182,10 @@ def _check_others(found: list[Path], files: list[Path], folder: Path, kind: str)
     for one in find_series({*names, *others}) if others else ():
         added = [others[name] for name in one.files if name in others]
         if added and len(added) < len(one.files):
+            remedies = _either("save all frames as one kind of file", _choose("some", kind))
             raise InputError(
                 f"{folder} contains {added[0].name} besides {len(files)} files such as "
-                f"{files[0].name}; save all frames as one kind of file, or choose some with "
-                f"{_option(kind)}"
+                f"{files[0].name}; {remedies}"
             )
 
 
@@ -238,24 +239,33 @@ def _about_series(series: Sequence[Series], folder: Path, kind: str, suffix: str
     """Return the message that lists several series, or a few files with different names."""
     longest = max(series, key=lambda one: len(one.files))
     odd = [name for one in series if one is not longest for name in one.files]
-    choose = f"choose one with {_option(kind)}, such as {_option(kind, longest.pattern)}"
+    choose = _choose("one", kind, longest.pattern)
     if len(odd) <= 2 < len(longest.files):
         return (
             f"{folder} contains {_listed([name + suffix for name in odd])}, not named like the "
-            f"{len(longest.files)} files {longest.pattern}{suffix}; remove it, or {choose}"
+            f"{len(longest.files)} files {longest.pattern}{suffix}; {_either('remove it', choose)}"
         )
     names = [f"{one.pattern}{suffix} ({_counted(len(one.files))})" for one in series]
-    if all(PLANE.search(one.pattern) for one in series):
-        choose += ", or save the planes of each volume as one file"
-    return f"{folder} contains {len(series)} series, {_listed(names)}; {choose}"
+    are_planes = all(PLANE.search(one.pattern) for one in series)
+    planes = "save the planes of each volume as one file" * are_planes
+    remedies = _either(choose or "remove all but one", planes)
+    return f"{folder} contains {len(series)} series, {_listed(names)}; {remedies}"
 
 
 def _counted(n_files: int) -> str:
     return "1 file" if n_files == 1 else f"{n_files} files"
 
 
-def _option(kind: str, value: str | None = None) -> str:
-    return option("mask_pattern" if kind == "masks" else "pattern", value)
+def _choose(files: str, kind: str, pattern: str | None = None) -> str:
+    """Return, for a message, how to choose files by an option; empty if the kind has none."""
+    if kind not in PATTERNS:
+        return ""
+    example = "" if pattern is None else f", such as {option(PATTERNS[kind], pattern)}"
+    return f"choose {files} with {option(PATTERNS[kind])}{example}"
+
+
+def _either(*remedies: str) -> str:
+    return ", or ".join(filter(None, remedies))
 
 
 def _listed(names: Sequence[str]) -> str:
