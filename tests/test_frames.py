@@ -124,6 +124,47 @@ def test_a_stack_written_frame_by_frame(tmp_path, masks):
     np.testing.assert_array_equal(labels_of(open_movie(None, tmp_path / "masks.tif")), masks)
 
 
+def written_page_by_page(path, masks, **options):
+    """Write a stack; options: of each page, by their names, lists with one value per page."""
+    with tifffile.TiffWriter(path) as writer:
+        for index, mask in enumerate(masks):
+            own = {name: values[index] for name, values in options.items()}
+            writer.write(mask, metadata=None, contiguous=False, **own)
+    return path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": ["zlib" if index == 4 else None for index in range(9)]},
+        {"compression": [None if index == 4 else "zlib" for index in range(9)]},
+        {"compression": ["lzw"] * 9, "predictor": [index == 4 for index in range(9)]},
+    ],
+    ids=["compressed", "not compressed", "predictor"],
+)
+def test_each_page_is_decoded_by_its_own_tags(tmp_path, options):
+    masks = dividing_cell(9)[1]
+    path = written_page_by_page(tmp_path / "masks.tif", masks, **options)
+    np.testing.assert_array_equal(labels_of(open_movie(None, path)), masks)
+
+
+@pytest.mark.parametrize(
+    ("page", "what"),
+    [
+        (np.ones((40, 48), np.uint8), r"uint8 \(40, 48\)"),
+        (np.ones((40, 48), np.int16), r"int16 \(40, 48\)"),
+        (np.ones((30, 48), np.uint16), r"uint16 \(30, 48\)"),
+    ],
+)
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_page_of_another_type_or_size_is_named(tmp_path, page, what, compression):
+    masks = [*dividing_cell(9)[1]]
+    masks[4] = page
+    path = written_page_by_page(tmp_path / "masks.tif", masks, compression=[compression] * 9)
+    with pytest.raises(InputError, match=rf"page 4 of .*masks.tif is {what} but others are uint16"):
+        list(open_movie(None, path))
+
+
 @pytest.mark.parametrize("axes", ["ZYX", None])
 def test_without_a_time_axis_the_guess_is_logged(tmp_path, masks, axes, caplog):
     path = tmp_path / "masks.tif"

@@ -26,8 +26,10 @@ from trackastra_engine.movie.tiff_damage import (
     reject_broken_chain,
     reject_cut_page,
     reject_cut_stack,
+    reject_odd_page,
     reject_placeholder,
 )
+from trackastra_engine.movie.tiff_pages import opened, with_own_tags
 
 if TYPE_CHECKING:
     import tifffile
@@ -44,7 +46,7 @@ class OpenTiff:
     plane_shape: tuple[int, int]
     dtype: np.dtype[Any]
     pages: list[Any]  # fewer than P if all planes lie behind `data_offset`
-    planes_per_page: int
+    page_shape: tuple[int, ...]
     has_colours_last: bool  # pages are (Y, X, C)
     image: int  # number of the image in the file
     has_last_of_one: bool  # whether an axis of length 1 after X was left out
@@ -52,11 +54,20 @@ class OpenTiff:
     data_offset: int | None  # byte where P uncompressed planes start, if they are contiguous
     # Cache: the planes of the last page read, by its number.
     decoded: dict[int, NDArray[Any]] = field(default_factory=dict)
+    tags: dict[Any, list[tuple[Any, ...]]] = field(default_factory=dict)  # cache of `with_own_tags`
 
     @property
     def n_planes(self) -> int:
         """Return the number of planes."""
         return math.prod(self.outer_shape)
+
+    @property
+    def planes_per_page(self) -> int:
+        """Return the number of planes of a page.
+
+        By default, tifffile writes volumes of 3 or 4 planes as the colours of one page.
+        """
+        return math.prod(self.page_shape) // math.prod(self.plane_shape)
 
     def plane(self, index: int) -> NDArray[Any]:
         """Return one plane (Y, X).
@@ -127,9 +138,10 @@ class OpenTiff:
 
     def _planes_of_page(self, number: int, index: int) -> NDArray[Any]:
         """Return the planes (P, Y, X) of a page; index: the requested plane, for messages."""
-        page = self.pages[number]
-        reject_cut_page(self.path, page, index)
-        with _opened(page.parent.filehandle):
+        with opened(self.pages[number].parent.filehandle):
+            page = with_own_tags(self.pages[number], self.tags)
+            reject_odd_page(page, self.page_shape, self.dtype)
+            reject_cut_page(self.path, page, index)
             planes = np.asarray(page.asarray())
         if self.has_colours_last:
             planes = np.moveaxis(planes, -1, 0)
@@ -141,18 +153,6 @@ class OpenTiff:
         handle = self.file.filehandle
         flat = handle.read_array(stored, count, offset=start + index * count * stored.itemsize)
         return np.asarray(flat, self.dtype).reshape(self.plane_shape)
-
-
-@contextmanager
-def _opened(handle: Any) -> Iterator[None]:
-    """Keep a file of a set open while it is read; tifffile leaves it closed."""
-    was_closed = handle.closed
-    handle.open()
-    try:
-        yield
-    finally:
-        if was_closed:
-            handle.close()
 
 
 @contextmanager
@@ -280,8 +280,7 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> Op
         plane_shape=(height, width),
         dtype=np.dtype(series.dtype).newbyteorder("="),
         pages=pages,
-        # By default, tifffile writes volumes of 3 or 4 planes as the colours of one page.
-        planes_per_page=math.prod(series.keyframe.shape) // (height * width),
+        page_shape=series.keyframe.shape,
         has_colours_last=has_colours_last,
         image=image,
         has_last_of_one=has_last_of_one,
