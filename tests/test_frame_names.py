@@ -50,6 +50,8 @@ ONE_SERIES = {
     "decimal commas": ["m_0,5s", "m_1,0s", "m_1,5s"],
     "days of two months": ["m_30.03.2021", "m_31.03.2021", "m_01.04.2021"],
     "days of two months, year first": ["m_2021-03-30", "m_2021-03-31", "m_2021-04-01"],
+    "days of two months, day first": ["m_30_03_2021", "m_31_03_2021", "m_01_04_2021"],
+    "days of two months with dashes": ["m 30-03-2021", "m 31-03-2021", "m 01-04-2021"],
     "only a letter": ["f001", "f002", "f003"],
 }
 # Names of several series, and the names of the series.
@@ -65,6 +67,10 @@ MANY_SERIES = {
     "channels at one time": (["t1_w1", "t1_w2"], "t1_w1"),
     "two indices that go on": (["img1-5", "img1-6", "img2-1"], "img1-*"),
     "two indices": (["1_001", "1_002", "2_001", "2_002"], "1_*"),
+    "months, then days": (["m_03-30-2021", "m_03-31-2021", "m_04-01-2021", "m_04-02-2021"],
+                          "m_03-*-2021"),
+    "days or months first": (["m_03-05-2021", "m_03-12-2021", "m_04-02-2021", "m_04-09-2021"],
+                             "m_03-*-2021"),
     "dishes and hours": (["d1_h0", "d1_h6", "d2_h0", "d2_h6"], "d1_h*"),
     "wells, days and hours": (["B2_1d_0h", "B2_1d_6h", "B3_1d_0h", "B3_2d_6h"], "B2_*h"),
     "a copy": (["t1", "t2", "t3", "t3 (1)"], "t*"),
@@ -156,6 +162,20 @@ def test_a_missing_frame_is_reported(tmp_path, caplog):
         (folder / "t002.tif").unlink()
     assert len(open_movie(images, masks)) == 5
     assert "a frame is missing between t001 and t003; the frames on both sides" in caplog.text
+
+
+def test_times_of_day_that_may_pass_midnight_are_rejected(tmp_path):
+    times = ["22-30-00", "23-00-00", "23-30-00", "00-00-00", "00-30-00", "01-00-00"]
+    night = write_folder(tmp_path / "night", MASKS, "im_{}.tif")
+    for number, time in enumerate(times):
+        (night / f"im_{number}.tif").rename(night / f"im_{time}.tif")
+    sentence = error_of(None, night)
+    assert "night contains the times of day im_00-00-00, im_00-30-00," in sentence
+    assert sentence.endswith("midnight; add dates to the names, such as 2024-01-31_21-00-00")
+    for number, time in enumerate(times):
+        dated = f"im_2024-01-{30 + number // 3}_{time}.tif"
+        (night / f"im_{time}.tif").rename(night / dated)
+    np.testing.assert_array_equal(labels_of(open_movie(None, night)), MASKS)
 
 
 def test_every_tenth_frame_is_a_movie_without_a_warning(tmp_path, caplog):

@@ -122,6 +122,20 @@ def test_masks_of_a_part_of_the_movie(tmp_path):
     np.testing.assert_array_equal(labels_of(masks, images, allow_incomplete=True), MASKS[:4])
 
 
+def test_frames_may_be_missing_at_the_end_only(tmp_path):
+    stack = tmp_path / "images.tif"
+    tifffile.imwrite(stack, IMAGES)
+    images, masks = (write_folder(tmp_path / kind, MASKS) for kind in ("images", "masks"))
+    (masks / "t002.tif").unlink()
+    for whole in (stack, images, IMAGES):
+        sentence = error_of(whole, masks, allow_incomplete=True)
+        assert "masks: a frame is missing between t001 and t003, so images and" in sentence
+    (masks / "t005.tif").unlink()
+    (images / "t002.tif").unlink()
+    expected = MASKS[[0, 1, 3, 4]]
+    np.testing.assert_array_equal(labels_of(masks, images, allow_incomplete=True), expected)
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_black_frame_of_an_image_has_no_chunk(tmp_path, zarr_format, caplog):
     """Zarr writes no chunk of zeros."""

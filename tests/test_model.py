@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from trackastra_engine.cli.options import DEVICE_NAMES
-from trackastra_engine.errors import ModelError
+from trackastra_engine.errors import MissingDependencyError, ModelError
 from trackastra_engine.model import onnx_model
 from trackastra_engine.model.devices import PROVIDERS
 from trackastra_engine.model.model_file import AT_ONCE_KEY
@@ -120,6 +120,19 @@ def test_a_provider_that_rejects_the_model_is_quoted(runtime, monkeypatch):
     monkeypatch.setattr(runtime, "InferenceSession", reject)
     with pytest.raises(ModelError, match=r"cannot be run on openvino \(.*Attention\)"):
         AssociationModel.load(device="openvino")
+
+
+def test_only_a_missing_runtime_is_reported_as_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match=r"install trackastra-engine\[cpu\]"):
+        onnx_model.import_runtime()
+
+    def interrupted(name):
+        raise ImportError("DLL load failed", name="onnxruntime.capi")
+
+    monkeypatch.setattr(onnx_model, "import_module", interrupted)
+    with pytest.raises(ImportError, match="DLL load failed"):
+        onnx_model.import_runtime()
 
 
 def test_the_command_line_knows_all_devices():

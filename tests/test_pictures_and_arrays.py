@@ -117,6 +117,31 @@ def test_frames_of_two_kinds_of_files_are_not_taken_for_fewer(tmp_path):
     assert "t5.png besides 5 files such as t0.tif; save all" in error_of(None, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "counts"),
+    [
+        (("CYX", 2), ("CYX", 3), "t5.tif has 3 channels but t0.tif has 2 channels;"),
+        (("CYX", 3), ("CYX", 2), "t5.tif has 2 channels but t0.tif has 3 channels;"),
+        (("CYX", 3), ("ZYX", 3), "t5.tif has 3 planes but t0.tif has 3 channels;"),
+        (("CYX", 2), ("YX", 1), "t5.tif has one plane but t0.tif has 2 channels;"),
+    ],
+)
+def test_files_of_a_folder_have_equal_channels(tmp_path, first, other, counts):
+    for number, image in enumerate(IMAGES):
+        axes, n_channels = first if number < 5 else other
+        pixels = np.stack([image] * n_channels) if n_channels > 1 else image
+        path = tmp_path / f"t{number}.tif"
+        tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": axes})
+    assert f"{counts} save all files alike" in error_of(tmp_path, MASKS, channel=1)
+
+
+def test_arrays_of_a_folder_have_equal_channels(tmp_path):
+    for number, image in enumerate(IMAGES):
+        np.save(tmp_path / f"t{number}.npy", np.stack([image] * (2 + number // 5)))
+    sentence = error_of(tmp_path, MASKS, axes="tcyx", channel=1)
+    assert "t5.npy has 3 planes but t0.npy has 2 planes; save" in sentence
+
+
 def test_one_array_per_frame_in_a_file_of_numpy(tmp_path):
     frames = np.empty(len(MASKS), object)
     frames[:] = list(MASKS)

@@ -108,7 +108,7 @@ def test_a_given_voxel_size_has_priority_over_that_of_the_images(tmp_path):
     assert open_movie(images, masks).voxel_um == pytest.approx((2.0, 0.5, 1.0))
     assert open_movie(None, masks).voxel_um == pytest.approx((2.0, 0.5, 2.0))
     assert open_movie(images, masks, voxel_um=(3, 2, 1)).voxel_um == (3, 2, 1)
-    for voxel in ((1, 1), (0, 1, 1), (np.nan, 1, 1)):
+    for voxel in ((1, 1), (0, 1, 1), (np.nan, 1, 1), "1,1", "111", 0.5, ("1", "1", "1")):
         with pytest.raises(InputError, match="give z,y,x as 3 positive numbers"):
             open_movie(images, masks, voxel_um=voxel)
 

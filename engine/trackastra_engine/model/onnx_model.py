@@ -299,7 +299,9 @@ def import_runtime() -> Any:
     """Return ONNX Runtime. Raises MissingDependencyError if it is not installed."""
     try:
         return import_module("onnxruntime")
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":  # an import that Ctrl-C interrupted, for example
+            raise
         raise MissingDependencyError(
             "ONNX Runtime is missing; install trackastra-engine[cpu], or [gpu] for CUDA"
         ) from None

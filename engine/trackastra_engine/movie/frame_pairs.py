@@ -3,7 +3,7 @@
 import logging
 from itertools import pairwise
 
-from trackastra_engine.errors import InputError
+from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.name_numbers import Number
 from trackastra_engine.movie.sources import FolderSource
 
@@ -48,6 +48,19 @@ def check_pairs(images: object, masks: object) -> None:
     raise InputError(
         f"{' and '.join(problems)}; give one mask for each image, in files of the same numbers"
     )
+
+
+def check_gaps(images: object, masks: object, n_frames: int) -> None:
+    """Raise InputError if the first frames of both cannot be paired as a folder has gaps."""
+    folders = [source for source in (images, masks) if isinstance(source, FolderSource)]
+    if len({source.numbers[:n_frames] for source in folders}) == 1 < len(folders):
+        return
+    for source in folders:
+        if source.missing:
+            raise InputError(
+                f"{source.name}: {source.missing}, so images and masks cannot be paired; "
+                f"{option('allow_incomplete')} is for frames missing at the end only"
+            )
 
 
 def check_same_numbers(tracks: object, truth: object) -> None:

@@ -16,7 +16,7 @@ from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.array_source import ArraySource
 from trackastra_engine.movie.calibration import Calibration
 from trackastra_engine.movie.frame_files import FrameFiles, frame_files
-from trackastra_engine.movie.frame_pairs import check_pairs
+from trackastra_engine.movie.frame_pairs import check_gaps, check_pairs
 from trackastra_engine.movie.microscope_files import is_for_bioio, open_microscope_file
 from trackastra_engine.movie.numpy_files import NUMPY_FILES, open_numpy
 from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
@@ -254,6 +254,7 @@ def _of_same_length(images: FrameSource, masks: FrameSource) -> tuple[FrameSourc
     n_frames = min(images.n_frames, masks.n_frames)
     if images.n_frames == masks.n_frames:
         return images, masks
+    check_gaps(images, masks, n_frames)
     logger.warning(
         "%s has %d frames and %s %d; the first %d of both are used",
         *(images.name, images.n_frames, masks.name, masks.n_frames, n_frames),

@@ -14,15 +14,28 @@ STAMP = (
     r"|(?P<stamp>(?:19|20)\d\d[-_y]?[01]\d[-_m]?[0-3]\d(?:d_|[-_T ])"
     r"(?:[0-2]\d[-_:h][0-5]\dm?(?:[-_:][0-5]\d)?|[0-2]\d[0-5]\d[0-5]\d)(?!\d))"
     r"|(?P<clock>(?<![\d-])[0-2]\d(?P<sign>[-:])[0-5]\d(?P=sign)[0-5]\d(?![\d-]))"
-    r"|(?P<date>(?<![A-Za-z\d.-])(?:(?:19|20)\d\d(?P<dot>[-.])(?:0[1-9]|1[0-2])(?P=dot)"
-    r"(?:0[1-9]|[12]\d|3[01])|(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?:19|20)\d\d)(?!\d))"
 )
 NUMBERS = (
     r"|(?P<elapsed>(?:\d+d[-_]?)?\d+h[-_]?\d+m(?:in)?(?:[-_]?\d+s)?(?![a-z]))"
     rf"|(?P<timed>\d+(?:[.,]\d+)?(?=(?:{TIME_UNITS})(?![a-z0-9])))"
     r"|(?P<number>\d+)"
 )
-TOKEN = re.compile(f"(?P<guid>{GUID}){STAMP}{NUMBERS}", re.IGNORECASE)
+DAY, MONTH, YEAR = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])", r"(?:19|20)\d\d"
+NO_DATE_BEFORE = r"(?<![A-Za-z\d.-])"
+# A date with the day first for sure; in 05-01-2024, the month may be first.
+DAY_FIRST = re.compile(rf"{NO_DATE_BEFORE}(?:1[3-9]|2\d|3[01])([-_]){MONTH}\1{YEAR}(?!\d)")
+
+
+def _token(marks: str) -> re.Pattern[str]:
+    """Return the expression of a number or a time; marks: in dates with the day first."""
+    date = (
+        rf"|(?P<date>{NO_DATE_BEFORE}(?:{YEAR}(?P<dot>[-.]){MONTH}(?P=dot){DAY}"
+        rf"|{DAY}(?P<mark>[{marks}]){MONTH}(?P=mark){YEAR})(?!\d))"
+    )
+    return re.compile(f"(?P<guid>{GUID}){STAMP}{date}{NUMBERS}", re.IGNORECASE)
+
+
+TOKEN, TOKEN_DAY_FIRST = _token("."), _token("._-")
 TOKEN_WITHOUT_STAMP = re.compile(f"(?P<guid>{GUID}){NUMBERS}", re.IGNORECASE)
 CLOCKS = {"stamp", "clock", "date"}  # kinds of numbers: date and time of day, or one of the two
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # by the first letter of a unit
@@ -148,6 +161,12 @@ def is_even(numbers: Sequence[Number]) -> bool:
     ordered = sorted(numbers)
     steps = [after - before for before, after in pairwise(ordered)]
     return bool(steps) and min(steps) > 0 and max(steps) - min(steps) <= 1e-6 * max(steps)
+
+
+def may_pass_midnight(times: Sequence[Number]) -> bool:
+    """Return whether ascending times of day, in seconds, have a longer pause than at midnight."""
+    steps = [after - before for before, after in pairwise(times)]
+    return max(steps, default=0) > SECONDS["d"] - (times[-1] - times[0])
 
 
 def value_of(written: str, kind: str) -> Number:

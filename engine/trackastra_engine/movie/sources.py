@@ -39,6 +39,7 @@ class FolderSource:
     files: list[Path]
     calibration: Calibration
     order: FrameOrder  # of the whole movie
+    planes: tuple[str, tuple[int, ...]]  # axes of a file before y and x, and their lengths
     numbers: tuple[Number, ...] = ()  # (T,) of the frames, from the names of the files, if any
     kind: str = "number"  # format of the numbers, as in Series: number, or a time
     missing: str = ""  # phrase about missing frames, by these numbers
@@ -70,10 +71,12 @@ class FolderSource:
             if isinstance(tiff, OpenTiff):
                 calibration = tiff_calibration(tiff.file, len(frame_shape), tiff.image)
             pixels = frame_shape, tiff.dtype, files, calibration, order
+            planes = found, tiff.outer_shape
             return cls(
                 str(folder),
                 n_frames,
                 *pixels,
+                planes,
                 listed.numbers,
                 listed.kind,
                 listed.missing(),
@@ -86,6 +89,7 @@ class FolderSource:
         for index in indices:
             # An OME file may describe a set of files, and be only one frame of it.
             with _open_frame(self.files[index]) as tiff:
+                self._reject_other_planes(tiff)
                 if self.is_gray and not are_equal(tiff):
                     raise InputError(
                         f"{tiff.path} is a colour picture but {self.files[0].name} is gray; save "
@@ -94,6 +98,17 @@ class FolderSource:
                 planes = _planes(tiff, outer)
                 depth = planes.shape if "z" in outer.axes else ()
                 yield _read_planes(tiff, planes).reshape(*depth, *tiff.plane_shape)
+
+    def _reject_other_planes(self, tiff: OpenTiff | Picture) -> None:
+        """Raise InputError if a file has other axes, or more or fewer planes, than the first."""
+        axes, lengths = self.planes
+        pairs = zip(axes, tiff.axes.replace("t", UNKNOWN_AXIS), strict=False)
+        are_alike = all(one == other or UNKNOWN_AXIS in (one, other) for one, other in pairs)
+        if tiff.outer_shape != lengths or not are_alike:
+            raise InputError(
+                f"{tiff.path} has {_counted(tiff.axes, tiff.outer_shape)} but {self.files[0].name} "
+                f"has {_counted(axes, lengths)}; save all files alike"
+            )
 
     def stamp(self, index: int) -> str:
         """Return a text that changes if a frame changes."""
@@ -179,6 +194,12 @@ def file_stamp(path: Path) -> str:
     return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
+def _counted(axes: str, lengths: tuple[int, ...]) -> str:
+    """Return the lengths of the axes before y and x, for messages."""
+    words = ["channels" if letter == "c" else "planes" for letter in axes]
+    return " x ".join(map("{} {}".format, lengths, words)) or "one plane"
+
+
 def _time_first(axes: str | None) -> str | None:
     """Return the axes of a movie whose frames are files."""
     return None if axes is None else "t" + axes.replace("t", "")
@@ -196,11 +217,6 @@ def _check_planes(order: FrameOrder, part: Part, name: str) -> None:
 def _planes(tiff: OpenTiff | Picture, outer: FrameOrder) -> NDArray[np.intp]:
     """Return the planes of each frame, ([T,] [Z,]), by the axes before y and x."""
     planes = np.arange(tiff.n_planes).reshape(tiff.outer_shape)
-    if planes.ndim != len(outer.axes):
-        raise InputError(
-            f"{tiff.path} contains {tiff.outer_shape} planes but other files of its folder have "
-            f"the axes ({', '.join(outer.axes)}); save all files alike"
-        )
     selected = planes[outer.index(slice(None))] if outer.axes else planes
     return outer.arranged(np.asarray(selected))
 

@@ -26,8 +26,11 @@ from trackastra_engine.movie.tiff_damage import (
     reject_broken_chain,
     reject_cut_page,
     reject_cut_stack,
+    reject_odd_page,
     reject_placeholder,
 )
+from trackastra_engine.movie.tiff_pages import opened, with_own_tags
+from trackastra_engine.movie.tiff_series import is_written_plane_by_plane, joined_pages, list_series
 
 if TYPE_CHECKING:
     import tifffile
@@ -44,7 +47,7 @@ class OpenTiff:
     plane_shape: tuple[int, int]
     dtype: np.dtype[Any]
     pages: list[Any]  # fewer than P if all planes lie behind `data_offset`
-    planes_per_page: int
+    page_shape: tuple[int, ...]
     has_colours_last: bool  # pages are (Y, X, C)
     image: int  # number of the image in the file
     has_last_of_one: bool  # whether an axis of length 1 after X was left out
@@ -52,11 +55,20 @@ class OpenTiff:
     data_offset: int | None  # byte where P uncompressed planes start, if they are contiguous
     # Cache: the planes of the last page read, by its number.
     decoded: dict[int, NDArray[Any]] = field(default_factory=dict)
+    tags: dict[Any, list[tuple[Any, ...]]] = field(default_factory=dict)  # cache of `with_own_tags`
 
     @property
     def n_planes(self) -> int:
         """Return the number of planes."""
         return math.prod(self.outer_shape)
+
+    @property
+    def planes_per_page(self) -> int:
+        """Return the number of planes of a page.
+
+        By default, tifffile writes volumes of 3 or 4 planes as the colours of one page.
+        """
+        return math.prod(self.page_shape) // math.prod(self.plane_shape)
 
     def plane(self, index: int) -> NDArray[Any]:
         """Return one plane (Y, X).
@@ -127,9 +139,10 @@ class OpenTiff:
 
     def _planes_of_page(self, number: int, index: int) -> NDArray[Any]:
         """Return the planes (P, Y, X) of a page; index: the requested plane, for messages."""
-        page = self.pages[number]
-        reject_cut_page(self.path, page, index)
-        with _opened(page.parent.filehandle):
+        with opened(self.pages[number].parent.filehandle):
+            page = with_own_tags(self.pages[number], self.tags)
+            reject_odd_page(page, self.page_shape, self.dtype)
+            reject_cut_page(self.path, page, index)
             planes = np.asarray(page.asarray())
         if self.has_colours_last:
             planes = np.moveaxis(planes, -1, 0)
@@ -141,18 +154,6 @@ class OpenTiff:
         handle = self.file.filehandle
         flat = handle.read_array(stored, count, offset=start + index * count * stored.itemsize)
         return np.asarray(flat, self.dtype).reshape(self.plane_shape)
-
-
-@contextmanager
-def _opened(handle: Any) -> Iterator[None]:
-    """Keep a file of a set open while it is read; tifffile leaves it closed."""
-    was_closed = handle.closed
-    handle.open()
-    try:
-        yield
-    finally:
-        if was_closed:
-            handle.close()
 
 
 @contextmanager
@@ -196,9 +197,10 @@ def _checked(
         reject_broken_chain(path, file)
         if is_alone and file.is_ome and not _is_whole(file):
             file.is_ome = False
+        list_series(file)
         image = _image(path, file, part)
         level = 0 if part is None else _level(path, len(file.series[image].levels), part)
-        return _layout(path, file, image, level)
+        return _layout(path, file, image, level, joined_pages(path, file, part))
     except InputError:
         raise
     # On a damaged header, tifffile raises many kinds of errors: KeyError, struct.error ...
@@ -219,13 +221,13 @@ def _is_whole(file: "tifffile.TiffFile") -> bool:
 def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
     """Return the number of the selected image of the file."""
     names = [series.name for series in file.series]
-    is_one = len(names) == 1 or _is_written_plane_by_plane(file)
+    is_one = len(names) == 1 or is_written_plane_by_plane(file)
     if part is None or is_one:
         if part is not None and (part.position or part.pattern) is not None:
             part.reject_subdivision(str(path))
         return 0
     if part.position is None and not file.is_ome:
-        return 0  # others may be thumbnails
+        return 0
     if part.position in names:
         return names.index(part.position)
     if part.position is None or part.position not in map(str, range(len(names))):
@@ -249,12 +251,17 @@ def _level(path: Path, n_levels: int, part: Part) -> int:
     )
 
 
-def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> OpenTiff:
+def _layout(
+    path: Path, file: "tifffile.TiffFile", image: int, level: int, joined: list[Any]
+) -> OpenTiff:
+    """Return the open file; joined: pages of several series, if they make one stack."""
     series = file.series[image]
     whole = dict(zip(series.axes, series.shape, strict=True))
     if 0 < level < len(series.levels):
         series = series.levels[level]
     axes, shape = series.axes, series.shape
+    if joined:
+        axes, shape = "Q" + series.keyframe.axes, (len(joined), *series.keyframe.shape)
     # The layout of saved Keras and DeepCell arrays.
     has_last_of_one = shape[-1] == 1 and axes[-3:-1] == "YX"
     if has_last_of_one:
@@ -268,32 +275,22 @@ def _layout(path: Path, file: "tifffile.TiffFile", image: int, level: int) -> Op
             f"{path} has the axes {axes} {shape}; expected ([t, z, c,] y, x), no axis empty"
         )
     *outer_shape, height, width = shape
-    axes, pages, data_offset = axes[:-2], list(series.pages), series.dataoffset
-    if _is_written_plane_by_plane(file):
-        axes, outer_shape = "Q", [len(file.series)]
-        pages, data_offset = [part.pages[0] for part in file.series], None
+    data_offset = None if joined or has_colours_last else series.dataoffset
     opened = OpenTiff(
         path=path,
         file=file,
-        axes="".join(letter.lower() if letter in "TCZ" else UNKNOWN_AXIS for letter in axes),
+        axes="".join(letter.lower() if letter in "TCZ" else UNKNOWN_AXIS for letter in axes[:-2]),
         outer_shape=tuple(outer_shape),
         plane_shape=(height, width),
         dtype=np.dtype(series.dtype).newbyteorder("="),
-        pages=pages,
-        # By default, tifffile writes volumes of 3 or 4 planes as the colours of one page.
-        planes_per_page=math.prod(series.keyframe.shape) // (height * width),
+        pages=joined or list(series.pages),
+        page_shape=series.keyframe.shape,
         has_colours_last=has_colours_last,
         image=image,
         has_last_of_one=has_last_of_one,
         step=(whole.get("Y", height) / height, whole.get("X", width) / width),
-        data_offset=None if has_colours_last else data_offset,
+        data_offset=data_offset,
     )
     end = None if opened.data_offset is None else opened.data_offset + opened.n_bytes
     reject_cut_stack(path, file, opened.n_planes, end)
     return opened
-
-
-def _is_written_plane_by_plane(file: "tifffile.TiffFile") -> bool:
-    """Return whether a stack was written as many single images, with one `write` per frame."""
-    kinds = {(series.shape, str(series.dtype)) for series in file.series}
-    return len(file.series) > 1 and len(kinds) == 1 and file.series[0].ndim == 2

@@ -1,4 +1,4 @@
-"""Checks for truncated TIFF files, before or while their planes are read."""
+"""Checks for truncated and mixed TIFF files, before or while their planes are read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from trackastra_engine.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tifffile
 
 EXPORT_AGAIN = "copy or export it again"
@@ -15,9 +16,9 @@ def reject_broken_chain(path: Path, file: "tifffile.TiffFile") -> None:
     """Raise InputError if the last page points to a next page, beyond the end of the file."""
     tiff, handle = file.tiff, file.filehandle
     last = file.pages[len(file.pages) - 1].offset
-    n_tags = int.from_bytes(_bytes_at(handle, last, tiff.tagnosize), _order(file))
+    n_tags = int.from_bytes(bytes_at(handle, last, tiff.tagnosize), byte_order(file))
     at = last + tiff.tagnosize + n_tags * tiff.tagsize
-    following = _bytes_at(handle, at, tiff.offsetsize)
+    following = bytes_at(handle, at, tiff.offsetsize)
     if len(following) < tiff.offsetsize or any(following):
         raise InputError(
             f"{path} is truncated: it ends after {len(file.pages)} of its planes; {EXPORT_AGAIN}"
@@ -66,10 +67,21 @@ def reject_cut_page(path: Path, page: Any, index: int) -> None:
         )
 
 
-def _order(file: "tifffile.TiffFile") -> Any:
+def reject_odd_page(page: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> None:
+    """Raise InputError if a page has another shape or type than the others of its stack."""
+    if page.shape != shape or page.dtype != dtype:
+        raise InputError(
+            f"page {page.index} of {page.parent.filehandle.path} is {page.dtype} {page.shape} but "
+            f"others are {dtype} {shape}; save all pages in one size and type"
+        )
+
+
+def byte_order(file: "tifffile.TiffFile") -> Any:
+    """Return the order of the bytes of its numbers, little or big."""
     return "little" if file.byteorder == "<" else "big"
 
 
-def _bytes_at(handle: Any, offset: int, count: int) -> bytes:
+def bytes_at(handle: Any, offset: int, count: int) -> bytes:
+    """Return some bytes of an open file, fewer at its end."""
     handle.seek(offset)
     return bytes(handle.read(count))

@@ -1,7 +1,5 @@
 """The size of voxels: parsing, checking, and the proportions of its axes."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,10 +22,12 @@ def parse_voxel_size(text: str) -> VoxelSize:
 def check_voxel_size(voxel: VoxelSize, ndim: int) -> None:
     """Raise InputError unless a size from the user fits a movie of 2 or 3 spatial axes."""
     axes = ",".join(space_axes(ndim))
-    if len(voxel) != ndim or not _is_possible(voxel):
+    sizes = np.asarray(voxel)
+    are_numbers = sizes.shape == (ndim,) and sizes.dtype.kind in "iuf"
+    if not (are_numbers and bool(np.all(np.isfinite(sizes) & (sizes > 0)))):
         raise InputError(
-            f"the voxel size is {','.join(f'{size:g}' for size in voxel)}, but the movie is "
-            f"{ndim}D; give {axes} as {ndim} positive numbers of micrometres"
+            f"the voxel size is {voxel!r}, but the movie is {ndim}D; give {axes} as {ndim} "
+            "positive numbers of micrometres"
         )
 
 
@@ -40,7 +40,3 @@ def proportions(voxel: VoxelSize | None, ndim: int) -> NDArray[np.float64]:
         return np.ones(ndim)
     missing = ndim - len(voxel)
     return np.array([*[voxel[-1]] * missing, *voxel]) / voxel[-1]
-
-
-def _is_possible(voxel: VoxelSize) -> bool:
-    return all(math.isfinite(size) and size > 0 for size in voxel)
