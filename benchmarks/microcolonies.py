@@ -27,7 +27,8 @@ PARTS = {
     "choosing": ("glu30/0319", "gly37/0405"),
     "test": ("glu30/0404", "glu37/0309", "gly37/0614"),
 }
-N_FIELDS = 3
+# Numbers of fields of each experiment, evenly spaced; a second selection was added for training.
+N_FIELDS = {"train": (3, 9), "choosing": (3,), "test": (3,)}
 
 
 def movie(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -45,7 +46,8 @@ def fields(clone: Path) -> Iterator[tuple[str, str, pd.DataFrame]]:
     for part, experiments in PARTS.items():
         for experiment in experiments:
             files = sorted((clone / TABLES / experiment / "YFP").glob("Results*.csv"))
-            for file in files[:: len(files) // N_FIELDS][:N_FIELDS]:
+            used = {file for n in N_FIELDS[part] for file in files[:: len(files) // n][:n]}
+            for file in sorted(used):
                 name = f"{experiment.replace('/', '_')}_{file.stem.removeprefix('Results')}"
                 yield part, name, pd.read_csv(file, names=COLUMNS)
 
