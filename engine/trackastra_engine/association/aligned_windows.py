@@ -24,7 +24,7 @@ from trackastra_engine.motion.links import Links, flows_of_links
 # doubt is at least MIN_DOUBT: see benchmarks/README.md, constants.
 DOUBTFUL_FIT = 0.75
 MIN_DOUBT = 0.005
-MAX_PASSES = 4  # of the network
+MAX_PASSES = 4  # of the network, in one direction
 LEFT_DOUBT = 0.9  # largest doubt after a better flow, as a share of that before
 MIN_CHANGE_SPACINGS = 0.25  # least change of the places of a tenth of the cells of a window
 # Larger windows take more time, and have enough cells for flows that do not depend on the turn.
