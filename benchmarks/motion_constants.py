@@ -142,10 +142,14 @@ def changes(
 ) -> dict[str, dict[float, float]]:
     """Return by set and value how errors change from the value used: mean logarithm of ratios."""
     own = [row for row in rows if row["constant"] == name]
-    before = {(row["set"], row["version"]): row["errors"] for row in own if row["value"] == used}
+
+    def movie(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return row["set"], row["version"], row.get("movie")
+
+    before = {movie(row): row["errors"] for row in own if row["value"] == used}
     result: dict[str, dict[float, list[float]]] = {}
     for row in own:
-        ratio = (row["errors"] + ADDED_ERRORS) / (before[row["set"], row["version"]] + ADDED_ERRORS)
+        ratio = (row["errors"] + ADDED_ERRORS) / (before[movie(row)] + ADDED_ERRORS)
         result.setdefault(row["set"], {}).setdefault(row["value"], []).append(np.log(ratio))
     return {
         of: {value: float(np.mean(logs)) for value, logs in values.items()}

@@ -4,6 +4,7 @@ Each constant of linking/rates.py, and the least score of a second child, is cha
 each data set left out in turn.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -71,16 +72,17 @@ def other_movies(data: Path) -> Iterator[tuple[str, TrueMovie]]:
         yield "wandering", movie
 
 
-def shown(data: Path) -> Iterator[tuple[str, str, TrueMovie]]:
-    """Yield the movies for choosing, by set and version."""
+def shown(data: Path) -> Iterator[tuple[Row, TrueMovie]]:
+    """Yield the movies for choosing, each with its set and version, and its number in some sets."""
     for part in parts_for_choosing(data):
         for version, movie in versions(part):
-            yield part.set_name, version, movie
-    for name, whole in other_movies(data):
+            yield {"set": part.set_name, "version": version}, movie
+    for number, (name, whole) in enumerate(other_movies(data)):
         for version, make in (("as measured", itself), ("every 2nd frame", SECOND)):
-            yield name, version, as_points(make(whole))
+            about = {"set": name, "movie": number}
+            yield {**about, "version": version}, as_points(make(whole))
             spoiled = "with errors" if make is itself else f"{version}, with errors"
-            yield name, spoiled, as_points(with_errors(make(whole)))
+            yield {**about, "version": spoiled}, as_points(with_errors(make(whole)))
 
 
 def measured(
@@ -96,7 +98,7 @@ def measured(
     return {
         "errors": n_errors(found),
         "edge_f1": round(found.edges.f1, 5),
-        "division_f1": round(found.divisions.f1, 4),
+        "division_f1": None if math.isnan(found.divisions.f1) else round(found.divisions.f1, 4),
     }
 
 
@@ -125,7 +127,8 @@ def kinds_table(result: dict[str, Any]) -> Iterable[Sequence[str]]:
         cells = []
         for value in (1.0, 0.0):
             own = [row for row in rows if row["version"] == version and row["value"] == value]
-            divisions = sum(row["division_f1"] for row in own) / len(own)
+            known = [row["division_f1"] for row in own if row["division_f1"] is not None]
+            divisions = sum(known) / len(known)
             cells.append(f"{sum(row['errors'] for row in own):,}, {divisions:.3f}")
         yield [version, *cells]
 
@@ -136,10 +139,10 @@ def rates(data: Path) -> None:
     """Change each limit of rates by itself, on the parts of real movies for choosing."""
     models = {ndim: load_model(f"general_{ndim}d") for ndim in (2, 3)}
     rows: list[Row] = []
-    for name, version, movie in shown(data):
+    for about, movie in shown(data):
         known = scored(models[movie.detections.ndim], movie)
-        rows += [{"set": name, "version": version, **row} for row in rows_of(known)]
-        print(f"{name}, {version}: {rows[-1]}", flush=True)
+        rows += [{**about, **row} for row in rows_of(known)]
+        print(rows[-1], flush=True)
     used = {
         OFF: 1.0,
         DIVISION: DIVISION_SCORE,

@@ -1,8 +1,10 @@
 """The limits of rates are compared on scores that are computed once for each movie."""
 
+import math
+
 import pytest
 
-from benchmarks.motion_constants import n_errors
+from benchmarks.motion_constants import changes, n_errors
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.rates import DIVISION, OFF, OTHERS, kinds_table, rows_of
 from benchmarks.scored_movies import scored
@@ -39,7 +41,7 @@ def test_table_sums_errors_over_movies():
     rows = [
         {"constant": OFF, "value": value, "version": version, "errors": errors, "division_f1": f1}
         for value, version, errors, f1 in (
-            *((1.0, "a", 600, 0.9), (1.0, "a", 500, 0.8), (1.0, "b", 2, 1.0)),
+            *((1.0, "a", 600, 0.9), (1.0, "a", 500, 0.8), (1.0, "b", 1, 1.0), (1.0, "b", 1, None)),
             *((0.0, "a", 700, 0.8), (0.0, "a", 600, 0.6), (0.0, "b", 2, 1.0)),
         )
     ]
@@ -48,3 +50,18 @@ def test_table_sums_errors_over_movies():
     assert head == ["errors, division F1", "corrected", "`--rates off`"]
     assert a == ["a", "1,100, 0.850", "1,300, 0.700"]
     assert b == ["b", "2, 1.000", "2, 1.000"]
+
+
+def test_errors_of_each_movie_of_a_set_are_compared_with_its_own():
+    rows = [
+        {
+            "set": "a",
+            "version": "b",
+            "movie": movie,
+            "constant": "c",
+            "value": value,
+            "errors": errors,
+        }
+        for movie, value, errors in ((0, 1, 10), (0, 2, 10), (1, 1, 90), (1, 2, 190))
+    ]
+    assert changes(rows, "c", 1) == {"a": {1: 0, 2: pytest.approx(math.log(2) / 2)}}
