@@ -96,6 +96,18 @@ def test_results_that_were_changed_are_left_and_have_no_figures(plate, tmp_path)
     assert "1 unchanged, 2 changed" in (out / "summary.html").read_text("utf-8")
 
 
+def test_a_file_that_a_browser_leaves_in_a_folder_of_results_changes_nothing(tmp_path):
+    record = Record(tmp_path, "p")
+    (record.folder / "ctc").mkdir(parents=True)
+    record.write("key", {"tracks": 4})
+    (record.folder / "ctc" / ".DS_Store").write_text("")
+    assert record.is_finished("key")
+    assert not record.has_changed()
+    (record.folder / "ctc" / ".DS_Store").unlink()
+    (record.folder / "ctc").rmdir()
+    assert record.has_changed()
+
+
 def test_other_options_track_again_and_other_results_are_not_changed(plate, tmp_path):
     out = tmp_path / "out"
     manifest = tmp_path / "movies.csv"

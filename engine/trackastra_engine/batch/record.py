@@ -62,10 +62,18 @@ class Record:
 
 
 def _results(folder: Path) -> dict[str, list[int]]:
-    """Return size and date of each file of a position's results; of folders, of themselves only."""
+    """Return size and date of each file of a position's results, and nothing of its folders.
+
+    The date of a folder changes if a file browser leaves a file there.
+    """
+    found = {}
     with os.scandir(folder) as entries:
-        stats = {entry.name: entry.stat() for entry in entries if not entry.name.startswith(".")}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+        for entry in entries:
+            if not entry.name.startswith("."):
+                stat = entry.stat()
+                size_and_date = [stat.st_size, stat.st_mtime_ns]
+                found[entry.name] = [] if entry.is_dir() else size_and_date
+    return found
 
 
 def fingerprint(arguments: Sequence[str]) -> str:
