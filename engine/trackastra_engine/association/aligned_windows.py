@@ -27,7 +27,8 @@ MIN_DOUBT = 0.005
 MAX_PASSES = 4  # of the network, in one direction
 LEFT_DOUBT = 0.9  # largest doubt after a better flow, as a share of that before
 MIN_CHANGE_SPACINGS = 0.25  # least change of the places of a tenth of the cells of a window
-# Larger windows take more time, and have enough cells for flows that do not depend on the turn.
+# Larger windows take more time, and gain hardly anything. Chosen on ecoli, colonies and wandering
+# cells, each seen in several directions: see benchmarks/README.md, turned movies.
 TURNED_CELLS = 400
 TURN = np.radians(135)
 TURNED_DOUBT = 0.02  # least doubt of a window that is seen turned

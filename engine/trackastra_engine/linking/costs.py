@@ -86,8 +86,8 @@ class LinkCosts:
 # second one, with scores corrected for rates: of 0.3, one of 30 variants has worse divisions than
 # of 0.15, and 25 have better ones.
 LINK_PROBABILITY = 0.3
-# Least score of a second child, of upstream's models as well. On sets of which the model learned,
-# 0.6 is as good or better; on those that it does not know, second daughters get lower scores: see
+# Least score of a second child, of upstream's models as well. With 0.6, errors are as many, and F1
+# of divisions is lower on six of eight real sets, most on those that the model does not know: see
 # benchmarks/README.md, rates.
 DIVISION_SCORE = 0.5
 PROBABILITIES = LinkCosts(
