@@ -245,6 +245,24 @@ def test_a_deleted_object_gets_no_other_links():
     assert len(lineage.edges) == 0
 
 
+def test_earlier_corrections_that_still_hold_are_written_again(results, edited, tmp_path):
+    """The edited tracks undo two of them; the last is of a track that was dropped."""
+    kept = [
+        ((4, 4), (5, 4), True),
+        ((0, 1), (1, 2), False),
+        (None, (0, 2), True),
+        ((5, 3), None, True),
+        ((6, 8), (7, 8), True),
+    ]
+    undone = [((2, 2), (3, 4), True), ((2, 2), (3, 1), False), ((0, 8), (1, 1), True)]
+    corrected = replace(results, corrections=Corrections.of([*kept, *undone]))
+    folder = written(corrected, tmp_path / "corrected", "csv")
+    same = written(edited, tmp_path / "new", "csv")
+    found = compare(folder, same, tmp_path / "corrections.csv").decisions()
+    assert found[: len(kept)] == kept
+    assert set(found[len(kept) :]) == CHANGED
+
+
 def shuffled(data, edges):
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     return replace(edges, score=rng.uniform(0.5, 1, len(edges)))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.detection.detections import Detections, IntArray, find_rows
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.atomic import check_output_file
-from trackastra_engine.linking.correction_table import write_corrections
+from trackastra_engine.jobs.decided import stored_corrections
+from trackastra_engine.linking.correction_table import read_corrections, write_corrections
 from trackastra_engine.linking.corrections import Corrections, Decision, Place
 from trackastra_engine.output.edited import read_edited
 from trackastra_engine.output.edited.matching import match_objects
@@ -33,8 +34,9 @@ class ComparedLinks:
 def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = False) -> Corrections:
     """Write the corrections that change the tracks of a folder of results to the edited ones.
 
-    Added and deleted objects are only reported, because corrections change links. Raises InputError
-    if the movies differ, or the edited tracks merge or divide into more than two.
+    Corrections in the folder that the edited tracks still obey are written, too, as the new table
+    replaces them. Added and deleted objects are only reported, because corrections change links.
+    Raises InputError if the movies differ, or the edited tracks merge or divide into more than two.
     """
     check_output_file(output, overwrite=overwrite)
     saved, other = read_tracks(results), read_edited(edited)
@@ -48,7 +50,9 @@ def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = Fals
     links = links[(links >= 0).all(axis=1)]
     _report(int((rows < 0).sum()), int((~is_left).sum()), edited)
     after = _parents(found, links, edited)
-    corrections = Corrections.of(decisions(found, ComparedLinks(before, after, is_left)))
+    earlier = _still_right(results, found, after)
+    changes = decisions(found, ComparedLinks(before, after, is_left))
+    corrections = Corrections.of(dict.fromkeys([*earlier, *changes]))
     write_corrections(corrections, output)
     return corrections
 
@@ -79,6 +83,39 @@ def decisions(found: Detections, links: ComparedLinks) -> list[Decision]:
     )
     ended = (n_before > 0) & (n_after == 0) & links.is_left
     return listed + [(place(row), None, True) for row in np.flatnonzero(ended).tolist()]
+
+
+def _still_right(results: Path, found: Detections, parent: IntArray) -> list[Decision]:
+    """Return the corrections in a folder of results that the edited tracks do not contradict.
+
+    parent: (N,) row of the edited parent, or NOBODY.
+    """
+    path = stored_corrections(results)
+    if path is None:
+        return []
+    earlier = read_corrections([path])
+    rows = (find_rows(found, ends).tolist() for ends in (earlier.source, earlier.target))
+    has_child = np.isin(np.arange(len(found)), parent)
+    kept = []
+    for decision, source, target in zip(earlier.decisions(), *rows, strict=True):
+        begin, end, is_link = decision
+        if source < 0 and target < 0:  # of a track that was dropped
+            holds = True
+        elif end is None:
+            holds = not has_child[source]
+        else:
+            is_known = source >= 0 or begin is None
+            holds = (target >= 0 and is_known and parent[target] == source) == is_link
+        if holds:
+            kept.append(decision)
+    logger.log(
+        NOTICE,
+        "corrections in %s: %d of %d hold in the edited tracks, and are written again",
+        path,
+        len(kept),
+        len(earlier),
+    )
+    return kept
 
 
 def _parents(found: Detections, links: IntArray, edited: Path) -> IntArray:

@@ -29,19 +29,24 @@ def corrections_of(given: Sequence[Path], results: Path | None) -> Corrections |
     """
     if given:
         return read_corrections(given)
+    path = None if results is None else stored_corrections(results)
+    if path is None:
+        return None
+    corrections = read_corrections([path])
+    logger.log(
+        NOTICE,
+        "applied the corrections in %s (%d); remove the file to link without them",
+        path,
+        len(corrections),
+    )
+    return corrections
+
+
+def stored_corrections(results: Path) -> Path | None:
+    """Return the table of corrections in a folder of results, or None."""
     # The second folder is from a run that died while it moved its results.
-    for folder in [] if results is None else [results, results / PRIVATE / MOVED]:
-        path = folder / CORRECTIONS
-        if path.is_file():
-            corrections = read_corrections([path])
-            logger.log(
-                NOTICE,
-                "applied the corrections in %s (%d); remove the file to link without them",
-                path,
-                len(corrections),
-            )
-            return corrections
-    return None
+    tables = (folder / CORRECTIONS for folder in (results, results / PRIVATE / MOVED))
+    return next(filter(Path.is_file, tables), None)
 
 
 def check_same_movie(corrections: Corrections, results: Path, detections: Detections) -> None:
