@@ -81,17 +81,33 @@ def test_corrections_survive_other_options_until_they_are_removed(tracked, tmp_p
     assert not (out / "corrections.csv").exists()
 
 
+def test_results_that_are_replaced_elsewhere_keep_their_corrections(tracked, tmp_path):
+    """Unless they are of other masks."""
+    command, out = tracked
+    (tmp_path / "a.csv").write_text(HEAD + decide(out)[0])
+    again = ("link", out, "-o", tmp_path / "linked")
+    assert run(*again, "--corrections", tmp_path / "a.csv").exit_code == 0
+    (tmp_path / "b.csv").write_text(HEAD + decide(out)[1])
+    assert run("link", out, "--corrections", tmp_path / "b.csv").exit_code == 0
+    result = run(*again, "--overwrite", "--mode", "ilp")
+    assert result.exit_code == 0, result.output
+    table = tmp_path / "linked" / "corrections.csv"
+    assert f"applied the corrections in {table} (1)" in result.stderr
+    assert table.read_text() == HEAD + decide(out)[0]
+    swap_labels(tmp_path / "masks.tif")
+    assert run(*command, "-o", tmp_path / "other", "--max-gap", "2").exit_code == 0
+    result = run("link", tmp_path / "other", *again[2:], "--overwrite")
+    assert result.exit_code == 2
+    assert f"the corrections in {tmp_path / 'linked'} are of other masks: " in result.stderr
+
+
 def test_corrections_of_other_masks_are_rejected(tracked, tmp_path):
     """The results stay, and --corrections applies them all the same."""
     command, out = tracked
     (tmp_path / "a.csv").write_text(HEAD + decide(out)[0])
     assert run("link", out, "--corrections", tmp_path / "a.csv").exit_code == 0
     before = links(out)
-    masks = tifffile.imread(tmp_path / "masks.tif")
-    for mask in masks:  # the same labels, of other objects
-        known = np.unique(mask)
-        mask[:] = np.append(0, known[:0:-1])[np.searchsorted(known, mask)]
-    tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack")
+    swap_labels(tmp_path / "masks.tif")
     again = (*command, "-o", out, "--overwrite")
     result = run(*again)
     assert result.exit_code == 2
@@ -100,6 +116,15 @@ def test_corrections_of_other_masks_are_rejected(tracked, tmp_path):
     assert "remove corrections.csv, or give it with --corrections" in sentence
     assert links(out) == before
     assert run(*again, "--corrections", out / "corrections.csv").exit_code == 0
+
+
+def swap_labels(path):
+    """Give the objects of each frame the same labels in another order."""
+    masks = tifffile.imread(path)
+    for mask in masks:
+        known = np.unique(mask)
+        mask[:] = np.append(0, known[:0:-1])[np.searchsorted(known, mask)]
+    tifffile.imwrite(path, masks, photometric="minisblack")
 
 
 def decide_line(link):

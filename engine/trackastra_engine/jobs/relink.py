@@ -12,7 +12,12 @@ from trackastra_engine.errors import InputError, option
 from trackastra_engine.files.lock import alone_in
 from trackastra_engine.files.replace import MOVED, PRIVATE
 from trackastra_engine.growing_rows import GrowingRows
-from trackastra_engine.jobs.decided import command_again, corrections_of
+from trackastra_engine.jobs.decided import (
+    check_same_movie,
+    command_again,
+    corrections_of,
+    stored_corrections,
+)
 from trackastra_engine.jobs.track import JobResult, found_facts, given_options
 from trackastra_engine.linking.corrections import Corrections
 from trackastra_engine.linking.lineage import Lineage, without_short_tracks
@@ -56,7 +61,8 @@ def link_again(
 ) -> JobResult:
     """Link the movie of a folder of results again, and write the formats that need no masks.
 
-    corrections: tables of decided links; without any, those of the folder apply.
+    corrections: tables of decided links; without any, those of the results that are replaced apply,
+    or else those of the folder.
     In that folder itself, all earlier results are replaced, so that old and new never mix; without
     chosen formats, those that are there are written again.
 
@@ -72,8 +78,7 @@ def link_again(
     check_outputs(outputs, [] if in_place else [tracked], no_masks=NO_MASKS)
     with alone_in(outputs.folder):
         lost = _not_written(tracked, outputs) if in_place else []
-        decided = corrections_of(corrections, tracked)
-        result = _link(tracked, linking, decided, outputs, progress)
+        result = _link(tracked, linking, corrections, outputs, progress)
     for path, form in lost:
         again = f"add {form} to --format"
         if FORMATS[form].needs_masks:
@@ -85,15 +90,21 @@ def link_again(
 def _link(
     tracked: Path,
     linking: LinkingOptions,
-    corrections: Corrections | None,
+    tables: Sequence[Path],
     outputs: Outputs,
     progress: Progress,
 ) -> JobResult:
     """Link a movie again and write the results; the outputs were checked before."""
     started = time.perf_counter()
+    replaced = outputs.folder
+    if replaced is None or stored_corrections(replaced) is None:
+        replaced = tracked
+    corrections = corrections_of(tables, replaced)
     cached = CachedMovie.read(tracked)
     made = relinked(cached, linking, corrections)
     lineage = made.lineage
+    if corrections is not None and not tables and replaced != tracked:
+        check_same_movie(corrections, replaced, lineage.detections)
     if linking.min_track_length > 1:
         lineage = without_short_tracks(lineage, linking.min_track_length)
     linked = time.perf_counter()
