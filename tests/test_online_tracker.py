@@ -308,8 +308,10 @@ def test_frames_that_wait_are_tracked_at_the_close_and_no_more_are_accepted():
     tracker.close()
     pushing.join()
     assert heard.frames() == [0, 1, 2, 3]
-    with pytest.raises(RuntimeError, match="is closed"):
+    with pytest.raises(RuntimeError, match="is closed; create a new one"):
         tracker.push(crowd()[0])
+    with pytest.raises(RuntimeError, match="is closed; finish the field in its session"):
+        tracker.finish()
 
 
 def test_frames_that_wait_are_dropped_when_the_block_raises():

@@ -7,7 +7,7 @@ from test_session import DELAYS, assert_same, ends, push_all, random_tracker
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.linking import linker
-from trackastra_engine.online import Session, load_session, save_session
+from trackastra_engine.online import OnlineTracker, Session, load_session, save_session
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +200,19 @@ def test_wrong_numbers_of_frames_are_rejected(number, sentence):
     with pytest.raises(InputError, match=sentence):
         session.push(None, crowd()[0], frame=number)
     assert not session.fields
+
+
+def test_a_wrong_number_is_not_counted_on():
+    """Frames without a number follow the last one that was right."""
+    updates, wrong = [], []
+    session = Session(random_tracker())
+
+    def on_error(fov, frame, error):
+        wrong.append(frame)
+
+    with OnlineTracker(session, updates.append, on_error) as tracker:
+        for mask, frame in zip(crowd(), [None, None, 1, None, "3", None, 2.0, 2**40], strict=False):
+            tracker.push(None, mask, frame=frame)
+        tracker.push(None, crowd()[8])
+    assert wrong == [1, "3", 2.0, 2**40]
+    assert [update.frame for update in updates] == [0, 1, 2, 3, 4]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage
-from trackastra_engine.online.session import Session
+from trackastra_engine.online.session import Session, may_follow
 from trackastra_engine.online.update import Update
 
 logger = logging.getLogger(__name__)
@@ -152,10 +152,11 @@ class OnlineTracker:
         with self._changed:
             if self._overflow == "block":
                 self._changed.wait_for(lambda: self._is_closed or not self._is_full)
-            if self._is_closed:
-                raise RuntimeError("the online tracker is closed; create a new one")
-            number = self._numbers.get(fov, -1) + 1 if frame is None else frame
-            self._numbers[fov] = number
+            self._reject_closed("create a new one")
+            last = self._numbers.get(fov, -1)
+            number = last + 1 if frame is None else frame
+            if may_follow(last, number):  # or else only this frame fails, not those counted next
+                self._numbers[fov] = number
             if self._is_full and self._overflow == "raise":
                 raise queue.Full(
                     f"frame {number} of field of view {fov!r} was rejected, as {self._max_waiting} "
@@ -163,7 +164,7 @@ class OnlineTracker:
                 )
             if self._is_full:
                 dropped = self._waiting.pop(next(iter(self._waiting)))
-                logger.warning("dropped frame %d of field %r", dropped.number, dropped.fov)
+                logger.warning("dropped frame %s of field %r", dropped.number, dropped.fov)
             turn = next(self._turns)
             self._waiting[turn] = _Frame(kept_image, kept_mask, fov, number)
             # A new turn: that of a dropped frame may precede the end of the field, if `finish` was
@@ -173,7 +174,10 @@ class OnlineTracker:
     def flush(self) -> None:
         """Wait until all frames that were pushed so far are tracked and their callbacks done."""
         self._reject_own_thread()
-        self._worker.submit(lambda: None).result()
+        with self._changed:
+            self._reject_closed("no frame waits any more")
+            done = self._worker.submit(lambda: None)
+        done.result()
 
     def finish(self, fov: Hashable = 0) -> Lineage:
         """Return the tracks of a field of view after all frames pushed so far, and forget it.
@@ -191,6 +195,8 @@ class OnlineTracker:
         ------
         InputError
             If no frame of the field could be tracked.
+        RuntimeError
+            If the tracker is closed, or a callback calls.
 
         Examples
         --------
@@ -200,6 +206,7 @@ class OnlineTracker:
         """
         self._reject_own_thread()
         with self._changed:  # no frame enters between its last number and its end
+            self._reject_closed("finish the field in its session")
             self._numbers.pop(fov, None)
             lineage = self._worker.submit(self._session.finish, fov)
         return lineage.result()
@@ -258,13 +265,17 @@ class OnlineTracker:
             self._on_update(update)
 
     def _report(self, frame: _Frame, error: BaseException) -> None:
-        logger.warning("frame %d of field %r: %s", frame.number, frame.fov, error)
+        logger.warning("frame %s of field %r: %s", frame.number, frame.fov, error)
         try:
             self._on_error(frame.fov, frame.number, error)
         except BaseException:
             logger.exception(
-                "on_error raised an error at frame %d of field %r", frame.number, frame.fov
+                "on_error raised an error at frame %s of field %r", frame.number, frame.fov
             )
+
+    def _reject_closed(self, remedy: str) -> None:
+        if self._is_closed:
+            raise RuntimeError(f"the online tracker is closed; {remedy}")
 
     def _reject_own_thread(self) -> None:
         if threading.get_ident() == self._thread:

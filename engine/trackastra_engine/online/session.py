@@ -385,13 +385,18 @@ class Session:
         return (None if spec.normalisation == "movie" else mask), mask
 
 
+def may_follow(last: int, number: object) -> bool:
+    """Return whether a frame may have a number after the last one of its field."""
+    return isinstance(number, int | np.integer) and last < int(number) <= MAX_NUMBER
+
+
 def _next_number(movie: FieldOfView, number: int | None) -> int:
     last = movie.numbers[-1] if movie.numbers else -1
     if number is None:
         return last + 1
     if not isinstance(number, int | np.integer):
         raise InputError(f"the frame {number!r} of {movie.name} is not a whole number")
-    if not last < number <= MAX_NUMBER:
+    if not may_follow(last, number):
         follows = f"follows frame {last}" if movie.numbers else "is the first"
         raise InputError(
             f"frame {number} of {movie.name} {follows}, but numbers must increase, from 0 to "
