@@ -90,6 +90,10 @@ def test_unknown_labels_sizes_and_intensities(tmp_path):
             "point 1 has the position 3e+38; expected finite numbers up to 1e+15",
         ),
         (HEADER + "0,1,2,0,5,3\n", "point 1 has the label 0; expected a number from 1"),
+        (
+            HEADER + f"0,1,2,{2**53 - 1},5,3\n0,9,2,{2**53 + 1},5,3\n",
+            "point 2 has the label 9.00719925474099e+15; expected a number from 1 to 90071992",
+        ),
         (HEADER + "0,1,2,1,-1,3\n", "point 1 has the diameter -1; expected 0 if unknown, or a"),
         (HEADER + "0,1,2,1,1e-30,3\n", "a length from 1e-15 to 1e15"),
         (HEADER + "0,1,2,1,5,inf\n", "point 1 has the intensity inf; expected a finite number"),
@@ -111,6 +115,8 @@ def test_arrays_that_do_not_fit():
         detections_of_points([0], [1, 2, 3])
     with pytest.raises(InputError, match=r"2 positions, but the frames are of shape \(3,\)"):
         detections_of_points([0, 1, 2], [[1, 2], [3, 4]])
+    with pytest.raises(InputError, match=r"the label 1\.84467440737096e\+19; expected"):
+        detections_of_points([0], [[1, 2]], label=np.array([2**64 - 1], np.uint64))
 
 
 # Tracked --------------------------------------------------------------------------------------

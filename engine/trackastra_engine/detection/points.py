@@ -15,6 +15,7 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
 
 MAX_FRAME = 2**31 - 1  # frames are stored as int32
+MAX_LABEL = 2**53 - 1  # larger labels are not exact as floats
 # Of positions and diameters: the ratio of two lengths must fit into float32, the type of tokens.
 LEAST_LENGTH, MOST_LENGTH = 1e-15, 1e15
 DIAMETER_PER_SPACING = 0.5
@@ -39,7 +40,8 @@ def detections_of_points(
     position : (N, 2) or (N, 3)
         Pixels, ([z,] y, x).
     label : (N,), optional
-        Positive numbers, each once in its frame; by default points are numbered in their order.
+        Positive numbers below 2^53, each once in its frame; by default points are numbered in
+        their order.
     diameter : (N,), optional
         Pixels along x; 0 if unknown.
     intensity : (N,), optional
@@ -82,6 +84,8 @@ def detections_of_points(
     _check("frame", frames, frames <= MAX_FRAME, too_late)
     labels = _numbered(frames) if label is None else _column("label", label, n_points)
     _check("label", labels, (labels >= 1) & (labels == np.rint(labels)), "a number from 1")
+    too_large = f"a number from 1 to {MAX_LABEL}; number the points anew"
+    _check("label", labels, labels <= MAX_LABEL, too_large)
     order = np.lexsort((labels, frames))
     frames, labels, places = frames[order], labels[order], places[order]
     again = np.flatnonzero((np.diff(frames) == 0) & (np.diff(labels) == 0))
