@@ -44,6 +44,17 @@ def test_the_limit_of_objects_is_saved_in_the_file(tmp_path):
         session.push(None, crowd()[0])
 
 
+@pytest.mark.parametrize("voxel", [np.array([0.5, 0.25]), tuple(np.float32([0.5, 0.25]))])
+def test_options_of_numpy_are_saved(voxel, tmp_path):
+    session = Session(
+        random_tracker(), delay=np.int64(1), voxel_um=voxel, max_objects=np.uint32(99)
+    )
+    session.push(None, crowd()[0])
+    save_session(session, tmp_path / "session.npz")
+    loaded = load_session(tmp_path / "session.npz", random_tracker())
+    assert (loaded.delay, loaded.voxel_um, loaded.max_objects) == (1, (0.5, 0.25), 99)
+
+
 EDGES_DAMAGED = [  # stored for links over gaps
     ("edges/source", lambda a: a + 99),
     ("edges/target", lambda a: a - 99),

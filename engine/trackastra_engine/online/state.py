@@ -64,7 +64,9 @@ def save_session(session: Session, path: str | Path) -> None:
             for fov, movie in session.fields.items()
         ],
     }
-    arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    # Options that were given as numbers or arrays of NumPy become those of Python.
+    text = json.dumps(header, default=lambda value: np.asarray(value).tolist())
+    arrays = {"header": np.frombuffer(text.encode(), np.uint8)}
     for place, movie in enumerate(session.fields.values()):
         arrays |= {f"{place}/{name}": array for name, array in _arrays(movie).items()}
     with new_file(Path(path)) as partial, partial.open("wb") as file:
