@@ -123,6 +123,13 @@ def test_served_tracks_are_those_of_a_session_and_of_the_whole_movie(port):
     assert lineage.n_divisions > 3
 
 
+def test_the_example_in_python_sends_pixels_in_any_byte_order(port):
+    """As ImageJ writes them: big-endian, of which only the name of the type is sent."""
+    with closing(Client(port=port)) as client:
+        reply = client.ask("push", {"image": MASK.astype(">f4"), "mask": MASK.astype(">u2")})
+    np.testing.assert_array_equal(reply["objects.label"], np.unique(MASK))
+
+
 def test_clients_are_independent_and_survive_errors():
     with server_of_this_process("127.0.0.1:0") as listener:
         first, second = Client(port=port_of(listener)), Client(port=port_of(listener))

@@ -27,7 +27,10 @@ class Client:
 
         Raises RuntimeError with the message of an error, or ConnectionError.
         """
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        arrays = {  # little-endian, which pixels of many TIFF files are not
+            name: np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            for name, array in arrays.items()
+        }
         layout = [
             {"name": name, "dtype": array.dtype.name, "shape": array.shape}
             for name, array in arrays.items()
@@ -43,7 +46,7 @@ class Client:
         _, header_bytes, _ = PREFIX.unpack(self._receive(PREFIX.size))
         reply: dict[str, Any] = json.loads(self._receive(header_bytes))
         for entry in reply.pop("arrays", []):
-            dtype = np.dtype(entry["dtype"])
+            dtype = np.dtype(entry["dtype"]).newbyteorder("<")
             content = self._receive(dtype.itemsize * int(np.prod(entry["shape"])))
             reply[entry["name"]] = np.frombuffer(content, dtype).reshape(entry["shape"])
         if reply["type"] == "error":
