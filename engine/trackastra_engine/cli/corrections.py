@@ -23,6 +23,8 @@ def corrections(results: Path, edited: Path, output: Path, overwrite: bool) -> N
     folder of track. Then link again:
 
         trackastra-engine link RESULTS --corrections OUTPUT
+
+    Points have no cache: give OUTPUT to track instead, with the same points.
     """
     from trackastra_engine.jobs.compare import compare
 
