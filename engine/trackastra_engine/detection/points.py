@@ -84,7 +84,7 @@ def detections_of_points(
     _check("frame", frames, frames <= MAX_FRAME, too_late)
     labels = _numbered(frames) if label is None else _column("label", label, n_points)
     _check("label", labels, (labels >= 1) & (labels == np.rint(labels)), "a number from 1")
-    too_large = f"a number from 1 to {MAX_LABEL}; number the points anew"
+    too_large = f"a number from 1 to {MAX_LABEL}; renumber the points"
     _check("label", labels, labels <= MAX_LABEL, too_large)
     order = np.lexsort((labels, frames))
     frames, labels, places = frames[order], labels[order], places[order]
