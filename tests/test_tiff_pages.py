@@ -53,11 +53,41 @@ def test_each_page_is_decoded_by_its_own_tags(tmp_path, options):
 )
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_a_page_of_another_type_or_size_is_named(tmp_path, page, what, compression):
-    masks = [*dividing_cell(9)[1]]
-    masks[4] = page
-    path = written_page_by_page(tmp_path / "masks.tif", masks, compression=[compression] * 9)
-    with pytest.raises(InputError, match=rf"page 4 of .*masks.tif is {what} but others are uint16"):
-        list(open_movie(None, path))
+    images, masks = dividing_cell(9)
+    images = [*images]
+    images[4] = page
+    path = written_page_by_page(tmp_path / "images.tif", images, compression=[compression] * 9)
+    with pytest.raises(InputError, match=rf"page 4 of .*s.tif is {what} but others are uint16"):
+        list(open_movie(path, masks))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("in_16_bits", [range(1, 2), range(2), range(6, 12), range(1, 12, 2)])
+@pytest.mark.parametrize("metadata", [None, {}])
+def test_pages_of_labels_may_have_several_integer_types(
+    tmp_path, compression, in_16_bits, metadata
+):
+    masks = dividing_cell(12)[1].astype(np.uint16)
+    masks[in_16_bits] += 300
+    with tifffile.TiffWriter(tmp_path / "masks.tif") as writer:
+        for index, mask in enumerate(masks):
+            page = mask if index in in_16_bits else mask.astype(np.uint8)
+            writer.write(page, metadata=metadata, contiguous=False, compression=compression)
+    np.testing.assert_array_equal(labels_of(open_movie(None, tmp_path / "masks.tif")), masks)
+
+
+def test_planes_of_a_volume_of_labels_may_have_several_integer_types(tmp_path):
+    planes = dividing_cell(12)[1].astype(np.uint16)
+    planes[1::2] += 300
+    ome = tifffile.OmeXml()
+    ome.addimage("uint8", (4, 3, 40, 48), (12, 1, 1, 40, 48, 1), axes="TZYX")
+    with tifffile.TiffWriter(tmp_path / "masks.ome.tif") as writer:
+        for index, plane in enumerate(planes):
+            page = plane if index % 2 else plane.astype(np.uint8)
+            described = {"description": ome.tostring()} if index == 0 else {}
+            writer.write(page, metadata=None, contiguous=False, **described)
+    movie = open_movie(None, tmp_path / "masks.ome.tif")
+    np.testing.assert_array_equal(labels_of(movie), planes.reshape(4, 3, 40, 48))
 
 
 def test_series_of_one_plane_are_a_stack(tmp_path, masks):
@@ -84,7 +114,7 @@ def test_pages_of_several_compressions_are_a_stack_without_its_thumbnail(tmp_pat
 
 
 def in_two_types(path, masks):
-    written_page_by_page(path, [*masks[:3].astype(np.uint8), *masks[3:]])
+    written_page_by_page(path, [*masks[:3].astype(np.float32), *masks[3:]])
 
 
 def in_two_parts(path, masks):
@@ -99,7 +129,7 @@ def in_two_sizes(path, masks):
 @pytest.mark.parametrize(
     ("write", "first", "last"),
     [
-        (in_two_types, r"uint8 \(40, 48\)", r"uint16 \(40, 48\)"),
+        (in_two_types, r"float32 \(40, 48\)", r"uint16 \(40, 48\)"),
         (in_two_parts, r"uint16 \(40, 48\)", r"uint16 \(40, 48\)"),
         (in_two_sizes, r"uint16 \(40, 48\)", r"uint16 \(30, 48\)"),
     ],

@@ -227,5 +227,8 @@ def _read_planes(tiff: OpenTiff | Picture, indices: NDArray[np.intp]) -> NDArray
         return tiff.plane(int(indices.flat[0]))[None]
     volume = np.empty((indices.size, *tiff.plane_shape), tiff.dtype)
     for position, index in enumerate(indices.flat):
-        volume[position] = tiff.plane(int(index))
+        plane = tiff.plane(int(index))
+        if not np.can_cast(plane.dtype, volume.dtype):  # labels of several types
+            volume = volume.astype(np.promote_types(plane.dtype, volume.dtype))
+        volume[position] = plane
     return volume

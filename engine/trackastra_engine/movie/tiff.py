@@ -53,6 +53,7 @@ class OpenTiff:
     has_last_of_one: bool  # whether an axis of length 1 after X was left out
     step: tuple[float, float]  # size of a pixel along y and x, in pixels of the finest level
     data_offset: int | None  # byte where P uncompressed planes start, if they are contiguous
+    are_labels: bool  # whose pages may be of several integer types
     # Cache: the planes of the last page read, by its number.
     decoded: dict[int, NDArray[Any]] = field(default_factory=dict)
     tags: dict[Any, list[tuple[Any, ...]]] = field(default_factory=dict)  # cache of `with_own_tags`
@@ -141,7 +142,7 @@ class OpenTiff:
         """Return the planes (P, Y, X) of a page; index: the requested plane, for messages."""
         with opened(self.pages[number].parent.filehandle):
             page = with_own_tags(self.pages[number], self.tags)
-            reject_odd_page(page, self.page_shape, self.dtype)
+            reject_odd_page(page, self.page_shape, self.dtype, are_labels=self.are_labels)
             reject_cut_page(self.path, page, index)
             planes = np.asarray(page.asarray())
         if self.has_colours_last:
@@ -200,7 +201,9 @@ def _checked(
         list_series(file)
         image = _image(path, file, part)
         level = 0 if part is None else _level(path, len(file.series[image].levels), part)
-        return _layout(path, file, image, level, joined_pages(path, file, part))
+        are_labels = part is not None and part.kind == "masks"
+        joined = joined_pages(path, file, part)
+        return _layout(path, file, image, level, joined, are_labels=are_labels)
     except InputError:
         raise
     # On a damaged header, tifffile raises many kinds of errors: KeyError, struct.error ...
@@ -221,7 +224,7 @@ def _is_whole(file: "tifffile.TiffFile") -> bool:
 def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
     """Return the number of the selected image of the file."""
     names = [series.name for series in file.series]
-    is_one = len(names) == 1 or is_written_plane_by_plane(file)
+    is_one = len(names) == 1 or is_written_plane_by_plane(file, part)
     if part is None or is_one:
         if part is not None and (part.position or part.pattern) is not None:
             part.reject_subdivision(str(path))
@@ -252,7 +255,13 @@ def _level(path: Path, n_levels: int, part: Part) -> int:
 
 
 def _layout(
-    path: Path, file: "tifffile.TiffFile", image: int, level: int, joined: list[Any]
+    path: Path,
+    file: "tifffile.TiffFile",
+    image: int,
+    level: int,
+    joined: list[Any],
+    *,
+    are_labels: bool,
 ) -> OpenTiff:
     """Return the open file; joined: pages of several series, if they make one stack."""
     series = file.series[image]
@@ -290,6 +299,7 @@ def _layout(
         has_last_of_one=has_last_of_one,
         step=(whole.get("Y", height) / height, whole.get("X", width) / width),
         data_offset=data_offset,
+        are_labels=are_labels,
     )
     end = None if opened.data_offset is None else opened.data_offset + opened.n_bytes
     reject_cut_stack(path, file, opened.n_planes, end)

@@ -67,9 +67,15 @@ def reject_cut_page(path: Path, page: Any, index: int) -> None:
         )
 
 
-def reject_odd_page(page: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> None:
-    """Raise InputError if a page has another shape or type than the others of its stack."""
-    if page.shape != shape or page.dtype != dtype:
+def reject_odd_page(
+    page: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]", *, are_labels: bool
+) -> None:
+    """Raise InputError if a page has another shape or type than the others of its stack.
+
+    are_labels: whether any integer type will do.
+    """
+    is_integer = page.dtype is not None and page.dtype.kind in "iu" and dtype.kind in "iu"
+    if page.shape != shape or (page.dtype != dtype and not (are_labels and is_integer)):
         raise InputError(
             f"page {page.index} of {page.parent.filehandle.path} is {page.dtype} {page.shape} but "
             f"others are {dtype} {shape}; save all pages in one size and type"
