@@ -89,6 +89,13 @@ def test_a_group_without_an_image_is_rejected(tmp_path):
     assert "a.zarr contains no image" in error_of(None, tmp_path / "a.zarr")
 
 
+def test_an_image_without_a_time_axis_names_the_option_for_it(tmp_path):
+    path = write_image(tmp_path / "masks.zarr", MASKS, "zyx")
+    sentence = "has the axes zyx and no time axis; if z is the time, specify axes='tyx'"
+    assert sentence in error_of(None, path)
+    np.testing.assert_array_equal(masks_of(None, path, axes="tyx"), MASKS)
+
+
 def test_scales_without_units_are_ignored(tmp_path):
     """Many programs write a scale of 1 if it is unknown."""
     group = zarr.open_group(write_image(tmp_path / "image", MASKS, "tyx"), mode="r+")

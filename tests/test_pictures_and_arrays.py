@@ -162,6 +162,29 @@ def test_arrays_of_other_axes_are_not_read_without_a_word(caplog):
     open_movie(None, np.moveaxis(MASKS, 0, -1))
     assert "(40, 48, 6), read as (t, y, x); if time is the last axis" in caplog.text
     np.testing.assert_array_equal(labels_of(np.moveaxis(MASKS, 0, -1), axes="yxt"), MASKS)
+    open_movie(None, np.zeros((40, 40, 30), np.uint16))
+    assert "(40, 40, 30), read as (t, y, x); if time is the last axis" in caplog.text
+    volumes = np.repeat(MASKS[:, None], 5, axis=1)
+    open_movie(None, np.moveaxis(volumes, (0, 1), (-1, -2)))
+    assert "(40, 48, 5, 6), read as (t, z, y, x); if time is the last axis" in caplog.text
+    caplog.clear()
+    open_movie(None, volumes)
+    assert "time is the last axis" not in caplog.text
+
+
+def test_a_stack_with_time_behind_x_is_not_read_without_a_word(tmp_path, caplog):
+    last = np.moveaxis(MASKS, 0, -1)
+    tifffile.imwrite(tmp_path / "named.tif", last, metadata={"axes": "YXT"})
+    assert "expected ([t, z, c,] y, x), no axis empty: save it with y and x last" in error_of(
+        None, tmp_path / "named.tif"
+    )
+    tifffile.imwrite(tmp_path / "plain.tif", last, photometric="minisblack")
+    open_movie(None, tmp_path / "plain.tif")
+    assert "(40, 48, 6); if time is the last axis, save it with y and x last" in caplog.text
+    caplog.clear()
+    tifffile.imwrite(tmp_path / "masks.tif", MASKS, photometric="minisblack")
+    open_movie(None, tmp_path / "masks.tif")
+    assert "time is the last axis" not in caplog.text
 
 
 def test_arrays_of_numpy(tmp_path):

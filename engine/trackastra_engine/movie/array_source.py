@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.axes import (
+    FRAME_AXES,
     TIME_FIRST,
     UNKNOWN_AXIS,
     FrameOrder,
     axes_of_dims,
     find_order,
+    may_end_with_time,
 )
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 from trackastra_engine.movie.pixels import unmasked
@@ -73,6 +75,12 @@ class ArraySource:
         axes = axes or axes_of_dims(getattr(array, "dims", ()))
         found = axes or _usual_axes(shape, name, part)
         order = find_order(found, shape, part, name, channels=channels, is_usual=axes is None)
+        if part.axes is None and "t" not in order.axes and "z" in order.axes:
+            stated = option(part.axes_name, order.axes.replace("z", "t"))
+            raise InputError(
+                f"{name} has the axes {order.axes} and no time axis; if z is the time, specify "
+                f"{stated}, else give a movie of at least two volumes"
+            )
         n_frames, frame_shape = order.sizes(shape)
         dtype = np.dtype(array.dtype)
         return cls(
@@ -116,14 +124,12 @@ def _usual_axes(shape: tuple[int, ...], name: str, part: Part) -> str:
         return UNKNOWN_AXIS * (len(shape) - 3) + "yxs"
     if len(shape) > 3 and shape[-1] <= MOST_COLOURS:
         return UNKNOWN_AXIS * (len(shape) - 3) + "yxc"
-    if (
-        len(shape) == 3
-        and 2 * shape[-1] <= min(shape[:-1])
-        and not (part.axes or part.axes_if_unnamed)
-    ):
+    is_guessed = not (part.axes or part.axes_if_unnamed or part.channel)
+    if is_guessed and len(shape) in (3, 4) and may_end_with_time(shape):
         logger.warning(
-            "%s has the shape %s, read as (t, y, x); if time is the last axis, specify it with %s",
-            *(name, shape, option(part.axes_name, "yxt")),
+            "%s has the shape %s, read as (%s); if time is the last axis, specify it with %s",
+            *(name, shape, ", ".join(FRAME_AXES.replace("z" * (len(shape) == 3), ""))),
+            option(part.axes_name, "yxt" if len(shape) == 3 else "yxzt"),
         )
     return UNKNOWN_AXIS * (len(shape) - 2) + "yx"
 

@@ -68,6 +68,13 @@ class FrameOrder:
 TIME_FIRST = FrameOrder("t")
 
 
+def may_end_with_time(shape: tuple[int, ...]) -> bool:
+    """Return whether an array without names of axes may be (y, x, t) or (y, x, z, t)."""
+    first, second, third = shape[:3]
+    is_square = len(shape) == 3 and first == second != third
+    return is_square or 2 * third <= min(first, second)
+
+
 def axes_of_dims(dims: Iterable[object]) -> str | None:
     """Return a letter for each named dimension of an array, or None if no name is known."""
     letters = [LETTER_OF_NAME.get(str(name).lower(), UNKNOWN_AXIS) for name in dims]

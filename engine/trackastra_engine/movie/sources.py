@@ -15,6 +15,7 @@ from trackastra_engine.movie.axes import (
     UNKNOWN_AXIS,
     FrameOrder,
     find_order,
+    may_end_with_time,
 )
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calibration
 from trackastra_engine.movie.colours import are_equal, of_colours
@@ -144,6 +145,11 @@ class StackSource:
                 part = replace(part, axes=part.axes.removesuffix("c"))
             order = find_order(f"{found}yx", shape, part, str(path), channels=tiff.channels)
             _check_planes(order, part, str(path))
+            if found == UNKNOWN_AXIS and part.axes is None and may_end_with_time(shape):
+                logger.warning(
+                    "%s has the shape %s; if time is the last axis, save it with y and x last",
+                    *(path, shape),
+                )
             n_frames, frame_shape = order.sizes(shape)
             outer = replace(order, axes=order.axes[:-2])
             planes = _planes(tiff, outer).reshape(n_frames, -1)

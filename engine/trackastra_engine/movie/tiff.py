@@ -281,7 +281,8 @@ def _layout(
         shape = (*shape[:-3], shape[-1], *shape[-3:-1])
     if not axes.endswith("YX") or math.prod(shape) == 0:
         raise InputError(
-            f"{path} has the axes {axes} {shape}; expected ([t, z, c,] y, x), no axis empty"
+            f"{path} has the axes {axes} {shape}; expected ([t, z, c,] y, x), no axis empty: save "
+            "it with y and x last"
         )
     *outer_shape, height, width = shape
     data_offset = None if joined or has_colours_last else series.dataoffset
