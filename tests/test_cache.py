@@ -231,6 +231,17 @@ def test_no_flipped_byte_of_a_file_stops_a_run_or_changes_edges(tmp_path, change
         assert edges is None or edges.target.tolist() == [3, 4, 5], place
 
 
+def test_a_cache_that_cannot_grow_is_rejected_before_work_starts(masks, tmp_path, monkeypatch):
+    Run(masks, tmp_path / "cache")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    assert Run(masks, tmp_path / "cache").work == (0, 0)
+    monkeypatch.setattr(Movie, "frames", None)
+    monkeypatch.setattr(Association, "edges", None)
+    for name, stride in (("cache", 2), ("other", 1)):
+        with pytest.raises(InputError, match=rf"{name}.*npz cannot be written: .* is read-only"):
+            Run(masks, tmp_path / name, stride=stride)
+
+
 def test_arrays_are_not_cached(tmp_path):
     with pytest.raises(InputError, match="arrays in memory cannot be cached"):
         Run(crowd(8, 5), tmp_path / "cache")

@@ -23,7 +23,7 @@ from trackastra_engine.association.measured import Measured, needs_range
 from trackastra_engine.detection.detections import Detections
 from trackastra_engine.detection.intensity import IntensityHistogram, IntensityRange
 from trackastra_engine.errors import InputError
-from trackastra_engine.files.atomic import new_file
+from trackastra_engine.files.atomic import check_parent, new_file
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.movie.frames import Movie
 from trackastra_engine.progress import NOTICE
@@ -83,8 +83,14 @@ class ChunkCache:
             )
 
     def has_detections(self, chunk: Chunk) -> bool:
-        """Return whether the detections of a chunk are stored."""
-        return self._detections_path(chunk).is_file()
+        """Return whether the detections of a chunk are stored.
+
+        Raises InputError if they are not, and cannot be.
+        """
+        path = self._detections_path(chunk)
+        if not (is_stored := path.is_file()):
+            check_parent(path)
+        return is_stored
 
     def detections(self, chunk: Chunk) -> Measured | None:
         """Return the measurements of a chunk, or None if they are not stored or damaged."""
@@ -97,11 +103,16 @@ class ChunkCache:
         _write(self._detections_path(chunk), {**_arrays(found), **counts})
 
     def edges(self, chunk: Chunk, intensity_range: IntensityRange | None) -> Edges | None:
-        """Return the edges of a chunk, or None if they are not stored or damaged."""
+        """Return the edges of a chunk, or None if they are not stored or damaged.
+
+        Raises InputError if they are not stored, and cannot be.
+        """
         path = self._edges_path(chunk, intensity_range)
         ends = chunk.frames.start, chunk.frames.stop
         self.files.append((*ends, self._detections_path(chunk).name, path.name))
-        return read_edges(path)
+        if (edges := read_edges(path)) is None:
+            check_parent(path)
+        return edges
 
     def store_edges(
         self, chunk: Chunk, intensity_range: IntensityRange | None, edges: Edges

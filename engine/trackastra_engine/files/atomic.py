@@ -43,7 +43,7 @@ def check_output_folder(
             )
     elif folder.exists():
         raise InputError(f"the output folder {folder} is a file; choose another name")
-    _check_parent(folder)
+    check_parent(folder)
 
 
 def is_of_system(name: str) -> bool:
@@ -63,7 +63,7 @@ def check_output_file(path: Path, *, overwrite: bool | None, first_line: str | N
     if path.exists() and not overwrite and not is_earlier:
         remedy = "remove it" if overwrite is None else "pass --overwrite"
         raise InputError(f"the output file {path} exists; choose another or {remedy}")
-    _check_parent(path)
+    check_parent(path)
 
 
 def _begins_with(path: Path, line: str) -> bool:
@@ -134,7 +134,8 @@ def _partial_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial-{token_hex(4)}")
 
 
-def _check_parent(path: Path) -> None:
+def check_parent(path: Path) -> None:
+    """Raise InputError if a file or folder cannot be created at a path."""
     parent = next((parent for parent in path.absolute().parents if parent.exists()), None)
     if parent is None:
         raise InputError(
