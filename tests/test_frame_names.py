@@ -52,6 +52,9 @@ ONE_SERIES = {
     "days of two months, year first": ["m_2021-03-30", "m_2021-03-31", "m_2021-04-01"],
     "days of two months, day first": ["m_30_03_2021", "m_31_03_2021", "m_01_04_2021"],
     "days of two months with dashes": ["m 30-03-2021", "m 31-03-2021", "m 01-04-2021"],
+    "days of two months without marks": ["m30032021", "m31032021", "m01042021"],
+    "such days, and an index": ["m_31032021_1", "m_31032021_2", "m_01042021_3"],
+    "an index like a day": [f"m_{i:08}" for i in (12012019, 12012020, 12012021)],
     "only a letter": ["f001", "f002", "f003"],
 }
 # Names of several series, and the names of the series.
@@ -176,6 +179,20 @@ def test_times_of_day_that_may_pass_midnight_are_rejected(tmp_path):
         dated = f"im_2024-01-{30 + number // 3}_{time}.tif"
         (night / f"im_{time}.tif").rename(night / dated)
     np.testing.assert_array_equal(labels_of(open_movie(None, night)), MASKS)
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_warned"),
+    [((21, 22, 23, 0, 1, 2), True), ((0, 1, 2, 3, 4, 6), False), ((0, 4, 8, 12, 16, 20), False)],
+)
+def test_hours_that_may_pass_midnight_cause_a_warning(tmp_path, caplog, hours, is_warned):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for hour, mask in zip(hours, MASKS, strict=True):
+        tifffile.imwrite(folder / f"m_{hour:02}h30m.tif", mask)
+    open_movie(None, folder)
+    sentence = "in the order m_00h30m, m_01h30m, m_02h30m, m_21h30m, ...; if these are times of day"
+    assert (sentence in caplog.text) == is_warned
 
 
 def test_every_tenth_frame_is_a_movie_without_a_warning(tmp_path, caplog):

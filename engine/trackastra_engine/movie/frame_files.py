@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.movie.frame_names import Series, find_series
-from trackastra_engine.movie.name_numbers import Number, may_pass_midnight
+from trackastra_engine.movie.name_numbers import SECONDS, Number, may_pass_midnight
 from trackastra_engine.movie.name_pattern import matched, of_pattern
 from trackastra_engine.movie.pictures import CELLPOSE_ARCHIVE, JPEG2000, PNG
 from trackastra_engine.progress import NOTICE
@@ -85,6 +85,16 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
         raise InputError(
             f"{folder} contains the times of day {_listed(found.files)}, which may pass midnight; "
             "add dates to the names, such as 2024-01-31_21-00-00"
+        )
+    if (
+        found.kind == "elapsed"
+        and max(found.numbers) < SECONDS["d"]
+        and may_pass_midnight(found.numbers)
+    ):
+        logger.warning(
+            "frames of %s are read in the order %s; if these are times of day that pass midnight, "
+            "add dates to the names, such as 2024-01-31_21-00-00",
+            *(folder, _listed(found.files)),
         )
     if not found.numbers and len(found.files) > 1:
         logger.warning(

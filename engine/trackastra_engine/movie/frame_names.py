@@ -9,7 +9,8 @@ words before numbers decide, in the formats of microscopes and programs:
 - ImageXpress and MetaMorph: TimePoint_2/Plate_B02_s1_w1, Plate_w1DAPI_s1_t2
 - Leica: Series001_t00_ch00; Zeiss: _s01t02; Yokogawa: _B03_T0001F001L01A01Z01C01;
   Operetta: r01c01f01p01-ch1sk2fk1fl1
-- days and hours in separate fields: day1_hour06, 1d_6h; dates: 2021-03-31, 31.03.2021, 31-03-2021
+- days and hours in separate fields: day1_hour06, 1d_6h; dates: 2021-03-31, 31.03.2021, 31-03-2021,
+  31032021
 - CellProfiler and Cellpose: the name of the image, followed by a word
 """
 
@@ -20,14 +21,12 @@ from itertools import pairwise
 
 from trackastra_engine.movie.name_numbers import (
     CLOCKS,
-    DAY_FIRST,
-    TOKEN,
-    TOKEN_DAY_FIRST,
     TOKEN_WITHOUT_STAMP,
     CutName,
     Number,
     cut_name,
     is_even,
+    token_of,
     value_of,
     with_decimals,
     with_units_joined,
@@ -80,7 +79,7 @@ class Series:
 def find_series(names: Iterable[str]) -> list[Series]:
     """Return the series of some names, without suffixes, in natural order."""
     ordered = sorted(names, key=natural_key)
-    token = TOKEN_DAY_FIRST if any(map(DAY_FIRST.search, ordered)) else TOKEN
+    token = token_of(ordered)
     cuts = [cut_name(name, token) for name in ordered]
     if len({len(CLOCKS.intersection(cut.kinds)) for cut in cuts}) > 1:
         cuts = [cut_name(name, TOKEN_WITHOUT_STAMP) for name in ordered]  # a date, and an index

@@ -23,19 +23,37 @@ NUMBERS = (
 DAY, MONTH, YEAR = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])", r"(?:19|20)\d\d"
 NO_DATE_BEFORE = r"(?<![A-Za-z\d.-])"
 # A date with the day first for sure; in 05-01-2024, the month may be first.
-DAY_FIRST = re.compile(rf"{NO_DATE_BEFORE}(?:1[3-9]|2\d|3[01])([-_]){MONTH}\1{YEAR}(?!\d)")
+AFTER_12 = r"(?:1[3-9]|2\d|3[01])"
+DAY_FIRST = re.compile(rf"{NO_DATE_BEFORE}{AFTER_12}([-_]){MONTH}\1{YEAR}(?!\d)")
+# The same without marks, such as 31012024.
+COMPACT_DATE = rf"(?<!\d){DAY}{MONTH}{YEAR}(?!\d)"
+COMPACT_DAY_FIRST = re.compile(rf"(?<!\d){AFTER_12}{MONTH}{YEAR}(?!\d)")
 
 
-def _token(marks: str) -> re.Pattern[str]:
-    """Return the expression of a number or a time; marks: in dates with the day first."""
+def _token(marks: str, compact: str = "") -> re.Pattern[str]:
+    """Return the expression of a number or a time.
+
+    marks: in dates with the day first; compact: further alternatives for dates.
+    """
     date = (
         rf"|(?P<date>{NO_DATE_BEFORE}(?:{YEAR}(?P<dot>[-.]){MONTH}(?P=dot){DAY}"
-        rf"|{DAY}(?P<mark>[{marks}]){MONTH}(?P=mark){YEAR})(?!\d))"
+        rf"|{DAY}(?P<mark>[{marks}]){MONTH}(?P=mark){YEAR})(?!\d){compact})"
     )
     return re.compile(f"(?P<guid>{GUID}){STAMP}{date}{NUMBERS}", re.IGNORECASE)
 
 
 TOKEN, TOKEN_DAY_FIRST = _token("."), _token("._-")
+TOKEN_COMPACT_DATE = _token("._-", f"|{COMPACT_DATE}")
+
+
+def token_of(names: Sequence[str]) -> re.Pattern[str]:
+    """Return the expression of a number or a time in the names of a folder."""
+    are_compact = all(re.search(COMPACT_DATE, name) for name in names)
+    if are_compact and any(map(COMPACT_DAY_FIRST.search, names)):
+        return TOKEN_COMPACT_DATE
+    return TOKEN_DAY_FIRST if any(map(DAY_FIRST.search, names)) else TOKEN
+
+
 TOKEN_WITHOUT_STAMP = re.compile(f"(?P<guid>{GUID}){NUMBERS}", re.IGNORECASE)
 CLOCKS = {"stamp", "clock", "date"}  # kinds of numbers: date and time of day, or one of the two
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # by the first letter of a unit
@@ -181,7 +199,9 @@ def value_of(written: str, kind: str) -> Number:
     if kind == "date":
         from datetime import date
 
-        numbers = list(map(int, re.findall(r"\d+", written)))
+        is_compact = written.isdecimal()
+        parts = re.findall(r"\d\d(?:\d\d$)?" if is_compact else r"\d+", written)
+        numbers = list(map(int, parts))
         year, month, day = numbers if numbers[0] > 31 else reversed(numbers)
         return SECONDS["d"] * (date(year, month, 1).toordinal() + day)
     if kind == "stamp":
