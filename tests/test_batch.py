@@ -192,6 +192,13 @@ def test_positions_of_a_folder_are_in_natural_order(plate):
     assert arguments(found[3]) == {"--points": str(plate / "p4" / "points.csv")}
 
 
+def test_a_position_without_masks_is_not_left_out_without_a_word(plate, caplog):
+    (plate / "p1" / "masks").rename(plate / "p1" / "nuclei")
+    assert [position.name for position in find_positions(plate)] == ["p2", "p10"]
+    assert "p1 has images but no masks; it is left out" in caplog.text
+    assert "notes" not in caplog.text
+
+
 def test_positions_of_a_plate_are_its_images_with_their_labels(tmp_path):
     images, masks = dividing_cell()
     fields = {"A/1/0": images, "A/1/1": images, "B/2/0": images}
@@ -238,6 +245,7 @@ def test_two_masks_of_a_position_are_rejected(plate):
         ("name,masks\na.log.json,b\na.log,c\n", r"would both write a\.log\.json"),
         ("name,masks\nsummary.csv,b\n", r"the summary and the position summary\.csv would"),
         ("name,masks\n../a,b\n", "the position '../a' cannot be the name of a file"),
+        ("name,max_gap,masks,max-gap\na,2,b,\n", "several columns max-gap; leave only one"),
         ("name,masks\na,b,c\n", "line 2 of .* has 3 cells, the line of names 2"),
     ],
 )

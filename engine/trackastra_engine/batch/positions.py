@@ -1,5 +1,6 @@
 """The movies of a batch: lines of a table, folders in a folder, or images of a plate."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from trackastra_engine.movie.frame_names import natural_key
 from trackastra_engine.movie.ome_zarr import is_in_zarr, list_images
 from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.system import can_be_name
+
+logger = logging.getLogger(__name__)
 
 INPUTS = ("images", "masks", "points")  # options whose values are always paths
 CONVENTION = (
@@ -60,7 +63,7 @@ def _of_image(place: Path, plate: Path) -> Position:
 
 
 def _in_folder(folder: Path) -> Iterator[Position]:
-    """Yield the folders that contain images, masks or points, with any extension."""
+    """Yield the folders that contain masks or points, with any extension; warn of lone images."""
     for place in sorted(
         filter(Path.is_dir, folder.iterdir()), key=lambda place: natural_key(place.name)
     ):
@@ -77,6 +80,8 @@ def _in_folder(folder: Path) -> Iterator[Position]:
         if any(name != "images" for name, _ in given):
             arguments = (part for name, path in given for part in (f"--{name}", str(path)))
             yield Position(place.name, tuple(arguments))
+        elif given:
+            logger.warning("%s has images but no masks; it is left out", place)
 
 
 def _in_manifest(path: Path) -> Iterator[Position]:
@@ -91,6 +96,9 @@ def _in_manifest(path: Path) -> Iterator[Position]:
             f"{path} has the columns {', '.join(columns) or 'none'}; expected name, masks and "
             "perhaps images, or name and points, and any other option of track"
         )
+    options = [name.replace("_", "-") for name in columns]
+    if (twice := next((name for name in options if options.count(name) > 1), None)) is not None:
+        raise InputError(f"{path} has several columns {twice}; leave only one of them")
     for _, row in table.rows():
         cells = [(name, cell.strip()) for name, cell in zip(columns, row, strict=True)]
         name = dict(cells)["name"]
