@@ -102,6 +102,15 @@ def test_labels_are_masks_by_their_path_or_if_they_are_the_only_ones(tmp_path, z
     assert "contains cells, nuclei" in error_of(None, image / "labels" / "nulcei")
 
 
+def test_images_without_labels_are_not_used_as_masks(tmp_path):
+    fields = {"A/1/0": IMAGES, "A/2/0": IMAGES}
+    plate = write_plate(tmp_path / "plate.zarr", fields, "tyx")
+    write_labels(plate / "A/1/0", "nuclei", MASKS, "tyx")
+    np.testing.assert_array_equal(masks_of(plate, plate, position="A/1/0"), MASKS)
+    sentence = "A/2/0 is given as images and as masks but has no labels; give the path of the masks"
+    assert sentence in error_of(plate, plate, position="A/2/0")
+
+
 def test_axes_of_masks_follow_those_of_images(tmp_path):
     """Unless they name their own axes, or an option does."""
     images = tmp_path / "images.tif"

@@ -25,6 +25,7 @@ from trackastra_engine.movie.pixels import check_label_type, whole_labels
 from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
 from trackastra_engine.movie.sources import FolderSource, StackSource
+from trackastra_engine.movie.stored_array import StoredArray
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 
 logger = logging.getLogger(__name__)
@@ -186,6 +187,7 @@ def open_movie(
         if selection.allow_incomplete:
             image_source, mask_source = _of_same_length(image_source, mask_source)
         check_pairs(image_source, mask_source)
+        _reject_images_as_masks(image_source, mask_source)
         _check_images(image_source, mask_source)
     for phrase in _missing(image_source, mask_source):
         logger.warning("%s; the frames on both sides are treated as neighbours", phrase)
@@ -265,6 +267,18 @@ def _of_same_length(images: FrameSource, masks: FrameSource) -> tuple[FrameSourc
 def _shortened(source: Any, n_frames: int) -> Any:
     """Return the first frames of a source; all sources are dataclasses."""
     return replace(source, n_frames=n_frames)
+
+
+def _reject_images_as_masks(images: FrameSource, masks: FrameSource) -> None:
+    """Raise InputError if both are one image of a Zarr store, which lacks labels."""
+    if not (isinstance(images, ArraySource) and isinstance(masks, ArraySource)):
+        return
+    is_stored = isinstance(masks.array, StoredArray)
+    if is_stored and images.name == masks.name and images.order == masks.order:
+        raise InputError(
+            f"{masks.name} is given as images and as masks but has no labels; give the path of the "
+            "masks, and leave the images out if there are none"
+        )
 
 
 def _check_images(images: FrameSource, masks: FrameSource) -> None:
