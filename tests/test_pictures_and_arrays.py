@@ -215,6 +215,8 @@ def test_archives_of_numpy(tmp_path):
     assert "contains the arrays a, b; save only one, or call one masks" in error_of(
         None, tmp_path / "two.npz"
     )
+    np.savez(tmp_path / "three.npz", y=MASKS, labels=0 * MASKS, masks=MASKS + 1)
+    np.testing.assert_array_equal(labels_of(tmp_path / "three.npz"), MASKS + 1)
     whole = both.read_bytes()
     both.write_bytes(whole[: len(whole) // 2])
     assert "both.npz is truncated" in error_of(None, both)

@@ -77,7 +77,7 @@ def _of_archive(path: Path, kind: str) -> NDArray[Any]:
         raise InputError(f"{path} is truncated or no .npz file; {EXPORT_AGAIN}")
     with np.load(path) as archive:
         names = list(archive.files)
-        wanted = [name for name in names if name.lower() in NAMES[kind]]
+        wanted = [name for known in NAMES[kind] for name in names if name.lower() == known]
         if len(names) == 1 or wanted:
             return np.asarray(archive[(wanted or names)[0]])
     raise InputError(
