@@ -136,6 +136,18 @@ def test_frames_may_be_missing_at_the_end_only(tmp_path):
     np.testing.assert_array_equal(labels_of(masks, images, allow_incomplete=True), expected)
 
 
+def test_frames_may_not_be_missing_at_the_start(tmp_path):
+    images = write_folder(tmp_path / "images", IMAGES)
+    masks = write_folder(tmp_path / "masks", MASKS)
+    (masks / "t000.tif").unlink()
+    sentence = error_of(images, masks, allow_incomplete=True)
+    assert "frame 0 of" in sentence
+    assert f"is t000.tif but that of {masks} is t001.tif, so images and masks cannot" in sentence
+    for number in range(1, 6):
+        (masks / f"t{number:03}.tif").rename(masks / f"t{number + 9:03}.tif")
+    np.testing.assert_array_equal(labels_of(masks, images, allow_incomplete=True), MASKS[1:])
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_black_frame_of_an_image_has_no_chunk(tmp_path, zarr_format, caplog):
     """Zarr writes no chunk of zeros."""

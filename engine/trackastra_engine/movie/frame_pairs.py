@@ -61,6 +61,16 @@ def check_gaps(images: object, masks: object, n_frames: int) -> None:
                 f"{source.name}: {source.missing}, so images and masks cannot be paired; "
                 f"{option('allow_incomplete')} is for frames missing at the end only"
             )
+    if len({source.kind for source in folders}) == 1 < len(folders):
+        one, other = folders
+        if set(one.numbers) & set(other.numbers):
+            pairs = enumerate(zip(one.numbers, other.numbers, strict=False))
+            at = next(at for at, numbers in pairs if numbers[0] != numbers[1])
+            raise InputError(
+                f"frame {at} of {one.name} is {one.files[at].name} but that of {other.name} is "
+                f"{other.files[at].name}, so images and masks cannot be paired; give files of the "
+                "same numbers"
+            )
 
 
 def check_same_numbers(tracks: object, truth: object) -> None:
