@@ -5,6 +5,7 @@ import click
 from benchmarks.accuracy import accuracy
 from benchmarks.adaptation import adaptation
 from benchmarks.calibration import calibration
+from benchmarks.cellmap import cellmap
 from benchmarks.clutter import clutter
 from benchmarks.colonies import colonies
 from benchmarks.cores import cores, throughput
@@ -59,7 +60,7 @@ for benchmark in (
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
     *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, yeast, colonies),
-    *(myoblasts, turns, tables),
+    *(myoblasts, cellmap, turns, tables),
 ):
     main.add_command(benchmark)
 

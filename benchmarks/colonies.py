@@ -1,4 +1,4 @@
-"""How accurate is tracking of colonies, tissue and myoblasts of other laboratories?"""
+"""How accurate is tracking of colonies, tissue and crawling cells of other laboratories?"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import follicles, microcolonies, myoblasts, yeast
+from benchmarks import cellmap, follicles, microcolonies, myoblasts, yeast
 from benchmarks.accuracy import interpreter
 from benchmarks.movie_variants import ORDINAL, WHOLE, Variant, every_nth, itself, with_errors
 from benchmarks.real_movies import ALL_FRAMES, NEEDED_DATA_OPTION, SHOWN_OPTION, read_tables
@@ -16,10 +16,11 @@ from benchmarks.wandering import compare
 READERS = {
     microcolonies.SET: read_tables,
     follicles.SET: read_movie,
+    cellmap.SET: read_tables,
     myoblasts.SET: read_tables,
     yeast.SET: read_movie,
 }
-ONLY_TESTS = (yeast.SET,)  # sets of one movie, of which no model learns
+NOT_FOR_CHOOSING = (myoblasts.SET, yeast.SET)  # sets of one movie
 VERSIONS: dict[str, Variant] = {
     WHOLE: itself,
     **{ORDINAL[n]: partial(every_nth, n=n) for n in (2, 4)},
@@ -38,7 +39,7 @@ def movies(data: Path, name: str, part: str) -> list[TrueMovie]:
 def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
     """Yield the name of each set and version, and the movies of the set in it."""
     for name in READERS:
-        if part != "test" and name in ONLY_TESTS:
+        if part != "test" and name in NOT_FOR_CHOOSING:
             continue
         found = movies(data, name, part)
         for version, make in VERSIONS.items():
@@ -52,5 +53,5 @@ def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:
 @interpreter("btrack")
 @interpreter("byotrack")
 def colonies(data: Path, models: tuple[str, ...], part: str, **environments: str | None) -> None:
-    """Track the movies of `benchmarks microcolonies`, `follicles`, `myoblasts` and `yeast`."""
+    """Track the movies of `microcolonies`, `follicles`, `cellmap`, `myoblasts` and `yeast`."""
     compare("colonies", part, versions(data, part), models, environments)

@@ -3,7 +3,8 @@
 Their number grows from 31 to 267 in 780 frames of 5 minutes; people marked the cells, and positions
 between marked ones are partly interpolated (Ker et al., Scientific Data 2018, doi
 10.1038/sdata.2018.237; CC-BY 4.0). The tables are in NoneqPhysLivingMatterLab/laptrack-optimisation
-(Fukai & Kawaguchi, Bioinformatics 2023). There are no sizes. No model learns from this movie.
+(Fukai & Kawaguchi, Bioinformatics 2023). There are no sizes. `general_2d` learned from the first
+half.
 """
 
 from pathlib import Path
@@ -20,7 +21,9 @@ FOLDER = Path("data", "C2C12", "organized_data", "BMP2_updated")
 CELLS, TRACKS = Path("regionprops.csv"), Path("02_GT", "TRA", "man_track.txt")
 SET = "myoblasts"
 EVERY = 10  # of the frames, in which cells hardly move: those that are used
-PARTS = {"choosing": (0, 390), "test": (390, 780)}  # frames, from 0
+PARTS = {"train": (0, 390), "test": (390, 780)}  # frames, from 0
+# Of the part `train`: every n-th frame, and the first.
+LEARNED = ((6, 1), (6, 4), (10, 0), (10, 3), (10, 7), (15, 2), (15, 9))
 
 
 def parents(cells: pd.DataFrame, mothers: dict[int, int]) -> NDArray[np.int64]:
@@ -53,11 +56,14 @@ def myoblasts(clone: Path, data: Path) -> None:
     mothers = {int(track): int(mother) for track, _, _, mother in tracks if mother > 0}
     for part, (begin, end) in PARTS.items():
         seen = cells[(cells["frame"] >= begin) & (cells["frame"] < end)]
-        parent = parents(seen, mothers)
-        kept = seen[["frame", "y", "x"]]
-        tables = points_and_edges(kept, parent, begin=begin, every=EVERY)
-        place = data / SET / part / "BMP2_9"
-        place.mkdir(parents=True, exist_ok=True)
-        for name, rows in zip(("points", "edges"), tables, strict=True):
-            rows.to_csv(place / f"{name}.csv", index=False, float_format="%.3f")
-        print(f"{place}: {len(tables[0]):,} points")
+        parent, kept = parents(seen, mothers), seen[["frame", "y", "x"]]
+        movies = {"BMP2_9": (EVERY, begin)}
+        if part == "train":
+            movies = {f"BMP2_9_{every}_{first}": (every, first) for every, first in LEARNED}
+        for name, (every, first) in movies.items():
+            tables = points_and_edges(kept, parent, begin=first, every=every)
+            place = data / SET / part / name
+            place.mkdir(parents=True, exist_ok=True)
+            for table, rows in zip(("points", "edges"), tables, strict=True):
+                rows.to_csv(place / f"{table}.csv", index=False, float_format="%.3f")
+            print(f"{place}: {len(tables[0]):,} points")

@@ -65,7 +65,7 @@ def versions(part: RealPart) -> Iterator[tuple[str, TrueMovie]]:
 def other_movies(data: Path) -> Iterator[tuple[str, TrueMovie]]:
     """Yield the movies for choosing that `benchmarks` makes of other sources, by set."""
     for name in colonies.READERS:
-        if name not in colonies.ONLY_TESTS:
+        if name not in colonies.NOT_FOR_CHOOSING:
             for movie in colonies.movies(data, name, "choosing"):
                 yield name, movie
     for movie in wandering.whole_fields(data, "choosing"):

@@ -1,8 +1,10 @@
-"""The benchmark of colonies and tissue: tables of other laboratories become movies."""
+"""The benchmark of colonies, tissue and crawling cells: tables of others become movies."""
 
 import json
+import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,16 @@ import pytest
 import tifffile
 from click.testing import CliRunner
 
-from benchmarks import colonies, follicles, microcolonies, myoblasts, record, wandering, yeast
+from benchmarks import (
+    cellmap,
+    colonies,
+    follicles,
+    microcolonies,
+    myoblasts,
+    record,
+    wandering,
+    yeast,
+)
 from benchmarks.__main__ import main
 from benchmarks.real_movies import ALL_FRAMES, read_tables
 from benchmarks.true_movies import read_movie
@@ -71,6 +82,26 @@ def dish() -> tuple[str, str]:
     return "\n".join(rows) + "\n", "\n".join(" ".join(map(str, one)) for one in tracks) + "\n"
 
 
+def followed() -> SimpleNamespace:
+    """Return a table of 21 cells in 49 images, in two rows.
+
+    C4 of the first row divides after 18 images, and C5 is there in 31 of them.
+    """
+    n_images = {f"C{cell}": (0, 49) for cell in range(1, 22)}
+    n_images |= {"C4": (0, 18), "C4.1": (18, 49), "C4.2": (18, 49)}
+    rows = [
+        (name, image + 1, 10 * int(name[1:].split(".")[0]), 7 * name.endswith(".2"))
+        for name, (begin, end) in n_images.items()
+        for image in range(begin, end)
+    ]
+    name, image, x, y = map(np.array, zip(*rows, strict=True))
+    place = np.column_stack([x, np.where(x > 100, 100, y)]).astype(float)
+    place[(name == "C5") & (image > 31)] = np.nan
+    data = np.empty((1, 4), object)
+    data[0] = [np.ones((len(rows), 1)), name[:, None], image[:, None].astype(float), place]
+    return SimpleNamespace(properties={"data": data})
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("colonies")
@@ -89,9 +120,17 @@ def data(tmp_path_factory):
     (folder / myoblasts.TRACKS).parent.mkdir(parents=True)
     for name, text in zip((myoblasts.CELLS, myoblasts.TRACKS), dish(), strict=True):
         (folder / name).write_text(text)
-    for made in ("microcolonies", "follicles", "myoblasts"):
-        result = run(made, root / "clone", root / "data")
-        assert result.exit_code == 0, result.output
+    for _, file in cellmap.PARTS.values():
+        path = root / "clone" / cellmap.TABLES / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    tracks = {"AllTracks": np.array([[{"Tracks": followed()}]])}
+    with pytest.MonkeyPatch.context() as patch:
+        reader = SimpleNamespace(load_from_mat=lambda path, raw_data: tracks)
+        patch.setitem(sys.modules, "matio", reader)
+        for made in ("microcolonies", "follicles", "cellmap", "myoblasts"):
+            result = run(made, root / "clone", root / "data")
+            assert result.exit_code == 0, result.output
     return root / "data"
 
 
@@ -124,9 +163,9 @@ def test_interfaces_of_a_tissue_become_masks_with_tracks(data):
     assert (movie.parent >= 0).sum() == len(movie.detections) - len(np.unique(masks[0])) + 1
 
 
-@pytest.mark.parametrize("part", ["choosing", "test"])
-def test_every_tenth_frame_of_a_dish_becomes_points_and_edges(data, part):
-    folder = data / "myoblasts" / part / "BMP2_9"
+@pytest.mark.parametrize("movie", ["train/BMP2_9_10_0", "test/BMP2_9"])
+def test_every_tenth_frame_of_a_dish_becomes_points_and_edges(data, movie):
+    folder = data / "myoblasts" / movie
     assert list(pd.read_csv(folder / "points.csv", nrows=1)) == ["frame", "label", "y", "x"]
     movie = read_tables(folder, *ALL_FRAMES)
     counts = np.bincount(movie.detections.frame)
@@ -137,6 +176,29 @@ def test_every_tenth_frame_of_a_dish_becomes_points_and_edges(data, part):
     assert [(frame[row], *place[row]) for row in mother] == [(2, 20, 200)]
     daughters = movie.links[movie.links[:, 0] == mother[0], 1]
     assert sorted(place[daughters, 1]) == [250, 300]
+
+
+def test_cells_that_people_followed_become_points_and_edges(data):
+    movie = read_tables(data / "cellmap" / "test" / "BT549_A3_2", *ALL_FRAMES)
+    place, frame = movie.detections.centroid, movie.detections.frame
+    counts = np.bincount(frame)
+    assert counts.tolist() == [21] * 3 + [22] * 3 + [21] * 3  # every sixth image
+    assert len(movie.links) == counts[1:].sum()  # none has no parent
+    mother = np.flatnonzero(np.bincount(movie.links[:, 0]) == 2)
+    assert [(frame[row], *place[row]) for row in mother] == [(2, 0, 40)]
+    daughters = movie.links[movie.links[:, 0] == mother[0], 1]
+    assert sorted(place[daughters].tolist()) == [[0, 40], [7, 40]]
+
+
+def test_models_learn_from_halves_of_the_fields_that_people_followed(data):
+    folder = data / "cellmap" / "train"
+    upper = read_tables(folder / "BT549_C10_2_upper_12", *ALL_FRAMES)
+    # Images 5, 17, 29 and 41, from 0.
+    assert np.bincount(upper.detections.frame).tolist() == [10, 10, 11, 10]
+    assert set(upper.detections.centroid[:, 0]) == {0, 7}
+    lower = read_tables(folder / "BT549_C10_2_lower_12", *ALL_FRAMES)
+    assert np.bincount(lower.detections.frame).tolist() == [11] * 4
+    assert set(lower.detections.centroid[:, 0]) == {100}
 
 
 def test_the_mother_of_a_bud_is_the_cell_that_it_touches_most():
@@ -154,6 +216,7 @@ def test_the_mother_of_a_bud_is_the_cell_that_it_touches_most():
         ("microcolonies", "Wakamoto-lab/LineageAnalysis"),
         ("follicles", "a9w/epithelial_migration_signaling"),
         ("myoblasts", "NoneqPhysLivingMatterLab/laptrack-optimisation"),
+        ("cellmap", "ocbe-uio/CellMAPtracer"),
         ("yeast", "rahi-lab/YeaZ-tracer"),
     ],
 )
@@ -173,8 +236,16 @@ def test_no_movie_is_in_two_parts_or_learned_from_and_kept_back():
         for file in CONFIGURATIONS.glob("*.toml")
         for movie in tomllib.loads(file.read_text()).get("train", ())
     ]
-    assert not [place for place in learned if place[0] == "myoblasts"]
-    for name, parts in (("microcolonies", microcolonies.PARTS), ("follicles", follicles.PARTS)):
+    assert not [place for place in learned if place[0] == "yeast"]
+    followed_in: dict[str, list[str]] = {}
+    for movie, (part, _) in cellmap.PARTS.items():
+        followed_in.setdefault(part, []).append(movie)
+    for name, parts in (
+        ("microcolonies", microcolonies.PARTS),
+        ("follicles", follicles.PARTS),
+        ("cellmap", followed_in),
+        ("myoblasts", {}),
+    ):
         listed = [movie for movies in parts.values() for movie in movies]
         assert len(listed) == len(set(listed))
         own = [place for place in learned if place[0] == name]
@@ -191,7 +262,7 @@ def test_scores_are_those_of_all_movies_together(data, tmp_path, monkeypatch):
     result = run("colonies", "--data", data, "--part", "choosing")
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "colonies_choosing.json").read_text())["rows"]
-    n_sets = len(colonies.READERS) - len(colonies.ONLY_TESTS)
+    n_sets = len(colonies.READERS) - len(colonies.NOT_FOR_CHOOSING)
     assert len(rows) == n_sets * len(colonies.VERSIONS)
     whole = rows[0]
     n_movies = sum(microcolonies.N_FIELDS["choosing"]) * len(microcolonies.PARTS["choosing"])
