@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.point_tables import points_and_edges
+from benchmarks.point_tables import parents_of_tracks, points_and_edges
 
 # In a clone of github.com/ocbe-uio/CellMAPtracer.
 TABLES = Path("Data")
@@ -46,19 +46,6 @@ def cells_of(columns: Sequence[NDArray[Any]]) -> pd.DataFrame:
         }
     ).dropna()
     return found.astype({"frame": int}).sort_values(["frame", "track"], ignore_index=True)
-
-
-def parents(cells: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the row (N,) of the same track before each cell, or of its mother's last; or -1.
-
-    C7.1 and C7.2 are the daughters of C7.
-    """
-    last: dict[str, int] = {}
-    parent = np.full(len(cells), -1)
-    for row, track in enumerate(cells["track"]):
-        parent[row] = last.get(track, last.get(track.rpartition(".")[0], -1))
-        last[track] = row
-    return parent
 
 
 def halves(
@@ -97,7 +84,9 @@ def cellmap(clone: Path, data: Path) -> None:
             raise click.BadParameter(f"there is no {path}; clone ocbe-uio/CellMAPtracer")
     for name, (part, _) in PARTS.items():
         cells = read_cells(files[name])
-        place, parent = cells[["frame", "y", "x"]], parents(cells)
+        mothers = {track: track.rpartition(".")[0] for track in cells["track"]}  # C7 of C7.1
+        parent = parents_of_tracks(cells["track"], mothers)
+        place = cells[["frame", "y", "x"]]
         movies = [(Path(part, name), place, parent, EVERY, 0)]
         if part == "train":
             movies = [

@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from benchmarks.point_tables import points_and_edges
+from benchmarks.point_tables import parents_of_tracks, points_and_edges
 
 # In a clone of github.com/NoneqPhysLivingMatterLab/laptrack-optimisation.
 FOLDER = Path("data", "C2C12", "organized_data", "BMP2_updated")
@@ -24,19 +23,6 @@ EVERY = 10  # of the frames, in which cells hardly move: those that are used
 PARTS = {"train": (0, 390), "test": (390, 780)}  # frames, from 0
 # Of the part `train`: every n-th frame, and the first.
 LEARNED = ((6, 1), (6, 4), (10, 0), (10, 3), (10, 7), (15, 2), (15, 9))
-
-
-def parents(cells: pd.DataFrame, mothers: dict[int, int]) -> NDArray[np.int64]:
-    """Return the row (N,) of the same track before each cell, or of its mother's last; or -1.
-
-    cells: in order of time; mothers: of tracks.
-    """
-    last: dict[int, int] = {}
-    parent = np.full(len(cells), -1)
-    for row, track in enumerate(cells["track"].tolist()):
-        parent[row] = last.get(track, last.get(mothers.get(track, -1), -1))
-        last[track] = row
-    return parent
 
 
 @click.command()
@@ -56,7 +42,7 @@ def myoblasts(clone: Path, data: Path) -> None:
     mothers = {int(track): int(mother) for track, _, _, mother in tracks if mother > 0}
     for part, (begin, end) in PARTS.items():
         seen = cells[(cells["frame"] >= begin) & (cells["frame"] < end)]
-        parent, kept = parents(seen, mothers), seen[["frame", "y", "x"]]
+        parent, kept = parents_of_tracks(seen["track"].tolist(), mothers), seen[["frame", "y", "x"]]
         movies = {"BMP2_9": (EVERY, begin)}
         if part == "train":
             movies = {f"BMP2_9_{every}_{first}": (every, first) for every, first in LEARNED}

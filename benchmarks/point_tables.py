@@ -1,5 +1,8 @@
 """Tables of points and edges, as `track` reads and writes them, of cells with known parents."""
 
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -8,6 +11,21 @@ from benchmarks.true_movies import with_nearest_ancestors
 
 LONGEST = 3  # frames of an edge; a cell that is away for longer begins anew
 ENDS = ("frame", "label")
+Track = TypeVar("Track")
+
+
+def parents_of_tracks(tracks: Iterable[Track], mothers: Mapping[Track, Track]) -> NDArray[np.int64]:
+    """Return the row (N,) of the same track before each cell, or of its mother's last; or -1.
+
+    tracks: of the cells in order of time; mothers: of tracks.
+    """
+    last: dict[Track, int] = {}
+    parent = []
+    for row, track in enumerate(tracks):
+        begun = track if track in last else mothers.get(track, track)
+        parent.append(last.get(begun, -1))
+        last[track] = row
+    return np.array(parent, np.int64)
 
 
 def points_and_edges(
