@@ -87,8 +87,7 @@ class LinkCosts:
 # of 0.15, and 25 have better ones.
 LINK_PROBABILITY = 0.3
 # Least score of a second child, of upstream's models as well. With 0.6, errors are as many, and F1
-# of divisions is lower on six of eight real sets, most on those that the model does not know: see
-# benchmarks/README.md, rates.
+# of divisions is lower on real sets that the model does not know: see benchmarks/README.md, rates.
 DIVISION_SCORE = 0.5
 PROBABILITIES = LinkCosts(
     appear=-LINK_PROBABILITY, disappear=0.0, split=DIVISION_SCORE - LINK_PROBABILITY
