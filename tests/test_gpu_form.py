@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.rendered_movies import FILMS
 from golden_cases import model_folder
-from model_forms import NARROW_TOLERANCE, embedded_at_once
+from model_forms import NARROW_TOLERANCE, check_links, embedded_at_once
 from trackastra_engine import Tracker
 from trackastra_engine.model.model_file import AT_ONCE_KEY, computed_at_once
 from trackastra_engine.model.onnx_model import AssociationModel, embedded_models, model_path
@@ -69,9 +69,7 @@ def test_the_same_links_are_accepted(film):
     assert len(expected) > 30
     at_once = Tracker(embedded_at_once(model_path(name)), tracker.link)
     found = at_once.track_detections(detections).edges
-    np.testing.assert_array_equal(found.source, expected.source)
-    np.testing.assert_array_equal(found.target, expected.target)
-    np.testing.assert_allclose(found.score, expected.score, rtol=0, atol=NARROW_TOLERANCE)
+    check_links(found, expected)
 
 
 @pytest.mark.parametrize("name", embedded_models())
