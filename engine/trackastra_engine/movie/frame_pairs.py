@@ -63,9 +63,8 @@ def check_gaps(images: object, masks: object, n_frames: int) -> None:
             )
     if len({source.kind for source in folders}) == 1 < len(folders):
         one, other = folders
-        if set(one.numbers) & set(other.numbers):
-            pairs = enumerate(zip(one.numbers, other.numbers, strict=False))
-            at = next(at for at, numbers in pairs if numbers[0] != numbers[1])
+        at = _first_difference(one, other)
+        if at is not None and set(one.numbers) & set(other.numbers):
             raise InputError(
                 f"frame {at} of {one.name} is {one.files[at].name} but that of {other.name} is "
                 f"{other.files[at].name}, so images and masks cannot be paired; give files of the "
@@ -77,12 +76,18 @@ def check_same_numbers(tracks: object, truth: object) -> None:
     """Raise InputError if the files of tracks and truth are numbered differently."""
     if not (isinstance(tracks, FolderSource) and isinstance(truth, FolderSource)):
         return
-    for index, numbers in enumerate(zip(tracks.numbers, truth.numbers, strict=False)):
-        if numbers[0] != numbers[1]:
-            raise InputError(
-                f"frame {index} of the tracks is {tracks.files[index]} but that of the ground "
-                f"truth is {truth.files[index]}; give files of the same numbers"
-            )
+    index = _first_difference(tracks, truth)
+    if index is not None:
+        raise InputError(
+            f"frame {index} of the tracks is {tracks.files[index]} but that of the ground "
+            f"truth is {truth.files[index]}; give files of the same numbers"
+        )
+
+
+def _first_difference(one: FolderSource, other: FolderSource) -> int | None:
+    """Return the first frame whose files have different numbers, or None."""
+    pairs = enumerate(zip(one.numbers, other.numbers, strict=False))
+    return next((index for index, (first, second) in pairs if first != second), None)
 
 
 def _is_regular(numbers: tuple[Number, ...]) -> bool:
