@@ -128,7 +128,7 @@ def _usual_axes(shape: tuple[int, ...], name: str, part: Part) -> str:
     if is_guessed and len(shape) in (3, 4) and may_end_with_time(shape):
         logger.warning(
             "%s has the shape %s, read as (%s); if time is the last axis, specify it with %s",
-            *(name, shape, ", ".join(FRAME_AXES.replace("z" * (len(shape) == 3), ""))),
+            *(name, shape, ", ".join("tyx" if len(shape) == 3 else FRAME_AXES)),
             option(part.axes_name, "yxt" if len(shape) == 3 else "yxzt"),
         )
     return UNKNOWN_AXIS * (len(shape) - 2) + "yx"
