@@ -16,6 +16,7 @@ from trackastra_training.invented_measurements import (
     with_invented_measurements,
     with_invented_shapes,
 )
+from trackastra_training.segmentation_errors import is_born
 from trackastra_training.start import spec_of
 from wandering_cells import N_FRAMES, in_plane, wandering_cells
 
@@ -61,6 +62,22 @@ def test_intensities_may_follow_places_frames_and_sizes(cause):
         shares.append(explained(np.log(seen.detections.features[:, 1]), causes[cause]))
     assert max(shares) > 0.3
     assert min(shares) < 0.02
+
+
+def likeness(movie, seed, is_chosen):
+    """Return the correlation of the logarithms of intensity of chosen cells and their parents."""
+    seen = with_invented_intensities(movie, np.random.default_rng(seed))
+    value, row = np.log(seen.detections.features[:, 1]), np.flatnonzero(is_chosen)
+    return np.corrcoef(value[row], value[movie.parent[row]])[0, 1]
+
+
+def test_daughters_may_differ_where_cells_stay_alike():
+    movie = wandering_cells()
+    born = is_born(movie)
+    same = (movie.parent >= 0) & ~born
+    alike = [seed for seed in range(400) if likeness(movie, seed, same) > 0.8]
+    assert min(likeness(movie, seed, born) for seed in alike) < 0.7
+    assert max(likeness(movie, seed, born) for seed in alike) > 0.9
 
 
 def test_daughters_may_be_brighter_or_darker():

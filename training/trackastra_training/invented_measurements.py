@@ -13,7 +13,7 @@ from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.transform import covariances, transform
 from trackastra_engine.simulation import KnownMovie
 from trackastra_training.configuration import Augmentation
-from trackastra_training.segmentation_errors import near_division
+from trackastra_training.segmentation_errors import is_born, near_division
 
 CONTRAST = 0.3  # largest deviation of the logarithm of an intensity, by each cause
 STRAIN = 0.35  # largest deviation of the logarithm of an axis in 2D; 0.45 in 3D
@@ -39,15 +39,20 @@ def with_invented_intensities(window: KnownMovie, rng: np.random.Generator) -> K
     """Return a window with intensities in 0..1 that say much, little or nothing about lineages.
 
     Each window has its own shares of what a lineage inherits, of its changes, of dividing cells, of
-    sizes, of a gradient across the field, of a change of each frame, and of noise.
+    newborn ones, of sizes, of a gradient across the field, of a change of each frame, and of noise.
+    Daughters may differ from each other more than a cell from itself in the frame before.
     """
     found = window.detections
     count, place = len(found), found.centroid - found.centroid.mean(axis=0)
     of_lineage, of_division, of_size, of_place, of_frame, of_noise = rng.random(6)
-    inherited = _inherited(window, rng.normal(size=(2, count)), rng.random())
+    of_birth, change, more_at_birth = rng.random(3)
+    born = is_born(window)
+    changes = np.where(born, change + (1 - change) * more_at_birth, change)
+    inherited = _inherited(window, rng.normal(size=(2, count)), changes)
     gradient = place / (place.std() + 1e-12) @ rng.normal(size=found.ndim)
     value = of_lineage * inherited
     value += of_division * rng.normal() * near_division(window)
+    value += of_birth * rng.normal() * born
     value += of_size * rng.normal() * _standard(np.log(found.features[:, 0]))
     value += of_place * 0.5 * gradient
     value += of_frame * 0.5 * rng.normal(size=int(found.frame.max()) + 1)[found.frame]
@@ -61,7 +66,8 @@ def with_invented_shapes(window: KnownMovie, rng: np.random.Generator) -> KnownM
     """Return a window with ellipses or ellipsoids of the same sizes, more or less inherited."""
     found = window.detections
     count, ndim = len(found), found.ndim
-    strain = _inherited(window, rng.normal(size=(2, count, ndim, ndim)), rng.random())
+    changes = np.full(count, rng.random())
+    strain = _inherited(window, rng.normal(size=(2, count, ndim, ndim)), changes)
     strain = 0.5 * (strain + strain.transpose(0, 2, 1))
     strain -= np.trace(strain, axis1=1, axis2=2)[:, None, None] / ndim * np.eye(ndim)
     value, axis = np.linalg.eigh(STRAIN * rng.random() * strain)
@@ -71,15 +77,17 @@ def with_invented_shapes(window: KnownMovie, rng: np.random.Generator) -> KnownM
     return replace(window, detections=replace(found, features=features))
 
 
-def _inherited(window: KnownMovie, drawn: FloatArray, change: float) -> FloatArray:
-    """Return values (N, ...) with a deviation of 1, like those of the parents up to a change.
+def _inherited(window: KnownMovie, drawn: FloatArray, changes: FloatArray) -> FloatArray:
+    """Return values (N, ...) with a deviation of 1, like those of the parents up to changes.
 
-    drawn: (2, N, ...) normal numbers.
+    drawn: (2, N, ...) normal numbers; changes: (N,) from the parent, 0 to 1.
     """
     (value, new), frame = drawn, window.detections.frame
+    changes = changes.reshape(-1, *[1] * (value.ndim - 1))
     for target in range(1, int(frame.max(initial=0)) + 1):  # parents come first
         row = np.flatnonzero((frame == target) & (window.parent >= 0))
-        value[row] = np.sqrt(1 - change**2) * value[window.parent[row]] + change * new[row]
+        kept = np.sqrt(1 - changes[row] ** 2) * value[window.parent[row]]
+        value[row] = kept + changes[row] * new[row]
     return np.asarray(value)
 
 

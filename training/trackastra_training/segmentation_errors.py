@@ -62,8 +62,13 @@ def spoil(window: KnownMovie, augmentation: Augmentation, rng: np.random.Generat
 
 def near_division(window: KnownMovie) -> NDArray[np.bool_]:
     """Return (N,) whether the cell divides before the next frame, or its parent just did."""
+    return np.asarray((window.n_children >= 2) | is_born(window))
+
+
+def is_born(window: KnownMovie) -> NDArray[np.bool_]:
+    """Return (N,) whether the parent of the cell divided since the frame before."""
     is_mother = window.n_children >= 2
-    return np.asarray(is_mother | ((window.parent >= 0) & is_mother[np.maximum(window.parent, 0)]))
+    return np.asarray((window.parent >= 0) & is_mother[np.maximum(window.parent, 0)])
 
 
 def still_missed(

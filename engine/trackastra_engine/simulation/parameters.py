@@ -276,7 +276,7 @@ def _random_division(rng: np.random.Generator, regime: Regime) -> Division:
         distance_spread=rng.uniform(0.1, 0.25),
         alignment=rng.uniform(0.7, 1.0) if is_packed else rng.uniform(0.0, 1.0),
         asymmetry=rng.uniform(0.05, 0.25),
-        brightness=rng.uniform(0.0, 1.0),
+        brightness=rng.uniform(-0.3, 1.0),
         rounding=rng.uniform(0.0, 1.0),
         shrinkage=rng.uniform(0.0, 0.3),
         is_cleavage=regime == "nuclei" and rng.random() < 0.3,
