@@ -39,6 +39,15 @@ def test_zoom_and_exposure_do_not_change_relative_tokens():
     np.testing.assert_allclose(changed.coordinates, plain.coordinates, atol=0.5)
 
 
+def test_the_place_of_a_window_in_the_movie_does_not_change_relative_tokens():
+    found = cells()
+    moved = replace(found, centroid=found.centroid + np.array([4096.0, -64.0]))
+    plain, shifted = (prepare_tokens(seen, "relative") for seen in (found, moved))
+    assert (plain.coordinates.min(axis=0) == 0).all()
+    np.testing.assert_allclose(shifted.coordinates, plain.coordinates, atol=1e-4)
+    np.testing.assert_array_equal(shifted.features, plain.features)
+
+
 def test_missing_intensity_is_flagged():
     with_image = prepare_tokens(cells(), "relative").features
     without = prepare_tokens(cells(with_image=False), "relative").features

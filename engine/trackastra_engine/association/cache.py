@@ -30,7 +30,7 @@ from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 7  # change it when the engine measures or averages differently
+FORMAT_VERSION = 8  # change it when the engine measures or averages differently
 COMPUTED_WITH = ("trackastra-engine", "numpy", "numba")
 # Errors of NumPy and zipfile for files with a flipped byte, the last two for one in a header.
 DAMAGE = (

@@ -70,7 +70,10 @@ def _relative_tokens(detections: Detections) -> Tokens:
     size = float(np.median(diameter))
     spacing = typical_spacing(detections)
     time = detections.frame - detections.frame.min()
-    coordinates = np.column_stack([time, detections.centroid * (SPACING_UNITS / spacing)])
+    # From the outermost cell along each axis: a network learns nearly, not exactly, that the origin
+    # does not matter.
+    place = detections.centroid - detections.centroid.min(axis=0)
+    coordinates = np.column_stack([time, place * (SPACING_UNITS / spacing)])
     features = np.column_stack(
         [
             np.log(diameter / size),
