@@ -197,6 +197,15 @@ def check_number(n_objects: int, max_objects: int) -> None:
         )
 
 
+def check_intensities(detections: Detections, image: str) -> None:
+    """Raise InputError if objects contain pixels that are not finite; image: its name."""
+    if not np.isfinite(detections.features).all():
+        raise InputError(
+            f"{image} has NaN or infinity inside objects; replace these pixels, for example by the "
+            "background"
+        )
+
+
 def _measure(labels: NDArray[Any], image: NDArray[Any] | None, max_objects: int) -> _Objects:
     pixels = labels if image is None else image
     has_image = image is not None
