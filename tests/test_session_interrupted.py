@@ -174,6 +174,15 @@ def test_a_rejected_frame_changes_nothing():
     assert_same(session.finish(), random_tracker().track(None, masks))
 
 
+def test_an_error_about_the_expected_frame_says_so():
+    with pytest.raises(InputError, match=r"frame 0 in field of view \(prepare\) contains"):
+        Session(random_tracker(), like=(None, -crowd()[0].astype(int)))
+    session = Session(random_tracker())
+    with pytest.raises(InputError, match=r"of field of view \(prepare\) has NaN"):
+        session.prepare(np.full((64, 64), np.nan), crowd()[0][:64, :64])
+    assert not session.fields
+
+
 class FailingModel(RandomModel):
     """A model that may fail to score a window, as when memory is short."""
 

@@ -28,10 +28,18 @@ from trackastra_engine.online.update import Update
 from trackastra_engine.tracker import Tracker
 
 
+class _Prepared:
+    """Names the field of a frame that is tracked only to prepare."""
+
+    def __repr__(self) -> str:
+        """Return the name used in messages."""
+        return "(prepare)"
+
+
 class Session:
     """Tracks any number of fields of view, frame by frame, with one model.
 
-    Without a delay, a frame is linked as it comes, from the newest window alone; later windows may
+    Without a delay, a frame is linked as it comes, from the newest window only; later windows may
     correct these links, and updates say so. With `delay=k`, links are decided for good when k
     later frames came.
 
@@ -40,7 +48,7 @@ class Session:
 
     Scores are corrected for the rates of cells without a parent among the frames so far (see
     linking/rates.py). Updates correct only links that later windows may still change; without a
-    delay, `finish` decides all links anew by the rates of the whole movie and undoes divisions of
+    delay, `finish` decides all links again by the rates of the whole movie and undoes divisions of
     split cells, so that its tracks are those of `Tracker.track`, edge for edge. With a delay they
     are so from `spec.window - 2` on if the tracker's stride is 1, it links neighbouring frames
     only, and does not correct scores.
@@ -311,13 +319,14 @@ class Session:
         return lineage
 
     def prepare(self, image: NDArray[Any] | None, mask: NDArray[Any]) -> None:
-        """Track a frame in a field of its own, so that none of its types and size waits later.
+        """Track a frame in a field of its own, so that later frames like it do not wait.
 
-        Loads and compiles everything that is needed once. Raises InputError as `push` does.
+        Loads and compiles once what frames of its types and size need. Raises InputError as `push`
+        does.
         """
-        apart = object()
+        apart = _Prepared()
         for _ in range(self.tracker.model.spec.window + 1):
-            self._push(image, np.asarray(mask), apart)
+            self._push(image, unmasked(mask, "masks"), apart)
         self.finish(apart)
 
     def new_field(self, fov: Hashable) -> FieldOfView:
