@@ -19,6 +19,7 @@ from trackastra_engine.detection.detections import Detections, FloatArray, IntAr
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.spec import TrainingRates
+from trackastra_engine.movie.voxels import mean_side
 
 CHOICES = ("auto", "off")
 NONE, FIRST, SECOND = range(3)  # whether a target has no parent, or is a first or second child
@@ -208,7 +209,7 @@ def second_children(edges: Edges, frame: IntArray) -> NDArray[np.bool_]:
 
 def at_border(detections: Detections, proportions: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each detection (N,) whether it may have entered from outside."""
-    diameter = detections.features[:, 0] * proportions.prod() ** (1 / len(proportions))
+    diameter = detections.features[:, 0] * mean_side(proportions)
     is_near: NDArray[np.bool_] = np.less(detections.features[:, -1], BORDER_DIAMETERS * diameter)
     return is_near
 
