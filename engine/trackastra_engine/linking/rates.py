@@ -134,9 +134,8 @@ def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCou
     second = np.bincount(steps.target, steps.score * is_second, minlength=len(found))
     best = np.zeros(len(found))
     np.maximum.at(best, steps.source, steps.score)
-    is_there = np.isin(
-        np.arange(part.frame, part.stop + 1), frame
-    )  # frames with detections, of these and the next
+    # Whether each of these frames, and the next one, has detections.
+    is_there = np.isin(np.arange(part.frame, part.stop + 1), frame)
     place = np.minimum(frame - part.frame, part.stop - part.frame)
     is_source = (frame < part.stop) & is_there[np.minimum(place + 1, len(is_there) - 1)]
     is_target = (frame > part.frame) & (frame <= part.stop) & is_there[place - 1]
