@@ -321,8 +321,7 @@ class Session:
     def prepare(self, image: NDArray[Any] | None, mask: NDArray[Any]) -> None:
         """Track a frame in a field of its own, so that later frames like it do not wait.
 
-        Loads and compiles once what frames of its types and size need. Raises InputError as `push`
-        does.
+        Loads and compiles the code for its types and size. Raises InputError as `push` does.
         """
         apart = _Prepared()
         for _ in range(self.tracker.model.spec.window + 1):
