@@ -17,7 +17,7 @@ TABLES = Path("lineage", "data", "MCF10A")  # in a clone of github.com/meyer-lab
 SET = "mcf10a"
 COLUMNS = ["TID", "motherID", "xpixel", "ypixel", "tmin"]
 MINUTES = 30  # from frame to frame
-LONGEST = 3  # frames of an edge; a cell that is away for longer begins anew
+LONGEST = 3  # frames of an edge; a cell that is away for longer begins a new track
 
 
 def movie(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -112,7 +112,7 @@ def compared(
     *,
     without_gaps: bool = False,
 ) -> dict[str, Any]:
-    """Return the scores and errors of the models that fit a movie, beside those of `best`.
+    """Return the scores and errors of the models that fit a movie, and those of `best`.
 
     without_gaps: also those of the first model if it links over no gaps.
     """

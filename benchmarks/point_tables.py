@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.true_movies import with_nearest_ancestors
 
-LONGEST = 3  # frames of an edge; a cell that is away for longer begins anew
+LONGEST = 3  # frames of an edge; a cell that is away for longer begins a new track
 ENDS = ("frame", "label")
 Track = TypeVar("Track")
 

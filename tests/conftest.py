@@ -8,7 +8,7 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
 
 # Assertions in helpers also report the values compared.
-pytest.register_assert_rewrite("command_line", "selected_movies")
+pytest.register_assert_rewrite("command_line", "opened_movies")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ def labels_of(masks, images=None, **selection):
 
 
 def error_of(images, masks, **selection):
+    """Return the error message of a movie when it is opened or read."""
     with pytest.raises(InputError) as caught:
         list(open_movie(images, masks, selection=Selection(**selection)))
     assert "\n" not in str(caught.value)

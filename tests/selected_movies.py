@@ -1,10 +1,9 @@
-"""A movie of two channels, and the result of a selection: pixels, stamps or an error."""
+"""A movie of two channels, and the result of a selection: pixels or stamps."""
 
 import numpy as np
-import pytest
 
 from small_movies import dividing_cell
-from trackastra_engine import InputError, Selection
+from trackastra_engine import Selection
 from trackastra_engine.movie.frames import open_movie
 
 IMAGES, MASKS = dividing_cell(5)
@@ -19,14 +18,6 @@ def images_of(*sources, **selection):
 def masks_of(*sources, **selection):
     movie = open_movie(*sources, selection=Selection(**selection))
     return np.array([frame.labels for frame in movie])
-
-
-def error_of(images, masks, **selection):
-    """Return the error message of a movie when it is opened or read."""
-    with pytest.raises(InputError) as caught:
-        list(open_movie(images, masks, selection=Selection(**selection)))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def stamps_of(source, **selection):

@@ -11,6 +11,7 @@ import tifffile
 from hypothesis import given, settings
 
 from command_line import error_of, exported, run
+from equal_edges import assert_equal_edges
 from random_graphs import detections_in, graphs
 from trackastra_engine import Tracker
 from trackastra_engine.errors import InputError
@@ -247,11 +248,6 @@ def masks():
     return render(PARAMETERS, seed=1).masks
 
 
-def same_edges(one, other):
-    for field in ("source", "target", "score"):
-        np.testing.assert_array_equal(getattr(one.edges, field), getattr(other.edges, field))
-
-
 def test_online_links_as_offline(changed, masks):
     tracker = Tracker.load(changed, device="cpu")
     expected = tracker.track(None, masks)
@@ -260,7 +256,7 @@ def test_online_links_as_offline(changed, masks):
     session = Session(tracker)
     for mask in masks:
         session.push(None, mask)
-    same_edges(session.finish(), expected)
+    assert_equal_edges(session.finish().edges, expected.edges)
     ilp = Tracker(tracker.model, linker("ilp", probabilities=True, max_gap=2))
     assert 0 < len(ilp.track(None, masks).edges) < len(masks) * 60
 

@@ -207,5 +207,5 @@ def test_pixels_that_are_not_numbers_are_rejected(model):
     images, masks = dividing_cell()
     images = images.astype(np.float32)
     images[2][masks[2] == 1] = np.nan
-    with pytest.raises(InputError, match="frame 2 contains pixels inside objects that are not"):
+    with pytest.raises(InputError, match="frame 2 has NaN or infinity inside objects"):
         Tracker.load(model).track(images, masks)

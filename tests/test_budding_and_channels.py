@@ -1,4 +1,4 @@
-"""Simulated yeast has buds that grow beside their mothers, and cells in channels stay in line."""
+"""Simulated yeast has buds that grow next to their mothers, and cells in channels stay in line."""
 
 from dataclasses import replace
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from equal_edges import assert_equal_edges
 from small_movies import write_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
@@ -100,9 +101,7 @@ def test_edges_of_chunks_are_those_of_the_whole_movie(n_frames, stride, small, m
         edges = association.edges(chunk, seen, WindowScores(association, None))
         joined.append(edges.shifted(row))
         row += sum(len(frames[index]) for index in chunk.frames)
-    for field in ("source", "target", "score"):
-        found = getattr(concatenate_edges(joined), field)
-        np.testing.assert_array_equal(found, getattr(whole, field))
+    assert_equal_edges(concatenate_edges(joined), whole)
 
 
 def test_a_second_run_neither_reads_nor_scores(masks, tmp_path):

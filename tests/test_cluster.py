@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from command_line import error_of, exported, run
+from equal_edges import assert_equal_edges
 from small_movies import write_folder
 from test_streaming import crowd
 from trackastra_engine import InputError, Tracker
@@ -41,8 +42,7 @@ def tracker():
 
 
 def same(lineage, other):
-    for field in ("source", "target", "score"):
-        np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(other.edges, field))
+    assert_equal_edges(lineage.edges, other.edges)
     for field in ("frame", "label", "centroid", "features"):
         pair = getattr(lineage.detections, field), getattr(other.detections, field)
         np.testing.assert_array_equal(*pair)

@@ -1,4 +1,4 @@
-"""Corrections on the command line: linked again under them, kept by the results, and refused."""
+"""Corrections on the command line: linked again under them, stored in the results, rejected."""
 
 import csv
 

@@ -124,7 +124,7 @@ def test_micrometres_of_trackmate_are_converted_to_pixels(written, caplog, unit,
     # Of a disc of the same area, in pixels of 0.5 x 0.25 um.
     np.testing.assert_allclose(table.detections.features[:, 0], 2 * 2.5 / np.sqrt(0.5 * 0.25))
     assert table.detections.label.tolist() == list(range(1, 9))  # identities, from 0
-    assert "micrometres" not in caplog.text
+    assert "are in micrometres" not in caplog.text
     table = read_point_table(path)
     np.testing.assert_allclose(table.detections.centroid, PLACES)
     assert table.voxel_um == (1.0, 1.0)

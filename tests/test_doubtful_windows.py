@@ -1,4 +1,4 @@
-"""Windows in doubt are aligned anew along their links, if those become likelier."""
+"""Windows in doubt are aligned again along their links, if those become likelier."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ N_CELLS = 100
 def window(move, n_frames=4, seed=0):
     """Return frames of the same cells in the same order; move: where they go from each to the next.
 
-    In each frame they have other sizes, so that they cannot be told apart by their looks.
+    In each frame they have other sizes, so that their looks do not distinguish them.
     """
     rng = np.random.default_rng(seed)
     places = [field(N_CELLS)[0]]

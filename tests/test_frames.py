@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from opened_movies import error_of
 from small_movies import dividing_cell, write_folder
 from trackastra_engine.errors import InputError
 from trackastra_engine.movie.frames import open_movie
@@ -169,15 +170,6 @@ def test_an_ome_file_of_a_set_is_one_frame_of_a_folder(tmp_path, masks):
 
 
 # Bad inputs -------------------------------------------------------------------------------------
-
-
-def error_of(images, masks):
-    """Return the error message of a movie when it is opened or read."""
-    with pytest.raises(InputError) as caught:
-        list(open_movie(images, masks))
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    return sentence
 
 
 def test_missing_path(tmp_path):

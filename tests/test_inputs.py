@@ -51,7 +51,7 @@ def ome(path, axes, **options):
 
 
 def ome_set(path, axes):
-    """Write one file per time point, of which the first tells of all."""
+    """Write one file per time point, of which the first describes all."""
     whole = movie(axes)
     path.mkdir()
     names, parts = [], []
@@ -183,7 +183,7 @@ def ome_channels(path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_movie(tmp_path, name):
-    """Read as masks, alone, and as images, beside masks of another kind."""
+    """Read as masks only, and as images with masks of another kind."""
     write, axes, said, is_calibrated = FORMATS[name]
     source = write(tmp_path / "movie")
     expected = movie("tzyx" if "z" in axes else "tyx")

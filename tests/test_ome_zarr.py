@@ -7,7 +7,8 @@ import pytest
 import zarr
 
 from ome_zarrs import plain, write_image, write_metadata
-from selected_movies import IMAGES, MASKS, TWO, error_of, images_of, masks_of, stamps_of
+from opened_movies import error_of
+from selected_movies import IMAGES, MASKS, TWO, images_of, masks_of, stamps_of
 from trackastra_engine.movie.frames import open_movie
 
 # Damage -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from equal_edges import assert_equal_edges
 from golden_cases import CASES, load_case, model_folder
 from trackastra_engine import Tracker
 from trackastra_engine.association.edge_stream import associate_movie
@@ -106,8 +107,7 @@ def test_links_made_while_streaming_equal_those_of_the_whole_movie(case, mode):
     tracker = Tracker.load(case["model"], mode=mode, max_distance=MAX_DISTANCE_PX, device="cpu")
     kept = tracker.track(case["imgs"], case["masks"]).edges
     whole = linker(mode)(candidate_graph(*scored_edges(case), max_distance=MAX_DISTANCE_PX)).edges
-    for field in ("source", "target", "score"):
-        np.testing.assert_array_equal(getattr(kept, field), getattr(whole, field))
+    assert_equal_edges(kept, whole)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,7 +9,8 @@ import tifffile
 
 from command_line import run
 from ome_zarrs import write_image, write_labels, write_plate, write_series
-from selected_movies import IMAGES, MASKS, TWO, error_of, images_of, masks_of, stamps_of
+from opened_movies import error_of
+from selected_movies import IMAGES, MASKS, TWO, images_of, masks_of, stamps_of
 from small_movies import write_folder
 from trackastra_engine import Selection
 from trackastra_engine.movie.frames import open_movie

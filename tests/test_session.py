@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from equal_edges import assert_equal_edges
 from golden_cases import load_case, model_folder
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
@@ -42,8 +43,7 @@ def push_all(session, masks, images=None, fov=0):
 
 
 def assert_same(lineage, expected):
-    for field in ("source", "target", "score"):
-        np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(expected.edges, field))
+    assert_equal_edges(lineage.edges, expected.edges)
     np.testing.assert_array_equal(lineage.tracklets, expected.tracklets)
     np.testing.assert_array_equal(lineage.tracklet_id, expected.tracklet_id)
 

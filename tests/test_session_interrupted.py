@@ -7,6 +7,7 @@ from test_session import DELAYS, assert_same, ends, push_all, random_tracker
 from test_streaming import RandomModel, crowd
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.linking import linker
+from trackastra_engine.linking.max_distance import MaxDistance
 from trackastra_engine.online import OnlineTracker, Session, load_session, save_session
 
 
@@ -104,10 +105,38 @@ def test_a_session_of_another_model_is_rejected(tmp_path, tracker):
         load_session(tmp_path / "session.npz", tracker)
 
 
-def test_a_session_with_other_longest_links_is_rejected(tmp_path):
-    save_session(Session(random_tracker(max_gap=2)), tmp_path / "session.npz")
-    with pytest.raises(InputError, match="saved with rates off and a longest link of 2"):
-        load_session(tmp_path / "session.npz", random_tracker())
+LIMITED = {"max_distance": MaxDistance.parse("40px")}
+
+
+@pytest.mark.parametrize(
+    ("saved", "loading", "sentence"),
+    [
+        (random_tracker(max_gap=2), random_tracker(), "saved with max_gap=2; load"),
+        (random_tracker(stride=2), random_tracker(stride=1), "saved with stride=2; load"),
+        (random_tracker("greedy_nodiv"), random_tracker(), "saved with another linker; load"),
+        (random_tracker("ilp"), random_tracker("lap"), "saved with another linker; load"),
+        (
+            Tracker(RandomModel(), linker("greedy"), align="off", **LIMITED),
+            random_tracker(),
+            "saved with another max_distance and align='off'; load",
+        ),
+    ],
+)
+def test_a_session_with_other_options_is_rejected(tmp_path, saved, loading, sentence):
+    session = Session(saved)
+    push_all(session, crowd()[:3])
+    save_session(session, tmp_path / "session.npz")
+    with pytest.raises(InputError, match=sentence):
+        load_session(tmp_path / "session.npz", loading)
+    load_session(tmp_path / "session.npz", saved)
+
+
+def test_a_session_continues_with_the_same_options_in_other_types(tmp_path):
+    limits = {"min_division_score": np.float64(0.6)}
+    session = Session(Tracker(RandomModel(), linker("greedy", **limits), stride=np.int64(1)))
+    save_session(session, tmp_path / "session.npz")
+    same = Tracker(RandomModel(), linker("greedy", min_division_score=0.6), stride=1, threads=3)
+    assert load_session(tmp_path / "session.npz", same).tracker is same
 
 
 def test_a_missing_frame_is_reported_and_links_cross_it():
@@ -143,6 +172,15 @@ def test_a_rejected_frame_changes_nothing():
     assert list(session.fields) == [0]
     push_all(session, masks[1:])
     assert_same(session.finish(), random_tracker().track(None, masks))
+
+
+def test_an_error_about_the_expected_frame_says_so():
+    with pytest.raises(InputError, match=r"frame 0 in field of view \(prepare\) contains"):
+        Session(random_tracker(), like=(None, -crowd()[0].astype(int)))
+    session = Session(random_tracker())
+    with pytest.raises(InputError, match=r"of field of view \(prepare\) has NaN"):
+        session.prepare(np.full((64, 64), np.nan), crowd()[0][:64, :64])
+    assert not session.fields
 
 
 class FailingModel(RandomModel):

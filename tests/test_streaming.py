@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from equal_edges import assert_equal_edges
 from trackastra_engine import InputError, Tracker
 from trackastra_engine.association import edge_stream
 from trackastra_engine.association.association import CHUNK_FRAMES
@@ -79,8 +80,7 @@ def test_links_made_while_streaming_equal_those_of_the_whole_movie(mode, max_gap
     graph = candidate_graph(detections, edges, max_distance=max_distance)
     whole = link(discount_merges(graph) if max_gap > 1 else graph)
     assert len(whole.edges) > 100
-    for field in ("source", "target", "score"):
-        np.testing.assert_array_equal(getattr(lineage.edges, field), getattr(whole.edges, field))
+    assert_equal_edges(lineage.edges, whole.edges)
     np.testing.assert_array_equal(lineage.tracklets, whole.tracklets)
 
 
@@ -157,8 +157,7 @@ def test_growing_rows_equal_the_parts_and_are_stored_once():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     expected = concatenate_edges(parts)
-    for field in ("source", "target", "score"):
-        np.testing.assert_array_equal(getattr(whole, field), getattr(expected, field))
+    assert_equal_edges(whole, expected)
     assert peak < 1.3 * (whole.source.nbytes + whole.target.nbytes + whole.score.nbytes)
 
 

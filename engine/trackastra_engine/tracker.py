@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from trackastra_engine.association.association import Association
 from trackastra_engine.association.cache import ChunkCache
 from trackastra_engine.association.cache_index import write_index
@@ -23,7 +21,7 @@ from trackastra_engine.association.edge_stream import (
 )
 from trackastra_engine.detection.detections import (
     Detections,
-    IntArray,
+    check_frames,
     concatenate,
     split_frames,
 )
@@ -48,8 +46,6 @@ from trackastra_engine.progress import Progress, no_progress
 from trackastra_engine.resources import usable_threads
 
 logger = logging.getLogger(__name__)
-
-MOST_EMPTY_FRAMES = 1000  # for each frame with a detection
 
 
 class Tracker:
@@ -322,12 +318,8 @@ class Tracker:
         >>> tracker.track_detections(points).edges.source.tolist()
         [0, 1]
         """
-        n_frames = int(detections.frame.max(initial=-1)) + 1
-        if len(np.unique(detections.frame)) < 2:
-            raise InputError(
-                f"all {len(detections)} detections are in one frame; tracking needs at least two"
-            )
-        self._check_frames(np.unique(detections.frame))
+        check_frames(detections)
+        n_frames = int(detections.frame.max()) + 1
         if voxel_um is not None:
             check_voxel_size(voxel_um, detections.ndim)
         frames = split_frames(detections, n_frames)
@@ -335,19 +327,6 @@ class Tracker:
         links = self._links(association, corrections)
         links.push(edges_of_chunks(association, frames, n_frames, None, None, progress))
         return self._finished(links, detections, association.motion(detections, n_frames))
-
-    def _check_frames(self, frames: IntArray) -> None:
-        """Raise InputError if unique frame numbers (F,) cannot be those of a movie."""
-        if frames[-1] >= MOST_EMPTY_FRAMES * len(frames):
-            raise InputError(
-                f"frame {frames[-1]} is too large, as only {len(frames)} frames have detections; "
-                "number the frames from 0"
-            )
-        if np.diff(frames).min() > 1:
-            listed = ", ".join(map(str, frames[:3]))
-            raise InputError(
-                f"the frames {listed}, ... do not follow each other; number them 0, 1, 2, ..."
-            )
 
     def check_fit(self, movie: Movie | Detections) -> None:
         """Raise InputError if the model cannot take a movie of these dimensions."""

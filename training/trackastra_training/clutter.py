@@ -29,7 +29,7 @@ BRIGHTNESS, CHANGING_BRIGHTNESS = 0.7, 0.15  # in standard deviations of the win
 
 
 def with_clutter(window: KnownMovie, share: float, rng: np.random.Generator) -> KnownMovie:
-    """Return a window with objects that are not cells, beside the cells and between them.
+    """Return a window with objects that are not cells, next to the cells and between them.
 
     In half of all windows each is seen in one frame. In the others some last and drift slowly; an
     earlier detection of the same object is then the parent, and no object has another parent.
@@ -117,7 +117,7 @@ def together(movie: KnownMovie, others: KnownMovie) -> KnownMovie:
 
 
 def room(found: Detections, frame: IntArray, place: FloatArray) -> FloatArray:
-    """Return the largest diameters (K,) at places (K, D) beside the cells of frames (K,).
+    """Return the largest diameters (K,) at places (K, D) next to the cells of frames (K,).
 
     They are negative inside cells, and infinite in frames without cells.
     """

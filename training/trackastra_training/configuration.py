@@ -69,7 +69,7 @@ class CorrectedResult:
     folder: Path  # an output folder
     corrections: tuple[Path, ...] = ()  # tables; none: corrections.csv of the folder
     sure_score: float = option(
-        SURE_SCORE, "what is not decided needs this score to be learned", low=0, high=1
+        SURE_SCORE, "undecided links need this score to be learned", low=0, high=1
     )
 
     def located(self, root: Path) -> "CorrectedResult":

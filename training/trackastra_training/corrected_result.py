@@ -1,6 +1,6 @@
 """Results that a person corrected, as movies to learn from: decided links, and those that are sure.
 
-The rest is unknown: it says PARENT_UNKNOWN, and has no weight in training.
+Of the rest, the parent is PARENT_UNKNOWN, and it has no weight in training.
 """
 
 import logging
@@ -31,8 +31,8 @@ def read_corrected(result: CorrectedResult, spec: ModelSpec) -> KnownMovie:
     """Return the movie of a folder of results, linked again under its corrections.
 
     Parents are unknown where the link, or that there is none, is neither decided nor scored
-    `sure_score` or more. Raises InputError if the folder keeps no scores, or corrections are
-    missing or do not fit.
+    `sure_score` or more. Raises InputError if the folder has no cached scores, or corrections
+    are missing or do not fit.
     """
     if not result.folder.is_dir():
         raise InputError(f"there is no folder {result.folder}; give an output folder of track")

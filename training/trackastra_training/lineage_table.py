@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trackastra_engine.detection.detections import Detections, IntArray
+from trackastra_engine.detection.detections import Detections, IntArray, find_rows
 from trackastra_engine.detection.point_table import read_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.files.csv_table import open_table
@@ -47,7 +47,7 @@ def read_tables(
         raise
     ndims = (spec.ndim, 5 - spec.ndim) if sees_otherwise else (spec.ndim,)
     complain(movie, _selection_problems(movie, points, ndims))
-    rows = _rows(points, edges)
+    rows = find_rows(points, edges.reshape(-1, 2)).reshape(-1, 2)
     complain(movie, edge_problems(edges, rows, max_gap=spec.window - 1))
     if spec.recipe == "upstream":
         points.features[:, 1] = np.nan
@@ -100,16 +100,6 @@ def edge_problems(edges: IntArray, rows: IntArray, max_gap: int) -> list[str]:
         for is_wrong, text in kinds
         for row in np.flatnonzero(is_wrong)
     ]
-
-
-def _rows(points: Detections, edges: IntArray) -> IntArray:
-    """Return the rows (E, 2) of the sources and targets among the points, -1: none."""
-    ends = edges.reshape(-1, 2)
-    listed = np.column_stack([points.frame, points.label])
-    unique, number = np.unique(np.concatenate([listed, ends]), axis=0, return_inverse=True)
-    row = np.full(len(unique), -1)
-    row[number[: len(listed)]] = np.arange(len(listed))
-    return row[number[len(listed) :]].reshape(-1, 2)
 
 
 def _selection_problems(

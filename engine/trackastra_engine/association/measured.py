@@ -3,11 +3,13 @@
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
-from trackastra_engine.detection.detections import Detections, concatenate, detect
+from trackastra_engine.detection.detections import (
+    Detections,
+    check_intensities,
+    concatenate,
+    detect,
+)
 from trackastra_engine.detection.intensity import IntensityHistogram
-from trackastra_engine.errors import InputError
 from trackastra_engine.model.spec import ModelSpec
 from trackastra_engine.movie.frames import Frame, Movie
 from trackastra_engine.prefetch import computed_side_by_side
@@ -41,13 +43,10 @@ def measure(
 
     with computed_side_by_side(measured, frames, threads) as results:
         for frame, detections in results:
-            if frame.image is not None and not np.isfinite(detections.features).all():
-                raise InputError(
-                    f"the image of frame {frame.index} contains pixels inside objects that are not "
-                    "finite numbers; replace NaN and infinity, for example by the background"
-                )
-            if frame.image is not None and needs_range:
-                intensities.add(frame.image)
+            if frame.image is not None:
+                check_intensities(detections, f"the image of frame {frame.index}")
+                if needs_range:
+                    intensities.add(frame.image)
             found.append(detections)
             yield detections
     return Measured(concatenate(found, ndim), intensities)

@@ -16,6 +16,7 @@ from trackastra_engine.movie.frames import Frame
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
 
+MOST_EMPTY_FRAMES = 1000  # for each frame with a detection
 INITIAL_CAPACITY = 4096  # expected objects of a frame; doubled until they fit
 NO_LIMIT = 2**63
 PIXEL_TYPES = (np.uint8, np.uint16, np.float32, np.float64)  # the others fit into these
@@ -100,6 +101,25 @@ def split_frames(detections: Detections, n_frames: int, first_frame: int = 0) ->
     frames = np.arange(first_frame, first_frame + n_frames + 1)
     bounds = np.searchsorted(detections.frame, frames).tolist()
     return [detections.rows(slice(first, stop)) for first, stop in pairwise(bounds)]
+
+
+def check_frames(detections: Detections) -> None:
+    """Raise InputError if the frames of detections cannot be those of a movie, numbered from 0."""
+    frames = np.unique(detections.frame)
+    if len(frames) < 2:
+        raise InputError(
+            f"all {len(detections)} detections are in one frame; tracking needs at least two"
+        )
+    if frames[-1] >= MOST_EMPTY_FRAMES * len(frames):
+        raise InputError(
+            f"frame {frames[-1]} is too large, as only {len(frames)} frames have detections; "
+            "number the frames from 0"
+        )
+    if np.diff(frames).min() > 1:
+        listed = ", ".join(map(str, frames[:3]))
+        raise InputError(
+            f"the frames {listed}, ... do not follow each other; number them 0, 1, 2, ..."
+        )
 
 
 def find_rows(detections: Detections, places: IntArray) -> IntArray:
@@ -194,6 +214,15 @@ def check_number(n_objects: int, max_objects: int) -> None:
         raise InputError(
             f"a frame contains more than {max_objects} objects, the limit here; check that they "
             "are cells of a segmentation"
+        )
+
+
+def check_intensities(detections: Detections, image: str) -> None:
+    """Raise InputError if objects contain pixels that are not finite; image: its name."""
+    if not np.isfinite(detections.features).all():
+        raise InputError(
+            f"{image} has NaN or infinity inside objects; replace these pixels, for example by the "
+            "background"
         )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.transform import SECOND_MOMENT, inertias
 from trackastra_engine.errors import InputError
-from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
+from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, mean_side, proportions
 
 MAX_FRAME = 2**31 - 1  # frames are stored as int32
 MAX_LABEL = 2**53 - 1  # larger labels are not exact as floats
@@ -170,7 +170,7 @@ def _features(
     ndim = places.shape[1]
     width = diameter[:, None] / side  # pixels along each axis
     covariance = SECOND_MOMENT[ndim] * width[:, :, None] ** 2 * np.eye(ndim)
-    size = diameter / side.prod() ** (1 / ndim)  # of a round object of the same size in pixels
+    size = diameter / mean_side(side)  # of a round object of the same size in pixels
     plane = places[:, -2:]  # as for objects in masks, z has no border
     low, high = plane.min(axis=0, initial=np.inf), plane.max(axis=0, initial=-np.inf)
     margin = np.minimum(plane - low, high - plane).min(axis=1)

@@ -60,7 +60,7 @@ def compare(results: Path, edited: Path, output: Path, *, overwrite: bool = Fals
 def decisions(found: Detections, links: ComparedLinks) -> list[Decision]:
     """Return the differences: new parents, tracks that begin or end, objects without any link.
 
-    A cell with a new child is decided as a whole: a linker would judge its other child anew.
+    A cell with a new child is decided as a whole: a linker would choose its other child again.
     """
 
     def place(row: int) -> Place:

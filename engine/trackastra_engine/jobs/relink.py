@@ -43,7 +43,7 @@ NO_MASKS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relinked:
-    """A lineage, its least certain links, and what was found of the movie."""
+    """A lineage, its least certain links, and the rates and motion of the movie."""
 
     lineage: Lineage
     doubtful: list[DoubtfulLink]

@@ -177,7 +177,7 @@ def _open(job: Job, voxel_um: VoxelSize | None) -> Movie | PointTable:
 
 
 def _tracker(job: Job, review: Review, adapted: list[Adapted]) -> Tracker:
-    """Return the tracker of a job, whose links `review` sees; what it finds goes to `adapted`."""
+    """Return the tracker of a job, whose links `review` sees; `adapted` gets rates and motion."""
     model = AssociationModel.load(job.model, device=job.device)
     spec, longest = model.spec, job.linking.max_distance
     link = job.linking.linker(
@@ -258,7 +258,7 @@ def _settings(job: Job, tracker: Tracker) -> tuple[tuple[str, str], ...]:
 
 
 def found_facts(rates: MovieRates | None, motion: MovieMotion | None) -> list[tuple[str, str]]:
-    """Return names and values of what was found of a movie, for people."""
+    """Return names and values of the rates and the motion of a movie, for people."""
     found = [] if rates is None else rates.facts()
     return found if motion is None else [*found, ("motion", str(motion))]
 

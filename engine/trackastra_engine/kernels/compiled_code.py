@@ -104,9 +104,8 @@ def _cache_in(folder: Path | None, function: Callable[..., Any]) -> Any:
 @cache
 def _temporary_folder() -> Path | None:
     """Return the temporary folder of this user, which may not exist yet; None if there is none."""
-    user = (
-        str(os.getuid()) if hasattr(os, "getuid") else "user"
-    )  # on Windows, the temporary folder is private
+    # On Windows, the temporary folder is private.
+    user = str(os.getuid()) if hasattr(os, "getuid") else "user"
     try:
         return Path(tempfile.gettempdir(), f"trackastra-engine-{user}")
     except OSError:

@@ -14,6 +14,7 @@ from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.spec import Adaptation
+from trackastra_engine.movie.voxels import mean_side
 
 FLOOR = 1e-4  # of probabilities, before their logarithm
 FARTHEST = 4.0  # diameters; larger distances are clipped to it
@@ -77,7 +78,7 @@ def gather(graph: CandidateGraph, proportions: NDArray[np.float64]) -> Evidence:
     n_gaps = 1 + int(n_missed.max(initial=0))
     keys, group = np.unique(edges.target * np.int64(n_gaps) + n_missed, return_inverse=True)
     rival, is_best = _rivals(edges, edges.source * np.int64(n_gaps) + n_missed)
-    diameter = found.features[:, 0] * proportions.prod() ** (1 / len(proportions))
+    diameter = found.features[:, 0] * mean_side(proportions)
     diameter = np.maximum(diameter, np.finfo(float).tiny)
     growth = np.log(diameter[edges.target] / diameter[edges.source])
     score = np.clip(edges.score, FLOOR, 1)

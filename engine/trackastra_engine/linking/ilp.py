@@ -40,9 +40,8 @@ def choose_optimally(
     kept = _assign(priced, costs, divisions)
     if is_assignment(costs, divisions):
         return kept
-    from trackastra_engine.linking.integer_program import (
-        solve_by_components,  # with scipy.sparse: 0.2 s
-    )
+    # With scipy.sparse: 0.2 s.
+    from trackastra_engine.linking.integer_program import solve_by_components
 
     return solve_by_components(priced, costs, kept, divisions=divisions, time_limit_s=time_limit_s)
 

@@ -15,9 +15,8 @@ from trackastra_engine.model.edges import Edges
 
 logger = logging.getLogger(__name__)
 
-PORTION_SIZE = (
-    2_000  # edges of small components solved together, as each call of HiGHS needs about 1 ms
-)
+# Edges of small components that are solved together, as each call of HiGHS needs about 1 ms.
+PORTION_SIZE = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,14 +29,11 @@ class LapCosts:
     to understand: a gap needs a score above 1 - `segment`, a division above 1 - `split`.
     """
 
-    max_edge: float = (
-        1 - MIN_SCORE
-    )  # edges with this cost or more are not candidates in either step
+    max_edge: float = 1 - MIN_SCORE  # edges of this cost or more are candidates in neither step
     detection: float = 1.05  # a detection that ends, or starts, in the first step
     segment: float = 0.5  # a segment that ends or starts, in the second step
-    split: float = (
-        0.5  # a detection that does not divide; edges with this cost or more cause no division
-    )
+    # A detection that does not divide; edges of this cost or more cause no division.
+    split: float = 0.5
 
 
 DEFAULT_COSTS = LapCosts()

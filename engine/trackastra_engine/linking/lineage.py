@@ -190,9 +190,8 @@ def build_lineage(detections: Detections, edges: Edges) -> Lineage:
     tracklets = np.zeros((len(starts), 4), np.int64)
     tracklets[:, 0] = tracklet_id[starts]
     tracklets[:, 1] = detections.frame[starts]
-    tracklets[tracklet_id - 1, 2] = (
-        detections.frame
-    )  # rows are sorted by frame: the last one remains
+    # Rows are sorted by frame: the last one remains.
+    tracklets[tracklet_id - 1, 2] = detections.frame
     tracklets[:, 3] = np.where(has_parent[starts], tracklet_id[parent[starts]], 0)
     return Lineage(detections, edges, tracklet_id, tracklets, detections.rows(slice(0)))
 

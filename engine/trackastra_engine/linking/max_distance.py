@@ -11,7 +11,7 @@ from trackastra_engine.errors import InputError, option
 from trackastra_engine.linking.candidates import CandidateGraph
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.motion.summary import MovieMotion
-from trackastra_engine.movie.voxels import VoxelSize
+from trackastra_engine.movie.voxels import VoxelSize, mean_side
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +95,7 @@ def typical_reach(
     if len(length) < MIN_LINKS:
         return None
     first, third = np.quantile(length, [0.25, 0.75])
-    diameter = np.median(graph.detections.features[:, 0]) * proportions.prod() ** (
-        1 / len(proportions)
-    )
+    diameter = np.median(graph.detections.features[:, 0]) * mean_side(proportions)
     return float(max(diameter, third + FENCE_QUARTILES * (third - first)))
 
 

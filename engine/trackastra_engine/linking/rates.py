@@ -19,6 +19,7 @@ from trackastra_engine.detection.detections import Detections, FloatArray, IntAr
 from trackastra_engine.errors import InputError
 from trackastra_engine.model.edges import Edges
 from trackastra_engine.model.spec import TrainingRates
+from trackastra_engine.movie.voxels import mean_side
 
 CHOICES = ("auto", "off")
 NONE, FIRST, SECOND = range(3)  # whether a target has no parent, or is a first or second child
@@ -133,9 +134,8 @@ def count_parents(part: FrameEdges, proportions: NDArray[np.float64]) -> RateCou
     second = np.bincount(steps.target, steps.score * is_second, minlength=len(found))
     best = np.zeros(len(found))
     np.maximum.at(best, steps.source, steps.score)
-    is_there = np.isin(
-        np.arange(part.frame, part.stop + 1), frame
-    )  # frames with detections, of these and the next
+    # Whether each of these frames, and the next one, has detections.
+    is_there = np.isin(np.arange(part.frame, part.stop + 1), frame)
     place = np.minimum(frame - part.frame, part.stop - part.frame)
     is_source = (frame < part.stop) & is_there[np.minimum(place + 1, len(is_there) - 1)]
     is_target = (frame > part.frame) & (frame <= part.stop) & is_there[place - 1]
@@ -208,7 +208,7 @@ def second_children(edges: Edges, frame: IntArray) -> NDArray[np.bool_]:
 
 def at_border(detections: Detections, proportions: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each detection (N,) whether it may have entered from outside."""
-    diameter = detections.features[:, 0] * proportions.prod() ** (1 / len(proportions))
+    diameter = detections.features[:, 0] * mean_side(proportions)
     is_near: NDArray[np.bool_] = np.less(detections.features[:, -1], BORDER_DIAMETERS * diameter)
     return is_near
 

@@ -64,7 +64,7 @@ class FrameLinker:
         """Return the links or candidates from a frame, as rows of the movie's detections."""
         graph = self.candidates(part, rates, is_near)
         if self.is_separable:
-            graph = self.corrected(graph)
+            graph = self.with_corrections(graph)
             return graph.edges.rows(self.link.choose(graph)).shifted(part.first_row)
         return graph.edges.shifted(part.first_row)
 
@@ -72,7 +72,7 @@ class FrameLinker:
         """Return the lineage of all links or candidates of a movie, as `links` returned them."""
         if self.is_separable:
             return build_lineage(detections, edges)
-        return self.link(self.corrected(self.discounted(CandidateGraph(detections, edges))))
+        return self.link(self.with_corrections(self.discounted(CandidateGraph(detections, edges))))
 
     def discounted(self, graph: CandidateGraph) -> CandidateGraph:
         """Return the candidates without likely divisions of merged cells, see merges.py."""
@@ -101,8 +101,8 @@ class FrameLinker:
             graph = adapted(graph, self.adaptation, self.proportions)
         return graph
 
-    def corrected(self, graph: CandidateGraph) -> CandidateGraph:
-        """Return the candidates for the linker, with corrections applied."""
+    def with_corrections(self, graph: CandidateGraph) -> CandidateGraph:
+        """Return the candidates from which a linker must follow the corrections."""
         return graph if self.corrections is None else corrected_graph(graph, self.corrections)
 
 

@@ -21,9 +21,7 @@ from trackastra_engine.model.edges import Edges
 # Queries of a block: 48 to 96 need the same time within 5 % on a CPU for 400 to 4000 tokens, of
 # which 57 per frame are within the cutoff; 192 need 2 to 15 % more.
 BLOCK_SIZE = 64
-LIST_STEP = (
-    16  # in filled plans: fast attention on GPUs needs lists whose length is a multiple of 8
-)
+LIST_STEP = 16  # in filled plans: fast attention on GPUs needs multiples of 8 as lengths of lists
 # The graph computes the mask itself, in float32 with a rounding error under 1e-6.
 KEY_MARGIN = 1e-6
 LIKELY_KEYS, LIKELY_CANDIDATES = 1024, 128  # longer lists are computed again

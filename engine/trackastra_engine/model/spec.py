@@ -45,7 +45,7 @@ class Adaptation:
     """Weights by which scores are changed after the network, see linking/adaptation.py."""
 
     score: float  # of the logarithm of an edge's score
-    second_child: float  # of edges beside a better one from their source
+    second_child: float  # of edges whose source has a better one
     rival: float  # of the best score of another edge from the source
     distance: float  # in diameters
     growth: float  # logarithm of the ratio of diameters

@@ -76,6 +76,14 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
     if len(path_of) < len(files):
         twice = [path.name for path in files if path_of[_stem(path, folder)] != path]
         raise InputError(f"{folder} contains {twice[0]} and another file of that name; remove one")
+    _reject_unclear(found, folder, kind, suffix)
+    _report(found, folder, suffix)
+    paths = [path_of[name] for name in found.files]
+    return FrameFiles(folder, paths, found.numbers, found.gaps(), found.kind)
+
+
+def _reject_unclear(found: Series, folder: Path, kind: str, suffix: str) -> None:
+    """Raise InputError if two files are of one frame, or times of day may pass midnight."""
     if (doubled := found.doubled()) is not None:
         raise InputError(
             f"{folder} contains two files of one frame, {doubled[0]}{suffix} and "
@@ -86,6 +94,10 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
             f"{folder} contains the times of day {_listed(found.files)}, which may pass midnight; "
             "add dates to the names, such as 2024-01-31_21-00-00"
         )
+
+
+def _report(found: Series, folder: Path, suffix: str) -> None:
+    """Log which files are the frames where their names leave a doubt."""
     if (
         found.kind == "elapsed"
         and max(found.numbers) < SECONDS["d"]
@@ -110,8 +122,6 @@ def frame_files(folder: Path, kind: str, pattern: str | None = None) -> FrameFil
         )
     elif found.kind != "number" or found.pattern.count("*") > 1:
         logger.log(NOTICE, "frames of %s are the files %s%s", folder, found.pattern, suffix)
-    paths = [path_of[name] for name in found.files]
-    return FrameFiles(folder, paths, found.numbers, found.gaps(), found.kind)
 
 
 def masks_of_challenge(folder: Path) -> Path | None:

@@ -21,7 +21,7 @@ from trackastra_engine.movie.microscope_files import is_for_bioio, open_microsco
 from trackastra_engine.movie.numpy_files import NUMPY_FILES, open_numpy
 from trackastra_engine.movie.ome_zarr import is_in_zarr, open_omezarr
 from trackastra_engine.movie.pictures import PICTURES
-from trackastra_engine.movie.pixels import check_label_type, whole_labels
+from trackastra_engine.movie.pixels import check_image_type, check_label_type, whole_labels
 from trackastra_engine.movie.remote import remote_address
 from trackastra_engine.movie.selection import EVERYTHING, Part, Selection
 from trackastra_engine.movie.sources import FolderSource, StackSource
@@ -300,11 +300,7 @@ def _check_images(images: FrameSource, masks: FrameSource) -> None:
                 else ""
             )
         )
-    if images.dtype.kind not in "buif":
-        raise InputError(
-            f"images in {images.name} are of type {images.dtype}; expected real numbers, such as "
-            f"uint8, uint16 or float32"
-        )
+    check_image_type(images.dtype, images.name)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -126,12 +126,7 @@ def _choose_image(image: Any, part: Part, path: Path) -> None:
         if position not in names and position not in map(str, range(len(names))):
             raise InputError(f"{path} has no position {position}; choose one of {known}")
         image.set_scene(position if position in names else int(position))
-    levels = list(image.resolution_levels)
-    if part.level not in levels:
-        raise InputError(
-            f"{path} has no level {part.level}; its {len(levels)} levels are counted from 0, the "
-            "full resolution"
-        )
+    part.reject_level(str(path), len(image.resolution_levels))
 
 
 def _sizes(image: Any) -> dict[str, float]:

@@ -237,14 +237,10 @@ def _image_source(image: Any, name: str, part: Part) -> ArraySource:
 
 
 def _level(datasets: list[Metadata], name: str, part: Part) -> Metadata:
-    if 0 <= part.level < len(datasets):
-        return datasets[part.level]
     if part.is_with_images and len(datasets) == 1:
         return datasets[0]
-    raise InputError(
-        f"{name} has no level {part.level}; its {len(datasets)} levels are counted from 0, the "
-        "full resolution"
-    )
+    part.reject_level(name, len(datasets))
+    return datasets[part.level]
 
 
 def _letter(axis: Metadata) -> str:

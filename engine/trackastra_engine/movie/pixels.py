@@ -35,6 +35,15 @@ def check_label_type(dtype: np.dtype[Any], name: str) -> None:
         )
 
 
+def check_image_type(dtype: np.dtype[Any], name: str) -> None:
+    """Raise InputError if pixels of this type cannot be intensities."""
+    if dtype.kind not in "buif":
+        raise InputError(
+            f"images in {name} are of type {dtype}; expected real numbers, such as uint8, uint16 "
+            "or float32"
+        )
+
+
 def whole_labels(labels: NDArray[Any], place: str) -> NDArray[np.integer[Any]]:
     """Return labels as integers, even if a program saved them as floats.
 

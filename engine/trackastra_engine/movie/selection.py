@@ -33,6 +33,14 @@ class Part:
         """Return the name, in messages, of the option for the channel."""
         return option(self.channel_name)
 
+    def reject_level(self, name: str, n_levels: int) -> None:
+        """Raise InputError if an image of a pyramid lacks the level."""
+        if not 0 <= self.level < n_levels:
+            raise InputError(
+                f"{name} has no level {self.level}; its {n_levels} levels are counted from 0, the "
+                "full resolution"
+            )
+
     def reject_subdivision(self, name: str) -> None:
         """Raise InputError if a position, level or pattern is given for an input without them."""
         given = "position" if self.position is not None else "level" if self.level else None

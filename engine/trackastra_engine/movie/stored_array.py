@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, first_line, option
 from trackastra_engine.movie.remote import RemoteChunks, is_remote
+from trackastra_engine.movie.sources import file_stamp
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,4 @@ class StoredArray:
 
 def _file_state(path: Path) -> str:
     """Return the path, size and time of change of a file, or only the path of a folder."""
-    if not path.is_file():
-        return f"{path.absolute()}"
-    status = path.stat()
-    return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
+    return file_stamp(path) if path.is_file() else f"{path.absolute()}"

@@ -243,15 +243,11 @@ def _image(path: Path, file: "tifffile.TiffFile", part: Part | None) -> int:
 
 def _level(path: Path, n_levels: int, part: Part) -> int:
     """Return the selected level of the pyramid of an image."""
-    if 0 <= part.level < n_levels:
-        return part.level
-    if n_levels == 1:
+    if n_levels == 1 and part.level != 0:
         part.reject_subdivision(str(path))  # except for masks given with images
         return 0
-    raise InputError(
-        f"{path} has no level {part.level}; its {n_levels} levels are counted from 0, the full "
-        "resolution"
-    )
+    part.reject_level(str(path), n_levels)
+    return part.level
 
 
 def _layout(
@@ -286,7 +282,7 @@ def _layout(
         )
     *outer_shape, height, width = shape
     data_offset = None if joined or has_colours_last else series.dataoffset
-    opened = OpenTiff(
+    tiff = OpenTiff(
         path=path,
         file=file,
         axes="".join(letter.lower() if letter in "TCZ" else UNKNOWN_AXIS for letter in axes[:-2]),
@@ -302,6 +298,6 @@ def _layout(
         data_offset=data_offset,
         are_labels=are_labels,
     )
-    end = None if opened.data_offset is None else opened.data_offset + opened.n_bytes
-    reject_cut_stack(path, file, opened.n_planes, end)
-    return opened
+    end = None if tiff.data_offset is None else tiff.data_offset + tiff.n_bytes
+    reject_cut_stack(path, file, tiff.n_planes, end)
+    return tiff

@@ -1,5 +1,7 @@
 """The size of voxels: parsing, checking, and the proportions of its axes."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,3 +42,12 @@ def proportions(voxel: VoxelSize | None, ndim: int) -> NDArray[np.float64]:
         return np.ones(ndim)
     missing = ndim - len(voxel)
     return np.array([*[voxel[-1]] * missing, *voxel]) / voxel[-1]
+
+
+def mean_side(voxel: NDArray[np.floating[Any]]) -> float:
+    """Return the side of the square or cube that is as large as a voxel of the sides (D,).
+
+    Diameters in pixels are those of circles or balls of as many pixels: times this, they are in the
+    unit of the sides.
+    """
+    return float(voxel.prod() ** (1 / len(voxel)))

@@ -1,4 +1,5 @@
-"""The napari plugin: `reader.py` opens results, `widget.py` tracks layers.
+"""The napari plugin.
 
-`napari.yaml` declares both; no other part of the engine imports this package.
+`reader.py` opens results, `widget.py` tracks layers, and `decide_widget.py` asks for decisions on
+uncertain links. `napari.yaml` declares them; no other part of the engine imports this package.
 """

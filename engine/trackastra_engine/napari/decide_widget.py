@@ -8,6 +8,7 @@ from trackastra_engine.linking import MODES
 from trackastra_engine.linking.options import LinkingOptions
 from trackastra_engine.napari.decisions import Decisions, called, choices, place_of
 from trackastra_engine.napari.reader import layer_of_tracks
+from trackastra_engine.output.formats import CORRECTIONS
 
 LAYER = "decided tracks"
 
@@ -75,7 +76,7 @@ class DecideWidget:
     def save(self) -> None:
         """Write the corrections into the folder, where `link` finds them."""
         if self._decisions is not None:
-            path = Path(self.folder.value) / "corrections.csv"
+            path = Path(self.folder.value) / CORRECTIONS
             self._decisions.save(path)
             self.question.value = f"Saved {path}"
 

@@ -12,9 +12,13 @@ from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.frames import FrameSource
 from trackastra_engine.movie.pixels import whole_labels
-from trackastra_engine.output.formats import EDGE_TABLE, TRACK_TABLE
 from trackastra_engine.output.napari_tracks import tracks_layer
-from trackastra_engine.output.saved_tracks import has_tracked_masks, open_tracked_masks, read_tracks
+from trackastra_engine.output.saved_tracks import (
+    has_tables,
+    has_tracked_masks,
+    open_tracked_masks,
+    read_tracks,
+)
 
 LayerData = tuple[Any, dict[str, Any], str]  # data, options and kind of a layer
 
@@ -24,8 +28,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
     if not isinstance(path, str) or not Path(path).is_dir():
         return None
     folder = Path(path)
-    has_tables = all((folder / name).is_file() for name in (TRACK_TABLE, EDGE_TABLE))
-    return read_layers if has_tables or has_tracked_masks(folder) else None
+    return read_layers if has_tables(folder) or has_tracked_masks(folder) else None
 
 
 def read_layers(path: str) -> list[LayerData]:

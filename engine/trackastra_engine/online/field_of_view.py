@@ -9,6 +9,7 @@ import numpy as np
 from trackastra_engine.association.edge_stream import EdgeStream, FrameEdges
 from trackastra_engine.detection.detections import Detections, IntArray, concatenate
 from trackastra_engine.detection.label_check import LabelWatch
+from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage, build_lineage
 from trackastra_engine.linking.rates import MovieRates, RateCounts, count_parents, movie_rates
 from trackastra_engine.linking.split_objects import without_split_objects
@@ -18,6 +19,13 @@ from trackastra_engine.model.spec import TrainingRates
 from trackastra_engine.online.changes import Stretch, compare
 from trackastra_engine.online.frame_links import links_into
 from trackastra_engine.online.update import Update
+
+MAX_NUMBER = 2**31 - 1  # frames are stored as int32
+
+
+def may_follow(last: int, number: object) -> bool:
+    """Return whether a frame may have a number after the last one of its field."""
+    return isinstance(number, int | np.integer) and last < int(number) <= MAX_NUMBER
 
 
 class FieldOfView:
@@ -54,6 +62,24 @@ class FieldOfView:
         self.ndim = ndim
         self._first_rows = [0]
         self._tracks: list[IntArray] = []  # of the detections of each frame that was shown
+
+    def next_number(self, number: int | None) -> int:
+        """Return the caller's number of the next frame, or the one after the last for None.
+
+        Raises InputError if it is not a larger whole number.
+        """
+        last = self.numbers[-1] if self.numbers else -1
+        if number is None:
+            return last + 1
+        if not isinstance(number, int | np.integer):
+            raise InputError(f"the frame {number!r} of {self.name} is not a whole number")
+        if not may_follow(last, number):
+            follows = f"follows frame {last}" if self.numbers else "is the first"
+            raise InputError(
+                f"frame {number} of {self.name} {follows}, but numbers must increase, from 0 to "
+                f"{MAX_NUMBER}; finish the field of view before numbers start again"
+            )
+        return int(number)
 
     @property
     def keeps_edges(self) -> bool:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage
-from trackastra_engine.online.session import Session, may_follow
+from trackastra_engine.online.field_of_view import may_follow
+from trackastra_engine.online.session import Session
 from trackastra_engine.online.update import Update
 
 logger = logging.getLogger(__name__)

@@ -8,28 +8,38 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackastra_engine.association.edge_stream import EdgeStream
-from trackastra_engine.detection.detections import NO_LIMIT, Detections, check_number, detect
+from trackastra_engine.detection.detections import (
+    NO_LIMIT,
+    Detections,
+    check_intensities,
+    check_number,
+    detect,
+)
 from trackastra_engine.detection.intensity import IntensityRange
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.stream import FrameLinker
-from trackastra_engine.movie.array_source import ArraySource
-from trackastra_engine.movie.frames import Movie
 from trackastra_engine.movie.pixels import unmasked
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size, proportions
+from trackastra_engine.online.arrived_frame import arrived_frame, small_mask
 from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.update import Update
 from trackastra_engine.tracker import Tracker
 
-WARM_UP_SIDE = 64  # pixels of a frame
-MAX_NUMBER = 2**31 - 1  # frames are stored as int32
+
+class _Prepared:
+    """Names the field of a frame that is tracked only to prepare."""
+
+    def __repr__(self) -> str:
+        """Return the name used in messages."""
+        return "(prepare)"
 
 
 class Session:
     """Tracks any number of fields of view, frame by frame, with one model.
 
-    Without a delay, a frame is linked as it comes, from the newest window alone; later windows may
+    Without a delay, a frame is linked as it comes, from the newest window only; later windows may
     correct these links, and updates say so. With `delay=k`, links are decided for good when k
     later frames came.
 
@@ -38,7 +48,7 @@ class Session:
 
     Scores are corrected for the rates of cells without a parent among the frames so far (see
     linking/rates.py). Updates correct only links that later windows may still change; without a
-    delay, `finish` decides all links anew by the rates of the whole movie and undoes divisions of
+    delay, `finish` decides all links again by the rates of the whole movie and undoes divisions of
     split cells, so that its tracks are those of `Tracker.track`, edge for edge. With a delay they
     are so from `spec.window - 2` on if the tracker's stride is 1, it links neighbouring frames
     only, and does not correct scores.
@@ -121,7 +131,8 @@ class Session:
         self.intensity_range = intensity_range
         self.max_objects = max_objects
         self.fields: dict[Hashable, FieldOfView] = {}
-        self.prepare(*self._small_frame())
+        mask = small_mask(spec.ndim)
+        self.prepare(None if spec.normalisation == "movie" else mask, mask)
         if like is not None:
             self.prepare(*like)
 
@@ -179,7 +190,7 @@ class Session:
     ) -> Update | None:
         """Add the next frame of a field of view, without a check of its labels."""
         movie = self.fields.get(fov) or self.new_field(fov)
-        number = _next_number(movie, frame)
+        number = movie.next_number(frame)
         detections = self._detect(movie, image, mask, number)
         update = movie.push(detections, number)
         movie.frame_shape = mask.shape
@@ -214,7 +225,7 @@ class Session:
         2
         """
         movie = self.fields.get(fov) or self.new_field(fov)
-        number = _next_number(movie, frame)
+        number = movie.next_number(frame)
         check_number(len(detections), self.max_objects)
         self.tracker.check_fit(detections)
         if len(np.unique(detections.label)) < len(detections):
@@ -308,13 +319,13 @@ class Session:
         return lineage
 
     def prepare(self, image: NDArray[Any] | None, mask: NDArray[Any]) -> None:
-        """Track a frame in a field of its own, so that none of its types and size waits later.
+        """Track a frame in a field of its own, so that later frames like it do not wait.
 
-        Loads and compiles everything that is needed once. Raises InputError as `push` does.
+        Loads and compiles the code for its types and size. Raises InputError as `push` does.
         """
-        apart = object()
+        apart = _Prepared()
         for _ in range(self.tracker.model.spec.window + 1):
-            self._push(image, np.asarray(mask), apart)
+            self._push(image, unmasked(mask, "masks"), apart)
         self.finish(apart)
 
     def new_field(self, fov: Hashable) -> FieldOfView:
@@ -335,71 +346,17 @@ class Session:
         self, movie: FieldOfView, image: NDArray[Any] | None, mask: NDArray[Any], number: int
     ) -> Detections:
         """Return the detections of the next frame, checked as those of a movie are."""
-        if mask.ndim not in (2, 3):
-            raise InputError(
-                f"the mask of frame {number} of {movie.name} is no array (y, x) or (z, y, x)"
-            )
-        if 0 in mask.shape:
-            raise InputError(f"the mask of frame {number} of {movie.name} has no pixels")
-        shape = movie.frame_shape or mask.shape
-        images = None
-        if image is not None:
-            image = unmasked(image, "images")
-            self._check_image(movie, image)
-            images = ArraySource(movie.name, 1, shape, image.dtype, {number: image})
-        masks = ArraySource(movie.name, 1, shape, mask.dtype, {number: mask})
-        arrived = Movie(masks, images)
-        self.tracker.check_fit(arrived)
-        frame = next(arrived.frames([number]))
-        index = len(movie.found)
-        detections = detect(
-            replace(frame, index=index), self.tracker.model.spec.ndim, max_objects=self.max_objects
-        )
-        if image is not None and not np.isfinite(detections.features).all():
-            raise InputError(
-                f"the image of frame {number} of {movie.name} has NaN or infinity inside objects; "
-                "replace these pixels, for example by the background"
-            )
-        return detections
-
-    def _check_image(self, movie: FieldOfView, image: NDArray[Any]) -> None:
         spec = self.tracker.model.spec
-        if image.dtype.kind not in "buif":
-            raise InputError(
-                f"an image of {movie.name} is of type {image.dtype}; expected real numbers, such "
-                "as uint8, uint16 or float32"
-            )
-        if spec.normalisation == "movie" and self.intensity_range is None:
+        arrived = arrived_frame(image, mask, number, field=movie.name, shape=movie.frame_shape)
+        if image is not None and spec.normalisation == "movie" and self.intensity_range is None:
             raise InputError(
                 f"the model {spec.name} normalises intensities by the whole movie, which is not "
                 "known online; give intensity_range or no images, or choose a model that "
                 "normalises by window"
             )
-
-    def _small_frame(self) -> tuple[NDArray[Any] | None, NDArray[Any]]:
-        """Return an image, if it can be used, and a mask of a few cells."""
-        spec = self.tracker.model.spec
-        mask = np.zeros((WARM_UP_SIDE,) * spec.ndim, np.uint16)
-        for label, start in enumerate(range(8, WARM_UP_SIDE - 8, 8), start=1):
-            mask[(slice(start, start + 4),) * spec.ndim] = label
-        return (None if spec.normalisation == "movie" else mask), mask
-
-
-def may_follow(last: int, number: object) -> bool:
-    """Return whether a frame may have a number after the last one of its field."""
-    return isinstance(number, int | np.integer) and last < int(number) <= MAX_NUMBER
-
-
-def _next_number(movie: FieldOfView, number: int | None) -> int:
-    last = movie.numbers[-1] if movie.numbers else -1
-    if number is None:
-        return last + 1
-    if not isinstance(number, int | np.integer):
-        raise InputError(f"the frame {number!r} of {movie.name} is not a whole number")
-    if not may_follow(last, number):
-        follows = f"follows frame {last}" if movie.numbers else "is the first"
-        raise InputError(
-            f"frame {number} of {movie.name} {follows}, but numbers must increase, from 0 to "
-            f"{MAX_NUMBER}; finish the field of view before numbers start again"
-        )
-    return int(number)
+        self.tracker.check_fit(arrived)
+        frame = replace(next(arrived.frames([number])), index=len(movie.found))
+        detections = detect(frame, spec.ndim, max_objects=self.max_objects)
+        if image is not None:
+            check_intensities(detections, f"the image of frame {number} of {movie.name}")
+        return detections

@@ -3,7 +3,8 @@
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from trackastra_engine.online.field_of_view import FieldOfView
 from trackastra_engine.online.session import Session
 from trackastra_engine.tracker import Tracker
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -64,12 +65,11 @@ def save_session(session: Session, path: str | Path) -> None:
             for fov, movie in session.fields.items()
         ],
     }
-    # Options that were given as numbers or arrays of NumPy become those of Python.
-    text = json.dumps(header, default=lambda value: np.asarray(value).tolist())
+    text = json.dumps(header, default=_plain)
     arrays = {"header": np.frombuffer(text.encode(), np.uint8)}
     for place, movie in enumerate(session.fields.values()):
         arrays |= {f"{place}/{name}": array for name, array in _arrays(movie).items()}
-    with new_file(Path(path)) as partial, partial.open("wb") as file:
+    with new_file(Path(path)) as unfinished, unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -81,7 +81,8 @@ def load_session(path: str | Path, tracker: Tracker) -> Session:
     path : str or Path
         Written by `save_session`.
     tracker : Tracker
-        Made as that of the saved session.
+        With the same model and options as that of the saved session; device and threads may differ.
+        Two linkers of your own are not compared.
 
     Returns
     -------
@@ -90,8 +91,7 @@ def load_session(path: str | Path, tracker: Tracker) -> Session:
     Raises
     ------
     InputError
-        If the file is not a session, or was saved with another model, or with other rates or
-        another longest link.
+        If the file is not a session, or was saved with another model or other options.
     OSError
         If the file cannot be read.
 
@@ -108,43 +108,63 @@ def load_session(path: str | Path, tracker: Tracker) -> Session:
         header = json.loads(arrays["header"].tobytes())
         if header["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {header['format_version']}")
-        options = _options(tracker)
-        is_same = options.items() <= header.items()
-        given = header["intensity_range"]
-        intensity_range = None if given is None else IntensityRange(**given)
-        voxel_um = None if header["voxel_um"] is None else tuple(header["voxel_um"])
-        session = Session(
-            tracker,
-            delay=header["delay"],
-            intensity_range=intensity_range,
-            voxel_um=voxel_um,
-            max_objects=header["max_objects"],
-        )
-        for place, (fov, shape) in enumerate(header["fields"] if is_same else []):
-            movie = session.new_field(fov)
-            movie.frame_shape = None if shape is None else tuple(map(int, shape))
-            _resume(movie, _group(arrays, str(place)))
-            session.fields[fov] = movie
+        changed = [name for name, now in _options(tracker).items() if header[name] != now]
+        session = None if changed else _restored(tracker, header, arrays)
     except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a saved session ({error}); start a new one") from error
-    if not is_same:
-        saved = (
-            f"rates {'on' if header['corrects_rates'] else 'off'} and a longest link of "
-            f"{header['max_gap']} frames"
+    if session is None:
+        saved = " and ".join(
+            f"another {name}" if name in ("linker", "max_distance") else f"{name}={header[name]!r}"
+            for name in changed
         )
-        if header["model"] != options["model"]:
+        if "model" in changed:  # on which other options depend
             saved = f"another model than {tracker.model.spec.name}"
         raise InputError(f"{path} was saved with {saved}; load it with the same")
     return session
 
 
 def _options(tracker: Tracker) -> dict[str, Any]:
-    """Return the options that a session must have when it continues."""
-    return {
+    """Return the options that a session must have when it continues, as JSON stores them."""
+    choose: object = tracker.link.choose
+    linker = None  # of the user
+    if isinstance(choose, partial) and choose.func.__module__.startswith("trackastra_engine."):
+        linker = [choose.func.__name__, choose.keywords]
+    options = {
         "model": tracker.model.spec.to_json(),
-        "corrects_rates": tracker.training_rates is not None,
+        "linker": linker,
         "max_gap": tracker.link.max_gap,
+        "max_distance": tracker.max_distance,
+        "stride": tracker.stride,
+        "align": tracker.align,
+        "rates": "off" if tracker.training_rates is None else "on",
     }
+    stored: dict[str, Any] = json.loads(json.dumps(options, default=_plain))
+    return stored
+
+
+def _plain(value: Any) -> Any:
+    """Return a dataclass, or a number or array of NumPy, as JSON stores it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return np.asarray(value).tolist()
+
+
+def _restored(tracker: Tracker, header: dict[str, Any], arrays: Arrays) -> Session:
+    """Return the session of a header and arrays; raises ValueError if they are damaged."""
+    given = header["intensity_range"]
+    session = Session(
+        tracker,
+        delay=header["delay"],
+        intensity_range=None if given is None else IntensityRange(**given),
+        voxel_um=None if header["voxel_um"] is None else tuple(header["voxel_um"]),
+        max_objects=header["max_objects"],
+    )
+    for place, (fov, shape) in enumerate(header["fields"]):
+        movie = session.new_field(fov)
+        movie.frame_shape = None if shape is None else tuple(map(int, shape))
+        _resume(movie, _group(arrays, str(place)))
+        session.fields[fov] = movie
+    return session
 
 
 def _arrays(movie: FieldOfView) -> dict[str, NDArray[Any]]:

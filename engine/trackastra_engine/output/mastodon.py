@@ -9,6 +9,7 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.files.csv_lines import in_portions
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
+from trackastra_engine.movie.voxels import mean_side
 
 COLUMNS = ("id", "parent_id", "label", "frame", "x", "y", "z", "radius", "quality", "tag")
 NO_PARENT = -1  # an integer that no spot has: the importer skips lines without one
@@ -26,8 +27,7 @@ def write_mastodon(lineage: Lineage, path: str | Path, calibration: Calibration 
     place = np.zeros((len(found), 3))
     place[:, 3 - found.ndim :] = found.centroid * voxel
     diameter = found.features[:, feature_names(found.ndim).index("diameter")]
-    # The radius of a circle or ball as large as the object.
-    radius = np.nan_to_num(diameter) / 2 * voxel.prod() ** (1 / found.ndim)
+    radius = np.nan_to_num(diameter) / 2 * mean_side(voxel)
     parent = np.full(len(found), NO_PARENT, np.int64)
     parent[edges.target] = edges.source
     quality = np.ones(len(found))

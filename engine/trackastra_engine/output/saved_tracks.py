@@ -14,6 +14,7 @@ from trackastra_engine.detection.detections import (
     IntArray,
     concatenate,
     detect,
+    find_rows,
 )
 from trackastra_engine.detection.detections import feature_names as names_of_features
 from trackastra_engine.errors import InputError
@@ -75,10 +76,10 @@ def read_tracks(folder: Path) -> SavedTracks:
     """
     if has_tables(folder):
         return _read_tables(folder / TRACK_TABLE, folder / EDGE_TABLE)
-    for place in filter(is_geff, (folder, folder / GEFF)):
+    if (geff := geff_folder(folder)) is not None:
         from trackastra_engine.output.saved_geff import read_saved_geff  # which builds on this
 
-        return read_saved_geff(place)
+        return read_saved_geff(geff)
     return _measure(open_tracked_masks(folder))
 
 
@@ -87,9 +88,12 @@ def has_tables(folder: Path) -> bool:
     return (folder / TRACK_TABLE).is_file() and (folder / EDGE_TABLE).is_file()
 
 
-def is_geff(folder: Path) -> bool:
-    """Return whether a folder is a GEFF."""
-    return (folder / "nodes").is_dir() and (folder / "edges").is_dir()
+def geff_folder(path: Path) -> Path | None:
+    """Return the GEFF at a path, or in a folder of results there; None without one."""
+    for folder in (path, path / GEFF):
+        if (folder / "nodes").is_dir() and (folder / "edges").is_dir():
+            return folder
+    return None
 
 
 def open_tracked_masks(folder: Path) -> CtcFolder:
@@ -183,15 +187,8 @@ def _reject(is_wrong: NDArray[np.bool_], table: Path, reason: str) -> None:
 
 def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:
     """Return the rows of the detections at some places, (E, 2) frame and label."""
-    labels = np.unique(found.label)
-
-    def key(frame: IntArray, label: IntArray) -> IntArray:
-        return frame.astype(np.int64) * len(labels) + np.searchsorted(labels, label)
-
-    rows = np.searchsorted(key(found.frame, found.label), key(*places.T)).clip(max=len(found) - 1)
-    wrong = np.flatnonzero(
-        (found.frame[rows] != places[:, 0]) | (found.label[rows] != places[:, 1])
-    )
+    rows = find_rows(found, places)
+    wrong = np.flatnonzero(rows < 0)
     if len(wrong):
         frame, label = places[wrong[0]]
         raise InputError(
@@ -204,7 +201,7 @@ def _rows(found: Detections, places: IntArray, table: Path) -> IntArray:
 def _ratio(physical: FloatArray | None, count: FloatArray) -> float:
     """Return the size of a pixel or frame in a unit: the shortest number that fits all rows (N,).
 
-    It is NaN if the unit is not known, or no row tells it.
+    It is NaN if the unit is not known, or no row shows it.
     """
     off_count, off_physical = 0.5 * 10.0**-PIXEL_DECIMALS, 0.5 * 10.0**-UM_DECIMALS
     used = np.abs(count) > off_count

@@ -12,6 +12,7 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.files.csv_lines import in_portions
 from trackastra_engine.linking.lineage import Lineage, cell_of_tracklets, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
+from trackastra_engine.movie.voxels import mean_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _motion(lineage: Lineage, units: Units) -> dict[str, FloatArray]:
 def _growth(lineage: Lineage, units: Units) -> dict[str, FloatArray]:
     found = lineage.detections
     feature = dict(zip(feature_names(found.ndim), found.features.T, strict=True))
-    diameter = feature["diameter"] * np.prod(units.voxel) ** (1 / found.ndim)
+    diameter = feature["diameter"] * mean_side(np.array(units.voxel))
     name, power, factor = ("area", 2, np.pi / 4) if found.ndim == 2 else ("volume", 3, np.pi / 6)
     size = factor * diameter**power
     columns = {}

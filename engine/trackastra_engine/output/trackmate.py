@@ -17,6 +17,7 @@ from trackastra_engine.files.atomic import new_file
 from trackastra_engine.linking.lineage import Lineage, root_of_tracklets
 from trackastra_engine.movie.calibration import UNKNOWN, Calibration
 from trackastra_engine.movie.frames import Movie
+from trackastra_engine.movie.voxels import mean_side
 
 VERSION = "7.11.1"  # of TrackMate, which reads the file as one of its own
 
@@ -127,8 +128,7 @@ def _spots_of_frame(lineage: Lineage, rows: IntArray, calibration: Calibration) 
     found = lineage.detections.rows(rows)
     voxel = np.array(calibration.voxel_um or [1.0] * found.ndim)
     column = dict(zip(feature_names(found.ndim), found.features.T, strict=True))
-    # The radius of a circle or ball as large as the object.
-    radius = column["diameter"] / 2 * voxel.prod() ** (1 / found.ndim)
+    radius = column["diameter"] / 2 * mean_side(voxel)
     places = np.zeros((len(rows), 3))
     places[:, 3 - found.ndim :] = found.centroid * voxel
     frame = int(found.frame[0])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from trackastra_engine.files.atomic import new_folder
 from trackastra_engine.model.onnx_model import AssociationModel
+from trackastra_engine.model.upstream import FILES as FILES_OF_UPSTREAM
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.progress import Progress, no_progress
 from trackastra_export.parity.certificate import Certificate, Subject, certify, sha256
 from trackastra_export.parity.page import page
 from trackastra_export.parity.run import check_comparable, run_engine, run_upstream
 
-CHECKPOINT_FILES = ("config.yaml", "train_config.yaml", "model.pt")
 JSON_FILE, PAGE_FILE = FILES = ("certificate.json", "certificate.html")
 
 
@@ -44,7 +44,7 @@ def verify(
         str(loaded.path),
         sha256(loaded.path),
         str(checkpoint),
-        sha256(*(checkpoint / name for name in CHECKPOINT_FILES)),
+        sha256(*(checkpoint / name for name in FILES_OF_UPSTREAM)),
         f"{images}, {masks}",
         len(movie),
         max_distance,

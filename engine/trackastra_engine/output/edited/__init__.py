@@ -7,7 +7,12 @@ import numpy as np
 
 from trackastra_engine.detection.detections import FloatArray, IntArray
 from trackastra_engine.errors import InputError
-from trackastra_engine.output.saved_tracks import has_tables, has_tracked_masks, read_tracks
+from trackastra_engine.output.saved_tracks import (
+    geff_folder,
+    has_tables,
+    has_tracked_masks,
+    read_tracks,
+)
 
 UNKNOWN_LABEL = -1
 FORMS = (
@@ -41,11 +46,11 @@ def read_edited(path: Path) -> EditedTracks:
         return _of_saved(path, has_labels=True)
     if has_tracked_masks(path):
         return _of_saved(path, has_labels=False)  # these are numbers of tracks
-    from trackastra_engine.output.edited.geff_file import geff_folder, read_geff
-
     folder = geff_folder(path)
     if folder is None:
         raise InputError(f"{path} contains no tracks to compare; give {FORMS}")
+    from trackastra_engine.output.edited.geff_file import read_geff
+
     return read_geff(folder)
 
 

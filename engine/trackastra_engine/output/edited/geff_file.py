@@ -8,16 +8,6 @@ from numpy.typing import NDArray
 
 from trackastra_engine.errors import InputError, first_line
 from trackastra_engine.output.edited import UNKNOWN_LABEL, EditedTracks, links_of_ids
-from trackastra_engine.output.formats import GEFF
-from trackastra_engine.output.saved_tracks import is_geff
-
-
-def geff_folder(path: Path) -> Path | None:
-    """Return the GEFF at a path, or inside it, as napari-track-edit exports it; or None."""
-    for folder in (path, path / GEFF):
-        if is_geff(folder):
-            return folder
-    return None
 
 
 def read_geff(folder: Path) -> EditedTracks:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from trackastra_engine.detection.detections import find_rows
 from trackastra_engine.linking.corrections import Place
 from trackastra_engine.linking.lineage import Lineage
 from trackastra_engine.linking.review import DoubtfulLink
@@ -23,8 +24,8 @@ def described_links(
     def described(place: Place | None, score: float) -> dict[str, Any] | None:
         if place is None:
             return {"score": round(score, 3)}
-        row = _row(lineage, place)
-        if row is None:
+        (row,) = find_rows(found, np.array([place])).tolist()
+        if row < 0:  # left out
             return None
         x, y = view.place(found.centroid[row : row + 1])[0].round(1).tolist()
         track = int(tree.row_of_id[lineage.tracklet_id[row]])
@@ -40,12 +41,3 @@ def described_links(
             source = described(link.source, link.score)
             links.append({"target": target, "source": source, "alternatives": shown})
     return links
-
-
-def _row(lineage: Lineage, place: Place) -> int | None:
-    """Return the row of a detection, or None if it was left out."""
-    frame, label = place
-    found = lineage.detections
-    first, stop = np.searchsorted(found.frame, [frame, frame + 1])
-    row = int(first + np.searchsorted(found.label[first:stop], label))
-    return row if row < stop and found.label[row] == label else None

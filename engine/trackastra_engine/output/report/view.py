@@ -1,4 +1,4 @@
-"""The frames that a page shows, their size, and notes on what is left out."""
+"""The frames that a page shows, their size, and notes on omissions."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class View:
     width: int
     scale: float  # shown pixels to a pixel of the movie
     origin: tuple[float, float]  # y and x of the upper left corner in the movie
-    notes: tuple[str, ...]  # about what is left out, in sentences
+    notes: tuple[str, ...]  # about omissions, in sentences
 
     def place(self, centroid: FloatArray) -> FloatArray:
         """Return (N, 2) x and y in shown pixels of centroids (N, D); 0 is the edge of a pixel."""
