@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import yaozarrs
 import zarr
+from scipy import ndimage
 
 from small_movies import dividing_cell, true_lineage
 from trackastra_engine.errors import InputError
@@ -108,6 +109,22 @@ def test_frames_of_other_tracks_are_not_reused(image, tmp_path):
     )
     assert again == [1, 2, 3, 4, 5, 6]
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_frames_of_other_masks_are_not_reused(image, tmp_path):
+    """Objects that only became smaller have the same places, labels and tracks."""
+    _, masks = dividing_cell()
+    smaller = np.where(masks == ndimage.minimum_filter(masks, (1, 3, 3)), masks, 0)
+    other = LabelImage(true_lineage(smaller), open_movie(None, smaller), KNOWN)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_ome_zarr(image[0], tmp_path / "a.zarr", tmp_path, progress=dies)
+    write_ome_zarr(other, tmp_path / "a.zarr", tmp_path)
+    read = [frame.labels for frame in open_movie(None, tmp_path / "a.zarr")]
+    np.testing.assert_array_equal(read, tracked(smaller, other.lineage))
 
 
 def test_volumes_have_chunks_of_some_planes(tmp_path):

@@ -54,7 +54,7 @@ class LabelImage:
         """Return a hash of everything that is written."""
         lineage, total = self.lineage, hashlib.sha256()
         for found in (lineage.detections, lineage.left_out):
-            for array in (found.frame, found.label, found.centroid):
+            for array in (found.frame, found.label, found.centroid, found.features):
                 total.update(np.ascontiguousarray(array).tobytes())
         total.update(np.ascontiguousarray(lineage.tracklet_id).tobytes())
         shape = (len(self.movie), *self.movie.frame_shape)
