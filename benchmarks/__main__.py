@@ -19,6 +19,7 @@ from benchmarks.follicles import follicles
 from benchmarks.formats import formats
 from benchmarks.gaps import gaps
 from benchmarks.gpu import gpu_benchmark
+from benchmarks.intensities import intensities_benchmark
 from benchmarks.large import large
 from benchmarks.latency import latency
 from benchmarks.layers import layers_benchmark
@@ -37,6 +38,7 @@ from benchmarks.scaling import scaling
 from benchmarks.small_fields import small_fields
 from benchmarks.soak import soak
 from benchmarks.sources import sources
+from benchmarks.sparse1 import sparse1
 from benchmarks.stages import stages
 from benchmarks.startup import startup
 from benchmarks.strides import strides
@@ -60,7 +62,7 @@ for benchmark in (
     *(stages, transformer, whole, default_model, length, large, startup, latency, soak, cores),
     *(throughput, gpu_benchmark, formats, noise, clutter, wandering, sources, reach, mcf10a),
     *(layers_benchmark, voxels, depths_benchmark, microcolonies, follicles, yeast, colonies),
-    *(myoblasts, cellmap, turns, tables),
+    *(myoblasts, cellmap, turns, sparse1, intensities_benchmark, tables),
 ):
     main.add_command(benchmark)
 

@@ -127,7 +127,7 @@ def parts_for_choosing(root: Path) -> list[RealPart]:
     return [movie for name in sorted(found) for movie in found[name]]
 
 
-def read_tables(folder: Path, first: int, last: int) -> TrueMovie:
+def read_tables(folder: Path, first: int, last: int, *, with_intensity: bool = False) -> TrueMovie:
     """Return frames `first` to `last` of a movie of points.csv and edges.csv.
 
     Labels are shuffled in each frame. A diameter of 0 is unknown, and becomes the median of the
@@ -149,6 +149,7 @@ def read_tables(folder: Path, first: int, last: int) -> TrueMovie:
         diameter=_known_diameters(frame, table[:, names.index("diameter")])
         if "diameter" in names
         else None,
+        intensity=table[:, names.index("intensity")] if with_intensity else None,
     )
     edges = np.loadtxt(folder / "edges.csv", delimiter=",", skiprows=1, ndmin=2, dtype=np.int64)
     return TrueMovie(None, None, detections, _parents(frame, label, edges))

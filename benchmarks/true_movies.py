@@ -39,6 +39,11 @@ class TrueMovie:
         target = target[frame[target] - frame[self.parent[target]] == 1]
         return np.column_stack([self.parent[target], target])
 
+    @property
+    def has_intensities(self) -> bool:
+        """Return whether the intensity of any detection is known."""
+        return bool(np.isfinite(self.detections.features[:, 1]).any())
+
     def in_proportion(self) -> Detections:
         """Return the detections with positions in pixels of y and x along all axes."""
         scale = np.ones(self.detections.ndim)
@@ -64,8 +69,11 @@ def as_points(movie: TrueMovie) -> TrueMovie:
     return replace(movie, masks=None, images=None)
 
 
-def read_movie(folder: Path, first: int, last: int) -> TrueMovie:
-    """Return frames `first` to `last` of a ground truth folder of the Cell Tracking Challenge."""
+def read_movie(folder: Path, first: int, last: int, *, images: Path | None = None) -> TrueMovie:
+    """Return frames `first` to `last` of a ground truth folder of the Cell Tracking Challenge.
+
+    images: the folder of the images of all frames, if there are any.
+    """
     table = np.loadtxt(folder / "TRA" / "man_track.txt", dtype=int, ndmin=2)
     mother_of = np.full(table[:, 0].max() + 1, -1)
     mother_of[table[:, 0]] = np.where(table[:, 3] > 0, table[:, 3], -1)
@@ -76,7 +84,9 @@ def read_movie(folder: Path, first: int, last: int) -> TrueMovie:
         masks.append(mask)
         tracks.append(old)
     parent = find_parents(tracks, [mother_of[part] for part in tracks])
-    return true_movie(np.stack(masks), None, parent)
+    shown = [] if images is None else sorted(images.glob("*.tif"))[first : last + 1]
+    seen = np.stack([tifffile.imread(file) for file in shown]) if shown else None
+    return true_movie(np.stack(masks), seen, parent)
 
 
 def as_true_movie(movie: RenderedMovie, z_step: float) -> TrueMovie:
