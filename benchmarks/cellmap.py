@@ -28,7 +28,8 @@ PARTS = {
     "BT549_A3_2": ("test", "BT549 tracking data/Feb12 A3_2_Feb12.tif_Tracks.mat"),
 }
 EVERY = 6  # of the frames, in which cells hardly move: those that are used
-LEARNED = ((4, 1), (6, 0), (12, 5))  # of halves of fields: every n-th frame, and the first
+# Of halves of fields: every n-th frame, and the first.
+LEARNED = ((4, 1), (6, 0), (12, 5), (18, 0), (24, 5))
 
 
 def cells_of(columns: Sequence[NDArray[Any]]) -> pd.DataFrame:

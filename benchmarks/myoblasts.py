@@ -22,7 +22,10 @@ SET = "myoblasts"
 EVERY = 10  # of the frames, in which cells hardly move: those that are used
 PARTS = {"train": (0, 390), "test": (390, 780)}  # frames, from 0
 # Of the part `train`: every n-th frame, and the first.
-LEARNED = ((6, 1), (6, 4), (10, 0), (10, 3), (10, 7), (15, 2), (15, 9))
+LEARNED = (
+    *((6, 1), (6, 4), (10, 0), (10, 3), (10, 7), (15, 2), (15, 9)),
+    *((18, 13), (20, 0), (20, 13), (30, 7), (30, 10), (45, 17)),
+)
 
 
 @click.command()

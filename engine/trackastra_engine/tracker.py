@@ -47,6 +47,8 @@ from trackastra_engine.resources import usable_threads
 
 logger = logging.getLogger(__name__)
 
+MOST_UNEVEN = 1.1  # ratio of the sides of pixels that count as squares
+
 
 class Tracker:
     """Tracks movies with one model and one linker.
@@ -396,6 +398,14 @@ class Tracker:
                 "cells (of points, cubes are assumed); give it with %s",
                 option("voxel"),
             )
+        if not is_seen and voxel_um is not None:
+            height, width = voxel_um[-2:]
+            if max(height, width) > MOST_UNEVEN * min(height, width):
+                logger.warning(
+                    "pixels are %g um high and %g um wide, but the model %s takes them for "
+                    "squares; scale the movie to square pixels",
+                    *(height, width, self.model.spec.name),
+                )
         is_in_um = self.max_distance is not None and self.max_distance.unit == "um"
         return voxel_um if is_seen or is_in_um else None
 
