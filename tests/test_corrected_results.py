@@ -207,7 +207,7 @@ def test_a_small_run_learns_the_decided_links(tracked, swapped, tmp_path):
     configuration = replace(
         QUICK,
         data=replace(QUICK.data, real_share=1.0, max_tokens=100),
-        training=replace(QUICK.training, steps=40, learning_rate=1e-3),
+        training=replace(QUICK.training, steps=150, learning_rate=1e-3),
         corrected=(CorrectedResult(out, (tmp_path / "a.csv",)),),
     )
     write_configuration(configuration, tmp_path / "run.toml")
