@@ -30,10 +30,15 @@ VERSIONS: dict[str, Variant] = {
 
 def movies(data: Path, name: str, part: str) -> list[TrueMovie]:
     """Return the movies of a part of a set."""
+    return [READERS[name](place, *ALL_FRAMES) for place in folders(data, name, part)]
+
+
+def folders(data: Path, name: str, part: str) -> list[Path]:
+    """Return the folders of the movies of a part of a set."""
     folder = data / name / part
     if not folder.is_dir():
         raise click.BadParameter(f"{data} has no folder {name}; `benchmarks {name}` makes it")
-    return [READERS[name](place, *ALL_FRAMES) for place in sorted(folder.iterdir())]
+    return sorted(folder.iterdir())
 
 
 def versions(data: Path, part: str) -> Iterator[tuple[str, list[TrueMovie]]]:

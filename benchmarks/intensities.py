@@ -9,7 +9,7 @@ import click
 
 from benchmarks import microcolonies, sparse1
 from benchmarks.accuracy_sets import in_words
-from benchmarks.colonies import VERSIONS
+from benchmarks.colonies import VERSIONS, folders
 from benchmarks.motion_constants import n_errors
 from benchmarks.our_trackers import greedy_links, load_model
 from benchmarks.real_movies import (
@@ -33,7 +33,9 @@ def nuclei(data: Path, part: str) -> Seen:
     """Return the movies of sparse1."""
     folder, images = data / sparse1.SET / "02_GT", data / sparse1.IMAGES
     if not images.is_dir():
-        raise click.BadParameter(f"{data} has no folder {sparse1.IMAGES}; `benchmarks sparse1`")
+        raise click.BadParameter(
+            f"{data} has no folder {sparse1.IMAGES}; `benchmarks sparse1` makes it"
+        )
     frames = [MASKS[sparse1.SET][one] for one in PARTS[part]]
     return {
         WITH: [read_movie(folder, *some, images=images) for some in frames],
@@ -43,10 +45,7 @@ def nuclei(data: Path, part: str) -> Seen:
 
 def colonies(data: Path, part: str) -> Seen:
     """Return the colonies of a part."""
-    folder = data / microcolonies.SET / part
-    if not folder.is_dir():
-        raise click.BadParameter(f"{data} has no folder {microcolonies.SET}; `benchmarks` makes it")
-    places = sorted(folder.iterdir())
+    places = folders(data, microcolonies.SET, part)
     return {
         seen: [read_tables(place, *ALL_FRAMES, with_intensity=seen == WITH) for place in places]
         for seen in (WITH, WITHOUT)

@@ -63,3 +63,11 @@ def test_cells_have_the_intensities_of_their_tracks(data):
     (colony,) = found["microcolonies, whole"][intensities.WITH]
     points = colony.detections
     np.testing.assert_allclose(points.features[:, 1], points.centroid[:, 0] * 100 / 9)
+
+
+@pytest.mark.parametrize("command", ["sparse1", "intensities"])
+def test_missing_data_are_reported(command, tmp_path):
+    arguments = [str(tmp_path)] if command == "sparse1" else ["--data", str(tmp_path)]
+    done = CliRunner().invoke(main, [command, *arguments])
+    assert done.exit_code == 2
+    assert "lacks regionprops.csv" in done.output or "`benchmarks sparse1` makes it" in done.output
