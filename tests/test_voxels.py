@@ -237,13 +237,15 @@ def test_unknown_voxels_give_cells_a_usual_height(caplog):
     )
 
 
-def test_pixels_that_are_not_square_are_reported_in_2d(caplog):
-    masks = np.zeros((2, 20, 20), np.uint8)
-    masks[:, 4:9, 4:8], masks[:, 12:17, 11:15] = 1, 2
-    tracker = Tracker(RandomModel(), linker("greedy"))
-    tracker.track(None, masks, voxel_um=(0.5, 0.48))
+@pytest.mark.parametrize("planes", [(), (3,)])
+def test_pixels_that_are_not_square_are_reported_by_2d_models(planes, caplog):
+    """Also in stacks, which these models see in the plane."""
+    masks = np.zeros((2, *planes, 20, 20), np.uint8)
+    masks[..., 4:9, 4:8], masks[..., 12:17, 11:15] = 1, 2
+    tracker, depth = Tracker(RandomModel(), linker("greedy")), (1.0,) * len(planes)
+    tracker.track(None, masks, voxel_um=(*depth, 0.5, 0.48))
     assert "squares" not in caplog.text
-    tracker.track(None, masks, voxel_um=(0.5, 0.25))
+    tracker.track(None, masks, voxel_um=(*depth, 0.5, 0.25))
     assert "pixels are 0.5 um high and 0.25 um wide, but the model random takes" in caplog.text
 
 

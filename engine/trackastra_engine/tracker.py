@@ -358,8 +358,8 @@ class Tracker:
                 spec.name,
                 DEFAULT_MODELS[3],
             )
-        relevant = voxel_um if in_plane else self.relevant_voxel(movie.ndim, voxel_um)
-        return replace(self.association(relevant), in_plane=in_plane)
+        relevant = self.relevant_voxel(movie.ndim, voxel_um)
+        return replace(self.association(voxel_um if in_plane else relevant), in_plane=in_plane)
 
     def _links(self, association: Association, corrections: Corrections | None) -> LinkStream:
         return LinkStream(
