@@ -139,6 +139,7 @@ def test_random_movies_are_of_every_kind(ndim):
         (0.02, 0.25, [p.motion.diffusion for p in drawn]),
         (0.02, 0.25, [p.motion.persistent for p in drawn]),
         (6, 100, [p.division.cycle_frames for p in drawn]),
+        (-0.2, 0.9, [p.division.brightness for p in drawn]),
         (1.0 if ndim == 2 else 1.2, 1.0 if ndim == 2 else 5.0, [p.z_step for p in drawn]),
         *((0.003, 0.01, [getattr(p.errors, name) for p in drawn]) for name in ERRORS),
     ):

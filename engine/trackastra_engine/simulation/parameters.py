@@ -81,7 +81,7 @@ class Division:
     distance_spread: float = 0.2  # standard deviation of the logarithm of the distance
     alignment: float = 0.8  # 0: any direction; 1: along the long axis of the mother
     asymmetry: float = 0.1  # standard deviation of the logarithm of the volume of a sister
-    brightness: float = 0.5  # gain in the logarithm of the intensity around division
+    brightness: float = 0.5  # gain in the logarithm of the intensity around division; < 0: loss
     rounding: float = 0.5  # share of the elongation lost around division
     shrinkage: float = 0.1  # loss in the logarithm of the diameter around division
     is_cleavage: bool = False  # daughters share the volume of their mother, as in embryos
