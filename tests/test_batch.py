@@ -20,6 +20,7 @@ from trackastra_engine.batch.positions import find_positions
 from trackastra_engine.batch.record import Record, fingerprint
 from trackastra_engine.batch.summary import Outcome, write_summary
 from trackastra_engine.errors import InputError
+from trackastra_engine.linking.correction_table import COLUMNS
 from trackastra_engine.movie.frames import open_movie
 from trackastra_engine.resources import n_usable_cores, usable_memory_mb
 from trackastra_engine.system import cores, peak_memory_mb
@@ -94,6 +95,26 @@ def test_results_that_were_changed_are_left_and_have_no_figures(plate, tmp_path)
     assert "p1 changed: its results are not those of the batch" in result.stderr
     assert (out / "p1" / "edges.csv").read_bytes() == before
     assert "1 unchanged, 2 changed" in (out / "summary.html").read_text("utf-8")
+
+
+def test_new_corrections_in_results_are_applied_by_the_next_batch(plate, tmp_path):
+    out = tmp_path / "out"
+    (plate / "p2" / "masks" / "t003.tif").write_bytes((plate / "p1/masks/t003.tif").read_bytes())
+    assert run("batch", plate, "-o", out, *QUICK).exit_code == 0
+    with (out / "p1" / "edges.csv").open(encoding="ascii") as file:
+        edge = next(csv.DictReader(file))
+    corrections = out / "p1" / "corrections.csv"
+    ends = ",".join(edge[name] for name in COLUMNS[:-1])
+    corrections.write_text(f"{','.join(COLUMNS)}\n{ends},no-link\n")
+    assert run("batch", plate, "-o", out, *QUICK).exit_code == 0
+    rows = summary(out)
+    assert [row["status"] for row in rows.values()] == ["tracked", "unchanged", "unchanged"]
+    assert [row["tracks"] for row in rows.values()] == ["5", "4", "4"]
+    assert run("batch", plate, "-o", out, *QUICK).exit_code == 0
+    assert summary(out)["p1"]["status"] == "unchanged"
+    corrections.unlink()
+    assert run("batch", plate, "-o", out, *QUICK).exit_code == 0
+    assert [summary(out)["p1"][name] for name in ("status", "tracks")] == ["tracked", "4"]
 
 
 def test_a_file_that_a_browser_leaves_in_a_folder_of_results_changes_nothing(tmp_path):

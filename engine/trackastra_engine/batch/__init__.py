@@ -31,8 +31,8 @@ def run_batch(
     """Track positions into folders of `output`, and yield the outcome of each as it ends.
 
     options: of the command `track`, for all positions. Positions that an earlier batch tracked from
-    the same inputs with the same options are skipped. If a position fails, the others continue.
-    Raises InputError if another batch is writing there.
+    the same inputs with the same options and corrections are skipped. If a position fails, the
+    others continue. Raises InputError if another batch is writing there.
     """
     with alone_in(output):
         yield from _run(positions, options, output, budget)
@@ -46,10 +46,11 @@ def _run(
         record = Record(output, position.name)
         key = fingerprint([*position.arguments, *options])
         peaks += record.peaks_mb()
-        if record.is_finished(key):
-            yield _earlier(position.name, record)
-        else:
+        earlier = _earlier(position.name, record) if record.is_finished(key) else None
+        if earlier is None:
             waiting.append((position, record, key))
+        else:
+            yield earlier
     free = _shares(min(budget.jobs, len(waiting)))
     logger.log(NOTICE, "%d to track, up to %d at a time", len(waiting), len(free))
     running: list[TrackProcess] = []
@@ -71,11 +72,13 @@ def _run(
             process.stop()
 
 
-def _earlier(name: str, record: Record) -> Outcome:
-    """Return the outcome of a position that an earlier batch tracked."""
+def _earlier(name: str, record: Record) -> Outcome | None:
+    """Return the outcome of a position that an earlier batch tracked; None for new corrections."""
     if record.has_changed():
         reason = f"its results are not those of the batch; remove {record.folder} to track it again"
         return Outcome(name, "changed", {}, reason)
+    if record.has_other_corrections():
+        return None
     return Outcome(name, "unchanged", record.figures())
 
 

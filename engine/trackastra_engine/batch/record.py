@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trackastra_engine.files.figures import write_figures
+from trackastra_engine.output.formats import CORRECTIONS
 
 
 def files_of(name: str) -> tuple[str, str, str, str]:
@@ -35,9 +36,17 @@ class Record:
         return known.get("key") == key and known["figures"] is not None and self.folder.is_dir()
 
     def has_changed(self) -> bool:
-        """Return whether files of the results were changed or removed since the batch."""
+        """Return whether files of the results were changed or removed since the batch.
+
+        Corrections do not count: they are an input, too.
+        """
         now, known = _results(self.folder), self._known().get("results", {})
-        return any(now.get(name) != file for name, file in known.items())
+        return any(now.get(name) != file for name, file in known.items() if name != CORRECTIONS)
+
+    def has_other_corrections(self) -> bool:
+        """Return whether the corrections in the results are others than those of the batch."""
+        now, known = _results(self.folder), self._known().get("results", {})
+        return now.get(CORRECTIONS) != known.get(CORRECTIONS)
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of the results; empty if there are none."""

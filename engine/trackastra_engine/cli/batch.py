@@ -52,7 +52,7 @@ def batch(
 
     OUT gets a folder and a log (.log) per position, and summary.csv and summary.html. If a position
     fails, the others continue, and the exit code is 1. Run again, the same command tracks only
-    positions that are missing, failed before, or have other files or options.
+    positions that are missing, failed before, or have other files, options or corrections.
     """
     from trackastra_engine.batch import Budget, find_positions, run_batch
     from trackastra_engine.batch.budget import default_memory_mb
