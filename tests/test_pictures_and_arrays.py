@@ -27,6 +27,10 @@ def jpeg2000(mask):
     return imagecodecs.jpeg2k_encode(mask, level=0, reversible=True, codecformat="jp2")
 
 
+def lossy_jpeg2000(mask):
+    return imagecodecs.jpeg2k_encode(mask, level=40, reversible=False, codecformat="jp2")
+
+
 @pytest.mark.parametrize(("suffix", "encode"), [("png", png), ("jp2", jpeg2000)])
 def test_folders_of_pictures(tmp_path, suffix, encode):
     for kind, frames in (("images", IMAGES), ("masks", MASKS)):
@@ -307,3 +311,38 @@ def test_one_plane_is_tracked_as_one_layer_or_without_depth(tmp_path):
         assert '"general_2d"' in (out / "report.html").read_text()
         links.append(np.loadtxt(out / "edges.csv", delimiter=",", skiprows=1, usecols=range(4)))
     np.testing.assert_array_equal(*links)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"compression": "jpeg"}, "JPEG"),
+        (
+            {"compression": "jpeg2000", "compressionargs": {"level": 40, "reversible": False}},
+            "lossy JPEG-2000",
+        ),
+        ({"compression": "jpeg", "compressionargs": {"lossless": True}}, None),
+        ({"compression": "jpeg2000"}, None),
+    ],
+)
+def test_masks_in_a_lossy_compression_are_rejected(tmp_path, options, kind):
+    masks = MASKS.astype(np.uint8)
+    (tmp_path / "masks").mkdir()
+    for number, frame in enumerate(masks):
+        tifffile.imwrite(tmp_path / "masks" / f"t{number:03}.tif", frame, **options)
+    tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack", **options)
+    for place, file in (("masks", "masks/t000.tif"), ("masks.tif", "masks.tif")):
+        if kind is None:
+            np.testing.assert_array_equal(labels_of(tmp_path / place), masks)
+        else:
+            sentence = error_of(None, tmp_path / place)
+            assert f"{tmp_path / file} is compressed with {kind}, which changes" in sentence
+            # Intensities change, too, but only a little.
+            assert len(open_movie(tmp_path / place, MASKS)) == len(masks)
+
+
+def test_lossy_pictures_are_no_masks(tmp_path):
+    for number, frame in enumerate(MASKS.astype(np.uint8)):
+        (tmp_path / f"t{number}.jp2").write_bytes(lossy_jpeg2000(frame))
+    with pytest.raises(InputError, match=r"t0\.jp2 is compressed with lossy"):
+        open_movie(None, tmp_path)

@@ -46,7 +46,7 @@ class Record:
     def has_other_corrections(self) -> bool:
         """Return whether the corrections in the results are others than those of the batch."""
         now, known = _results(self.folder), self._known().get("results", {})
-        return now.get(CORRECTIONS) != known.get(CORRECTIONS)
+        return bool(now.get(CORRECTIONS) != known.get(CORRECTIONS))
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of the results; empty if there are none."""

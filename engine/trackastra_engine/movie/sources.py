@@ -21,6 +21,7 @@ from trackastra_engine.movie.calibration import UNKNOWN, Calibration, tiff_calib
 from trackastra_engine.movie.colours import are_equal, of_colours
 from trackastra_engine.movie.frame_files import FrameFiles
 from trackastra_engine.movie.incomplete import n_complete
+from trackastra_engine.movie.lossy import reject_lossy_masks
 from trackastra_engine.movie.name_numbers import Number
 from trackastra_engine.movie.pictures import PICTURES, Picture, open_picture
 from trackastra_engine.movie.selection import Part
@@ -55,6 +56,8 @@ class FolderSource:
             part, axes=_time_first(part.axes), axes_if_unnamed=_time_first(part.axes_if_unnamed)
         )
         with _open_frame(files[0]) as tiff:
+            if part.kind == "masks":
+                reject_lossy_masks(tiff)
             if "t" in tiff.axes and tiff.n_planes > 1:
                 logger.warning(
                     "%s is a movie of %d planes, but is read as one frame because its folder has "
@@ -134,6 +137,8 @@ class StackSource:
     def open(cls, path: Path, part: Part) -> "StackSource":
         """Return the frames of a stack; guess axes that the file does not name, and log it."""
         with open_tiff(path, part) as tiff:
+            if part.kind == "masks":
+                reject_lossy_masks(tiff)
             of_colours(tiff, part, may_be_gray=False)
             found = tiff.axes
             if "t" not in found and UNKNOWN_AXIS not in found:
