@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, gaussian_filter, zoom
 
 from benchmarks.spoiled_masks import spoiled
 from benchmarks.true_movies import as_true_movie
@@ -79,6 +79,23 @@ def test_masks_that_are_not_labelled_give_one_warning(mask, sentence, caplog):
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert sentence in record.getMessage()
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.7, 1, 1.5])
+@pytest.mark.parametrize("n_cells", [9, 90])
+def test_masks_after_interpolation_give_a_warning(scale, n_cells, caplog):
+    tiles = np.block([[cells()] * (n_cells // 9)])
+    mask = np.where(tiles > 0, tiles + 9 * (np.arange(tiles.shape[1]) // 64), 0)
+    order = np.random.default_rng(0).permutation(n_cells) + 1
+    mask = np.append(0, order)[mask].astype(float)
+    smooth = zoom(mask, scale, order=1) if scale != 1 else gaussian_filter(mask, 0.6)
+    frames_until_warning([np.rint(smooth)] * 2)
+    (record,) = caplog.records
+    assert "resize" in record.getMessage()
+    caplog.clear()
+    nearest = zoom(mask, scale, order=0)
+    assert frames_until_warning([nearest] * 2) == []
+    assert caplog.text == ""
 
 
 def test_a_colony_that_grows_from_one_cell_gives_a_later_warning(caplog):

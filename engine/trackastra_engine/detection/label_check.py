@@ -29,6 +29,11 @@ WIDE = 0.1  # extent of an object that may be a class, in frames
 HOLLOW = 1.1
 # Share of an object in its largest piece: a cell has more, even with specks or cut in two.
 MAIN_PIECE = 0.5
+# After interpolation, pixels at the borders of objects get the numbers of others. Of 12 such cells,
+# 62 % of the objects or more have this extent per pixel of the object, and of all together, in
+# frames.
+SCATTERED, WHOLE_FRAME = 2.0, 1.0
+N_PIECES = 3  # from which an object is scattered: a cell cut in two has fewer
 
 
 class LabelWatch:
@@ -56,24 +61,35 @@ class LabelWatch:
             self._warn(
                 f"the {len(detections)} objects of {name} are scattered like the pixels of an "
                 "image, but a mask needs 0 for the background and a number for each object; "
-                "exchange IMAGES and MASKS if they are swapped, or segment the movie first"
+                "exchange IMAGES and MASKS if they are swapped, segment the movie first, or resize "
+                "its masks without interpolation"
             )
         elif len(detections) <= MAX_CLASSES:
             is_doubtful = (extent > WIDE * n_pixels) & (extent > HOLLOW * _sizes(detections))
-            self._look(detections.label[is_doubtful].tolist(), read_labels, name)
+            if is_doubtful.any() and self._is_turn():
+                self._look(detections.label[is_doubtful].tolist(), read_labels(), name)
+        elif extent.sum() > WHOLE_FRAME * n_pixels:
+            is_scattered = extent > SCATTERED * _sizes(detections)
+            if _are_most(is_scattered) and self._is_turn():
+                labels = read_labels()
+                pieces = [_pieces(labels == label)[0] for label in detections.label]
+                if _are_most(np.array(pieces) >= N_PIECES):
+                    self._warn(
+                        f"most objects of {name} are in separate pieces, as in masks that were "
+                        "smoothed, or resized with interpolation; resize them by the nearest pixel"
+                    )
 
-    def _look(
-        self, doubtful: list[int], read_labels: Callable[[], NDArray[np.integer[Any]]], name: str
-    ) -> None:
-        """Warn of the first of some objects of a frame that consists of pieces."""
-        if not doubtful:
-            return
+    def _is_turn(self) -> bool:
+        """Return whether to read the pixels of a doubtful frame.
+
+        They are read in the 1st such frame, the 2nd, the 4th, the 8th and so on: a movie of a
+        single ring costs nothing, and a growing colony is still reported.
+        """
         self._n_doubted += 1
-        # Pixels are read in the 1st such frame, the 2nd, the 4th, the 8th and so on: a movie of a
-        # single ring costs nothing, and a growing colony is still reported.
-        if self._n_doubted.bit_count() != 1:
-            return
-        labels = read_labels()
+        return self._n_doubted.bit_count() == 1
+
+    def _look(self, doubtful: list[int], labels: NDArray[np.integer[Any]], name: str) -> None:
+        """Warn of the first of some objects of a frame that consists of pieces."""
         for label in doubtful:
             n_pieces, largest = _pieces(labels == label)
             if largest < MAIN_PIECE:
@@ -102,6 +118,10 @@ def _sizes(detections: Detections) -> FloatArray:
     """Return the number of pixels (N,) of each object, from its diameter."""
     ndim = detections.ndim
     return np.asarray(np.pi * detections.features[:, 0] ** ndim / (2 * ndim))
+
+
+def _are_most(which: NDArray[np.bool_]) -> bool:
+    return bool(which.mean() > 0.5)
 
 
 def _pieces(is_inside: NDArray[np.bool_]) -> tuple[int, float]:
