@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.ndimage import binary_erosion, gaussian_filter, zoom
 
 from benchmarks.spoiled_masks import spoiled
@@ -93,8 +94,7 @@ def test_masks_after_interpolation_give_a_warning(scale, n_cells, caplog):
     (record,) = caplog.records
     assert "resize" in record.getMessage()
     caplog.clear()
-    nearest = zoom(mask, scale, order=0)
-    assert frames_until_warning([nearest] * 2) == []
+    assert frames_until_warning([zoom(mask, scale, order=0)]) == []
     assert caplog.text == ""
 
 
@@ -174,6 +174,66 @@ def test_of_simulated_cells_only_the_images_give_warnings(ndim, seed, caplog):
     assert "scattered like the pixels" in caplog.text
 
 
+def warnings_of(masks, caplog):
+    """Return the warnings of a movie."""
+    watch = LabelWatch()
+    for index, mask in enumerate(masks):
+        found = detect(Frame(index, None, mask), mask.ndim)
+        watch.see(found, mask.shape, lambda mask=mask: mask, f"frame {index}")
+    watch.finish("the masks")
+    return [record.getMessage() for record in caplog.records]
+
+
+def moving(mask, n_frames=4):
+    return np.stack([np.roll(mask, step, axis=0) for step in range(n_frames)])
+
+
+def test_a_repeated_frame_gives_a_warning(caplog):
+    masks = moving(cells())
+    masks[2:] = masks[1]
+    (sentence,) = warnings_of(masks, caplog)
+    assert sentence.startswith("the objects of frame 2 equal those of the frame before")
+
+
+def test_frames_without_objects_give_a_warning(caplog):
+    masks = moving(cells(), 9)
+    masks[[1, 5, 6, 7]] = 0
+    (sentence,) = warnings_of(masks, caplog)
+    assert sentence == "the masks has no object in frames 1, 5 to 7; check the segmentation"
+
+
+@pytest.mark.parametrize("spoil", ["background", "outlines"])
+def test_a_background_with_a_number_gives_a_warning(spoil, caplog):
+    masks = moving(cells())
+    if spoil == "background":
+        masks[masks == 0] = 10
+    else:
+        masks[(masks > 0) & ~binary_erosion(masks > 0, np.ones((1, 3, 3)))] = 10
+    (sentence,) = warnings_of(masks, caplog)
+    assert sentence.startswith("label 10 of frame 0 extends over the frame among small objects")
+
+
+def many_cells(n_rows):
+    """Return the mask (64 n_rows, 512) of 64 cells for each row, each with its own number."""
+    tiles = np.block([[cells()[:, :40]] * 12] * n_rows)
+    labels, _ = ndimage.label(tiles > 0)
+    return labels.astype(np.uint16)
+
+
+@pytest.mark.parametrize("stored", [lambda m: m.astype(np.uint8), lambda m: m.clip(0, 255)])
+def test_more_cells_than_8_bits_can_number_give_a_warning(stored, caplog):
+    mask = many_cells(4)
+    assert 260 < mask.max() < 300
+    (sentence,) = warnings_of(stored(moving(mask)).astype(np.uint8), caplog)
+    assert sentence.startswith("objects of frame 0 share numbers, which end at 255: 8 bits")
+
+
+def test_masks_with_255_cells_in_8_bits_give_no_warning(caplog):
+    mask = many_cells(4)
+    mask[mask > 255] = 0
+    assert warnings_of(moving(mask).astype(np.uint8), caplog) == []
+
+
 BINARY = np.stack([cells() > 0] * 4).astype(np.uint8)
 
 
@@ -201,7 +261,7 @@ def test_python_and_a_session_warn_once_a_movie(caplog):
     assert caplog.text == ""  # not a field of view
     for number, mask in enumerate(BINARY, start=7):
         session.push(None, mask, fov="left", frame=number)
-        session.push(None, cells(), fov="middle", frame=number)
+        session.push(None, np.roll(cells(), number, axis=1), fov="middle", frame=number)
         session.push(None, mask, fov="right", frame=number)
     left, right = [record.getMessage() for record in caplog.records]
     assert "label 1 of frame 7 of field of view 'left' has 9" in left

@@ -107,7 +107,7 @@ def _measured(
 def gathered(
     found: GrowingRows[Detections], frames: Iterable[Detections], movie: Movie, progress: Progress
 ) -> Iterator[Detections]:
-    """Yield the detections of each frame, and add them to `found`; warn of unlabelled masks."""
+    """Yield the detections of each frame, and add them to `found`; warn of odd masks."""
     watch = LabelWatch()
     for index, detections in enumerate(frames):
         found.add(detections)
@@ -116,6 +116,7 @@ def gathered(
         watch.see(detections, movie.frame_shape, read_labels, name)
         progress("detect", index + 1, len(movie))
         yield detections
+    watch.finish(movie.masks.name)
 
 
 def _read_mask(movie: Movie, index: int) -> NDArray[Any]:

@@ -1,13 +1,13 @@
-"""Warn if masks are not labelled, but binary masks or images, by the shapes of their objects.
+"""Warn of masks that are hardly those of the movie, by the shapes of their objects.
 
-The objects of such masks are pixels from all over the frame. An object's extent is the ellipse or
-ellipsoid with the same second moments, which are measured anyway: cells fill theirs, and extents
-of different cells hardly overlap.
+The objects of masks that are not labelled are pixels from all over the frame. An object's extent is
+the ellipse or ellipsoid with the same second moments, which are measured anyway: cells fill theirs,
+and extents of different cells hardly overlap.
 """
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,15 @@ WIDE = 0.1  # extent of an object that may be a class, in frames
 # Extent per pixel of the object: 1.05 for a rectangle, 1.16 for a binary mask of epidermis, 6.1 for
 # one of sparse1; half of the labelled cells of epidermis have more than 1.06.
 HOLLOW = 1.1
+SEVERAL = 3  # objects of a frame, below which nothing is known of others
+# Extent of an object, in frames, from which it may be the background or the outlines of others, if
+# the median extent is a small share of it.
+AS_WIDE, SMALL = 0.5, 0.1
+# Objects of a frame from which 8 bits may not suffice, and pieces per object from which they do
+# not: of 270 cells, 15 share a number.
+MAX_OF_8_BITS, MANY_OF_8_BITS = 255, 200
+MORE_PIECES = 1.03
+N_SHOWN = 5  # ranges of frames in a message
 # Share of an object in its largest piece: a cell has more, even with specks or cut in two.
 MAIN_PIECE = 0.5
 # After interpolation, pixels at the borders of objects get the numbers of others. Of 12 such cells,
@@ -37,11 +46,13 @@ N_PIECES = 3  # from which an object is scattered: a cell cut in two has fewer
 
 
 class LabelWatch:
-    """Checks the frames of one movie, and warns once if their masks are not labelled."""
+    """Checks the frames of one movie, and warns of each kind of fault once."""
 
     def __init__(self) -> None:
-        self._has_warned = False
-        self._n_doubted = 0  # doubtful frames
+        self._warned: set[str] = set()  # kinds of faults
+        self._n_doubted = dict.fromkeys(("labels", "bits"), 0)  # doubtful frames, by the fault
+        self._last: Detections | None = None  # of the frame before
+        self._n_objects: list[int] = []  # of each frame
 
     def see(
         self,
@@ -54,39 +65,68 @@ class LabelWatch:
 
         frame_shape: ([Z,] Y, X), that of the mask; name: of the frame, for the warning.
         """
-        if self._has_warned:
+        before, self._last = self._last, detections
+        self._n_objects.append(len(detections))
+        if "labels" not in self._warned:
+            self._check_labels(detections, math.prod(frame_shape), read_labels, name)
+        if "labels" in self._warned:  # from which other faults follow
             return
-        extent, n_pixels = _extents(detections), math.prod(frame_shape)
+        if "background" not in self._warned:
+            self._check_background(detections, math.prod(frame_shape), name)
+        if "bits" not in self._warned:
+            self._check_bits(detections, read_labels, name)
+        if "repeat" not in self._warned and _are_equal(detections, before):
+            self._warn(
+                "repeat",
+                f"the objects of {name} equal those of the frame before; check that no frame was "
+                "saved twice",
+            )
+
+    def finish(self, name: str) -> None:
+        """Warn of frames without objects between others; name: of the masks."""
+        empty = [frame for frame, number in enumerate(self._n_objects) if number == 0]
+        if empty and max(self._n_objects) >= SEVERAL:
+            self._warn(
+                "empty",
+                f"{name} has no object in frame{'s' * (len(empty) > 1)} {in_ranges(empty)}; check "
+                "the segmentation",
+            )
+
+    def _check_labels(
+        self,
+        detections: Detections,
+        n_pixels: int,
+        read_labels: Callable[[], NDArray[np.integer[Any]]],
+        name: str,
+    ) -> None:
+        """Warn of masks that are images, binary or interpolated; n_pixels: of a frame."""
+        extent = _extents(detections)
+        per_pixel = extent / _sizes(detections)
         if extent.sum() > MANY_FRAMES * n_pixels:
             self._warn(
+                "labels",
                 f"the {len(detections)} objects of {name} are scattered like the pixels of an "
                 "image, but a mask needs 0 for the background and a number for each object; "
                 "exchange IMAGES and MASKS if they are swapped, segment the movie first, or resize "
-                "its masks without interpolation"
+                "its masks without interpolation",
             )
         elif len(detections) <= MAX_CLASSES:
-            is_doubtful = (extent > WIDE * n_pixels) & (extent > HOLLOW * _sizes(detections))
-            if is_doubtful.any() and self._is_turn():
+            is_doubtful = (extent > WIDE * n_pixels) & (per_pixel > HOLLOW)
+            if is_doubtful.any() and self._is_turn("labels"):
                 self._look(detections.label[is_doubtful].tolist(), read_labels(), name)
-        elif extent.sum() > WHOLE_FRAME * n_pixels:
-            is_scattered = extent > SCATTERED * _sizes(detections)
-            if _are_most(is_scattered) and self._is_turn():
-                labels = read_labels()
-                pieces = [_pieces(labels == label)[0] for label in detections.label]
-                if _are_most(np.array(pieces) >= N_PIECES):
-                    self._warn(
-                        f"most objects of {name} are in separate pieces, as in masks that were "
-                        "smoothed, or resized with interpolation; resize them by the nearest pixel"
-                    )
-
-    def _is_turn(self) -> bool:
-        """Return whether to read the pixels of a doubtful frame.
-
-        They are read in the 1st such frame, the 2nd, the 4th, the 8th and so on: a movie of a
-        single ring costs nothing, and a growing colony is still reported.
-        """
-        self._n_doubted += 1
-        return self._n_doubted.bit_count() == 1
+        elif (
+            extent.sum() > WHOLE_FRAME * n_pixels
+            and _are_most(per_pixel > SCATTERED)
+            and self._is_turn("labels")
+        ):
+            labels = read_labels()
+            pieces = [_pieces(labels == label)[0] for label in detections.label]
+            if _are_most(np.array(pieces) >= N_PIECES):
+                self._warn(
+                    "labels",
+                    f"most objects of {name} are in separate pieces, as in masks that were "
+                    "smoothed, or resized with interpolation; resize them by the nearest pixel",
+                )
 
     def _look(self, doubtful: list[int], labels: NDArray[np.integer[Any]], name: str) -> None:
         """Warn of the first of some objects of a frame that consists of pieces."""
@@ -94,15 +134,87 @@ class LabelWatch:
             n_pieces, largest = _pieces(labels == label)
             if largest < MAIN_PIECE:
                 self._warn(
+                    "labels",
                     f"label {label} of {name} has {n_pieces} separate pieces, as in a binary mask, "
                     "and is tracked as one object; give each piece its own number first, for "
-                    "example with scipy.ndimage.label"
+                    "example with scipy.ndimage.label",
                 )
                 return
 
-    def _warn(self, sentence: str) -> None:
+    def _check_background(self, detections: Detections, n_pixels: int, name: str) -> None:
+        """Warn of an object as wide as the frame among small ones; n_pixels: of a frame."""
+        if len(detections) < SEVERAL:
+            return
+        extent = _extents(detections)
+        widest = int(np.argmax(extent))
+        if extent[widest] >= AS_WIDE * n_pixels and np.median(extent) < SMALL * extent[widest]:
+            self._warn(
+                "background",
+                f"label {detections.label[widest]} of {name} extends over the frame among small "
+                "objects, as the background or outlines do, and is tracked as an object; set it "
+                "to 0",
+            )
+
+    def _check_bits(
+        self,
+        detections: Detections,
+        read_labels: Callable[[], NDArray[np.integer[Any]]],
+        name: str,
+    ) -> None:
+        """Warn of masks with 8 bits in which several objects have one number."""
+        count = len(detections)
+        if count < MANY_OF_8_BITS or detections.label.max() != MAX_OF_8_BITS:
+            return
+        if not self._is_turn("bits"):
+            return
+        labels = read_labels()
+        if labels.dtype.itemsize == 1 and _n_pieces(labels) > MORE_PIECES * count:
+            self._warn(
+                "bits",
+                f"objects of {name} share numbers, which end at {MAX_OF_8_BITS}: 8 bits are too "
+                "few for them; save the masks with 16 bits",
+            )
+
+    def _is_turn(self, fault: str) -> bool:
+        """Return whether to read the pixels of a frame, which is doubtful for a fault.
+
+        They are read in the 1st such frame, the 2nd, the 4th, the 8th and so on: a movie of a
+        single ring costs nothing, and a growing colony is still reported.
+        """
+        self._n_doubted[fault] += 1
+        return self._n_doubted[fault].bit_count() == 1
+
+    def _warn(self, fault: str, sentence: str) -> None:
         logger.warning("%s", sentence)
-        self._has_warned = True
+        self._warned.add(fault)
+
+
+def in_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending whole numbers as text.
+
+    Examples
+    --------
+    >>> in_ranges([3, 5, 6, 7])
+    '3, 5 to 7'
+    """
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    texts = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
+    return ", ".join(texts[:N_SHOWN]) + ", ..." * (len(texts) > N_SHOWN)
+
+
+def _are_equal(detections: Detections, before: Detections | None) -> bool:
+    """Return whether several objects have the shapes and places of those of the frame before."""
+    return (
+        before is not None
+        and len(detections) >= SEVERAL
+        and np.array_equal(detections.centroid, before.centroid)
+        and np.array_equal(detections.features[:, 2:], before.features[:, 2:])
+    )
 
 
 def _extents(detections: Detections) -> FloatArray:
@@ -131,3 +243,14 @@ def _pieces(is_inside: NDArray[np.bool_]) -> tuple[int, float]:
     pieces, n_pieces = ndimage.label(is_inside, np.ones((3,) * is_inside.ndim))
     sizes = np.bincount(pieces[is_inside])
     return n_pieces, float(sizes.max() / sizes.sum())
+
+
+def _n_pieces(labels: NDArray[np.integer[Any]]) -> int:
+    """Return the number of pieces of objects, separated from each other where they touch."""
+    from scipy import ndimage
+
+    inside = labels > 0
+    for axis in range(labels.ndim):
+        after = np.diff(labels, axis=axis, append=labels.take([-1], axis)) != 0
+        inside &= ~after
+    return int(ndimage.label(inside)[1])
