@@ -108,7 +108,7 @@ def test_images_without_labels_are_not_used_as_masks(tmp_path):
     plate = write_plate(tmp_path / "plate.zarr", fields, "tyx")
     write_labels(plate / "A/1/0", "nuclei", MASKS, "tyx")
     np.testing.assert_array_equal(masks_of(plate, plate, position="A/1/0"), MASKS)
-    sentence = "A/2/0 is given as images and as masks but has no labels; give the path of the masks"
+    sentence = "A/2/0 is given as images and as masks; give the path of the masks"
     assert sentence in error_of(plate, plate, position="A/2/0")
 
 

@@ -26,6 +26,7 @@ from trackastra_engine.detection.detections import (
     split_frames,
 )
 from trackastra_engine.detection.intensity import IntensityRange
+from trackastra_engine.detection.real_size import warn_of_odd_size
 from trackastra_engine.errors import InputError, option
 from trackastra_engine.growing_rows import GrowingRows
 from trackastra_engine.linking import Linker, linker
@@ -280,6 +281,7 @@ class Tracker:
         if stored is not None and index is not None:
             write_index(stored, index, movie, association)
         detections = found.whole()
+        warn_of_odd_size(detections, movie.voxel_um)
         return self._finished(links, detections, association.motion(detections, len(movie)))
 
     def track_detections(
@@ -324,6 +326,7 @@ class Tracker:
         n_frames = int(detections.frame.max()) + 1
         if voxel_um is not None:
             check_voxel_size(voxel_um, detections.ndim)
+        warn_of_odd_size(detections, voxel_um)
         frames = split_frames(detections, n_frames)
         association = self._association_for(detections, voxel_um)
         links = self._links(association, corrections)

@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trackastra_engine.detection.detections import Detections, FloatArray, IntArray
+from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.detection.point_check import check_points
 from trackastra_engine.detection.point_columns import Program, find_columns
 from trackastra_engine.detection.points import detections_of_points
 from trackastra_engine.errors import InputError, option
-from trackastra_engine.files.csv_table import open_table
+from trackastra_engine.files.csv_table import Table, open_table
 from trackastra_engine.movie.calibration import UM_PER_UNIT
 from trackastra_engine.movie.voxels import VoxelSize, check_voxel_size
 from trackastra_engine.progress import NOTICE
@@ -28,6 +29,8 @@ EXPECTED = (
     "CellProfiler, trackpy, LapTrack or napari, then one line per point"
 )
 
+# Columns that name the movie of a point.
+OF_MOVIE = re.compile("(metadata_)?(fov|field|position|site|well|series|movie|channel)")
 MAY_BE_EMPTY = {"label", "diameter", "radius", "intensity"}  # columns without any number
 
 DataFrame: TypeAlias = Any  # of pandas, or any type with columns and [name]
@@ -100,6 +103,7 @@ def read_point_table(path: Path, voxel_um: VoxelSize | None = None) -> PointTabl
     try:
         unit_um = _unit_of_axes(texts)
         points = _points(_Columns(program, values, unit_um), voxel_um, str(path))
+        _warn_of_movies(table, set(places.values()))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return points
@@ -180,21 +184,30 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     label = _labels(values.pop("label", None), columns.program)
     if columns.program.name != "this engine":
         logger.log(NOTICE, "%s is read as a table of %s", name, columns.program.name)
-    _warn_of_odd(values["frame"], position, name)
     detections = detections_of_points(
         values.pop("frame"), position, label=label, diameter=diameter, voxel_um=voxel_um, **values
     )
-    _report_gaps(np.unique(detections.frame), name)
+    check_points(detections, name, has_diameters=diameter is not None)
     return PointTable(detections, voxel_um)
 
 
-def _report_gaps(frames: IntArray, name: str) -> None:
-    """Log the first of the frames (F,), ascending, that are missing between others."""
-    gaps = np.flatnonzero(np.diff(frames) > 1)
-    if len(gaps):
-        n_others = int(frames[-1] - frames[0]) - len(frames)
-        others = f" and {n_others} more" if n_others else ""
-        logger.log(NOTICE, "no points of %s are in frame %d%s", name, frames[gaps[0]] + 1, others)
+def _warn_of_movies(table: Table, used: set[int]) -> None:
+    """Warn if an unused column seems to name several movies."""
+    columns = [
+        at
+        for at, name in enumerate(table.names)
+        if at not in used and OF_MOVIE.fullmatch(name.strip().lower())
+    ]
+    values: dict[int, set[str]] = {at: set() for at in columns}
+    for _, cells in table.rows() if columns else ():
+        for at, seen in values.items():
+            seen.add(cells[at])
+    for at, seen in values.items():
+        if len(seen) > 1:
+            logger.warning(
+                "%s has %d values of %s, but is tracked as one movie; give one table for each",
+                *(table.path, len(seen), table.names[at]),
+            )
 
 
 def _labels(label: FloatArray | None, program: Program) -> NDArray[Any] | None:
@@ -226,18 +239,3 @@ def _unit_um(*texts: str) -> float | None:
         if unit in UM_PER_UNIT:
             return UM_PER_UNIT[unit]
     return None
-
-
-def _warn_of_odd(frame: FloatArray, position: FloatArray, name: str) -> None:
-    """Warn if positions cannot be in pixels, or points are there twice."""
-    n_again = len(position) - len(np.unique(np.column_stack([frame, position]), axis=0))
-    if n_again:
-        logger.warning(
-            "%d points of %s have the frame and position of another one; remove them if the "
-            "points are there twice",
-            *(n_again, name),
-        )
-    if len(position) > 2 and 0 < np.nanmax(np.abs(position[:, -2:])) <= 1:
-        logger.warning(
-            "all positions of %s are within one pixel; check that their unit is pixels", name
-        )

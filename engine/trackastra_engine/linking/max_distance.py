@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackastra_engine.detection.detections import FloatArray
 from trackastra_engine.errors import InputError, option
@@ -24,6 +25,7 @@ FENCE_QUARTILES = 3.0
 AUTO_FENCES = 1.5  # reach of "auto" in fences; up to 3 changed nothing, 1 cost true links
 MIN_LINKS = 20  # likely links that are needed to know typical lengths
 N_EXAMPLES = 3  # links that a warning names
+MANY_LEFT_OUT = 0.2  # share of the likely links beyond a limit, which then is hardly that of cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,26 @@ def auto_distance(
     """Return the longest link to consider, in pixels, from the likely links of a movie."""
     reach = typical_reach(graph, proportions, motion)
     return None if reach is None else AUTO_FENCES * reach
+
+
+def count_far(graph: CandidateGraph, limit: float, proportions: FloatArray) -> NDArray[np.int64]:
+    """Return the number of likely edges beyond a limit in pixels of x, and of all likely ones.
+
+    Edges between neighbouring frames count.
+    """
+    is_likely = (graph.edges.score >= LIKELY_SCORE) & (graph.n_missed == 0)
+    is_far = graph.lengths(proportions) > limit
+    return np.array([(is_far & is_likely).sum(), is_likely.sum()], np.int64)
+
+
+def warn_of_short_limit(limit: float, n_far: int, n_likely: int) -> None:
+    """Warn if a limit in pixels of x leaves out many of the likely edges of a movie."""
+    if n_far > MANY_LEFT_OUT * n_likely:
+        logger.warning(
+            "%d of %d likely links are longer than the maximum distance, %.3g pixels, and are left "
+            "out; check its unit and the pixel size",
+            *(n_far, n_likely, limit),
+        )
 
 
 def warn_of_far_links(

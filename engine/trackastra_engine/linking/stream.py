@@ -18,8 +18,10 @@ from trackastra_engine.linking.lineage import Lineage, build_lineage
 from trackastra_engine.linking.max_distance import (
     MaxDistance,
     auto_distance,
+    count_far,
     own_lengths,
     warn_of_far_links,
+    warn_of_short_limit,
 )
 from trackastra_engine.linking.merges import discount_merges
 from trackastra_engine.linking.rates import (
@@ -138,6 +140,7 @@ class LinkStream:
         self._is_auto = max_distance is not None and limit is None
         self._training_rates = training_rates
         self._counts = RateCounts.none()
+        self._n_far = np.zeros(2, np.int64)  # likely edges beyond the limit, and all likely ones
         self._kept = GrowingRows(concatenate_edges([]))  # waiting edges, otherwise links
         self._waiting: list[tuple[range, slice, slice]] = []  # frames, their rows, and their edges
 
@@ -147,7 +150,10 @@ class LinkStream:
 
     def push(self, parts: Iterable[FrameEdges]) -> None:
         """Add the edges from the next frames."""
+        limit, sides = self._linker.limit, self._linker.proportions
         for part in parts:
+            if limit is not None:
+                self._n_far += count_far(CandidateGraph(part.detections, part.edges), limit, sides)
             if not self._waits:
                 self._kept.add(self._linker.links(part))
                 continue
@@ -156,7 +162,7 @@ class LinkStream:
             self._waiting.append((range(part.frame, part.stop), rows, edges))
             self._kept.add(part.edges.shifted(part.first_row))
             if self._training_rates is not None:
-                self._counts += count_parents(part, self._linker.proportions)
+                self._counts += count_parents(part, sides)
 
     def finish(self, detections: Detections, motion: MovieMotion | None = None) -> Lineage:
         """End the movie and return the lineage of all its detections; warn of long links.
@@ -178,6 +184,8 @@ class LinkStream:
         lineage = linker.lineage(detections, edges)
         if self.rates is not None:
             lineage = without_split_objects(lineage, linker.corrections)
+        if linker.limit is not None:
+            warn_of_short_limit(linker.limit, *self._n_far.tolist())
         warn_of_far_links(lineage, linker.proportions, motion)
         return lineage
 

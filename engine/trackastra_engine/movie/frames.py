@@ -270,14 +270,17 @@ def _shortened(source: Any, n_frames: int) -> Any:
 
 
 def _reject_images_as_masks(images: FrameSource, masks: FrameSource) -> None:
-    """Raise InputError if both are one image of a Zarr store, which lacks labels."""
-    if not (isinstance(images, ArraySource) and isinstance(masks, ArraySource)):
-        return
-    is_stored = isinstance(masks.array, StoredArray)
-    if is_stored and images.name == masks.name and images.order == masks.order:
+    """Raise InputError if both are the same pixels, such as one image of a Zarr store."""
+    if isinstance(images, ArraySource) and isinstance(masks, ArraySource):
+        is_stored = isinstance(masks.array, StoredArray)
+        is_same = is_stored and images.name == masks.name and images.order == masks.order
+    else:
+        stamp = masks.stamp(0)
+        is_same = stamp is not None and images.stamp(0) == stamp
+    if is_same:
         raise InputError(
-            f"{masks.name} is given as images and as masks but has no labels; give the path of the "
-            "masks, and leave the images out if there are none"
+            f"{masks.name} is given as images and as masks; give the path of the masks, "
+            "and leave the images out if there are none"
         )
 
 
