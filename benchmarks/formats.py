@@ -56,7 +56,7 @@ def pictures(path: Path, suffix: str, encode: Callable[[np.ndarray], bytes]) -> 
     return path
 
 
-def gray_as_colours(mask: np.ndarray) -> bytes:
+def grey_as_colours(mask: np.ndarray) -> bytes:
     """Return a PNG with three equal channels."""
     return imagecodecs.png_encode(np.repeat(mask[..., None].astype(np.uint8), 3, axis=-1))
 
@@ -165,7 +165,7 @@ MOVIES: dict[str, Callable[[Path], Path]] = {
     "TIFFs of Cellpose": partial(folder, form="img{t:04}_cp_masks.tif"),
     "Cell Tracking Challenge, 01_ST": partial(folder, form="SEG/man_seg{t:03}.tif"),
     "PNG": partial(pictures, suffix=".png", encode=imagecodecs.png_encode),
-    "PNG, gray saved as RGB": partial(pictures, suffix=".png", encode=gray_as_colours),
+    "PNG, grey saved as RGB": partial(pictures, suffix=".png", encode=grey_as_colours),
     "PNG with a palette": partial(pictures, suffix=".png", encode=palette),
     "JPEG-2000": partial(
         pictures,

@@ -178,7 +178,9 @@ def test_missing_path(tmp_path):
 
 def test_folder_without_tiffs(tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    assert "contains no .tif or .tiff file, but notes.txt; give" in error_of(None, tmp_path)
+    assert "contains no frame (TIFF, PNG, JPEG-2000 or .npy), but notes.txt; give" in error_of(
+        None, tmp_path
+    )
 
 
 def test_different_numbers_of_images_and_masks(masks):

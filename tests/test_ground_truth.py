@@ -304,7 +304,7 @@ def test_errors_of_a_folder_are_reported(tmp_path, table, complaint):
             "man_track_4.tif",
             "contains man_track_4.tif, not named like the 6 files",
         ),
-        ("man_track*.tif", None, "contains no .tif or .tiff file"),
+        ("man_track*.tif", None, "contains no frame (TIFF, PNG"),
     ],
 )
 def test_missing_and_misnamed_masks_are_reported(tmp_path, old, new, complaint):

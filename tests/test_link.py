@@ -70,7 +70,7 @@ def test_in_place_no_earlier_result_stays_next_to_the_new_ones(tracked, tmp_path
         result = run("link", moved, *options, "--no-report")
         assert result.exit_code == 0, result.output
         assert {path.name for path in moved.iterdir()} == {*TABLES, ".trackastra"}
-        assert ("which had the earlier tracks; run track again" in result.stderr) == (
+        assert ("which had the earlier tracks; run track with these options" in result.stderr) == (
             "5" in options
         )
         assert ((moved / "edges.csv").read_text() == before) == ("5" not in options)
@@ -102,7 +102,7 @@ def test_in_place_masks_without_tables_are_named_when_they_are_removed(tracked):
     assert run(*command, "-o", out, "--overwrite", *only_masks).exit_code == 0
     result = run("link", out, "--no-report")
     assert result.exit_code == 0, result.output
-    assert "ctc, which had the earlier tracks; run track again" in result.stderr
+    assert "ctc, which had the earlier tracks; run track with these options" in result.stderr
     assert {path.name for path in out.iterdir()} == {*TABLES, ".trackastra"}
 
 

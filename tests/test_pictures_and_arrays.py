@@ -55,8 +55,8 @@ def test_colours_of_pictures_are_channels(tmp_path):
 
 
 @pytest.mark.parametrize("n_channels", [2, 3, 4])
-def test_gray_that_was_saved_as_colours_is_gray(tmp_path, n_channels):
-    """Two channels are gray and opacity, four are colours and opacity, which is 255."""
+def test_grey_that_was_saved_as_colours_is_grey(tmp_path, n_channels):
+    """Two channels are grey and opacity, four are colours and opacity, which is 255."""
 
     def channels(mask):
         colours = np.repeat(mask[..., None], n_channels, axis=-1)

@@ -173,7 +173,7 @@ def test_movies_and_models_that_upstream_cannot_track_are_rejected(verify, tmp_p
     assert "(OSError: broken)" in result.stderr
     movie = [write_folder(tmp_path / name, load_case(CASE)[name]) for name in ("imgs", "masks")]
     ours = run("verify", "general_2d", "--against", model_folder(CASE), "--movie", *movie)
-    assert "general_2d was not made from a checkpoint of upstream" in ours.stderr
+    assert "upstream cannot run the model general_2d" in ours.stderr
 
 
 # The comparison, on recorded results --------------------------------------------------------------

@@ -118,10 +118,10 @@ def track(
     """Link the objects in MASKS over time.
 
     IMAGES and MASKS are folders with one file per frame (TIFF, PNG, JPEG-2000 or .npy), TIFF stacks
-    (ImageJ, OME or plain), OME-Zarr images (also zipped), .npy or .npz. Frames of a folder are the
-    number that varies in the file names; --pattern chooses the files of one series with a glob, or
-    with a regular expression whose group (?P<frame>...) is the number. In masks, 0 is background
-    and each object has its own number. Without images, give only masks:
+    (ImageJ, OME or plain), OME-Zarr images (also zipped), .npy, .npz or Cellpose's _seg.npy. The
+    number that varies in the names of a folder's files is the frame; --pattern chooses the files of
+    one series with a glob, or with a regular expression whose group (?P<frame>...) is the number.
+    In masks, 0 is background and each object has its own number. Without images, give only masks:
 
         trackastra-engine track --masks MASKS -o OUT
 

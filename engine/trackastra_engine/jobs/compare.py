@@ -110,10 +110,8 @@ def _still_right(results: Path, found: Detections, parent: IntArray) -> list[Dec
             kept.append(decision)
     logger.log(
         NOTICE,
-        "corrections in %s: %d of %d hold in the edited tracks, and are written again",
-        path,
-        len(kept),
-        len(earlier),
+        "the edited tracks agree with %d of %d corrections in %s, which are written again",
+        *(len(kept), len(earlier), path),
     )
     return kept
 

@@ -82,7 +82,7 @@ def link_again(
     for path, form in lost:
         again = f"add {form} to --format"
         if FORMATS[form].needs_masks:
-            again = "run track again with these options (detections and scores are cached)"
+            again = "run track with these options and --overwrite (scores are cached)"
         logger.log(NOTICE, "removed %s, which had the earlier tracks; %s to write it", path, again)
     return result
 

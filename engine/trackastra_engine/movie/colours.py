@@ -1,4 +1,4 @@
-"""RGB files: read gray that was saved in colours, and reject masks that are colour pictures."""
+"""RGB files: read grey that was saved in colours, and reject masks that are colour pictures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,26 +32,26 @@ class OpenFile(Protocol):
         """Return one plane (Y, X)."""
 
 
-def of_colours(file: OpenFile, part: Part, *, may_be_gray: bool) -> Part:
-    """Return the part with channel 0 selected if the colours of the first frame are equal (gray).
+def of_colours(file: OpenFile, part: Part, *, may_be_grey: bool) -> Part:
+    """Return the part with channel 0 selected if the colours of the first frame are equal (grey).
 
-    may_be_gray: whether to select it. Raises InputError for masks whose colours differ, unless a
+    may_be_grey: whether to select it. Raises InputError for masks whose colours differ, unless a
     channel is selected: colours are no labels.
     """
     is_chosen = part.channel is not None or part.axes is not None
     if is_chosen or not file.has_colours_last or file.outer_shape[-1] < N_COLOURS:
         return part
     if are_equal(file):
-        return replace(part, channel="0") if may_be_gray else part
+        return replace(part, channel="0") if may_be_grey else part
     if part.kind == "masks":
         raise InputError(
             f"{file.path} is a colour picture, and colours are no labels; save the labels of the "
-            f"segmentation as TIFF or gray PNG, or choose a channel with {part.channel_option}"
+            f"segmentation as TIFF or grey PNG, or choose a channel with {part.channel_option}"
         )
     return part
 
 
 def are_equal(file: OpenFile) -> bool:
-    """Return whether the colours of the first frame of a file are equal, so that it is gray."""
+    """Return whether the colours of the first frame of a file are equal, so that it is grey."""
     first, *others = map(file.plane, range(N_COLOURS))
     return all(np.array_equal(first, other) for other in others)

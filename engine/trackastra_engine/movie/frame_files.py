@@ -188,8 +188,9 @@ def _files(folder: Path, kind: str, pattern: str | None) -> list[Path]:
                 else f"{folder} contains no {kind}; give a folder with {kind}"
             )
         raise InputError(
-            f"the folder of the {kind}, {folder}, contains no .tif or .tiff file{_unknown(folder)};"
-            f" give a folder with one TIFF per frame, or one TIFF stack{_hint(folder)}"
+            f"the folder of the {kind}, {folder}, contains no frame (TIFF, PNG, JPEG-2000 or "
+            f".npy){_unknown(folder)}; give a folder with one TIFF per frame, or one TIFF "
+            f"stack{_hint(folder)}"
         )
     for path in files:
         if not path.exists():

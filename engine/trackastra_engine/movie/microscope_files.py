@@ -45,7 +45,7 @@ def open_microscope_file(path: Path, part: Part) -> ArraySource:
     _choose_image(image, part, path)
     array = BioImageArray(path, str(image.current_scene), part.level, image)
     if array.n_samples > 1:
-        raise InputError(f"{path} is in colour; save its channels separately, each in gray")
+        raise InputError(f"{path} is in colour; save its channels separately, each in grey")
     rest = replace(part, position=None, level=0)
     return ArraySource.open(
         array,

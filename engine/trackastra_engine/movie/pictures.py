@@ -94,7 +94,7 @@ def _decoded(path: Path) -> NDArray[Any]:
         return np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
     data = path.read_bytes()
     if is_palette := data[PNG_COLOUR : PNG_COLOUR + 1] == b"\x03":
-        data = _as_gray(data)
+        data = _as_grey(data)
     pixels = np.asarray(imagecodecs.png_decode(data))
     if is_palette:
         # The decoder scales indices of fewer than 8 bits to 8 bits.
@@ -104,17 +104,17 @@ def _decoded(path: Path) -> NDArray[Any]:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
 
 
-def _as_gray(data: bytes) -> bytes:
-    """Return a PNG without its palette, with the indices declared as gray values."""
+def _as_grey(data: bytes) -> bytes:
+    """Return a PNG without its palette, with the indices declared as grey values."""
     header = data[PNG_HEADER:PNG_COLOUR] + b"\0" + data[PNG_COLOUR + 1 : PNG_CHECK]
-    gray = data[:PNG_HEADER] + header + zlib.crc32(header).to_bytes(4, "big")
+    grey = data[:PNG_HEADER] + header + zlib.crc32(header).to_bytes(4, "big")
     at = PNG_CHECK + 4
     while at < len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         if data[at + 4 : at + 8] in (b"IDAT", b"IEND"):
-            gray += data[at:end]
+            grey += data[at:end]
         at = end
-    return gray
+    return grey
 
 
 def read_npy(path: Path, *, in_place: bool = False) -> NDArray[Any]:

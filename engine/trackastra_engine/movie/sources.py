@@ -45,7 +45,7 @@ class FolderSource:
     numbers: tuple[Number, ...] = ()  # (T,) of the frames, from the names of the files, if any
     kind: str = "number"  # format of the numbers, as in Series: number, or a time
     missing: str = ""  # phrase about missing frames, by these numbers
-    is_gray: bool = False  # whether files have equal colours
+    is_grey: bool = False  # whether files have equal colours
 
     @classmethod
     def open(cls, listed: FrameFiles, part: Part) -> "FolderSource":
@@ -65,8 +65,8 @@ class FolderSource:
                     *(files[0], tiff.n_planes),
                 )
             found = tiff.axes.replace("t", UNKNOWN_AXIS)
-            chosen = of_colours(tiff, part, may_be_gray=True)
-            is_gray, part = chosen is not part, chosen
+            chosen = of_colours(tiff, part, may_be_grey=True)
+            is_grey, part = chosen is not part, chosen
             shape = (len(files), *tiff.outer_shape, *tiff.plane_shape)
             order = find_order(f"t{found}yx", shape, part, str(folder), is_usual=True)
             _check_planes(order, part, str(folder))
@@ -84,7 +84,7 @@ class FolderSource:
                 listed.numbers,
                 listed.kind,
                 listed.missing(),
-                is_gray,
+                is_grey,
             )
 
     def read(self, indices: Iterable[int]) -> Iterator[NDArray[Any]]:
@@ -94,9 +94,9 @@ class FolderSource:
             # An OME file may describe a set of files, and be only one frame of it.
             with _open_frame(self.files[index]) as tiff:
                 self._reject_other_planes(tiff)
-                if self.is_gray and not are_equal(tiff):
+                if self.is_grey and not are_equal(tiff):
                     raise InputError(
-                        f"{tiff.path} is a colour picture but {self.files[0].name} is gray; save "
+                        f"{tiff.path} is a colour picture but {self.files[0].name} is grey; save "
                         "all files alike"
                     )
                 planes = _planes(tiff, outer)
@@ -139,7 +139,7 @@ class StackSource:
         with open_tiff(path, part) as tiff:
             if part.kind == "masks":
                 reject_lossy_masks(tiff)
-            of_colours(tiff, part, may_be_gray=False)
+            of_colours(tiff, part, may_be_grey=False)
             found = tiff.axes
             if "t" not in found and UNKNOWN_AXIS not in found:
                 # A stack of planes is still a movie: ImageJ names an unknown axis Z, and tifffile,

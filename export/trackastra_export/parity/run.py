@@ -28,8 +28,8 @@ def check_comparable(model: AssociationModel, movie: Movie) -> None:
     """Raise InputError if upstream cannot run a model or track a movie."""
     if model.spec.recipe != "upstream":
         raise InputError(
-            f"the model {model.spec.name} was not made from a checkpoint of upstream; use one "
-            "that trackastra-engine import wrote"
+            f"upstream cannot run the model {model.spec.name}; give one that trackastra-engine "
+            "import wrote from a model folder of upstream"
         )
     if movie.images is None:
         raise InputError("upstream does not track without images; give images and masks")
