@@ -109,23 +109,27 @@ def test_targets_whose_parent_was_cut_away_have_no_weight():
     assert example.weight[:, ~lost_parent & (example.frame > 0)].any(axis=0).all()
 
 
-def test_absolute_positions_are_lost():
-    """The same window twice: the tokens are shifted, in the same arrangement."""
+def tokens_of_two_seeds(recipe):
+    """Return the tokens of one window, twice, without other changes than a turn."""
     window = cut_window(simulate(DIVIDING, 7), 0, 4)
-    moving = replace(STILL, offset=1000.0)
-    tokens = [
-        make_example(
-            window, "relative", 500, replace(moving, stretch=0), np.random.default_rng(seed)
-        ).tokens
+    moving = replace(STILL, offset=1000.0, stretch=0)
+    return [
+        make_example(window, recipe, 500, moving, np.random.default_rng(seed)).tokens
         for seed in (1, 2)
     ]
-    apart = [
-        np.linalg.norm(t.coordinates[:, None, 1:] - t.coordinates[None, :, 1:], axis=-1)
-        for t in tokens
-    ]
+
+
+@pytest.mark.parametrize("recipe", ["upstream", "relative"])
+def test_absolute_positions_are_lost(recipe):
+    """As in use, relative tokens begin at 0; others are shifted, in the same arrangement."""
+    places = [tokens.coordinates[:, 1:] for tokens in tokens_of_two_seeds(recipe)]
+    apart = [np.linalg.norm(p[:, None] - p[None, :], axis=-1) for p in places]
     # float32 coordinates of up to 1000; the turn is rounded, too
     np.testing.assert_allclose(apart[0], apart[1], atol=0.01)
-    assert np.abs(tokens[0].coordinates[0, 1:] - tokens[1].coordinates[0, 1:]).max() > 10
+    if recipe == "relative":
+        np.testing.assert_array_equal([place.min(axis=0) for place in places], 0)
+    else:
+        assert np.abs(places[0][0] - places[1][0]).max() > 10
 
 
 def test_every_second_frame_keeps_the_descent():

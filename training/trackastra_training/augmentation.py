@@ -9,7 +9,7 @@ from trackastra_engine.detection.detections import Detections, FloatArray
 from trackastra_engine.detection.spacing import typical_spacing
 from trackastra_engine.detection.transform import transform
 from trackastra_engine.model.spec import Recipe
-from trackastra_engine.model.tokens import SPACING_UNITS, Tokens
+from trackastra_engine.model.tokens import Tokens
 from trackastra_training.configuration import Augmentation
 from trackastra_training.sizes import change_sizes, flat_axes, measurement_noise
 
@@ -148,17 +148,19 @@ def _other_intensity(
 def displace(
     tokens: Tokens, recipe: Recipe, augmentation: Augmentation, rng: np.random.Generator
 ) -> Tokens:
-    """Return the tokens shifted, and `relative` ones scaled: position and scale have no meaning."""
+    """Return `relative` tokens scaled, and others shifted: scale and position have no meaning.
+
+    Relative tokens begin at 0 in use, so they do in training.
+    """
     coordinates, features = tokens.coordinates.copy(), tokens.features.copy()
-    offset = rng.uniform(0, augmentation.offset, coordinates.shape[1] - 1)
-    space = coordinates[:, 1:]
+    space = coordinates[:, 1:] - coordinates[:, 1:].min(axis=0)
     if recipe == "relative":
         log_scale = rng.normal() * augmentation.scale
-        space = space * np.exp(log_scale)
-        offset += rng.uniform(0, SPACING_UNITS)
+        coordinates[:, 1:] = space * np.exp(log_scale)
         features[:, 1] += log_scale
         features[:, -1] **= np.exp(log_scale)  # the logarithm of this feature is a length
     else:
+        offset = rng.uniform(0, augmentation.offset, space.shape[1])
         offset[np.ptp(space, axis=0) == 0] = 0  # planes of a 2D movie lie at 0
-    coordinates[:, 1:] = space - space.min(axis=0) + offset
+        coordinates[:, 1:] = space + offset
     return Tokens(coordinates, features)

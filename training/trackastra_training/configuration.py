@@ -121,7 +121,7 @@ class Augmentation:
     scale: float = option(
         0.1, "deviation of the logarithm of the spacing that the model sees", low=0
     )
-    offset: float = option(1000.0, "largest translation, in the units of the tokens", low=0)
+    offset: float = option(1000.0, "largest translation of `upstream` tokens, in pixels", low=0)
     brightness: float = option(
         0.2, "deviation of the logarithm of all intensities, and of a shift", low=0
     )
