@@ -117,6 +117,19 @@ def test_new_corrections_in_results_are_applied_by_the_next_batch(plate, tmp_pat
     assert [summary(out)["p1"][name] for name in ("status", "tracks")] == ["tracked", "4"]
 
 
+def test_decisions_in_results_are_not_lost_where_the_batch_gives_others(plate, tmp_path):
+    out, given, manifest = tmp_path / "out", tmp_path / "given.csv", tmp_path / "movies.csv"
+    given.write_text(f"{','.join(COLUMNS)}\n,,1,1,link\n")
+    manifest.write_text("name,masks,corrections\none,plate/p1/masks,given.csv\n")
+    assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
+    decided = out / "one" / "corrections.csv"
+    decided.write_text(decided.read_text() + ",,2,1,link\n")
+    before = decided.read_text()
+    assert run("batch", manifest, "-o", out, *QUICK).exit_code == 0
+    assert summary(out)["one"]["status"] == "changed"
+    assert decided.read_text() == before
+
+
 def test_a_file_that_a_browser_leaves_in_a_folder_of_results_changes_nothing(tmp_path):
     record = Record(tmp_path, "p")
     (record.folder / "ctc").mkdir(parents=True)

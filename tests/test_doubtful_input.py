@@ -37,6 +37,18 @@ def test_points_of_separate_cells_give_no_warning(grid, tmp_path):
     assert warnings_of(tmp_path, "frame,y,x,well", one, "--voxel", "0.3,0.3") == []
 
 
+@pytest.mark.parametrize("options", [(), ("--voxel", "5,0.3,0.3")])
+def test_points_of_a_thick_stack_give_no_warning(options, tmp_path):
+    """Of cells 10 um apart, in steps of 5 um."""
+    rng = np.random.default_rng(1)
+    start = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), -1).reshape(-1, 3) * 10.0
+    start = (start + rng.normal(size=start.shape)) / [5, 0.3, 0.3] + 1
+    step = np.array([0, 1, 1])
+    lines = [(frame, *place, 12) for frame in range(4) for place in start + frame * step]
+    warnings = warnings_of(tmp_path, "frame,z,y,x,diameter", lines, *options)
+    assert all("the size of the movie's voxels is not known" in warning for warning in warnings)
+
+
 def test_positions_in_another_unit_than_diameters(grid, tmp_path):
     small = [(frame, y * 0.1, x * 0.1, 16) for frame, y, x in grid]
     (warning,) = warnings_of(tmp_path, "frame,y,x,diameter", small)
@@ -63,6 +75,11 @@ def test_a_limit_that_leaves_out_likely_links(grid, tmp_path):
         (warning,) = [one for one in warnings if "likely links" in one]
         assert "144 of 144 likely links are longer than the maximum distance, " in warning
         assert "pixels, and are left out; check its unit and the pixel size" in warning
+
+
+def test_a_deliberate_limit_gives_no_warning(grid, tmp_path):
+    few = [line for line in grid if line[1] < 30 and line[2] < 30]
+    assert warnings_of(tmp_path, "frame,y,x", few, "--max-distance", "2") == []
 
 
 @pytest.mark.parametrize("voxel", ["325,325", "3.25e-07,3.25e-07"])

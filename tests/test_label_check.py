@@ -12,6 +12,7 @@ from small_movies import write_folder
 from test_streaming import RandomModel
 from trackastra_engine import Tracker
 from trackastra_engine.detection.detections import detect
+from trackastra_engine.detection.frame_check import FrameWatch
 from trackastra_engine.detection.label_check import LabelWatch
 from trackastra_engine.linking import linker
 from trackastra_engine.movie.frames import Frame
@@ -176,30 +177,44 @@ def test_of_simulated_cells_only_the_images_give_warnings(ndim, seed, caplog):
 
 def warnings_of(masks, caplog):
     """Return the warnings of a movie."""
-    watch = LabelWatch()
+    labels_watch, frames_watch = LabelWatch(), FrameWatch()
     for index, mask in enumerate(masks):
         found = detect(Frame(index, None, mask), mask.ndim)
-        watch.see(found, mask.shape, lambda mask=mask: mask, f"frame {index}")
-    watch.finish("the masks")
-    return [record.getMessage() for record in caplog.records]
+        labels_watch.see(found, mask.shape, lambda mask=mask: mask, f"frame {index}")
+        frames_watch.see(found)
+    frames_watch.finish("the masks")
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 def moving(mask, n_frames=4):
     return np.stack([np.roll(mask, step, axis=0) for step in range(n_frames)])
 
 
-def test_a_repeated_frame_gives_a_warning(caplog):
-    masks = moving(cells())
-    masks[2:] = masks[1]
+def test_repeated_frames_give_a_warning(caplog):
+    masks = moving(cells(), 9)
+    masks[[2, 6, 7]] = masks[[1, 5, 5]]
     (sentence,) = warnings_of(masks, caplog)
-    assert sentence.startswith("the objects of frame 2 equal those of the frame before")
+    assert sentence.startswith(
+        "the masks has the same objects as in the frame before in frames 2, 6 to 7; check that no"
+    )
+
+
+def test_objects_that_never_move_give_no_warning(caplog):
+    assert warnings_of(np.stack([cells()] * 5), caplog) == []
 
 
 def test_frames_without_objects_give_a_warning(caplog):
-    masks = moving(cells(), 9)
-    masks[[1, 5, 6, 7]] = 0
+    masks = moving(cells(), 12)
+    masks[[1, 5, 6, 7, 11]] = 0
     (sentence,) = warnings_of(masks, caplog)
-    assert sentence == "the masks has no object in frames 1, 5 to 7; check the segmentation"
+    assert sentence == "the masks has no object in frames 1, 5 to 7, 11; check the segmentation"
+
+
+def test_cells_that_enter_and_leave_one_by_one_give_no_warning(caplog):
+    masks = moving(cells(), 12)
+    for frame, n_cells in enumerate([0, 0, 1, 2, 4, 9, 6, 3, 2, 1, 0, 0]):
+        masks[frame][masks[frame] > n_cells] = 0
+    assert warnings_of(masks, caplog) == []
 
 
 @pytest.mark.parametrize("spoil", ["background", "outlines"])
@@ -210,7 +225,18 @@ def test_a_background_with_a_number_gives_a_warning(spoil, caplog):
     else:
         masks[(masks > 0) & ~binary_erosion(masks > 0, np.ones((1, 3, 3)))] = 10
     (sentence,) = warnings_of(masks, caplog)
-    assert sentence.startswith("label 10 of frame 0 extends over the frame among small objects")
+    assert sentence.startswith("label 10 of frame 0 extends over the frame and touches most other")
+
+
+@pytest.mark.parametrize("shape", [disc(32, 32, 25), abs(np.hypot(Y - 32, X - 32) - 26) < 1.5])
+def test_a_wide_object_among_small_ones_gives_no_warning(shape, caplog):
+    """A giant cell with debris far from it, and a curved worm around bacteria."""
+    mask = np.zeros((64, 64), np.uint16)
+    mask[shape] = 1
+    for number, place in enumerate([(4, 4), (4, 60), (60, 4), (32, 32)]):
+        if not shape[place]:
+            mask[disc(*place, 2)] = number + 2
+    assert warnings_of(moving(mask), caplog) == []
 
 
 def many_cells(n_rows):

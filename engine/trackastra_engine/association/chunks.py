@@ -18,6 +18,7 @@ from trackastra_engine.association.measured import measure, needs_range
 from trackastra_engine.association.sliding_frames import SlidingFrames
 from trackastra_engine.association.window_threads import window_threads
 from trackastra_engine.detection.detections import Detections, concatenate, split_frames
+from trackastra_engine.detection.frame_check import FrameWatch
 from trackastra_engine.detection.intensity import IntensityHistogram, IntensityRange
 from trackastra_engine.detection.label_check import LabelWatch
 from trackastra_engine.growing_rows import GrowingRows
@@ -108,15 +109,16 @@ def gathered(
     found: GrowingRows[Detections], frames: Iterable[Detections], movie: Movie, progress: Progress
 ) -> Iterator[Detections]:
     """Yield the detections of each frame, and add them to `found`; warn of odd masks."""
-    watch = LabelWatch()
+    labels_watch, frames_watch = LabelWatch(), FrameWatch()
     for index, detections in enumerate(frames):
         found.add(detections)
         read_labels = partial(_read_mask, movie, index)
         name = f"frame {index} in {movie.masks.name}"
-        watch.see(detections, movie.frame_shape, read_labels, name)
+        labels_watch.see(detections, movie.frame_shape, read_labels, name)
+        frames_watch.see(detections)
         progress("detect", index + 1, len(movie))
         yield detections
-    watch.finish(movie.masks.name)
+    frames_watch.finish(movie.masks.name)
 
 
 def _read_mask(movie: Movie, index: int) -> NDArray[Any]:

@@ -46,7 +46,7 @@ def _run(
         record = Record(output, position.name)
         key = fingerprint([*position.arguments, *options])
         peaks += record.peaks_mb()
-        earlier = _earlier(position.name, record) if record.is_finished(key) else None
+        earlier = _earlier(position, record) if record.is_finished(key) else None
         if earlier is None:
             waiting.append((position, record, key))
         else:
@@ -72,14 +72,16 @@ def _run(
             process.stop()
 
 
-def _earlier(name: str, record: Record) -> Outcome | None:
-    """Return the outcome of a position that an earlier batch tracked; None for new corrections."""
-    if record.has_changed():
+def _earlier(position: Position, record: Record) -> Outcome | None:
+    """Return the outcome of a position that an earlier batch tracked.
+
+    None if new corrections lie in its results. They would be lost if the batch gives others.
+    """
+    are_new, are_given = record.has_other_corrections(), position.gives_corrections
+    if record.has_changed() or (are_new and are_given):
         reason = f"its results are not those of the batch; remove {record.folder} to track it again"
-        return Outcome(name, "changed", {}, reason)
-    if record.has_other_corrections():
-        return None
-    return Outcome(name, "unchanged", record.figures())
+        return Outcome(position.name, "changed", {}, reason)
+    return None if are_new else Outcome(position.name, "unchanged", record.figures())
 
 
 def _shares(n_jobs: int) -> list[Share]:

@@ -30,6 +30,11 @@ class Position:
     name: str  # of its folder of results
     arguments: tuple[str, ...]  # of the command `track`: its inputs and options
 
+    @property
+    def gives_corrections(self) -> bool:
+        """Return whether its corrections are not those in its results."""
+        return any(argument.startswith("--corrections=") for argument in self.arguments)
+
 
 def find_positions(movies: Path) -> list[Position]:
     """Return the positions of a manifest (.csv), a folder or an OME-Zarr plate.

@@ -1,4 +1,4 @@
-"""Warn of masks that are hardly those of the movie, by the shapes of their objects.
+"""Warn of masks whose numbers are hardly those of objects, by the shapes of their objects.
 
 The objects of masks that are not labelled are pixels from all over the frame. An object's extent is
 the ellipse or ellipsoid with the same second moments, which are measured anyway: cells fill theirs,
@@ -7,7 +7,8 @@ and extents of different cells hardly overlap.
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,12 @@ WIDE = 0.1  # extent of an object that may be a class, in frames
 HOLLOW = 1.1
 SEVERAL = 3  # objects of a frame, below which nothing is known of others
 # Extent of an object, in frames, from which it may be the background or the outlines of others, if
-# the median extent is a small share of it.
+# the median extent is a small share of it. It then touches most of them.
 AS_WIDE, SMALL = 0.5, 0.1
 # Objects of a frame from which 8 bits may not suffice, and pieces per object from which they do
 # not: of 270 cells, 15 share a number.
 MAX_OF_8_BITS, MANY_OF_8_BITS = 255, 200
 MORE_PIECES = 1.03
-N_SHOWN = 5  # ranges of frames in a message
 # Share of an object in its largest piece: a cell has more, even with specks or cut in two.
 MAIN_PIECE = 0.5
 # After interpolation, pixels at the borders of objects get the numbers of others. Of 12 such cells,
@@ -43,6 +43,7 @@ MAIN_PIECE = 0.5
 # frames.
 SCATTERED, WHOLE_FRAME = 2.0, 1.0
 N_PIECES = 3  # from which an object is scattered: a cell cut in two has fewer
+MOST_SEEN = 50  # objects whose pieces are counted
 
 
 class LabelWatch:
@@ -50,9 +51,7 @@ class LabelWatch:
 
     def __init__(self) -> None:
         self._warned: set[str] = set()  # kinds of faults
-        self._n_doubted = dict.fromkeys(("labels", "bits"), 0)  # doubtful frames, by the fault
-        self._last: Detections | None = None  # of the frame before
-        self._n_objects: list[int] = []  # of each frame
+        self._n_doubted: Counter[str] = Counter()  # doubtful frames, by the fault
 
     def see(
         self,
@@ -65,32 +64,16 @@ class LabelWatch:
 
         frame_shape: ([Z,] Y, X), that of the mask; name: of the frame, for the warning.
         """
-        before, self._last = self._last, detections
-        self._n_objects.append(len(detections))
-        if "labels" not in self._warned:
-            self._check_labels(detections, math.prod(frame_shape), read_labels, name)
-        if "labels" in self._warned:  # from which other faults follow
-            return
-        if "background" not in self._warned:
-            self._check_background(detections, math.prod(frame_shape), name)
-        if "bits" not in self._warned:
-            self._check_bits(detections, read_labels, name)
-        if "repeat" not in self._warned and _are_equal(detections, before):
-            self._warn(
-                "repeat",
-                f"the objects of {name} equal those of the frame before; check that no frame was "
-                "saved twice",
-            )
-
-    def finish(self, name: str) -> None:
-        """Warn of frames without objects between others; name: of the masks."""
-        empty = [frame for frame, number in enumerate(self._n_objects) if number == 0]
-        if empty and max(self._n_objects) >= SEVERAL:
-            self._warn(
-                "empty",
-                f"{name} has no object in frame{'s' * (len(empty) > 1)} {in_ranges(empty)}; check "
-                "the segmentation",
-            )
+        checks = (
+            ("labels", self._check_labels),
+            ("background", self._check_background),
+            ("bits", self._check_bits),
+        )
+        for fault, check in checks:
+            if "labels" in self._warned:  # from which the other faults follow
+                return
+            if fault not in self._warned:
+                check(detections, math.prod(frame_shape), read_labels, name)
 
     def _check_labels(
         self,
@@ -119,8 +102,8 @@ class LabelWatch:
             and _are_most(per_pixel > SCATTERED)
             and self._is_turn("labels")
         ):
-            labels = read_labels()
-            pieces = [_pieces(labels == label)[0] for label in detections.label]
+            labels, chosen = read_labels(), detections.label[:: 1 + len(detections) // MOST_SEEN]
+            pieces = [_pieces(labels == label)[0] for label in chosen]
             if _are_most(np.array(pieces) >= N_PIECES):
                 self._warn(
                     "labels",
@@ -141,31 +124,40 @@ class LabelWatch:
                 )
                 return
 
-    def _check_background(self, detections: Detections, n_pixels: int, name: str) -> None:
-        """Warn of an object as wide as the frame among small ones; n_pixels: of a frame."""
+    def _check_background(
+        self,
+        detections: Detections,
+        n_pixels: int,
+        read_labels: Callable[[], NDArray[np.integer[Any]]],
+        name: str,
+    ) -> None:
+        """Warn of an object as wide as the frame that touches most others, which are small."""
         if len(detections) < SEVERAL:
             return
         extent = _extents(detections)
         widest = int(np.argmax(extent))
-        if extent[widest] >= AS_WIDE * n_pixels and np.median(extent) < SMALL * extent[widest]:
+        is_wide = extent[widest] >= AS_WIDE * n_pixels
+        if not (is_wide and np.median(extent) < SMALL * extent[widest]):
+            return
+        label = detections.label[widest]
+        if self._is_turn("background") and 2 * _n_touched(read_labels(), label) > len(detections):
             self._warn(
                 "background",
-                f"label {detections.label[widest]} of {name} extends over the frame among small "
-                "objects, as the background or outlines do, and is tracked as an object; set it "
-                "to 0",
+                f"label {label} of {name} extends over the frame and touches most other objects, "
+                "as the background or outlines do; set it to 0 if it is no object",
             )
 
     def _check_bits(
         self,
         detections: Detections,
+        n_pixels: int,
         read_labels: Callable[[], NDArray[np.integer[Any]]],
         name: str,
     ) -> None:
         """Warn of masks with 8 bits in which several objects have one number."""
         count = len(detections)
-        if count < MANY_OF_8_BITS or detections.label.max() != MAX_OF_8_BITS:
-            return
-        if not self._is_turn("bits"):
+        is_full = count >= MANY_OF_8_BITS and detections.label.max() == MAX_OF_8_BITS
+        if not (is_full and self._is_turn("bits")):
             return
         labels = read_labels()
         if labels.dtype.itemsize == 1 and _n_pieces(labels) > MORE_PIECES * count:
@@ -187,34 +179,6 @@ class LabelWatch:
     def _warn(self, fault: str, sentence: str) -> None:
         logger.warning("%s", sentence)
         self._warned.add(fault)
-
-
-def in_ranges(numbers: Sequence[int]) -> str:
-    """Return ascending whole numbers as text.
-
-    Examples
-    --------
-    >>> in_ranges([3, 5, 6, 7])
-    '3, 5 to 7'
-    """
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    texts = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts]
-    return ", ".join(texts[:N_SHOWN]) + ", ..." * (len(texts) > N_SHOWN)
-
-
-def _are_equal(detections: Detections, before: Detections | None) -> bool:
-    """Return whether several objects have the shapes and places of those of the frame before."""
-    return (
-        before is not None
-        and len(detections) >= SEVERAL
-        and np.array_equal(detections.centroid, before.centroid)
-        and np.array_equal(detections.features[:, 2:], before.features[:, 2:])
-    )
 
 
 def _extents(detections: Detections) -> FloatArray:
@@ -240,6 +204,8 @@ def _pieces(is_inside: NDArray[np.bool_]) -> tuple[int, float]:
     """Return the number of connected pieces of an object, and the share of the largest."""
     from scipy import ndimage  # 0.1 s, only for doubtful frames
 
+    box = tuple(slice(axis.min(), axis.max() + 1) for axis in np.nonzero(is_inside))
+    is_inside = is_inside[box]
     pieces, n_pieces = ndimage.label(is_inside, np.ones((3,) * is_inside.ndim))
     sizes = np.bincount(pieces[is_inside])
     return n_pieces, float(sizes.max() / sizes.sum())
@@ -254,3 +220,11 @@ def _n_pieces(labels: NDArray[np.integer[Any]]) -> int:
         after = np.diff(labels, axis=axis, append=labels.take([-1], axis)) != 0
         inside &= ~after
     return int(ndimage.label(inside)[1])
+
+
+def _n_touched(labels: NDArray[np.integer[Any]], label: int) -> int:
+    """Return the number of other objects next to an object."""
+    from scipy import ndimage
+
+    next_to = labels[ndimage.binary_dilation(labels == label)]
+    return len(np.setdiff1d(next_to, [0, label]))

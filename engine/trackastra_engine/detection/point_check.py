@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from trackastra_engine.detection.detections import Detections, FloatArray
+from trackastra_engine.movie.voxels import VoxelSize, mean_side, proportions
 from trackastra_engine.progress import NOTICE
 
 logger = logging.getLogger(__name__)
@@ -15,14 +16,16 @@ FEWEST_POINTS = 20  # with two neighbours, below which nothing is decided
 # colonies, 0.15 or more for a few sister cells of MCF10A, near 0 if each object is there twice.
 OF_PAIRS = 0.05
 # Median distance to the nearest point, in diameters: 0.66 or more in the same movies.
-WITHIN_EACH_OTHER = 0.3
+WITHIN_EACH_OTHER = 0.2
 
 
-def check_points(detections: Detections, name: str, *, has_diameters: bool) -> None:
+def check_points(
+    detections: Detections, name: str, voxel_um: VoxelSize | None, *, has_diameters: bool
+) -> None:
     """Warn of positions and diameters in other units than pixels, and of repeated points.
 
-    name: of the table; has_diameters: whether diameters are given, and not assumed. Logs the first
-    frame without points.
+    name: of the table; voxel_um: size of a voxel, if known; has_diameters: whether diameters are
+    given, and not assumed. Logs the first frame without points.
     """
     position, n_points = detections.centroid, len(detections)
     places = np.unique(np.column_stack([detections.frame, position]), axis=0)
@@ -36,16 +39,19 @@ def check_points(detections: Detections, name: str, *, has_diameters: bool) -> N
         logger.warning(
             "all positions of %s are within one pixel; check that their unit is pixels", name
         )
-    distances = _distances(detections)
+    # Without the size of voxels, lengths in 3D are not known.
+    is_measurable = has_diameters and (detections.ndim == 2 or voxel_um is not None)
+    distances = _distances(detections, proportions(voxel_um, detections.ndim))
     if len(distances) >= FEWEST_POINTS and len(places) == n_points:
         nearest, second, diameter = np.median(distances, axis=0)
-        if nearest < OF_PAIRS * second:
+        is_near = nearest < WITHIN_EACH_OTHER * diameter
+        if nearest < OF_PAIRS * second and (is_near or not is_measurable):
             logger.warning(
                 "most points of %s have another one close by, %.2g pixels away; check that each "
                 "object is there once",
                 *(name, nearest),
             )
-        elif has_diameters and nearest < WITHIN_EACH_OTHER * diameter:
+        elif is_near and is_measurable:
             logger.warning(
                 "points of %s are %.2g pixels apart, but their diameters are %.2g; check that "
                 "positions and diameters are in pixels",
@@ -54,10 +60,11 @@ def check_points(detections: Detections, name: str, *, has_diameters: bool) -> N
     _report_gaps(detections, name)
 
 
-def _distances(detections: Detections) -> FloatArray:
+def _distances(detections: Detections, sides: FloatArray) -> FloatArray:
     """Return (N, 3) distances to the nearest and second nearest point, and the diameter.
 
-    N points of some frames, without those of fewer than three points.
+    N points of some frames, without those of fewer than three points. Lengths are in pixels of x;
+    sides: (D,) of a voxel, in these.
     """
     from scipy.spatial import cKDTree  # 0.3 s
 
@@ -66,9 +73,10 @@ def _distances(detections: Detections) -> FloatArray:
     every = max(1, len(filled) // FRAMES_SEEN)
     found = [np.empty((0, 3))]
     for rows in filled[::every]:
-        places = detections.centroid[rows]
+        places = detections.centroid[rows] * sides
         nearest = cKDTree(places).query(places, k=[2, 3])[0]
-        found.append(np.column_stack([nearest, detections.features[rows, 0]]))
+        diameter = detections.features[rows, 0] * mean_side(sides)
+        found.append(np.column_stack([nearest, diameter]))
     return np.concatenate(found)
 
 

@@ -187,7 +187,7 @@ def _points(columns: _Columns, voxel_um: VoxelSize | None, name: str) -> PointTa
     detections = detections_of_points(
         values.pop("frame"), position, label=label, diameter=diameter, voxel_um=voxel_um, **values
     )
-    check_points(detections, name, has_diameters=diameter is not None)
+    check_points(detections, name, voxel_um, has_diameters=diameter is not None)
     return PointTable(detections, voxel_um)
 
 

@@ -16,7 +16,7 @@ LEAST_UM, LARGEST_UM = 0.1, 3000.0
 
 def warn_of_odd_size(detections: Detections, voxel_um: VoxelSize | None) -> None:
     """Warn if the objects of a movie are too small or too large to be cells."""
-    if voxel_um is None:
+    if voxel_um is None or not len(detections):
         return
     size = float(np.median(detections.features[:, 0])) * mean_side(np.asarray(voxel_um, float))
     if not LEAST_UM <= size <= LARGEST_UM:

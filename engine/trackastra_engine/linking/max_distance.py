@@ -23,9 +23,9 @@ LIKELY_SCORE = 0.5
 # links that do are wrong.
 FENCE_QUARTILES = 3.0
 AUTO_FENCES = 1.5  # reach of "auto" in fences; up to 3 changed nothing, 1 cost true links
-MIN_LINKS = 20  # likely links that are needed to know typical lengths
+MIN_LINKS = 20  # likely links that are needed to judge lengths
 N_EXAMPLES = 3  # links that a warning names
-MANY_LEFT_OUT = 0.2  # share of the likely links beyond a limit, which then is hardly that of cells
+MANY_LEFT_OUT = 0.5  # share of the likely links beyond a limit, which then is hardly that of cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def count_far(graph: CandidateGraph, limit: float, proportions: FloatArray) -> N
 
 
 def warn_of_short_limit(limit: float, n_far: int, n_likely: int) -> None:
-    """Warn if a limit in pixels of x leaves out many of the likely edges of a movie."""
-    if n_far > MANY_LEFT_OUT * n_likely:
+    """Warn if a limit in pixels of x leaves out most of the likely edges of a movie."""
+    if n_likely >= MIN_LINKS and n_far > MANY_LEFT_OUT * n_likely:
         logger.warning(
             "%d of %d likely links are longer than the maximum distance, %.3g pixels, and are left "
             "out; check its unit and the pixel size",

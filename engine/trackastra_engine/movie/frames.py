@@ -275,8 +275,7 @@ def _reject_images_as_masks(images: FrameSource, masks: FrameSource) -> None:
         is_stored = isinstance(masks.array, StoredArray)
         is_same = is_stored and images.name == masks.name and images.order == masks.order
     else:
-        stamp = masks.stamp(0)
-        is_same = stamp is not None and images.stamp(0) == stamp
+        is_same = type(images) is type(masks) and images.stamp(0) == masks.stamp(0)
     if is_same:
         raise InputError(
             f"{masks.name} is given as images and as masks; give the path of the masks, "

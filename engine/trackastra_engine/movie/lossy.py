@@ -27,8 +27,10 @@ def reject_lossy_masks(opened_file: OpenTiff | Picture) -> None:
 def _header(opened_file: OpenTiff | Picture) -> bytes:
     """Return the first compressed bytes, if their compression may be lossy."""
     if isinstance(opened_file, Picture):
-        is_jpeg2000 = opened_file.path.suffix.lower() in JPEG2000
-        return opened_file.path.read_bytes()[:HEADER] if is_jpeg2000 else b""
+        if opened_file.path.suffix.lower() not in JPEG2000:
+            return b""
+        with opened_file.path.open("rb") as file:
+            return file.read(HEADER)
     page = next((page for page in opened_file.pages if page is not None), None)
     if page is None or page.compression not in MAY_BE_LOSSY:
         return b""

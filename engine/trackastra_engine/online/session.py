@@ -144,7 +144,7 @@ class Session:
         fov: Hashable = 0,
         frame: int | None = None,
     ) -> Update | None:
-        """Track the next frame of a field of view. Masks without labels get a warning.
+        """Track the next frame of a field of view. A warning reports odd labels, as in `track`.
 
         Parameters
         ----------
