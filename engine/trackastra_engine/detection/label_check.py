@@ -9,6 +9,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,17 @@ N_PIECES = 3  # from which an object is scattered: a cell cut in two has fewer
 MOST_SEEN = 50  # objects whose pieces are counted
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A frame that is checked."""
+
+    detections: Detections
+    extent: FloatArray  # (N,) of each object, in frames
+    per_pixel: FloatArray  # (N,) the same, in pixels for each pixel of the object
+    read_labels: Callable[[], NDArray[np.integer[Any]]]
+    name: str  # for warnings
+
+
 class LabelWatch:
     """Checks the frames of one movie, and warns of each kind of fault once."""
 
@@ -64,6 +76,9 @@ class LabelWatch:
 
         frame_shape: ([Z,] Y, X), that of the mask; name: of the frame, for the warning.
         """
+        extent = _extents(detections)
+        in_frames, per_pixel = extent / math.prod(frame_shape), extent / _sizes(detections)
+        seen = _Seen(detections, in_frames, per_pixel, read_labels, name)
         checks = (
             ("labels", self._check_labels),
             ("background", self._check_background),
@@ -73,37 +88,30 @@ class LabelWatch:
             if "labels" in self._warned:  # from which the other faults follow
                 return
             if fault not in self._warned:
-                check(detections, math.prod(frame_shape), read_labels, name)
+                check(seen)
 
-    def _check_labels(
-        self,
-        detections: Detections,
-        n_pixels: int,
-        read_labels: Callable[[], NDArray[np.integer[Any]]],
-        name: str,
-    ) -> None:
-        """Warn of masks that are images, binary or interpolated; n_pixels: of a frame."""
-        extent = _extents(detections)
-        per_pixel = extent / _sizes(detections)
-        if extent.sum() > MANY_FRAMES * n_pixels:
+    def _check_labels(self, seen: _Seen) -> None:
+        """Warn of masks that are images, binary or interpolated."""
+        label, extent, name = seen.detections.label, seen.extent, seen.name
+        if extent.sum() > MANY_FRAMES:
             self._warn(
                 "labels",
-                f"the {len(detections)} objects of {name} are scattered like the pixels of an "
+                f"the {len(label)} objects of {name} are scattered like the pixels of an "
                 "image, but a mask needs 0 for the background and a number for each object; "
                 "exchange IMAGES and MASKS if they are swapped, segment the movie first, or resize "
                 "its masks without interpolation",
             )
-        elif len(detections) <= MAX_CLASSES:
-            is_doubtful = (extent > WIDE * n_pixels) & (per_pixel > HOLLOW)
+        elif len(label) <= MAX_CLASSES:
+            is_doubtful = (extent > WIDE) & (seen.per_pixel > HOLLOW)
             if is_doubtful.any() and self._is_turn("labels"):
-                self._look(detections.label[is_doubtful].tolist(), read_labels(), name)
+                self._look(label[is_doubtful].tolist(), seen.read_labels(), name)
         elif (
-            extent.sum() > WHOLE_FRAME * n_pixels
-            and _are_most(per_pixel > SCATTERED)
+            extent.sum() > WHOLE_FRAME
+            and _are_most(seen.per_pixel > SCATTERED)
             and self._is_turn("labels")
         ):
-            labels, chosen = read_labels(), detections.label[:: 1 + len(detections) // MOST_SEEN]
-            pieces = [_pieces(labels == label)[0] for label in chosen]
+            labels, chosen = seen.read_labels(), label[:: 1 + len(label) // MOST_SEEN]
+            pieces = [_pieces(labels == one)[0] for one in chosen]
             if _are_most(np.array(pieces) >= N_PIECES):
                 self._warn(
                     "labels",
@@ -124,47 +132,34 @@ class LabelWatch:
                 )
                 return
 
-    def _check_background(
-        self,
-        detections: Detections,
-        n_pixels: int,
-        read_labels: Callable[[], NDArray[np.integer[Any]]],
-        name: str,
-    ) -> None:
+    def _check_background(self, seen: _Seen) -> None:
         """Warn of an object as wide as the frame that touches most others, which are small."""
-        if len(detections) < SEVERAL:
+        extent = seen.extent
+        if len(extent) < SEVERAL:
             return
-        extent = _extents(detections)
         widest = int(np.argmax(extent))
-        is_wide = extent[widest] >= AS_WIDE * n_pixels
-        if not (is_wide and np.median(extent) < SMALL * extent[widest]):
+        if extent[widest] < AS_WIDE or np.median(extent) > SMALL * extent[widest]:
             return
-        label = detections.label[widest]
-        if self._is_turn("background") and 2 * _n_touched(read_labels(), label) > len(detections):
+        label = seen.detections.label[widest]
+        if self._is_turn("background") and 2 * _n_touched(seen.read_labels(), label) > len(extent):
             self._warn(
                 "background",
-                f"label {label} of {name} extends over the frame and touches most other objects, "
-                "as the background or outlines do; set it to 0 if it is no object",
+                f"label {label} of {seen.name} extends over the frame and touches most other "
+                "objects, as the background or outlines do; set it to 0 if it is no object",
             )
 
-    def _check_bits(
-        self,
-        detections: Detections,
-        n_pixels: int,
-        read_labels: Callable[[], NDArray[np.integer[Any]]],
-        name: str,
-    ) -> None:
+    def _check_bits(self, seen: _Seen) -> None:
         """Warn of masks with 8 bits in which several objects have one number."""
-        count = len(detections)
-        is_full = count >= MANY_OF_8_BITS and detections.label.max() == MAX_OF_8_BITS
+        label, count = seen.detections.label, len(seen.detections)
+        is_full = count >= MANY_OF_8_BITS and label.max() == MAX_OF_8_BITS
         if not (is_full and self._is_turn("bits")):
             return
-        labels = read_labels()
+        labels = seen.read_labels()
         if labels.dtype.itemsize == 1 and _n_pieces(labels) > MORE_PIECES * count:
             self._warn(
                 "bits",
-                f"objects of {name} share numbers, which end at {MAX_OF_8_BITS}: 8 bits are too "
-                "few for them; save the masks with 16 bits",
+                f"objects of {seen.name} share numbers, which end at {MAX_OF_8_BITS}: 8 bits are "
+                "too few for them; save the masks with 16 bits",
             )
 
     def _is_turn(self, fault: str) -> bool:
