@@ -32,7 +32,7 @@ class Position:
 
     @property
     def gives_corrections(self) -> bool:
-        """Return whether its corrections are not those in its results."""
+        """Return whether it names a table of corrections."""
         return any(argument.startswith("--corrections=") for argument in self.arguments)
 
 
