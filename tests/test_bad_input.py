@@ -49,7 +49,7 @@ def test_missing_path(track_error, tmp_path):
 
 def test_empty_folder(track_error, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "empty, contains no .tif" in track_error(tmp_path / "empty")
+    assert "empty, contains no frame (TIFF, PNG" in track_error(tmp_path / "empty")
 
 
 def test_different_numbers_of_images_and_masks(track_error, tmp_path):
