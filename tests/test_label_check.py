@@ -277,6 +277,19 @@ def test_the_command_warns_and_warns_again_with_a_cache(tmp_path):
         )
 
 
+def test_the_command_reports_odd_frames_and_does_so_again_with_a_cache(tmp_path):
+    frames = moving(cells(), 6)
+    frames[2], frames[4] = frames[1], 0
+    masks = write_folder(tmp_path / "masks", frames)
+    command = ("track", "--masks", masks, "-o", tmp_path / "out", "--no-report", "--overwrite")
+    for _ in range(2):
+        result = run(*command, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+        assert f"Warning: {masks} has no object in frame 4; check the segmentation" in warnings
+        assert any("objects as in the frame before in frame 2; check" in one for one in warnings)
+
+
 def test_python_and_a_session_warn_once_a_movie(caplog):
     tracker = Tracker(RandomModel(), linker("greedy"))
     tracker.track(None, BINARY)

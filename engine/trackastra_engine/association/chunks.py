@@ -116,9 +116,10 @@ def gathered(
         name = f"frame {index} in {movie.masks.name}"
         labels_watch.see(detections, movie.frame_shape, read_labels, name)
         frames_watch.see(detections)
+        if index + 1 == len(movie):  # nobody asks for a frame after the last
+            frames_watch.finish(movie.masks.name)
         progress("detect", index + 1, len(movie))
         yield detections
-    frames_watch.finish(movie.masks.name)
 
 
 def _read_mask(movie: Movie, index: int) -> NDArray[Any]:
