@@ -68,6 +68,11 @@ def test_several_movies_in_one_table(grid, tmp_path):
     assert "has 2 values of fov, but is tracked as one movie; give one table" in warning
 
 
+def test_a_column_with_a_value_for_each_point_names_no_movies(grid, tmp_path):
+    numbered = [(*line, row) for row, line in enumerate(grid)]
+    assert warnings_of(tmp_path, "frame,y,x,position", numbered) == []
+
+
 def test_a_limit_that_leaves_out_likely_links(grid, tmp_path):
     """As micrometres with a pixel size in nanometres."""
     for options in (("--max-distance", "2"), ("--max-distance", "9um", "--voxel", "325,325")):

@@ -31,6 +31,7 @@ EXPECTED = (
 
 # Columns that name the movie of a point.
 OF_MOVIE = re.compile("(metadata_)?(fov|field|position|site|well|series|movie|channel)")
+FEWEST_OF_MOVIE = 10  # points of a movie, in the mean, below which a column has another meaning
 MAY_BE_EMPTY = {"label", "diameter", "radius", "intensity"}  # columns without any number
 
 DataFrame: TypeAlias = Any  # of pandas, or any type with columns and [name]
@@ -199,11 +200,13 @@ def _warn_of_movies(table: Table, used: set[int]) -> None:
         if at not in used and OF_MOVIE.fullmatch(name.strip().lower())
     ]
     values: dict[int, set[str]] = {at: set() for at in columns}
+    n_points = 0
     for _, cells in table.rows() if columns else ():
+        n_points += 1
         for at, seen in values.items():
             seen.add(cells[at])
     for at, seen in values.items():
-        if len(seen) > 1:
+        if 1 < len(seen) <= n_points / FEWEST_OF_MOVIE:
             logger.warning(
                 "%s has %d values of %s, but is tracked as one movie; give one table for each",
                 *(table.path, len(seen), table.names[at]),
